@@ -1,0 +1,210 @@
+//! An entry as the vault keeps it: short, still encrypted, never refused.
+//!
+//! A well-formed entry is packed to its bytes (base64 undone, a quarter less to write). Anything else is kept as it
+//! came, so that a later version of the crate may understand it; what is wrong with it is said when it is opened.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use serde::Deserialize;
+
+use super::{limits::MAX_ENTRY_BYTES, reader::RawEntry, session_id::BASE64};
+
+/// Bytes of the ephemeral public key.
+const EPHEMERAL: usize = 32;
+/// Bytes of the truncated MAC.
+const MAC: usize = 8;
+
+const TAG_AS_IT_CAME: u8 = 0;
+const TAG_CURVE25519_AES_SHA2: u8 = 1;
+const TAG_TOO_LARGE: u8 = 2;
+const TAG_BAD_ID: u8 = 3;
+
+/// Why an entry of the backup could not become a room key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, uniffi::Enum)]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// The entry is not of the form that its backup algorithm asks for.
+    Malformed,
+    /// The entry has more than 64 KiB; it was not kept.
+    TooLarge,
+    /// The room id or the session id is too long, or no text.
+    InvalidId,
+    /// The entry does not decrypt with the backup's key: it was made for another one, or is damaged.
+    Undecryptable,
+    /// It decrypts, but what comes out is no room key.
+    NotARoomKey,
+    /// It decrypts to a room key of an algorithm that this version of the crate does not know.
+    UnknownAlgorithm,
+    /// The session inside is not the one that the backup lists it as. Taking it would let a server swap keys.
+    SessionIdMismatch,
+}
+
+impl FailureReason {
+    /// Every reason, in the order of the numbers that the vault keeps.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Malformed,
+        Self::TooLarge,
+        Self::InvalidId,
+        Self::Undecryptable,
+        Self::NotARoomKey,
+        Self::UnknownAlgorithm,
+        Self::SessionIdMismatch,
+    ];
+
+    /// The name, as in JSON output and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::InvalidId => "invalid_id",
+            Self::Undecryptable => "undecryptable",
+            Self::NotARoomKey => "not_a_room_key",
+            Self::UnknownAlgorithm => "unknown_algorithm",
+            Self::SessionIdMismatch => "session_id_mismatch",
+        }
+    }
+
+    /// The number that the vault keeps; from 1.
+    pub(crate) fn code(self) -> i64 {
+        Self::ALL
+            .iter()
+            .position(|reason| *reason == self)
+            .map_or(0, |position| position as i64 + 1)
+    }
+
+    pub(crate) fn from_code(code: i64) -> Option<Self> {
+        let position = usize::try_from(code).ok()?.checked_sub(1)?;
+        Self::ALL.get(position).copied()
+    }
+}
+
+/// The parts of a packed entry of `m.megolm_backup.v1.curve25519-aes-sha2`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncryptedEntry<'a> {
+    pub(crate) ephemeral: &'a [u8],
+    pub(crate) mac: &'a [u8],
+    pub(crate) ciphertext: &'a [u8],
+}
+
+/// Writes the packed form of an entry to the end of `out`.
+pub(crate) fn pack(entry: RawEntry<'_>, out: &mut Vec<u8>) {
+    match entry {
+        RawEntry::TooLarge => out.push(TAG_TOO_LARGE),
+        RawEntry::BadId => out.push(TAG_BAD_ID),
+        RawEntry::Json(json) => {
+            let begin = out.len();
+            if pack_encrypted(json, out).is_none() {
+                out.truncate(begin);
+                out.push(TAG_AS_IT_CAME);
+                out.extend_from_slice(&json[..json.len().min(MAX_ENTRY_BYTES)]);
+            }
+        }
+    }
+}
+
+/// The parts of a packed entry, or what is wrong with it.
+pub(crate) fn unpack(packed: &[u8]) -> Result<EncryptedEntry<'_>, FailureReason> {
+    match packed.split_first() {
+        Some((&TAG_CURVE25519_AES_SHA2, rest)) if rest.len() > EPHEMERAL + MAC => {
+            let (ephemeral, rest) = rest.split_at(EPHEMERAL);
+            let (mac, ciphertext) = rest.split_at(MAC);
+            Ok(EncryptedEntry {
+                ephemeral,
+                mac,
+                ciphertext,
+            })
+        }
+        Some((&TAG_TOO_LARGE, _)) => Err(FailureReason::TooLarge),
+        Some((&TAG_BAD_ID, _)) => Err(FailureReason::InvalidId),
+        _ => Err(FailureReason::Malformed),
+    }
+}
+
+#[derive(Deserialize)]
+struct EntryJson<'a> {
+    #[serde(borrow)]
+    session_data: SessionDataJson<'a>,
+}
+
+#[derive(Deserialize)]
+struct SessionDataJson<'a> {
+    #[serde(borrow)]
+    ephemeral: Cow<'a, str>,
+    #[serde(borrow)]
+    mac: Cow<'a, str>,
+    #[serde(borrow)]
+    ciphertext: Cow<'a, str>,
+}
+
+fn pack_encrypted(json: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    // The other fields of an entry are hints of clients long gone, in odd types at times: they are not looked at.
+    let SessionDataJson {
+        ephemeral,
+        mac,
+        ciphertext,
+    } = serde_json::from_slice::<EntryJson<'_>>(json).ok()?.session_data;
+    out.push(TAG_CURVE25519_AES_SHA2);
+    let mut exactly = |text: &str, bytes: usize| {
+        let begin = out.len();
+        BASE64.decode_vec(text, out).ok()?;
+        (out.len() - begin == bytes).then_some(())
+    };
+    exactly(&ephemeral, EPHEMERAL)?;
+    exactly(&mac, MAC)?;
+    let begin = out.len();
+    BASE64.decode_vec(ciphertext.as_bytes(), out).ok()?;
+    (out.len() > begin).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(json: &str) -> Vec<u8> {
+        let mut out = vec![9];
+        pack(RawEntry::Json(json.as_bytes()), &mut out);
+        out.split_off(1)
+    }
+
+    #[test]
+    fn a_sound_entry_is_packed_whatever_surrounds_it() {
+        let ephemeral = BASE64.encode([1; 32]);
+        let mac = BASE64.encode([2; 8]);
+        for json in [
+            format!(r#"{{"session_data":{{"ephemeral":"{ephemeral}","mac":"{mac}","ciphertext":"AwMD"}}}}"#),
+            format!(
+                r#"{{"is_verified":1,"x":[{{}}],"session_data":{{"ciphertext":"Aw\u004dD","y":null,"mac":"{mac}=","ephemeral":"{ephemeral}="}},"forwarded_count":"2"}}"#
+            ),
+        ] {
+            let packed = packed(&json);
+            let entry = unpack(&packed).expect("a sound entry");
+            assert_eq!(
+                (entry.ephemeral, entry.mac, entry.ciphertext),
+                (&[1; 32][..], &[2; 8][..], &[3; 3][..])
+            );
+        }
+    }
+
+    #[test]
+    fn anything_else_is_kept_as_it_came() {
+        for json in [
+            "null",
+            "{}",
+            r#"{"session_data":"text"}"#,
+            r#"{"session_data":{"ephemeral":"AA","mac":"AA","ciphertext":""}}"#,
+        ] {
+            let packed = packed(json);
+            assert_eq!(&packed[1..], json.as_bytes());
+            assert_eq!(unpack(&packed).err(), Some(FailureReason::Malformed));
+        }
+    }
+
+    #[test]
+    fn every_reason_has_its_number() {
+        for reason in FailureReason::ALL {
+            assert_eq!(FailureReason::from_code(reason.code()), Some(reason));
+        }
+        assert_eq!(FailureReason::from_code(0), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! A key backup as data (MSC1219; client-server API, "Server-side key backups"): bytes in, entries and room keys out.
+//!
+//! Nothing here waits, reads a clock, or touches a network or a disk. Everything here takes input from a server
+//! that may be hostile, so every size has a bound in [`limits`].
+
+pub(crate) mod decryption;
+pub(crate) mod entry;
+pub(crate) mod limits;
+mod plaintext;
+pub(crate) mod reader;
+pub(crate) mod recovery_key;
+mod room_key;
+pub(crate) mod session_id;
+pub(crate) mod version;
+
+pub use entry::FailureReason;
+pub use room_key::RoomKey;

@@ -1,0 +1,206 @@
+//! The reader on whole, split, odd and broken documents.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Default, Debug, PartialEq, Eq)]
+struct Seen {
+    room: String,
+    entries: Vec<(String, String, String)>,
+}
+
+impl EntryVisitor for Seen {
+    fn room(&mut self, room_id: &str) {
+        self.room = room_id.to_owned();
+    }
+
+    fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {
+        let text = match entry {
+            RawEntry::Json(json) => String::from_utf8_lossy(json).into_owned(),
+            other => format!("{other:?}"),
+        };
+        self.entries.push((self.room.clone(), session_id.to_owned(), text));
+    }
+}
+
+fn read(mut reader: BackupReader, document: &[u8], chunk: usize) -> (Seen, Result<(), ReadError>) {
+    let mut seen = Seen::default();
+    for part in document.chunks(chunk.max(1)) {
+        if let Err(error) = reader.push(part, &mut seen) {
+            return (seen, Err(error));
+        }
+    }
+    let end = reader.finish();
+    (seen, end)
+}
+
+fn entries(document: &str) -> Vec<(String, String, String)> {
+    let (seen, end) = read(BackupReader::all_rooms(), document.as_bytes(), usize::MAX);
+    assert_eq!(end, Ok(()), "{document}");
+    seen.entries
+}
+
+fn entry(room: &str, session: &str, json: &str) -> (String, String, String) {
+    (room.to_owned(), session.to_owned(), json.to_owned())
+}
+
+#[test]
+fn entries_come_with_their_room_and_session() {
+    let document = r#" {"etag":"1","rooms":{"!a:x":{"sessions":{"s1":{"k":"}\"{"},"s\/2":{}},"other":[1,{"sessions":{}}]},
+        "!b":{"sessions":{}},"!c":{"sessions":{"s3": [1, 2] ,"s4":null,"s5":"text"}}},"more":{"rooms":{"!z":{"sessions":{"no":{}}}}}} "#;
+    assert_eq!(
+        entries(document),
+        [
+            entry("!a:x", "s1", r#"{"k":"}\"{"}"#),
+            entry("!a:x", "s/2", "{}"),
+            entry("!c", "s3", "[1, 2]"),
+            entry("!c", "s4", "null"),
+            entry("!c", "s5", r#""text""#),
+        ]
+    );
+}
+
+#[test]
+fn one_room_has_no_rooms_around_it() {
+    let (seen, end) = read(BackupReader::one_room(), br#"{"sessions":{"s":{"a":1}}}"#, 1);
+    assert_eq!(end, Ok(()));
+    assert_eq!(seen.entries, [entry("", "s", r#"{"a":1}"#)]);
+}
+
+#[test]
+fn odd_rooms_and_sessions_cost_only_themselves() {
+    let document = format!(
+        r#"{{"rooms":{{"!a":7,"!b":{{"sessions":[]}},"!c":{{"sessions":{{"{}":{{}},"\ud800":{{}},"ok":{{}}}}}}}}}}"#,
+        "x".repeat(5000)
+    );
+    let seen = entries(&document);
+    assert_eq!(seen.len(), 3);
+    assert_eq!(seen[0], entry("!c", &"x".repeat(MAX_ID_BYTES), "BadId"));
+    assert_eq!(seen[1].2, "BadId");
+    assert_eq!(seen[2], entry("!c", "ok", "{}"));
+}
+
+#[test]
+fn a_huge_entry_is_passed_over_in_bounded_memory() {
+    let document = format!(
+        r#"{{"rooms":{{"!a":{{"sessions":{{"big":"{}","deep":{}{},"ok":{{}}}}}}}}}}"#,
+        "x".repeat(MAX_ENTRY_BYTES),
+        "[".repeat(100_000),
+        "]".repeat(100_000),
+    );
+    for chunk in [1, 1000, usize::MAX] {
+        let (seen, end) = read(BackupReader::all_rooms(), document.as_bytes(), chunk);
+        assert_eq!(end, Ok(()));
+        assert_eq!(
+            seen.entries,
+            [
+                entry("!a", "big", "TooLarge"),
+                entry("!a", "deep", "TooLarge"),
+                entry("!a", "ok", "{}")
+            ]
+        );
+    }
+}
+
+#[test]
+fn what_is_no_backup_is_told_from_what_is_cut() {
+    for page in [
+        "<html>",
+        "",
+        "null",
+        "[]",
+        "{]",
+        "{\"rooms\"]",
+        "{\"rooms\":}",
+        "{}{}",
+        "{,}",
+        "{\"a\":1 2}",
+    ] {
+        let (_, end) = read(BackupReader::all_rooms(), page.as_bytes(), 1);
+        assert!(matches!(end, Err(ReadError::NotABackup { .. })), "{page}: {end:?}");
+    }
+    let document = br#"{"rooms":{"!a":{"sessions":{"s":{"k":"v"}}}}}"#;
+    for length in 1..document.len() {
+        let (_, end) = read(BackupReader::all_rooms(), &document[..length], usize::MAX);
+        assert_eq!(end, Err(ReadError::CutShort { at: length as u64 }));
+    }
+}
+
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        any::<String>().prop_map(serde_json::Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+            prop::collection::btree_map(any::<String>(), inner, 0..4)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_split_yields_the_same_entries(
+        rooms in prop::collection::btree_map("[!a-z\"\\\\é]{0,12}", prop::collection::btree_map(any::<String>(), json(), 0..4), 0..4),
+        splits in prop::collection::vec(1usize..64, 1..64),
+        pretty in any::<bool>(),
+    ) {
+        let mut all = serde_json::Map::new();
+        for (room, sessions) in &rooms {
+            let sessions: serde_json::Map<_, _> = sessions.clone().into_iter().collect();
+            all.insert(room.clone(), serde_json::json!({ "x": [{}], "sessions": sessions }));
+        }
+        let document = serde_json::json!({ "rooms": all });
+        let document = if pretty { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) }
+            .expect("JSON");
+        let mut reader = BackupReader::all_rooms();
+        let mut seen = Seen::default();
+        let mut rest = document.as_bytes();
+        for split in splits.iter().cycle() {
+            let (part, more) = rest.split_at((*split).min(rest.len()));
+            reader.push(part, &mut seen).expect("a sound document");
+            rest = more;
+            if rest.is_empty() { break; }
+        }
+        prop_assert_eq!(reader.finish(), Ok(()));
+        let seen: Vec<_> = seen.entries.into_iter()
+            .map(|(room, session, text)| (room, session, serde_json::from_str::<serde_json::Value>(&text).expect("JSON")))
+            .collect();
+        let mut truth: Vec<_> = Vec::new();
+        for (room, sessions) in document_rooms(&document) {
+            for (session, value) in sessions { truth.push((room.clone(), session, value)); }
+        }
+        prop_assert_eq!(seen, truth);
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), chunk in 1usize..40) {
+        let _ = read(BackupReader::all_rooms(), &bytes, chunk);
+        let _ = read(BackupReader::one_room(), &bytes, chunk);
+    }
+}
+
+type Sessions = Vec<(String, serde_json::Value)>;
+
+fn document_rooms(document: &str) -> Vec<(String, Sessions)> {
+    let value: serde_json::Value = serde_json::from_str(document).expect("JSON");
+    let rooms = value["rooms"].as_object().expect("rooms");
+    rooms
+        .iter()
+        .map(|(room, body)| {
+            let sessions = body["sessions"].as_object().expect("sessions");
+            (
+                room.clone(),
+                sessions
+                    .iter()
+                    .map(|(session, value)| (session.clone(), value.clone()))
+                    .collect(),
+            )
+        })
+        .collect()
+}

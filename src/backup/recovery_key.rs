@@ -1,0 +1,126 @@
+//! What a user types or an app has, made into key bytes. Pure: which key it is, the caller finds out.
+
+use aws_lc_rs::pbkdf2;
+use base64::Engine;
+use matrix_sdk_crypto::{backups::DecodeError, store::types::BackupDecryptionKey};
+use zeroize::Zeroizing;
+
+use super::{limits::MAX_KDF_ITERATIONS, session_id::BASE64, version::PassphraseInfo};
+
+/// Bytes of a decoded recovery key: prefix of two, key of 32, parity.
+const DECODED_BYTES: usize = 35;
+/// More base58 characters than this cannot be 35 bytes.
+const MAX_BASE58_CHARS: usize = 64;
+
+/// Why a text is not a recovery key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecoveryKeyFlaw {
+    /// A character that base58 does not have, too few or too many.
+    NotBase58,
+    /// The parity or the prefix does not fit: a typing error as a rule.
+    Mistyped,
+}
+
+/// Why a passphrase cannot be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnacceptableKdf;
+
+/// The 32 bytes of a base58 recovery key, of either kind (client-server API, "Key representation").
+pub(crate) fn parse_base58(text: &str) -> Result<Zeroizing<[u8; 32]>, RecoveryKeyFlaw> {
+    let compact = Zeroizing::new(text.chars().filter(|c| !c.is_whitespace()).collect::<String>());
+    if compact.len() > MAX_BASE58_CHARS {
+        return Err(RecoveryKeyFlaw::NotBase58);
+    }
+    let key = BackupDecryptionKey::from_base58(&compact).map_err(|error| match error {
+        DecodeError::Parity(..) | DecodeError::Prefix(..) => RecoveryKeyFlaw::Mistyped,
+        _ => RecoveryKeyFlaw::NotBase58,
+    })?;
+    // Bytes after the parity go unseen there; what is written again must be what was read.
+    let again = Zeroizing::new(key.to_base58());
+    if again.as_str() != compact.as_str() {
+        return Err(RecoveryKeyFlaw::NotBase58);
+    }
+    debug_assert_eq!(key.as_bytes().len() + 3, DECODED_BYTES);
+    Ok(Zeroizing::new(*key.as_bytes()))
+}
+
+/// The 32 bytes of a decryption key in base64, as apps pass it around and as `m.megolm_backup.v1` holds it.
+pub(crate) fn parse_base64(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let bytes = Zeroizing::new(BASE64.decode(text.trim()).ok()?);
+    Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))
+}
+
+/// The key that a passphrase gives: PBKDF2-HMAC-SHA-512 over the salt *as text*, as both the legacy backup passphrase
+/// and secret storage have it. Takes up to seconds: the number of rounds is the server's, within bounds.
+pub(crate) fn derive(passphrase: &str, info: &PassphraseInfo) -> Result<Zeroizing<[u8; 32]>, UnacceptableKdf> {
+    let iterations = checked_iterations(info)?;
+    let mut key = Zeroizing::new([0; 32]);
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA512,
+        iterations,
+        info.salt.as_bytes(),
+        passphrase.as_bytes(),
+        key.as_mut_slice(),
+    );
+    Ok(key)
+}
+
+/// The number of rounds, if it is one that a phone should run.
+pub(crate) fn checked_iterations(info: &PassphraseInfo) -> Result<std::num::NonZeroU32, UnacceptableKdf> {
+    u32::try_from(info.iterations)
+        .ok()
+        .filter(|iterations| *iterations <= MAX_KDF_ITERATIONS && info.bits == 256)
+        .and_then(std::num::NonZeroU32::new)
+        .ok_or(UnacceptableKdf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_spacing_is_the_same_key_and_a_typo_is_not() {
+        let key = BackupDecryptionKey::from_bytes(&[42; 32]);
+        let compact = key.to_base58();
+        let spaced: String = compact.chars().flat_map(|c| [c, '\u{a0}', '\n']).collect();
+        assert_eq!(*parse_base58(&compact).expect("a key"), [42; 32]);
+        assert_eq!(*parse_base58(&spaced).expect("a key"), [42; 32]);
+        let mut typo: Vec<char> = compact.chars().collect();
+        typo[20] = if typo[20] == 'x' { 'y' } else { 'x' };
+        assert_eq!(
+            parse_base58(&typo.into_iter().collect::<String>()).err(),
+            Some(RecoveryKeyFlaw::Mistyped)
+        );
+        for text in [
+            "",
+            "0OIl",
+            "abc",
+            &format!("{compact}{compact}"),
+            &format!("{compact}1"),
+        ] {
+            assert!(parse_base58(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rounds_out_of_range_are_not_run() {
+        for (iterations, bits) in [(0, 256), (-1, 256), (4_000_000_000, 256), (i64::MAX, 256), (1000, 128)] {
+            let info = PassphraseInfo {
+                salt: "s".to_owned(),
+                iterations,
+                bits,
+            };
+            assert_eq!(derive("p", &info).err(), Some(UnacceptableKdf));
+        }
+    }
+
+    #[test]
+    fn base64_of_32_bytes_with_or_without_padding() {
+        assert_eq!(
+            *parse_base64(&format!(" {}=\n", BASE64.encode([5; 32]))).expect("a key"),
+            [5; 32]
+        );
+        assert!(parse_base64(&BASE64.encode([5; 31])).is_none());
+        assert!(parse_base64("not base64!").is_none());
+    }
+}

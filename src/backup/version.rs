@@ -1,0 +1,133 @@
+//! What `GET /room_keys/version` says about a backup (client-server API, "Server-side key backups").
+
+use base64::Engine;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{limits::MAX_VERSION_CHARS, session_id::BASE64};
+
+/// The only backup algorithm there is so far.
+pub(crate) const CURVE25519_AES_SHA2: &str = "m.megolm_backup.v1.curve25519-aes-sha2";
+
+/// One backup version, as the server describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VersionInfo {
+    pub(crate) version: String,
+    pub(crate) algorithm: String,
+    /// The public half of the backup's key; `None` where the algorithm is unknown or the key does not parse.
+    pub(crate) public_key: Option<[u8; 32]>,
+    /// Keys that the server says it has. A hint: it may lie.
+    pub(crate) count: u64,
+    pub(crate) etag: String,
+    /// How a legacy passphrase becomes the decryption key, where the backup was made that way.
+    pub(crate) passphrase: Option<PassphraseInfo>,
+}
+
+/// `private_key_salt` and `private_key_iterations` of a backup's `auth_data`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PassphraseInfo {
+    pub(crate) salt: String,
+    /// As the server sent it; may be out of any sensible range.
+    pub(crate) iterations: i64,
+    pub(crate) bits: i64,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    version: Value,
+    algorithm: String,
+    #[serde(default)]
+    auth_data: Value,
+    #[serde(default)]
+    count: Value,
+    #[serde(default)]
+    etag: Value,
+}
+
+impl VersionInfo {
+    /// Reads the body; `None` if it is not a backup version.
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
+        let wire: Wire = serde_json::from_slice(body).ok()?;
+        let version = text_or_number(&wire.version)?;
+        if version.is_empty() || version.chars().count() > MAX_VERSION_CHARS {
+            return None;
+        }
+        let passphrase = wire.auth_data["private_key_salt"].as_str().map(|salt| PassphraseInfo {
+            salt: salt.to_owned(),
+            iterations: wire.auth_data["private_key_iterations"].as_i64().unwrap_or(0),
+            bits: wire.auth_data["private_key_bits"].as_i64().unwrap_or(256),
+        });
+        let public_key = (wire.algorithm == CURVE25519_AES_SHA2)
+            .then(|| {
+                BASE64
+                    .decode(wire.auth_data["public_key"].as_str()?)
+                    .ok()?
+                    .try_into()
+                    .ok()
+            })
+            .flatten();
+        Some(Self {
+            version,
+            algorithm: wire.algorithm,
+            public_key,
+            count: wire.count.as_u64().unwrap_or(0),
+            etag: text_or_number(&wire.etag).unwrap_or_default(),
+            passphrase,
+        })
+    }
+}
+
+/// Old servers sent numbers where a string belongs.
+fn text_or_number(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_synapse_sends_and_what_old_servers_sent() {
+        let key = BASE64.encode([4; 32]);
+        let body = format!(
+            r#"{{"auth_data":{{"public_key":"{key}","private_key_salt":"salt","private_key_iterations":500000,"signatures":{{}}}},
+               "version":"2","algorithm":"{CURVE25519_AES_SHA2}","etag":"10","count":50000}}"#
+        );
+        let info = VersionInfo::parse(body.as_bytes()).expect("a version");
+        assert_eq!(info.public_key, Some([4; 32]));
+        assert_eq!(
+            (info.version.as_str(), info.count, info.etag.as_str()),
+            ("2", 50000, "10")
+        );
+        assert_eq!(
+            info.passphrase,
+            Some(PassphraseInfo {
+                salt: "salt".to_owned(),
+                iterations: 500_000,
+                bits: 256
+            })
+        );
+        let old = VersionInfo::parse(br#"{"version":7,"algorithm":"x","etag":3}"#).expect("a version");
+        assert_eq!(
+            (old.version.as_str(), old.etag.as_str(), old.count, old.public_key),
+            ("7", "3", 0, None)
+        );
+    }
+
+    #[test]
+    fn what_is_no_version_is_none() {
+        for body in [
+            "",
+            "{}",
+            "<html>",
+            r#"{"version":null,"algorithm":"x"}"#,
+            r#"{"version":"","algorithm":"x"}"#,
+        ] {
+            assert_eq!(VersionInfo::parse(body.as_bytes()), None);
+        }
+    }
+}

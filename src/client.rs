@@ -1,0 +1,253 @@
+//! The client: what an app opens once per signed-in account, and the parts that its jobs share.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::{
+    blocking::blocking,
+    download::KeyDownload,
+    homeserver::{Homeserver, HttpTransport},
+    host::{JobHost, Keyring},
+    lookup::Lookup,
+    secret::{SecretBytes, SecretString},
+    sink::RoomKeySink,
+    unlock::DecryptionKeys,
+    vault::{OpenVaultError, Protection, Vault, VaultError},
+};
+
+/// Bytes of a vault key.
+const VAULT_KEY_BYTES: usize = 32;
+
+/// A signed-in account.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct Account {
+    /// The base URL of the homeserver's client API, after discovery: `https://matrix.example.org`.
+    pub homeserver_url: String,
+    /// The full user id: `@alice:example.org`.
+    pub user_id: String,
+    /// The device id. A vault that is opened for another device delivers everything again.
+    pub device_id: String,
+}
+
+/// How secrets in the vault are kept: the backup's decryption key and the room ids.
+#[derive(Clone, uniffi::Enum)]
+pub enum VaultProtection {
+    /// By a key that the crate makes and the host's keyring keeps. The right choice on a phone.
+    Keyring {
+        /// Keychain or Keystore.
+        keyring: Arc<dyn Keyring>,
+    },
+    /// By a key that the app keeps.
+    Key {
+        /// 32 random bytes.
+        key: SecretBytes,
+    },
+    /// By a passphrase; opening then takes about a tenth of a second of key derivation.
+    Passphrase {
+        /// The passphrase, not empty.
+        passphrase: SecretString,
+    },
+    /// Not at all: nothing secret is written, room ids lie open, and a restart needs the recovery key again.
+    NoProtection,
+}
+
+/// What a client is opened with.
+#[derive(Clone, uniffi::Record)]
+pub struct ClientOptions {
+    /// Whose backup it is.
+    pub account: Account,
+    /// A directory of the crate's own, one per account; it is made if it is not there. On Android below
+    /// `noBackupFilesDir`; on iOS excluded from backup and readable after first unlock.
+    pub data_dir: String,
+    /// How secrets are kept.
+    pub protection: VaultProtection,
+}
+
+/// The key backup of one account.
+///
+/// Open it once and keep it: it holds no database, no connection and no thread while nothing is asked of it. Call
+/// `shutdown` when the account signs out, or the callbacks leak.
+#[derive(uniffi::Object)]
+pub struct KeyBackupClient {
+    pub(crate) parts: Mutex<Option<Arc<Parts>>>,
+    pub(crate) download: Arc<KeyDownload>,
+    pub(crate) lookup: Arc<Lookup>,
+    pub(crate) export: crate::export::ExportStop,
+}
+
+/// What the jobs of a client share.
+pub(crate) struct Parts {
+    pub(crate) homeserver: Homeserver,
+    pub(crate) host: Arc<dyn JobHost>,
+    pub(crate) sink: Option<Arc<dyn RoomKeySink>>,
+    pub(crate) vault: Vault,
+    pub(crate) keys: Arc<DecryptionKeys>,
+}
+
+/// A client could not be opened. Nothing is left half made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The homeserver URL is no `https://` or `http://` URL.
+    #[error("the homeserver URL is invalid")]
+    InvalidHomeserverUrl,
+    /// The user id is not of the form `@local:server`, or the device id is empty.
+    #[error("the user id or device id is invalid")]
+    InvalidAccount,
+    /// The data directory is no path, or cannot be made, read or written now.
+    #[error("the data directory cannot be used")]
+    UnusableDataDir,
+    /// The key or the passphrase is not the one that this vault was made with, or no 32 bytes, or empty.
+    #[error("the vault key or passphrase is wrong")]
+    WrongVaultKey,
+    /// The vault was made with another kind of protection.
+    #[error("the vault is protected in another way")]
+    OtherProtection,
+    /// The keyring cannot be read or written now, or has lost the key of a vault that is there.
+    #[error("the keyring gave no key")]
+    KeyringUnavailable {
+        /// The vault is there, and the keyring is sure to have no key for it: it was restored without its keyring.
+        key_lost: bool,
+    },
+    /// The vault is another account's.
+    #[error("the vault belongs to another account")]
+    OtherAccount,
+    /// The vault was written by a newer version of the crate: update the app.
+    #[error("the vault is of a newer version")]
+    VaultTooNew,
+    /// The vault is damaged, or the disk is full.
+    #[error("the vault cannot be opened")]
+    VaultUnusable,
+}
+
+impl From<OpenVaultError> for OpenError {
+    fn from(error: OpenVaultError) -> Self {
+        log::warn!("the vault does not open: {error}");
+        match error {
+            OpenVaultError::Directory(_) | OpenVaultError::Vault(VaultError::Inaccessible | VaultError::Busy) => {
+                Self::UnusableDataDir
+            }
+            OpenVaultError::WrongKey => Self::WrongVaultKey,
+            OpenVaultError::OtherProtection => Self::OtherProtection,
+            OpenVaultError::OtherAccount => Self::OtherAccount,
+            OpenVaultError::TooNew { .. } => Self::VaultTooNew,
+            OpenVaultError::Vault(_) => Self::VaultUnusable,
+        }
+    }
+}
+
+#[uniffi::export(async_runtime = "tokio")]
+impl KeyBackupClient {
+    /// Opens the vault of an account, or makes one. Does not touch the network.
+    ///
+    /// # Errors
+    /// An [`OpenError`]; nothing is left half made.
+    #[uniffi::constructor]
+    pub async fn open(
+        options: ClientOptions,
+        transport: Arc<dyn HttpTransport>,
+        host: Arc<dyn JobHost>,
+        sink: Option<Arc<dyn RoomKeySink>>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let Account {
+            homeserver_url,
+            user_id,
+            device_id,
+        } = options.account;
+        let url = Url::parse(&homeserver_url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host() && url.query().is_none())
+            .ok_or(OpenError::InvalidHomeserverUrl)?;
+        if !is_user_id(&user_id) || device_id.is_empty() {
+            return Err(OpenError::InvalidAccount);
+        }
+        let directory = PathBuf::from(&options.data_dir);
+        if !directory.is_absolute() && options.data_dir.trim().is_empty() {
+            return Err(OpenError::UnusableDataDir);
+        }
+        let homeserver = Homeserver::new(&url, &user_id, transport, host.clone());
+        let open = move || {
+            let protection = protection(&options.protection, &directory, &user_id)?;
+            Ok(Vault::open(&directory, &user_id, &device_id, &protection)?)
+        };
+        let vault = blocking(open).await.unwrap_or(Err(OpenError::VaultUnusable))?;
+        let keys = Arc::new(DecryptionKeys::default());
+        let parts = Arc::new(Parts {
+            homeserver,
+            host,
+            sink,
+            vault: vault.clone(),
+            keys: keys.clone(),
+        });
+        Ok(Arc::new(Self {
+            download: Arc::new(KeyDownload::new(parts.clone())),
+            lookup: Arc::new(Lookup::new(vault, keys)),
+            parts: Mutex::new(Some(parts)),
+            export: crate::export::ExportStop::default(),
+        }))
+    }
+
+    /// The download of the backup: always the same object.
+    pub fn download(&self) -> Arc<KeyDownload> {
+        self.download.clone()
+    }
+
+    /// Ends everything and drops the callbacks. May be called more than once; afterwards every call answers that the
+    /// client is shut down. The vault stays on disk.
+    pub fn shutdown(&self) {
+        self.export.stop();
+        self.download.shut_down();
+        self.lookup.shut_down();
+        if let Ok(mut parts) = self.parts.lock() {
+            parts.take();
+        }
+    }
+}
+
+impl KeyBackupClient {
+    pub(crate) fn parts(&self) -> Option<Arc<Parts>> {
+        self.parts.lock().ok()?.clone()
+    }
+}
+
+fn is_user_id(user_id: &str) -> bool {
+    user_id
+        .strip_prefix('@')
+        .and_then(|rest| rest.split_once(':'))
+        .is_some_and(|(_, server)| !server.is_empty() && user_id.len() <= 255)
+}
+
+fn protection(wanted: &VaultProtection, directory: &std::path::Path, user_id: &str) -> Result<Protection, OpenError> {
+    let key = |bytes: &[u8]| {
+        let key: [u8; VAULT_KEY_BYTES] = bytes.try_into().map_err(|_| OpenError::WrongVaultKey)?;
+        Ok(Protection::Key(Zeroizing::new(key)))
+    };
+    match wanted {
+        VaultProtection::NoProtection => Ok(Protection::None),
+        VaultProtection::Key { key: bytes } => key(bytes.expose()),
+        VaultProtection::Passphrase { passphrase } if passphrase.expose().is_empty() => Err(OpenError::WrongVaultKey),
+        VaultProtection::Passphrase { passphrase } => {
+            Ok(Protection::Passphrase(Zeroizing::new(passphrase.expose().to_owned())))
+        }
+        VaultProtection::Keyring { keyring } => {
+            let unavailable = |key_lost| OpenError::KeyringUnavailable { key_lost };
+            let name = format!("keyferry {user_id}");
+            match keyring.load(name.clone()).map_err(|_| unavailable(false))? {
+                Some(secret) => key(secret.expose()),
+                None if Vault::exists(directory) => Err(unavailable(true)),
+                None => {
+                    let made = crate::vault::new_vault_key();
+                    keyring
+                        .store(name, SecretBytes::from(made.to_vec()))
+                        .map_err(|_| unavailable(false))?;
+                    Ok(Protection::Key(made))
+                }
+            }
+        }
+    }
+}

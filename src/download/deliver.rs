@@ -1,0 +1,134 @@
+//! The deliver stage: opened keys to the sink, in the order of the plan, one batch at a time.
+//!
+//! A batch is marked delivered after the sink has answered: after a crash it may come again, and never goes missing.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    feed::Passed,
+    notify::ArrivalHints,
+    open::{OpenedPage, push_hint},
+    stop::{StopSignal, Wake},
+    tally::Tally,
+};
+use crate::{
+    sink::{RoomKeySink, SinkAnswer, SinkError},
+    vault::{DeliveredAnswer, VaultError, Writer},
+};
+
+/// Pages between the workers and the sink: what a slow sink can pile up.
+pub(crate) const PAGES_IN_FLIGHT: usize = 2;
+
+/// What the deliver stage works with.
+pub(crate) struct DeliverStage {
+    pub(crate) sink: Arc<dyn RoomKeySink>,
+    pub(crate) writer: Arc<Mutex<Writer>>,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) hints: ArrivalHints,
+    pub(crate) stop: StopSignal,
+    pub(crate) wake: Wake,
+}
+
+/// How delivery ended.
+#[derive(Debug)]
+pub(crate) enum DeliverEnd {
+    /// All pages that came are delivered, or the run was stopped.
+    Done,
+    /// The sink took no more.
+    SinkUnavailable,
+    Vault(VaultError),
+}
+
+impl DeliverStage {
+    /// Delivers until the open stage has ended.
+    pub(crate) async fn work(&self, mut pages: mpsc::Receiver<OpenedPage>) -> DeliverEnd {
+        let mut early = BTreeMap::new();
+        let mut next = 0;
+        let mut feed = None;
+        while let Some(Some(page)) = self.stop.unless_stopped(pages.recv()).await {
+            // Another pass numbers its pages anew.
+            let current = Arc::as_ptr(&page.feed) as usize;
+            if feed.replace(current) != Some(current) {
+                next = 0;
+                early.clear();
+            }
+            early.insert(page.number, page);
+            while let Some(page) = take_next(&mut early, &mut next) {
+                match self.deliver(page).await {
+                    Ok(true) => {}
+                    Ok(false) => return DeliverEnd::Done,
+                    Err(end) => return end,
+                }
+                self.wake.notify();
+            }
+        }
+        DeliverEnd::Done
+    }
+
+    /// False if the run was stopped meanwhile.
+    async fn deliver(&self, mut page: OpenedPage) -> Result<bool, DeliverEnd> {
+        let mut hints = Vec::new();
+        for key in &page.keys {
+            push_hint(&mut hints, &key.room_id, key.session_id.clone());
+        }
+        let keys = std::mem::take(&mut page.keys);
+        let answers = if keys.is_empty() {
+            Vec::new()
+        } else {
+            match self.stop.unless_stopped(self.sink.deliver(keys)).await {
+                None => return Ok(false),
+                Some(Ok(answers)) if answers.len() == page.entries.len() => answers,
+                Some(Ok(_)) => {
+                    log::warn!("the sink answered for another number of keys than it was given");
+                    return Err(DeliverEnd::SinkUnavailable);
+                }
+                Some(Err(SinkError::Unavailable { .. })) => {
+                    return Err(DeliverEnd::SinkUnavailable);
+                }
+            }
+        };
+        let (delivered, refused) = self.commit(page, answers).await.map_err(DeliverEnd::Vault)?;
+        self.tally.add(&self.tally.delivered, delivered);
+        self.tally.add(&self.tally.refused, refused);
+        self.hints.send(hints);
+        Ok(true)
+    }
+
+    async fn commit(&self, page: OpenedPage, answers: Vec<SinkAnswer>) -> Result<(u64, u64), VaultError> {
+        let writer = self.writer.clone();
+        let commit = move || {
+            let mut refused = 0;
+            let answers: Vec<_> = page
+                .entries
+                .iter()
+                .zip(answers)
+                .map(|(&(entry, version), answer)| match answer {
+                    SinkAnswer::Imported | SinkAnswer::Known => (entry, version, DeliveredAnswer::Taken),
+                    SinkAnswer::Refused { reason } => {
+                        refused += 1;
+                        (entry, version, DeliveredAnswer::Refused(reason))
+                    }
+                })
+                .collect();
+            let mut writer = writer.lock().map_err(|_| VaultError::Corrupt)?;
+            let through = page.feed.mark_with(page.number, Passed::Delivered);
+            writer.commit_delivered(&answers, through)?;
+            page.feed.settle(page.number, Passed::Delivered);
+            Ok((answers.len() as u64 - refused, refused))
+        };
+        tokio::task::spawn_blocking(commit)
+            .await
+            .unwrap_or(Err(VaultError::Corrupt))
+    }
+}
+
+fn take_next(early: &mut BTreeMap<u64, OpenedPage>, next: &mut u64) -> Option<OpenedPage> {
+    let page = early.remove(next)?;
+    *next += 1;
+    Some(page)
+}

@@ -1,0 +1,236 @@
+//! What to open next, and up to where everything is settled.
+//!
+//! Workers claim pages of entries in the order they came. Pages end in any order; the mark that a restart begins from
+//! moves only over pages that have all ended.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    unlock::DecryptionKeys,
+    vault::{Connection, PendingEntry, RoomRow, VaultError},
+};
+
+/// Keys of a page: a batch for the sink, and a commit. Worth 30 to 100 ms of a core.
+pub(crate) const PAGE_ENTRIES: usize = 1_000;
+
+/// Hands out pages.
+pub(crate) struct Feed {
+    state: Mutex<FeedState>,
+    with_sink: AtomicBool,
+}
+
+struct FeedState {
+    connection: Connection,
+    cursor: i64,
+    next_page: u64,
+    room: Option<Arc<RoomRow>>,
+    keys_seen: u64,
+    opened: SettledMark,
+    delivered: SettledMark,
+}
+
+/// Entries that one worker opens.
+pub(crate) struct Page {
+    /// Pages are numbered in order, without gaps.
+    pub(crate) number: u64,
+    pub(crate) entries: Vec<(PendingEntry, Arc<RoomRow>)>,
+}
+
+/// What there is to do.
+pub(crate) enum Claim {
+    Page(Page),
+    /// Nothing now.
+    Nothing,
+    /// The set of keys has changed: what was passed over is to be looked at again, from the start.
+    KeysChanged,
+}
+
+/// Which stage a page has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    Opened,
+    Delivered,
+}
+
+impl Feed {
+    pub(crate) fn new(connection: Connection, with_sink: bool, keys: &DecryptionKeys) -> Result<Self, VaultError> {
+        let cursor = connection.settled_through(with_sink)?;
+        let mark = SettledMark {
+            through: cursor,
+            ..SettledMark::default()
+        };
+        let state = FeedState {
+            connection,
+            cursor,
+            next_page: 0,
+            room: None,
+            keys_seen: keys.changes(),
+            opened: mark.clone(),
+            delivered: mark,
+        };
+        Ok(Self {
+            state: Mutex::new(state),
+            with_sink: AtomicBool::new(with_sink),
+        })
+    }
+
+    /// The sink takes nothing any more in this run: from here on pages are only opened.
+    pub(crate) fn sink_is_gone(&self) {
+        self.with_sink.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_sink(&self) -> bool {
+        self.with_sink.load(Ordering::SeqCst)
+    }
+
+    /// The next page.
+    pub(crate) fn claim(&self, keys: &DecryptionKeys) -> Result<Claim, VaultError> {
+        let mut state = self.state.lock().map_err(|_| VaultError::Corrupt)?;
+        if state.keys_seen != keys.changes() {
+            return Ok(Claim::KeysChanged);
+        }
+        loop {
+            let pending = state
+                .connection
+                .pending_entries(state.cursor, self.has_sink(), PAGE_ENTRIES)?;
+            let Some(last) = pending.last().map(|entry| entry.id) else {
+                return Ok(Claim::Nothing);
+            };
+            state.cursor = last;
+            let claimed = pending.len();
+            let mut entries = Vec::with_capacity(claimed);
+            for entry in pending {
+                let room = state.room(entry.room)?;
+                if keys.has(room.version) {
+                    entries.push((entry, room));
+                }
+            }
+            let number = state.next_page;
+            state.next_page += 1;
+            // What nobody can open yet holds the mark back, and is passed over.
+            let whole = entries.len() == claimed;
+            state.opened.claim(number, last, whole);
+            state.delivered.claim(number, last, whole);
+            if !entries.is_empty() {
+                return Ok(Claim::Page(Page { number, entries }));
+            }
+        }
+    }
+
+    /// Where the mark will be once this page has passed. To be written in the same transaction as the page.
+    pub(crate) fn mark_with(&self, page: u64, passed: Passed) -> i64 {
+        self.state.lock().map_or(0, |mut state| state.mark(passed).with(page))
+    }
+
+    /// Says that the page has passed, durably.
+    pub(crate) fn settle(&self, page: u64, passed: Passed) {
+        if let Ok(mut state) = self.state.lock() {
+            state.mark(passed).settle(page);
+        }
+    }
+}
+
+impl FeedState {
+    fn room(&mut self, id: i64) -> Result<Arc<RoomRow>, VaultError> {
+        match &self.room {
+            Some(room) if room.id == id => Ok(room.clone()),
+            _ => Ok(self.room.insert(Arc::new(self.connection.room(id)?)).clone()),
+        }
+    }
+
+    fn mark(&mut self, passed: Passed) -> &mut SettledMark {
+        match passed {
+            Passed::Opened => &mut self.opened,
+            Passed::Delivered => &mut self.delivered,
+        }
+    }
+}
+
+/// The last entry before which every claimed page has ended.
+#[derive(Clone, Debug, Default)]
+struct SettledMark {
+    through: i64,
+    /// Pages under way: number, last entry, whether they have ended, whether they can.
+    pages: BTreeMap<u64, ClaimedPage>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ClaimedPage {
+    last_entry: i64,
+    ended: bool,
+    whole: bool,
+}
+
+impl SettledMark {
+    fn claim(&mut self, number: u64, last_entry: i64, whole: bool) {
+        // Behind a page that never ends nothing can move the mark: what comes there need not be kept.
+        if self.pages.values().next_back().is_none_or(|page| page.whole) {
+            self.pages.insert(
+                number,
+                ClaimedPage {
+                    last_entry,
+                    ended: false,
+                    whole,
+                },
+            );
+        }
+    }
+
+    fn settle(&mut self, number: u64) {
+        if let Some(page) = self.pages.get_mut(&number) {
+            page.ended = true;
+        }
+        while let Some(first) = self.pages.first_entry()
+            && first.get().ended
+            && first.get().whole
+        {
+            self.through = first.get().last_entry;
+            first.remove();
+        }
+    }
+
+    fn with(&self, number: u64) -> i64 {
+        self.pages
+            .iter()
+            .take_while(|(page, state)| state.whole && (state.ended || **page == number))
+            .last()
+            .map_or(self.through, |(_, state)| state.last_entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_moves_only_over_what_has_ended() {
+        let mut mark = SettledMark {
+            through: 10,
+            ..SettledMark::default()
+        };
+        for page in 0..4 {
+            mark.claim(page, 20 + page as i64, page != 3);
+        }
+        assert_eq!(mark.with(1), 10);
+        mark.settle(1);
+        assert_eq!(mark.through, 10);
+        assert_eq!(mark.with(0), 21);
+        mark.settle(0);
+        assert_eq!(mark.through, 21);
+        mark.settle(2);
+        mark.settle(3);
+        assert_eq!(
+            mark.through, 22,
+            "a page with entries that wait for a key holds the mark"
+        );
+        mark.claim(4, 30, true);
+        mark.settle(4);
+        assert_eq!((mark.through, mark.pages.len()), (22, 1));
+    }
+}

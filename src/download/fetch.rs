@@ -1,0 +1,318 @@
+//! The fetch stage: carries out the plan, request by request, with patience where a failure passes by itself.
+
+use std::{
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt, stream};
+
+use super::{
+    ingest::{Ingest, IngestError},
+    plan::{Facts, Step, next_step},
+    stop::StopSignal,
+    tally::{FetchActivity, Tally},
+};
+use crate::{
+    backup::reader::ReadError,
+    blocking::blocking,
+    homeserver::{Backoff, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict},
+    host::JobHost,
+    vault::{VaultError, VersionRow, Writer},
+};
+
+/// Rooms that are asked for at the same time.
+const ROOMS_AT_ONCE: usize = 4;
+/// Rooms that are taken from the list at a time.
+const ROOMS_PER_ROUND: usize = 128;
+/// Rooms of the list that go into one transaction.
+const ROOMS_PER_NOTE: usize = 1_000;
+
+/// What the fetch stage works with.
+pub(crate) struct FetchStage {
+    pub(crate) homeserver: Homeserver,
+    pub(crate) host: Arc<dyn JobHost>,
+    pub(crate) writer: Arc<Mutex<Writer>>,
+    pub(crate) ingest: Ingest,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) stop: StopSignal,
+    pub(crate) version: VersionRow,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// How fetching ended.
+#[derive(Debug)]
+pub(crate) enum FetchEnd {
+    /// Everything is here.
+    Complete,
+    /// The run was stopped.
+    Stopped,
+    /// It passes by itself, but not soon.
+    Blocked {
+        error: HomeserverError,
+        retry_after: Duration,
+    },
+    /// It does not pass by itself.
+    Failed(HomeserverError),
+    /// The version is not there any more.
+    VersionGone,
+    Vault(VaultError),
+}
+
+impl FetchStage {
+    /// Fetches until nothing is missing, or until it cannot go on.
+    pub(crate) async fn work(&self) -> FetchEnd {
+        match self.carry_out().await {
+            Ok(()) => FetchEnd::Complete,
+            Err(end) => end,
+        }
+    }
+
+    async fn carry_out(&self) -> Result<(), FetchEnd> {
+        self.tally.fetch_is(FetchActivity::Fetching);
+        let mut rooms_listed = false;
+        let mut cuts = 0;
+        let mut backoff = Backoff::default();
+        loop {
+            let facts = self.facts(rooms_listed, cuts).await?;
+            match next_step(&facts) {
+                Step::Done => break,
+                Step::ListRooms => {
+                    self.list_rooms().await?;
+                    rooms_listed = true;
+                }
+                Step::Rooms => self.rooms().await?,
+                Step::Everything => match self.once(&KeysRequest::AllRooms).await {
+                    Ok(()) => {
+                        self.vault(|writer, version| writer.complete_version(version)).await?;
+                        break;
+                    }
+                    Err(RequestEnd {
+                        error, entries_came, ..
+                    }) => {
+                        cuts += u32::from(entries_came);
+                        if entries_came {
+                            backoff.reset();
+                        }
+                        self.wait_or_end(&mut backoff, error).await?;
+                    }
+                },
+                Step::GiveUpForNow => {
+                    let error = HomeserverError::Transport(TransportError::Interrupted);
+                    return Err(FetchEnd::Blocked {
+                        error,
+                        retry_after: Duration::from_secs(60),
+                    });
+                }
+            }
+        }
+        self.vault(|writer, version| writer.complete_version(version)).await
+    }
+
+    async fn facts(&self, rooms_listed: bool, cuts_in_this_run: u32) -> Result<Facts, FetchEnd> {
+        let (version, rooms_left) = self
+            .vault(move |writer, version| {
+                let reader = writer.reader();
+                let row = reader.version_by_id(version)?.ok_or(VaultError::Corrupt)?;
+                Ok((row, !reader.rooms_to_fetch(version, 1)?.is_empty()))
+            })
+            .await?;
+        Ok(Facts {
+            server_count: version.server_count,
+            fetched: version.counts.fetched,
+            complete: version.complete,
+            cuts: version.cuts,
+            cuts_in_this_run,
+            rooms_left,
+            rooms_listed,
+            time_left_ms: self
+                .deadline
+                .map(|deadline| deadline.saturating_duration_since(Instant::now()).as_millis() as u64),
+        })
+    }
+
+    /// The app's rooms first, then all others that the user has joined.
+    async fn list_rooms(&self) -> Result<(), FetchEnd> {
+        // A host that cannot answer has no preference.
+        let preferred = self
+            .unless_stopped(self.host.rooms_by_priority())
+            .await?
+            .unwrap_or_default();
+        let mut backoff = Backoff::default();
+        let joined = loop {
+            match self.unless_stopped(self.homeserver.joined_rooms()).await? {
+                Ok(rooms) => break rooms,
+                Err(error) => self.wait_or_end(&mut backoff, error.into()).await?,
+            }
+        };
+        // Written later, the app's rooms take their places before all others.
+        self.note_rooms(&joined, preferred.len()).await?;
+        self.note_rooms(&preferred, 0).await?;
+        let (done, all) = self
+            .vault(|writer, version| writer.reader().room_counts(version))
+            .await?;
+        self.tally.rooms_done.store(done, Ordering::Relaxed);
+        self.tally.rooms.store(all, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn note_rooms(&self, rooms: &[String], first_position: usize) -> Result<(), FetchEnd> {
+        for (round, rooms) in rooms.chunks(ROOMS_PER_NOTE).enumerate() {
+            let (rooms, first) = (rooms.to_vec(), (first_position + round * ROOMS_PER_NOTE) as u64);
+            self.vault(move |writer, version| writer.list_rooms(version, &rooms, first))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn rooms(&self) -> Result<(), FetchEnd> {
+        let rooms = self
+            .vault(|writer, version| writer.reader().rooms_to_fetch(version, ROOMS_PER_ROUND))
+            .await?;
+        let mut requests = stream::iter(rooms)
+            .map(|room_id| async move { self.persistently(&KeysRequest::OneRoom(room_id)).await })
+            .buffer_unordered(ROOMS_AT_ONCE);
+        while let Some(result) = requests.next().await {
+            result?;
+        }
+        drop(requests);
+        // Only then does the vault know that these rooms are done.
+        self.flush().await
+    }
+
+    async fn persistently(&self, request: &KeysRequest) -> Result<(), FetchEnd> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.once(request).await {
+                Ok(()) => return Ok(()),
+                Err(RequestEnd { error, .. }) => self.wait_or_end(&mut backoff, error).await?,
+            }
+        }
+    }
+
+    async fn wait_or_end(&self, backoff: &mut Backoff, error: RequestError) -> Result<(), FetchEnd> {
+        let error = match error {
+            RequestError::Homeserver(HomeserverError::NotFound) => {
+                return Err(FetchEnd::VersionGone);
+            }
+            RequestError::Homeserver(error) => error,
+            RequestError::Stopped => return Err(FetchEnd::Stopped),
+        };
+        match backoff.after(&error, dice()) {
+            Verdict::Retry(wait) => {
+                log::info!(
+                    "a request failed and is tried again in {} ms: {error}",
+                    wait.as_millis()
+                );
+                self.tally.fetch_is(FetchActivity::WaitingToRetry);
+                self.unless_stopped(tokio::time::sleep(wait)).await?;
+                self.tally.fetch_is(FetchActivity::Fetching);
+                Ok(())
+            }
+            Verdict::Later(retry_after) => Err(FetchEnd::Blocked { error, retry_after }),
+            Verdict::GiveUp => Err(FetchEnd::Failed(error)),
+        }
+    }
+
+    /// One request, read to its end or as far as it comes.
+    async fn once(&self, request: &KeysRequest) -> Result<(), RequestEnd> {
+        let mut bytes = 0;
+        let before = self.tally.fetched.load(Ordering::Relaxed);
+        let result = match self.stop.unless_stopped(self.pump(request, &mut bytes)).await {
+            Some(result) => result,
+            None => Err(RequestError::Stopped),
+        };
+        // The thread may be gone after a failure of the vault, which is told elsewhere.
+        let flushed = match request {
+            KeysRequest::AllRooms => self.ingest.flush().await,
+            KeysRequest::OneRoom(_) => Ok(()),
+        };
+        let entries_came = self.tally.fetched.load(Ordering::Relaxed) > before;
+        let cut = result.is_err() && matches!(request, KeysRequest::AllRooms) && entries_came;
+        let noted = self
+            .vault(move |writer, version| writer.count_request(version, bytes, cut))
+            .await;
+        if flushed.is_err() || noted.is_err() {
+            return Err(RequestEnd {
+                error: RequestError::Stopped,
+                entries_came,
+            });
+        }
+        result.map_err(|error| RequestEnd { error, entries_came })
+    }
+
+    async fn pump(&self, request: &KeysRequest, bytes: &mut u64) -> Result<(), RequestError> {
+        let body = self.homeserver.keys(&self.version.version, request).await?;
+        let room_id = match request {
+            KeysRequest::AllRooms => None,
+            KeysRequest::OneRoom(room_id) => Some(room_id.clone()),
+        };
+        let response = self.ingest.begin(room_id).await?;
+        while let Some(chunk) = body.next_chunk().await? {
+            *bytes += chunk.len() as u64;
+            self.tally.add(&self.tally.bytes, chunk.len() as u64);
+            if !response.chunk(chunk).await? {
+                break;
+            }
+        }
+        Ok(response.end().await?)
+    }
+
+    async fn flush(&self) -> Result<(), FetchEnd> {
+        self.ingest.flush().await.map_err(|_| FetchEnd::Stopped)
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, FetchEnd> {
+        self.stop.unless_stopped(work).await.ok_or(FetchEnd::Stopped)
+    }
+
+    async fn vault<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer, i64) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, FetchEnd> {
+        let (writer, version) = (self.writer.clone(), self.version.id);
+        blocking(move || work(&mut *writer.lock().map_err(|_| VaultError::Corrupt)?, version))
+            .await
+            .unwrap_or(Err(VaultError::Corrupt))
+            .map_err(FetchEnd::Vault)
+    }
+}
+
+struct RequestEnd {
+    error: RequestError,
+    entries_came: bool,
+}
+
+enum RequestError {
+    Homeserver(HomeserverError),
+    /// The run was stopped, or the vault takes no more.
+    Stopped,
+}
+
+impl From<HomeserverError> for RequestError {
+    fn from(error: HomeserverError) -> Self {
+        Self::Homeserver(error)
+    }
+}
+
+impl From<IngestError> for RequestError {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Closed => Self::Stopped,
+            IngestError::Read(ReadError::NotABackup { .. }) => Self::Homeserver(HomeserverError::NotTheHomeserver),
+            IngestError::Read(ReadError::CutShort { .. }) => {
+                Self::Homeserver(HomeserverError::Transport(TransportError::Interrupted))
+            }
+        }
+    }
+}
+
+/// A random number from 0 to 1, to spread waits with.
+pub(crate) fn dice() -> f64 {
+    let mut bytes = [0; 4];
+    // Without random bytes the wait is the longest: nothing is lost.
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 1.0,
+    }
+}

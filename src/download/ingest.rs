@@ -1,0 +1,392 @@
+//! The end of fetching that writes: chunks into readers, entries into batches, batches into the vault.
+//!
+//! One thread does it for all requests of a run, so that many small rooms share a transaction.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+
+use super::{
+    stop::{StopSignal, Wake},
+    tally::Tally,
+};
+use crate::{
+    backup::{
+        entry,
+        reader::{BackupReader, EntryVisitor, RawEntry, ReadError},
+        session_id::SessionId,
+    },
+    vault::{Connection, EntryBatch, InsertedEntries, NewEntry, Vault, VaultError, Writer},
+};
+
+/// Entries of a transaction: 20 to 30 ms.
+const BATCH_ENTRIES: usize = 2_000;
+/// Bytes of a transaction, for entries that are larger than usual.
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// How long an entry waits for company.
+const BATCH_AGE: Duration = Duration::from_millis(250);
+/// Chunks that wait for the thread: what a slow disk can pile up.
+const CHUNKS_IN_FLIGHT: usize = 8;
+
+/// What fetching tells the thread.
+enum Message {
+    Begin {
+        request: u64,
+        room_id: Option<String>,
+        broken: Arc<AtomicBool>,
+    },
+    Chunk {
+        request: u64,
+        bytes: Vec<u8>,
+    },
+    End {
+        request: u64,
+        reply: oneshot::Sender<Result<(), IngestError>>,
+    },
+    Abandon {
+        request: u64,
+    },
+    Flush {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// Why a response could not be taken in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IngestError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The thread has ended, by a failure of the vault or a stop.
+    #[error("the vault takes no more")]
+    Closed,
+}
+
+/// The way to the thread.
+#[derive(Clone)]
+pub(crate) struct Ingest {
+    messages: mpsc::Sender<Message>,
+    next: Arc<Mutex<u64>>,
+}
+
+/// One response on its way in. Dropped before its end, it leaves the entries it brought.
+pub(crate) struct IngestedResponse {
+    ingest: Ingest,
+    request: u64,
+    /// Set by the thread when the response cannot be read on: no need to send more of it.
+    broken: Arc<AtomicBool>,
+    ended: bool,
+}
+
+impl Ingest {
+    /// The way in, and the work of the thread: run it where blocking is allowed.
+    pub(crate) fn new(worker: IngestWorker) -> (Self, impl FnOnce() -> Result<(), VaultError>) {
+        let (messages, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+        (
+            Self {
+                messages,
+                next: Arc::new(Mutex::new(0)),
+            },
+            move || worker.work(receiver),
+        )
+    }
+
+    /// Begins a response: of one room, or of all.
+    pub(crate) async fn begin(&self, room_id: Option<String>) -> Result<IngestedResponse, IngestError> {
+        let request = {
+            let mut next = self.next.lock().map_err(|_| IngestError::Closed)?;
+            *next += 1;
+            *next
+        };
+        let broken = Arc::new(AtomicBool::new(false));
+        self.send(Message::Begin {
+            request,
+            room_id,
+            broken: broken.clone(),
+        })
+        .await?;
+        Ok(IngestedResponse {
+            ingest: self.clone(),
+            request,
+            broken,
+            ended: false,
+        })
+    }
+
+    /// Waits until everything sent before is durable.
+    pub(crate) async fn flush(&self) -> Result<(), IngestError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Flush { reply }).await?;
+        answer.await.map_err(|_| IngestError::Closed)
+    }
+
+    async fn send(&self, message: Message) -> Result<(), IngestError> {
+        self.messages.send(message).await.map_err(|_| IngestError::Closed)
+    }
+}
+
+impl IngestedResponse {
+    /// False if there is no point in sending more: `end` says why.
+    pub(crate) async fn chunk(&self, bytes: Vec<u8>) -> Result<bool, IngestError> {
+        self.ingest
+            .send(Message::Chunk {
+                request: self.request,
+                bytes,
+            })
+            .await?;
+        Ok(!self.broken.load(Ordering::Relaxed))
+    }
+
+    /// Says that the body has ended; tells whether it was whole.
+    pub(crate) async fn end(mut self) -> Result<(), IngestError> {
+        self.ended = true;
+        let (reply, answer) = oneshot::channel();
+        self.ingest
+            .send(Message::End {
+                request: self.request,
+                reply,
+            })
+            .await?;
+        answer.await.map_err(|_| IngestError::Closed)?
+    }
+}
+
+impl Drop for IngestedResponse {
+    fn drop(&mut self) {
+        if !self.ended {
+            // If the queue is full the reader stays until the run ends: it is small.
+            let _ = self
+                .ingest
+                .messages
+                .try_send(Message::Abandon { request: self.request });
+        }
+    }
+}
+
+/// What the thread works with.
+pub(crate) struct IngestWorker {
+    pub(crate) vault: Vault,
+    pub(crate) writer: Arc<Mutex<Writer>>,
+    pub(crate) version: i64,
+    /// The vault had entries of this version before: they are not to be read again.
+    pub(crate) resumes: bool,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) stop: StopSignal,
+    pub(crate) wake: Wake,
+    pub(crate) runtime: Handle,
+}
+
+struct Response {
+    reader: BackupReader,
+    room_id: Option<String>,
+    /// The room that entries stand under now.
+    current_room: String,
+    result: Result<(), ReadError>,
+    broken: Arc<AtomicBool>,
+}
+
+impl IngestWorker {
+    fn work(self, mut messages: mpsc::Receiver<Message>) -> Result<(), VaultError> {
+        let known = if self.resumes {
+            Some(self.vault.connect()?)
+        } else {
+            None
+        };
+        let mut responses = HashMap::new();
+        let mut batch = EntryBatch::default();
+        let mut batch_began = Instant::now();
+        loop {
+            let wait = BATCH_AGE.saturating_sub(batch_began.elapsed());
+            let message = if batch.is_empty() {
+                messages.blocking_recv()
+            } else if wait.is_zero() {
+                self.commit(&mut batch)?;
+                continue;
+            } else {
+                match self
+                    .runtime
+                    .block_on(async { tokio::time::timeout(wait, messages.recv()).await })
+                {
+                    Ok(message) => message,
+                    Err(_) => continue,
+                }
+            };
+            let Some(message) = message else { break };
+            if batch.is_empty() {
+                batch_began = Instant::now();
+            }
+            self.take(message, &mut responses, &mut batch, known.as_ref())?;
+        }
+        // Every whole entry that arrived is kept, also when the run was stopped.
+        self.commit(&mut batch)
+    }
+
+    fn take(
+        &self,
+        message: Message,
+        responses: &mut HashMap<u64, Response>,
+        batch: &mut EntryBatch,
+        known: Option<&Connection>,
+    ) -> Result<(), VaultError> {
+        match message {
+            Message::Begin {
+                request,
+                room_id,
+                broken,
+            } => {
+                responses.insert(request, Response::new(room_id, broken));
+            }
+            Message::Abandon { request } => {
+                responses.remove(&request);
+            }
+            Message::Chunk { request, bytes } => {
+                if let Some(response) = responses.get_mut(&request)
+                    && response.result.is_ok()
+                {
+                    // A stop is obeyed between parts: a chunk may hold more than a batch.
+                    for part in bytes.chunks(128 * 1024) {
+                        self.read(response, part, batch, known)?;
+                        if batch.entries.len() >= BATCH_ENTRIES || batch.bodies.len() >= BATCH_BYTES {
+                            self.commit(batch)?;
+                        }
+                    }
+                }
+            }
+            Message::End { request, reply } => {
+                let result = match responses.remove(&request) {
+                    Some(response) => response.end(batch),
+                    None => Err(IngestError::Closed),
+                };
+                // A sender that is gone needs no answer.
+                let _ = reply.send(result);
+            }
+            Message::Flush { reply } => {
+                self.commit(batch)?;
+                // As above.
+                let _ = reply.send(());
+            }
+        }
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        response: &mut Response,
+        chunk: &[u8],
+        batch: &mut EntryBatch,
+        known: Option<&Connection>,
+    ) -> Result<(), VaultError> {
+        let Response {
+            reader,
+            current_room,
+            result,
+            broken,
+            ..
+        } = response;
+        let mut visitor = BatchVisitor {
+            batch,
+            current_room,
+            known,
+            version: self.version,
+            failure: None,
+        };
+        *result = reader.push(chunk, &mut visitor);
+        let failure = visitor.failure;
+        if result.is_err() {
+            // Relaxed: a sender that sees it late sends a chunk for nothing.
+            broken.store(true, Ordering::Relaxed);
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn commit(&self, batch: &mut EntryBatch) -> Result<(), VaultError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let inserted = self
+            .writer
+            .lock()
+            .map_err(|_| VaultError::Corrupt)?
+            .insert_entries(self.version, batch)
+            .inspect_err(|_| self.stop.stop(super::stop::StopCause::Abandoned))?;
+        let InsertedEntries {
+            inserted, conflicts, ..
+        } = inserted;
+        self.tally.add(&self.tally.fetched, inserted);
+        self.tally.add(&self.tally.conflicts, conflicts);
+        self.tally
+            .add(&self.tally.rooms_done, batch.complete_rooms.len() as u64);
+        batch.clear();
+        self.wake.notify();
+        Ok(())
+    }
+}
+
+impl Response {
+    fn new(room_id: Option<String>, broken: Arc<AtomicBool>) -> Self {
+        let reader = if room_id.is_some() {
+            BackupReader::one_room()
+        } else {
+            BackupReader::all_rooms()
+        };
+        Self {
+            reader,
+            current_room: room_id.clone().unwrap_or_default(),
+            room_id,
+            result: Ok(()),
+            broken,
+        }
+    }
+
+    fn end(self, batch: &mut EntryBatch) -> Result<(), IngestError> {
+        self.result?;
+        self.reader.finish()?;
+        if let Some(room_id) = self.room_id {
+            let room = batch.room(&room_id);
+            batch.complete_rooms.push(room);
+        }
+        Ok(())
+    }
+}
+
+struct BatchVisitor<'a> {
+    batch: &'a mut EntryBatch,
+    current_room: &'a mut String,
+    known: Option<&'a Connection>,
+    version: i64,
+    failure: Option<VaultError>,
+}
+
+impl EntryVisitor for BatchVisitor<'_> {
+    fn room(&mut self, room_id: &str) {
+        room_id.clone_into(self.current_room);
+    }
+
+    fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {
+        let session = SessionId::parse(session_id);
+        if let Some(known) = self.known {
+            match known.has_entry(self.version, self.current_room, &session) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => self.failure = Some(error),
+            }
+        }
+        let room = self.batch.room(self.current_room);
+        let begin = self.batch.bodies.len();
+        entry::pack(entry, &mut self.batch.bodies);
+        self.batch.entries.push(NewEntry {
+            room,
+            session,
+            body: begin..self.batch.bodies.len(),
+        });
+    }
+}

@@ -1,0 +1,217 @@
+//! The open stage: entries from the vault, decrypted and checked on all cores, what was learnt noted in the vault.
+//!
+//! With a sink the same decryption serves delivery: X25519 is most of the cost of either.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    ArrivedRoomKeys,
+    feed::{Claim, Feed, Page, Passed},
+    notify::ArrivalHints,
+    stop::{StopSignal, Wake},
+    tally::Tally,
+};
+use crate::{
+    backup::RoomKey,
+    unlock::DecryptionKeys,
+    vault::{Outcome, Vault, VaultError, Writer},
+};
+
+/// Entries between two looks at the stop signal: a few milliseconds on a slow core.
+const ENTRIES_PER_LOOK: usize = 32;
+
+/// What the open stage works with.
+pub(crate) struct OpenStage {
+    pub(crate) vault: Vault,
+    pub(crate) writer: Arc<Mutex<Writer>>,
+    pub(crate) keys: Arc<DecryptionKeys>,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) hints: ArrivalHints,
+    pub(crate) stop: StopSignal,
+    pub(crate) wake: Wake,
+    /// Where opened keys go, if there is a sink.
+    pub(crate) deliveries: Option<mpsc::Sender<OpenedPage>>,
+    /// True once nothing more is being fetched.
+    pub(crate) fetch_ended: Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// Opened keys on their way to the sink.
+pub(crate) struct OpenedPage {
+    pub(crate) number: u64,
+    /// Entry and version of each key.
+    pub(crate) entries: Vec<(i64, i64)>,
+    pub(crate) keys: Vec<RoomKey>,
+    /// The feed that the page came from, to settle it there.
+    pub(crate) feed: Arc<Feed>,
+}
+
+impl OpenStage {
+    /// Opens everything there is and everything that comes, until fetching has ended or the run is stopped. Blocks.
+    pub(crate) fn work(&self) -> Result<(), VaultError> {
+        let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        // Delivery of an earlier pass must be over before its keys may be claimed again.
+        loop {
+            let feed = Feed::new(self.vault.connect()?, self.deliveries.is_some(), &self.keys)?;
+            let feed = Arc::new(feed);
+            let results: Vec<_> = thread::scope(|scope| {
+                let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| self.worker(&feed))).collect();
+                workers
+                    .into_iter()
+                    .map(|worker| worker.join().unwrap_or(Err(VaultError::Corrupt)))
+                    .collect()
+            });
+            let mut again = false;
+            for result in results {
+                again |= result.inspect_err(|_| self.wake.notify())?;
+            }
+            if !again {
+                return Ok(());
+            }
+            self.await_deliveries(&feed);
+        }
+    }
+
+    /// True if the keys have changed and another pass is due.
+    fn worker(&self, feed: &Arc<Feed>) -> Result<bool, VaultError> {
+        let mut buffer = Vec::new();
+        loop {
+            if self.stop.is_stopped() {
+                return Ok(false);
+            }
+            let seen = self.wake.seen();
+            let ended = self.fetch_ended.load(std::sync::atomic::Ordering::SeqCst);
+            match feed.claim(&self.keys)? {
+                Claim::KeysChanged => return Ok(true),
+                Claim::Page(page) => self.open(feed, page, &mut buffer)?,
+                Claim::Nothing if ended => return Ok(false),
+                Claim::Nothing => self.wake.wait(seen),
+            }
+        }
+    }
+
+    fn open(&self, feed: &Arc<Feed>, page: Page, buffer: &mut Vec<u8>) -> Result<(), VaultError> {
+        let wanted = feed.has_sink();
+        let mut opened = OpenedPage {
+            number: page.number,
+            entries: Vec::new(),
+            keys: Vec::new(),
+            feed: feed.clone(),
+        };
+        let mut outcomes = Vec::with_capacity(page.entries.len());
+        let mut hints = Vec::new();
+        let mut interrupted = false;
+        for (position, (entry, room)) in page.entries.iter().enumerate() {
+            if position % ENTRIES_PER_LOOK == 0 && self.stop.is_stopped() {
+                interrupted = true;
+                break;
+            }
+            let Some(key) = self.keys.get(room.version) else {
+                continue;
+            };
+            let result = key.open(&entry.body, &entry.session, buffer, |found| {
+                if wanted {
+                    opened.entries.push((entry.id, room.version));
+                    opened.keys.push(found.room_key(&room.room_id));
+                }
+                let mut sender_key = [0; 32];
+                sender_key.copy_from_slice(found.sender_key());
+                Outcome::Opened {
+                    first_known_index: found.first_known_index(),
+                    shared_history: found.shared_history(),
+                    sender_key,
+                }
+            });
+            if entry.unopened {
+                if result.is_ok() && !wanted {
+                    push_hint(&mut hints, &room.room_id, entry.session.to_string());
+                }
+                outcomes.push((entry.id, room.version, result.unwrap_or_else(Outcome::Failed)));
+            }
+        }
+        let check: Vec<i64> = opened.entries.iter().map(|(entry, _)| *entry).collect();
+        let conflicts = self.commit(feed, page.number, &outcomes, &check, interrupted)?;
+        if !conflicts.is_empty() {
+            opened.leave_out(&conflicts);
+        }
+        self.hints.send(hints);
+        // A page that was broken off keeps its place: the next run claims what is left of it.
+        if let Some(deliveries) = &self.deliveries
+            && wanted
+            && !interrupted
+            && deliveries.blocking_send(opened).is_err()
+        {
+            feed.sink_is_gone();
+        }
+        Ok(())
+    }
+
+    fn commit(
+        &self,
+        feed: &Feed,
+        page: u64,
+        outcomes: &[(i64, i64, Outcome)],
+        check: &[i64],
+        interrupted: bool,
+    ) -> Result<Vec<i64>, VaultError> {
+        let mut writer = self.writer.lock().map_err(|_| VaultError::Corrupt)?;
+        // The mark is read and moved under the writer's lock: it never passes a page that is not committed.
+        let through = if interrupted {
+            0
+        } else {
+            feed.mark_with(page, Passed::Opened)
+        };
+        let conflicts = writer.commit_opened(outcomes, through, check)?;
+        if !interrupted {
+            feed.settle(page, Passed::Opened);
+        }
+        drop(writer);
+        let failed = outcomes
+            .iter()
+            .filter(|(_, _, outcome)| matches!(outcome, Outcome::Failed(_)))
+            .count() as u64;
+        self.tally.add(&self.tally.failed, failed);
+        self.tally.add(&self.tally.opened, outcomes.len() as u64 - failed);
+        Ok(conflicts)
+    }
+
+    fn await_deliveries(&self, feed: &Arc<Feed>) {
+        // Every page on its way holds the feed.
+        while Arc::strong_count(feed) > 1 && !self.stop.is_stopped() {
+            let seen = self.wake.seen();
+            if Arc::strong_count(feed) > 1 {
+                self.wake.wait(seen);
+            }
+        }
+    }
+}
+
+impl OpenedPage {
+    fn leave_out(&mut self, conflicts: &[i64]) {
+        let keep: Vec<bool> = self
+            .entries
+            .iter()
+            .map(|(entry, _)| !conflicts.contains(entry))
+            .collect();
+        let mut kept = keep.iter();
+        self.entries.retain(|_| *kept.next().unwrap_or(&true));
+        let mut kept = keep.iter();
+        self.keys.retain(|_| *kept.next().unwrap_or(&true));
+    }
+}
+
+/// Adds a session to the hints, grouped by room as they come.
+pub(crate) fn push_hint(hints: &mut Vec<ArrivedRoomKeys>, room_id: &str, session_id: String) {
+    match hints.last_mut() {
+        Some(last) if last.room_id == room_id => last.session_ids.push(session_id),
+        _ => hints.push(ArrivedRoomKeys {
+            room_id: room_id.to_owned(),
+            session_ids: vec![session_id],
+        }),
+    }
+}

@@ -1,0 +1,191 @@
+//! Which request comes next. Pure: facts in, a step out.
+//!
+//! There is no pagination and no Range: only "everything", "one room", "one session" (element-meta #2176). Everything is
+//! one request, but starts over when it is cut; room by room survives interruption, but misses rooms that nobody knows
+//! of. So: everything at once where it is likely to come through, else room by room and everything at the end, if the
+//! count says that something is missing.
+
+/// Bytes that an entry takes on the wire, on average.
+const BYTES_PER_KEY: u64 = 860;
+/// A mobile network on an average day, in bytes a millisecond (16 Mbit/s).
+const BYTES_PER_MS: u64 = 2_000;
+/// With no budget to keep, a request for everything should take no longer than this on such a network.
+const PATIENCE_MS: u64 = 60_000;
+/// How often a request for everything may be cut before it is taken in parts.
+const CUTS_BEFORE_ROOMS: u32 = 2;
+/// Everything is asked for again and again only this often, where even that is always cut.
+const CUTS_BEFORE_PAUSE: u32 = 3;
+
+/// What the plan is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Keys in the backup, as the server says.
+    pub(crate) server_count: u64,
+    /// Keys of the version in the vault.
+    pub(crate) fetched: u64,
+    /// A request for everything has come through to its end, and the backup has not changed since.
+    pub(crate) complete: bool,
+    /// How often a request for everything was cut, over all runs.
+    pub(crate) cuts: u32,
+    /// How often in this run.
+    pub(crate) cuts_in_this_run: u32,
+    /// There are rooms that have not been asked for.
+    pub(crate) rooms_left: bool,
+    /// The list of rooms has been made.
+    pub(crate) rooms_listed: bool,
+    /// Milliseconds that the run still has.
+    pub(crate) time_left_ms: Option<u64>,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Ask for everything.
+    Everything,
+    /// Make the list of rooms.
+    ListRooms,
+    /// Ask for the next rooms.
+    Rooms,
+    /// Even everything is always cut: leave it for a better time.
+    GiveUpForNow,
+    /// Nothing is missing.
+    Done,
+}
+
+/// Decides the next step.
+pub(crate) fn next_step(facts: &Facts) -> Step {
+    if facts.complete || (facts.rooms_listed && !facts.rooms_left && facts.fetched >= facts.server_count) {
+        return Step::Done;
+    }
+    if !facts.rooms_listed && likely_to_come_through(facts) {
+        return Step::Everything;
+    }
+    if !facts.rooms_listed {
+        return Step::ListRooms;
+    }
+    if facts.rooms_left {
+        return Step::Rooms;
+    }
+    if facts.cuts_in_this_run >= CUTS_BEFORE_PAUSE {
+        return Step::GiveUpForNow;
+    }
+    Step::Everything
+}
+
+fn likely_to_come_through(facts: &Facts) -> bool {
+    let expected_ms = facts.server_count.saturating_mul(BYTES_PER_KEY) / BYTES_PER_MS;
+    let allowed_ms = facts
+        .time_left_ms
+        .map_or(PATIENCE_MS, |left| (left / 2).min(PATIENCE_MS));
+    facts.cuts < CUTS_BEFORE_ROOMS && expected_ms <= allowed_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRESH: Facts = Facts {
+        server_count: 20_000,
+        fetched: 0,
+        complete: false,
+        cuts: 0,
+        cuts_in_this_run: 0,
+        rooms_left: false,
+        rooms_listed: false,
+        time_left_ms: None,
+    };
+
+    #[test]
+    fn a_small_backup_comes_in_one_piece() {
+        assert_eq!(next_step(&FRESH), Step::Everything);
+        assert_eq!(
+            next_step(&Facts {
+                time_left_ms: Some(30_000),
+                ..FRESH
+            }),
+            Step::Everything
+        );
+        assert_eq!(
+            next_step(&Facts {
+                server_count: 0,
+                ..FRESH
+            }),
+            Step::Everything
+        );
+    }
+
+    #[test]
+    fn what_will_not_fit_or_was_cut_is_taken_room_by_room() {
+        for facts in [
+            Facts {
+                time_left_ms: Some(2_000),
+                ..FRESH
+            },
+            Facts {
+                server_count: 1_000_000,
+                ..FRESH
+            },
+            Facts {
+                cuts: CUTS_BEFORE_ROOMS,
+                ..FRESH
+            },
+            Facts {
+                server_count: u64::MAX,
+                ..FRESH
+            },
+        ] {
+            assert_eq!(next_step(&facts), Step::ListRooms, "{facts:?}");
+            let listed = Facts {
+                rooms_listed: true,
+                rooms_left: true,
+                ..facts
+            };
+            assert_eq!(next_step(&listed), Step::Rooms);
+        }
+    }
+
+    #[test]
+    fn after_the_rooms_everything_is_asked_for_only_if_something_is_missing() {
+        let after = Facts {
+            rooms_listed: true,
+            ..FRESH
+        };
+        assert_eq!(
+            next_step(&Facts {
+                fetched: 20_000,
+                ..after
+            }),
+            Step::Done
+        );
+        assert_eq!(
+            next_step(&Facts {
+                fetched: 19_999,
+                ..after
+            }),
+            Step::Everything
+        );
+        assert_eq!(
+            next_step(&Facts {
+                fetched: 19_999,
+                cuts: 9,
+                ..after
+            }),
+            Step::Everything
+        );
+        assert_eq!(
+            next_step(&Facts {
+                cuts_in_this_run: CUTS_BEFORE_PAUSE,
+                ..after
+            }),
+            Step::GiveUpForNow
+        );
+        // A count that lies cannot make it ask for ever: what came through to its end is complete.
+        assert_eq!(
+            next_step(&Facts {
+                complete: true,
+                ..after
+            }),
+            Step::Done
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! What the download tells: records and enums that cross to Kotlin and Swift as they are.
+
+use crate::backup::FailureReason;
+
+/// How much a run may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
+pub struct RunBudget {
+    /// Milliseconds after which the run comes back by itself; at least 1,000 are of use. `None`: until it is done.
+    #[uniffi(default = None)]
+    pub max_duration_ms: Option<u64>,
+}
+
+/// How a run ended, and what there is by now.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct RunReport {
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// What is in the vault now.
+    pub summary: DownloadSummary,
+}
+
+/// How a run ended. All are resting states: nothing is lost, and the next run goes on from here.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[non_exhaustive]
+pub enum RunOutcome {
+    /// Everything is fetched, opened, and with a sink delivered. Nothing to do until the backup changes.
+    Completed,
+    /// `pause()` was called. Run again when the cause is gone.
+    Paused,
+    /// The budget is used up. Run again at the next opportunity.
+    OutOfBudget,
+    /// Something outside has to change first, by itself. Run again then.
+    Blocked {
+        /// What is in the way.
+        reason: BlockedReason,
+        /// Milliseconds to wait at least, where that is known.
+        retry_after_ms: Option<u64>,
+    },
+    /// Everything is fetched, and nobody has unlocked the backup: ask the user for the recovery key, then run again.
+    NeedsUnlock,
+    /// Another run of this client is under way; this call did nothing.
+    AlreadyRunning,
+    /// It cannot go on by itself.
+    Failed {
+        /// Why, and so what to do.
+        reason: RunFailure,
+    },
+}
+
+/// What a run waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+#[non_exhaustive]
+pub enum BlockedReason {
+    /// There is no network, or the homeserver cannot be reached.
+    Offline,
+    /// The homeserver asked to slow down (429).
+    RateLimited,
+    /// The homeserver has a fault (5xx), is silent, or keeps cutting the answer.
+    ServerFault,
+    /// Something else answers in its place: a captive portal, as a rule.
+    NotTheHomeserver,
+    /// The sink takes no keys now.
+    SinkUnavailable,
+    /// Another process writes to the vault.
+    VaultBusy,
+    /// The vault cannot be read or written now: the phone is locked, as a rule.
+    VaultInaccessible,
+}
+
+/// Why a run cannot go on by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+#[non_exhaustive]
+pub enum RunFailure {
+    /// The account has no key backup on the server.
+    NoBackup,
+    /// The backup is of an algorithm that this version of the crate does not know: update the app.
+    UnsupportedAlgorithm,
+    /// The backup version was deleted while it was fetched. Run again: the server may have another one.
+    VersionGone,
+    /// The access token is not accepted, or the app gave none: the user has to sign in again.
+    NotSignedIn {
+        /// The server says that the device is still known (a soft logout): sign in again *as this device*.
+        soft_logout: bool,
+    },
+    /// The homeserver forbids it, does not know key backups, or refuses the request.
+    RefusedByServer,
+    /// The homeserver's certificate is not trusted.
+    Tls,
+    /// The disk is full.
+    DiskFull,
+    /// A newer run, of another process, has taken over.
+    Overtaken,
+    /// The vault is damaged, or a sealed part of it does not open.
+    VaultDamaged,
+    /// A bug in the crate or in a callback of the app: the log says more.
+    Internal,
+}
+
+/// What the vault has of the current backup version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
+pub struct DownloadSummary {
+    /// The backup version; `None` until the first run has asked for it.
+    pub version: Option<String>,
+    /// Keys in the backup, as the server says.
+    pub total: u64,
+    /// Keys that are durable in the vault, still encrypted.
+    pub fetched: u64,
+    /// Keys that decrypted and passed every check.
+    pub opened: u64,
+    /// Keys that the app's crypto has taken (imported or known).
+    pub delivered: u64,
+    /// Keys that can never be opened; `failures` lists them.
+    pub failed: u64,
+    /// Keys that the sink refused.
+    pub refused: u64,
+    /// Keys that stand under two rooms: withheld, as the server may be moving them.
+    pub conflicts: u64,
+    /// Failed keys by reason, of all versions.
+    pub failures: Vec<FailureCount>,
+    /// Rooms that keys were found in, or that were asked for.
+    pub rooms: u64,
+    /// Bytes of response bodies so far, over all runs.
+    pub bytes_downloaded: u64,
+}
+
+/// How many keys failed for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct FailureCount {
+    /// The reason.
+    pub reason: FailureReason,
+    /// Keys.
+    pub count: u64,
+}
+
+/// Where a download is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, uniffi::Enum)]
+#[non_exhaustive]
+pub enum DownloadStage {
+    /// No run is under way.
+    #[default]
+    Resting,
+    /// A run has begun and asks for the backup version.
+    Preparing,
+    /// Keys come in; opening and delivering go on beside it.
+    Fetching,
+    /// A request failed for now; the run waits to try again.
+    WaitingToRetry,
+    /// Everything is here; keys are being opened (and delivered).
+    Opening,
+    /// Everything is opened; the sink is still taking keys.
+    Delivering,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
+pub struct DownloadProgress {
+    /// What it is doing.
+    pub stage: DownloadStage,
+    /// Keys in the backup, as the server says; 0 until it has been asked.
+    pub total: u64,
+    /// Keys in the vault.
+    pub fetched: u64,
+    /// Keys decrypted and checked.
+    pub opened: u64,
+    /// Keys that the sink has taken.
+    pub delivered: u64,
+    /// Keys that cannot be opened.
+    pub failed: u64,
+    /// Keys that the sink refused.
+    pub refused: u64,
+    /// Keys that stand under two rooms.
+    pub conflicts: u64,
+    /// Rooms that are done, where rooms are asked for one by one.
+    pub rooms_done: u64,
+    /// Rooms that are known.
+    pub rooms: u64,
+    /// Bytes of response bodies in this run.
+    pub bytes_downloaded: u64,
+    /// Keys a second in the stage that ends last, over the last few seconds; 0 until known.
+    pub keys_per_second: u64,
+    /// Milliseconds left at that rate, where it can be told.
+    pub time_left_ms: Option<u64>,
+}
+
+/// Everything about a download that can be said without a network.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct DownloadStatus {
+    /// What a run of this client is doing, or `Resting`.
+    pub stage: DownloadStage,
+    /// Every key of the version is fetched, as of the last look at the server.
+    pub fetch_complete: bool,
+    /// The current backup version can be opened: its decryption key is known.
+    pub unlocked: bool,
+    /// The decryption key, if known at all, is only in memory: after a restart the user will be asked again.
+    pub restart_needs_recovery_key: bool,
+    /// The figures.
+    pub summary: DownloadSummary,
+}
+
+/// Keys that have arrived in one room.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct ArrivedRoomKeys {
+    /// The room.
+    pub room_id: String,
+    /// The sessions.
+    pub session_ids: Vec<String>,
+}
+
+/// A place in the order of arrival. Keep it as it is; the default is the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
+pub struct ArrivalCursor {
+    /// Opaque.
+    #[uniffi(default = 0)]
+    pub batch: i64,
+    /// Opaque.
+    #[uniffi(default = 0)]
+    pub entry: i64,
+}
+
+/// Keys that arrived after a cursor.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct ArrivedPage {
+    /// The keys, in the order of arrival, those of one room together.
+    pub arrived: Vec<ArrivedRoomKeys>,
+    /// Where to go on.
+    pub next: ArrivalCursor,
+    /// There are more by now.
+    pub more: bool,
+}
+
+/// One entry of the backup.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct EntryRef {
+    /// The room that it is listed under.
+    pub room_id: String,
+    /// The session that it is listed as.
+    pub session_id: String,
+}
+
+/// A page of entries.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct EntryPage {
+    /// The entries.
+    pub entries: Vec<EntryRef>,
+    /// Pass it as `after` to go on; `None` at the end.
+    pub next: Option<i64>,
+}
+
+/// A key that the sink refused.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct RefusedEntry {
+    /// Which one.
+    pub entry: EntryRef,
+    /// What the sink said.
+    pub reason: String,
+}
+
+/// A page of refused keys.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct RefusedPage {
+    /// The keys.
+    pub entries: Vec<RefusedEntry>,
+    /// Pass it as `after` to go on; `None` at the end.
+    pub next: Option<i64>,
+}
+
+/// The vault could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[non_exhaustive]
+pub enum StatusError {
+    /// The client is shut down: open another one.
+    #[error("the client is shut down")]
+    ShutDown,
+    /// Another process writes for longer than five seconds. Passes by itself.
+    #[error("the vault is busy")]
+    Busy,
+    /// The vault cannot be read now: the phone is locked, as a rule. Passes by itself.
+    #[error("the vault cannot be accessed")]
+    Inaccessible,
+    /// The vault is damaged or was removed.
+    #[error("the vault is damaged")]
+    Damaged,
+}

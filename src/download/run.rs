@@ -1,0 +1,338 @@
+//! One run: its parts put together, driven to an end, and taken apart so that nothing of it is left.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, sync::mpsc};
+
+use super::{
+    BlockedReason, RunBudget, RunFailure, RunOutcome,
+    deliver::{DeliverEnd, DeliverStage, PAGES_IN_FLIGHT},
+    fetch::{FetchEnd, FetchStage},
+    ingest::{Ingest, IngestWorker},
+    notify::{ArrivalHints, telling},
+    open::OpenStage,
+    stop::{StopCause, StopSignal, Wake},
+    tally::{FetchActivity, Tally},
+};
+use crate::{
+    backup::version::CURVE25519_AES_SHA2,
+    blocking::blocking,
+    client::Parts,
+    homeserver::{HomeserverError, TransportError},
+    vault::{VaultError, VersionRow, Writer},
+};
+
+/// A run under way: what others may see of it, and how they end it.
+#[derive(Clone)]
+pub(crate) struct RunHandle {
+    pub(crate) stop: StopSignal,
+    pub(crate) wake: Wake,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl RunHandle {
+    pub(crate) fn new(has_sink: bool) -> Self {
+        let wake = Wake::default();
+        Self {
+            stop: StopSignal::new(wake.clone()),
+            wake,
+            tally: Arc::new(Tally::new(has_sink)),
+        }
+    }
+}
+
+/// Stops what is left of a run whose future was dropped.
+struct StopOnDrop(StopSignal);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop(StopCause::Abandoned);
+    }
+}
+
+/// Runs to an end. Dropped in flight, its threads end by themselves within a batch.
+pub(crate) async fn run(parts: &Parts, handle: &RunHandle, budget: RunBudget) -> RunOutcome {
+    let _guard = StopOnDrop(handle.stop.clone());
+    let deadline = budget
+        .max_duration_ms
+        .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+    let (hints, hints_receiver) = ArrivalHints::channel();
+    let work = async {
+        let end_of_budget = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let stages = stages(parts, handle, hints, deadline);
+        tokio::pin!(stages, end_of_budget);
+        tokio::select! {
+            outcome = &mut stages => return outcome,
+            () = end_of_budget => handle.stop.stop(StopCause::OutOfBudget),
+        }
+        stages.await
+    };
+    telling(&parts.host, &handle.tally, hints_receiver, work).await
+}
+
+async fn stages(parts: &Parts, handle: &RunHandle, hints: ArrivalHints, deadline: Option<Instant>) -> RunOutcome {
+    let (vault, keys) = (parts.vault.clone(), parts.keys.clone());
+    let begun = blocking(move || {
+        let writer = vault.begin_run()?;
+        keys.load(writer.reader())?;
+        Ok(writer)
+    });
+    let writer = match begun.await.unwrap_or(Err(VaultError::Corrupt)) {
+        Ok(writer) => Arc::new(Mutex::new(writer)),
+        Err(error) => return vault_outcome(&error),
+    };
+    let (fetch, opened, delivered) = overlapping(parts, handle, hints, deadline, &writer).await;
+    let outcome = outcome(parts, handle, fetch, opened, delivered, &writer).await;
+    // Closing folds the log into the file: not on the caller's thread.
+    blocking(move || drop(writer)).await;
+    outcome
+}
+
+async fn overlapping(
+    parts: &Parts,
+    handle: &RunHandle,
+    hints: ArrivalHints,
+    deadline: Option<Instant>,
+    writer: &Arc<Mutex<Writer>>,
+) -> (FetchEnd, Result<(), VaultError>, DeliverEnd) {
+    let fetch_ended = Arc::new(AtomicBool::new(false));
+    let (deliveries, pages) = match parts.sink {
+        Some(_) => Some(mpsc::channel(PAGES_IN_FLIGHT)).unzip(),
+        None => (None, None),
+    };
+    let open = OpenStage {
+        vault: parts.vault.clone(),
+        writer: writer.clone(),
+        keys: parts.keys.clone(),
+        tally: handle.tally.clone(),
+        hints: hints.clone(),
+        stop: handle.stop.clone(),
+        wake: handle.wake.clone(),
+        deliveries,
+        fetch_ended: fetch_ended.clone(),
+    };
+    let fetch = async {
+        let end = fetch(parts, handle, deadline, writer).await;
+        handle.tally.fetch_is(FetchActivity::Ended);
+        fetch_ended.store(true, Ordering::SeqCst);
+        handle.wake.notify();
+        end
+    };
+    let stop = handle.stop.clone();
+    let open = async {
+        let opened = blocking(move || open.work()).await.unwrap_or(Err(VaultError::Corrupt));
+        if opened.is_err() {
+            stop.stop(StopCause::Abandoned);
+        }
+        opened
+    };
+    let deliver = async {
+        match (&parts.sink, pages) {
+            (Some(sink), Some(pages)) => {
+                let stage = DeliverStage {
+                    sink: sink.clone(),
+                    writer: writer.clone(),
+                    tally: handle.tally.clone(),
+                    hints,
+                    stop: handle.stop.clone(),
+                    wake: handle.wake.clone(),
+                };
+                stage.work(pages).await
+            }
+            _ => DeliverEnd::Done,
+        }
+    };
+    tokio::join!(fetch, open, deliver)
+}
+
+async fn fetch(parts: &Parts, handle: &RunHandle, deadline: Option<Instant>, writer: &Arc<Mutex<Writer>>) -> FetchEnd {
+    let version = match handle.stop.unless_stopped(begin_version(parts, writer)).await {
+        None => return FetchEnd::Stopped,
+        Some(Err(end)) => return end,
+        Some(Ok((version, rooms))) => {
+            handle.tally.begin(&version, rooms);
+            version
+        }
+    };
+    handle.wake.notify();
+    let (ingest, thread) = Ingest::new(IngestWorker {
+        vault: parts.vault.clone(),
+        writer: writer.clone(),
+        version: version.id,
+        resumes: version.counts.fetched > 0,
+        tally: handle.tally.clone(),
+        stop: handle.stop.clone(),
+        wake: handle.wake.clone(),
+        runtime: Handle::current(),
+    });
+    let thread = blocking(thread);
+    let stage = FetchStage {
+        homeserver: parts.homeserver.clone(),
+        host: parts.host.clone(),
+        writer: writer.clone(),
+        ingest,
+        tally: handle.tally.clone(),
+        stop: handle.stop.clone(),
+        version,
+        deadline,
+    };
+    let work = async move { stage.work().await };
+    let (end, written) = tokio::join!(work, thread);
+    // What the thread could not write explains why the stage stopped.
+    match written.unwrap_or(Err(VaultError::Corrupt)) {
+        Err(error) => FetchEnd::Vault(error),
+        Ok(()) => end,
+    }
+}
+
+async fn begin_version(parts: &Parts, writer: &Arc<Mutex<Writer>>) -> Result<(VersionRow, (u64, u64)), FetchEnd> {
+    let info = parts.homeserver.current_version().await.map_err(|error| match error {
+        HomeserverError::RateLimited { retry_after } | HomeserverError::ServerFault { retry_after, .. } => {
+            FetchEnd::Blocked {
+                error,
+                retry_after: retry_after.unwrap_or(Duration::from_secs(30)),
+            }
+        }
+        HomeserverError::Transport(TransportError::Offline | TransportError::Timeout | TransportError::Interrupted)
+        | HomeserverError::NotTheHomeserver => FetchEnd::Blocked {
+            error,
+            retry_after: Duration::from_secs(30),
+        },
+        other => FetchEnd::Failed(other),
+    })?;
+    if info.algorithm != CURVE25519_AES_SHA2 {
+        log::warn!("the backup is of an unknown algorithm; its entries are kept as they are");
+    }
+    let writer = writer.clone();
+    blocking(move || {
+        let mut writer = writer.lock().map_err(|_| VaultError::Corrupt)?;
+        let version = writer.begin_version(&info)?;
+        let rooms = writer.reader().room_counts(version.id)?;
+        Ok((version, rooms))
+    })
+    .await
+    .unwrap_or(Err(VaultError::Corrupt))
+    .map_err(FetchEnd::Vault)
+}
+
+async fn outcome(
+    parts: &Parts,
+    handle: &RunHandle,
+    fetch: FetchEnd,
+    opened: Result<(), VaultError>,
+    delivered: DeliverEnd,
+    writer: &Arc<Mutex<Writer>>,
+) -> RunOutcome {
+    let vault_error = match (&fetch, &opened, &delivered) {
+        (_, Err(error), _) | (FetchEnd::Vault(error), ..) | (.., DeliverEnd::Vault(error)) => Some(error),
+        _ => None,
+    };
+    if let Some(error) = vault_error {
+        return vault_outcome(error);
+    }
+    match handle.stop.cause() {
+        Some(StopCause::Paused) => return RunOutcome::Paused,
+        Some(StopCause::OutOfBudget) => return RunOutcome::OutOfBudget,
+        Some(StopCause::Abandoned) | None => {}
+    }
+    match fetch {
+        FetchEnd::Complete => {}
+        FetchEnd::Stopped | FetchEnd::Vault(_) => {
+            return RunOutcome::Failed {
+                reason: RunFailure::Internal,
+            };
+        }
+        FetchEnd::VersionGone => {
+            return RunOutcome::Failed {
+                reason: RunFailure::VersionGone,
+            };
+        }
+        FetchEnd::Blocked { error, retry_after } => {
+            return RunOutcome::Blocked {
+                reason: blocked_reason(&error),
+                retry_after_ms: Some(retry_after.as_millis() as u64),
+            };
+        }
+        FetchEnd::Failed(error) => {
+            return RunOutcome::Failed {
+                reason: failure_reason(&error),
+            };
+        }
+    }
+    if matches!(delivered, DeliverEnd::SinkUnavailable) {
+        return RunOutcome::Blocked {
+            reason: BlockedReason::SinkUnavailable,
+            retry_after_ms: None,
+        };
+    }
+    let writer = writer.clone();
+    let current = blocking(move || {
+        let writer = writer.lock().map_err(|_| VaultError::Corrupt)?;
+        writer.reader().current_version()
+    });
+    match current.await.unwrap_or(Err(VaultError::Corrupt)) {
+        Ok(Some(version)) if !parts.keys.has(version.id) && version.counts.unopened() > 0 => {
+            if version.public_key.is_some() {
+                RunOutcome::NeedsUnlock
+            } else {
+                RunOutcome::Failed {
+                    reason: RunFailure::UnsupportedAlgorithm,
+                }
+            }
+        }
+        Ok(_) => RunOutcome::Completed,
+        Err(error) => vault_outcome(&error),
+    }
+}
+
+pub(crate) fn vault_outcome(error: &VaultError) -> RunOutcome {
+    let blocked = |reason| RunOutcome::Blocked {
+        reason,
+        retry_after_ms: None,
+    };
+    let failed = |reason| RunOutcome::Failed { reason };
+    match error {
+        VaultError::Busy => blocked(BlockedReason::VaultBusy),
+        VaultError::Inaccessible => blocked(BlockedReason::VaultInaccessible),
+        VaultError::Overtaken => failed(RunFailure::Overtaken),
+        VaultError::DiskFull => failed(RunFailure::DiskFull),
+        VaultError::Corrupt | VaultError::Unsealable => failed(RunFailure::VaultDamaged),
+        VaultError::Sqlite(error) => {
+            log::error!("the vault failed: {error}");
+            failed(RunFailure::Internal)
+        }
+    }
+}
+
+fn blocked_reason(error: &HomeserverError) -> BlockedReason {
+    match error {
+        HomeserverError::Transport(TransportError::Offline) => BlockedReason::Offline,
+        HomeserverError::RateLimited { .. } => BlockedReason::RateLimited,
+        HomeserverError::NotTheHomeserver => BlockedReason::NotTheHomeserver,
+        _ => BlockedReason::ServerFault,
+    }
+}
+
+fn failure_reason(error: &HomeserverError) -> RunFailure {
+    match error {
+        HomeserverError::NotSignedIn { soft_logout } => RunFailure::NotSignedIn {
+            soft_logout: *soft_logout,
+        },
+        HomeserverError::NoToken => RunFailure::NotSignedIn { soft_logout: false },
+        HomeserverError::NotFound => RunFailure::NoBackup,
+        HomeserverError::Transport(TransportError::Tls) => RunFailure::Tls,
+        HomeserverError::Transport(_) => RunFailure::Internal,
+        _ => RunFailure::RefusedByServer,
+    }
+}

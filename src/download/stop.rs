@@ -1,0 +1,95 @@
+//! Ending a run: one signal that threads poll and futures await.
+//!
+//! A signal belongs to one run. A pause that comes late finds its run gone and cannot end the next one.
+
+use std::sync::{
+    Arc, Condvar, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// Why a run is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopCause {
+    Paused,
+    OutOfBudget,
+    /// The future of the run was dropped, or a stage failed.
+    Abandoned,
+}
+
+/// Tells every part of a run to end. The first cause stays.
+#[derive(Clone)]
+pub(crate) struct StopSignal {
+    cause: watch::Sender<Option<StopCause>>,
+    wake: Wake,
+}
+
+impl StopSignal {
+    pub(crate) fn new(wake: Wake) -> Self {
+        Self {
+            cause: watch::Sender::new(None),
+            wake,
+        }
+    }
+
+    pub(crate) fn stop(&self, cause: StopCause) {
+        self.cause
+            .send_if_modified(|current| current.is_none() && current.replace(cause).is_none());
+        self.wake.notify();
+    }
+
+    pub(crate) fn cause(&self) -> Option<StopCause> {
+        *self.cause.borrow()
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.cause().is_some()
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn stopped(&self) {
+        // The sender lives as long as `self`: the wait cannot fail.
+        let _ = self.cause.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Does `work` unless the run ends first.
+    pub(crate) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.stopped() => None,
+            result = work => Some(result),
+        }
+    }
+}
+
+/// Wakes threads that have nothing to do: new entries, a new key, the end.
+#[derive(Clone, Default)]
+pub(crate) struct Wake {
+    inner: Arc<(AtomicU64, Mutex<()>, Condvar)>,
+}
+
+impl Wake {
+    /// The number to pass to `wait`: what is notified after this call is not missed.
+    pub(crate) fn seen(&self) -> u64 {
+        self.inner.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn notify(&self) {
+        self.inner.0.fetch_add(1, Ordering::SeqCst);
+        // Taking the lock orders this after the check of a thread that is about to wait.
+        drop(self.inner.1.lock());
+        self.inner.2.notify_all();
+    }
+
+    /// Waits until something was notified since `seen`.
+    pub(crate) fn wait(&self, seen: u64) {
+        let Ok(guard) = self.inner.1.lock() else {
+            return;
+        };
+        // The time limit is for a notifier that died: nobody waits for ever.
+        let limit = Duration::from_secs(5);
+        drop(self.inner.2.wait_timeout_while(guard, limit, |()| self.seen() == seen));
+    }
+}

@@ -1,0 +1,141 @@
+//! The figures of a run while it is under way: counted by the stages, read by whoever tells.
+//!
+//! They begin with what the vault held and are added to after each commit, so that nothing is reported before it is
+//! durable.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::sync::watch;
+
+use super::{DownloadProgress, DownloadStage};
+use crate::vault::{Counts, VersionRow};
+
+/// Counters of one run. Relaxed: each is a figure of its own, and no decision hangs on two of them together.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) total: AtomicU64,
+    pub(crate) fetched: AtomicU64,
+    pub(crate) opened: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) rooms_done: AtomicU64,
+    pub(crate) rooms: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    activity: Mutex<Activity>,
+    changed: watch::Sender<()>,
+}
+
+/// What the parts of a run are doing; the stage follows from it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Activity {
+    fetch: FetchActivity,
+    has_sink: bool,
+}
+
+/// What the fetch stage is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum FetchActivity {
+    #[default]
+    Preparing,
+    Fetching,
+    WaitingToRetry,
+    Ended,
+}
+
+impl Tally {
+    pub(crate) fn new(has_sink: bool) -> Self {
+        let tally = Self::default();
+        if let Ok(mut activity) = tally.activity.lock() {
+            activity.has_sink = has_sink;
+        }
+        tally
+    }
+
+    /// Sets the figures to what the vault holds.
+    pub(crate) fn begin(&self, version: &VersionRow, (rooms_done, rooms): (u64, u64)) {
+        let Counts {
+            fetched,
+            opened,
+            failed,
+            conflicts,
+            delivered,
+            refused,
+        } = version.counts;
+        for (counter, value) in [
+            (&self.total, version.server_count),
+            (&self.fetched, fetched),
+            (&self.opened, opened),
+            (&self.failed, failed),
+            (&self.conflicts, conflicts),
+            (&self.delivered, delivered),
+            (&self.refused, refused),
+            (&self.rooms_done, rooms_done),
+            (&self.rooms, rooms),
+        ] {
+            counter.store(value, Ordering::Relaxed);
+        }
+        self.changed.send_replace(());
+    }
+
+    pub(crate) fn add(&self, counter: &AtomicU64, count: u64) {
+        if count > 0 {
+            counter.fetch_add(count, Ordering::Relaxed);
+            self.changed.send_replace(());
+        }
+    }
+
+    pub(crate) fn fetch_is(&self, fetch: FetchActivity) {
+        if let Ok(mut activity) = self.activity.lock() {
+            activity.fetch = fetch;
+        }
+        self.changed.send_replace(());
+    }
+
+    pub(crate) fn stage(&self) -> DownloadStage {
+        let Ok(activity) = self.activity.lock().map(|activity| *activity) else {
+            return DownloadStage::Resting;
+        };
+        match activity.fetch {
+            FetchActivity::Preparing => DownloadStage::Preparing,
+            FetchActivity::Fetching => DownloadStage::Fetching,
+            FetchActivity::WaitingToRetry => DownloadStage::WaitingToRetry,
+            FetchActivity::Ended if activity.has_sink && self.unopened() == 0 => DownloadStage::Delivering,
+            FetchActivity::Ended => DownloadStage::Opening,
+        }
+    }
+
+    /// The figures now; rate and time left are the reporter's to add.
+    pub(crate) fn progress(&self) -> DownloadProgress {
+        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        DownloadProgress {
+            stage: self.stage(),
+            total: value(&self.total),
+            fetched: value(&self.fetched),
+            opened: value(&self.opened),
+            delivered: value(&self.delivered),
+            failed: value(&self.failed),
+            refused: value(&self.refused),
+            conflicts: value(&self.conflicts),
+            rooms_done: value(&self.rooms_done),
+            rooms: value(&self.rooms),
+            bytes_downloaded: value(&self.bytes),
+            keys_per_second: 0,
+            time_left_ms: None,
+        }
+    }
+
+    /// Tells when a figure or the stage may have changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    fn unopened(&self) -> u64 {
+        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        value(&self.fetched).saturating_sub(value(&self.opened) + value(&self.failed))
+    }
+}

@@ -1,0 +1,188 @@
+//! The format of the key export file, written as a stream (client-server API, "Key export format").
+//!
+//! matrix-sdk-crypto writes it too, from a list that is whole in memory; a million keys are not.
+
+use std::io::{self, BufWriter, Write};
+use std::num::NonZeroU32;
+
+use aws_lc_rs::{
+    cipher::{AES_256, EncryptionContext, StreamingEncryptingKey, UnboundCipherKey},
+    hmac,
+    iv::FixedLength,
+    pbkdf2, rand,
+};
+use base64::write::EncoderWriter;
+use base64::{
+    alphabet::STANDARD,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+};
+use serde::Serialize;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::backup::RoomKey;
+
+const HEADER: &str = "-----BEGIN MEGOLM SESSION DATA-----\n";
+const FOOTER: &str = "\n-----END MEGOLM SESSION DATA-----\n";
+const VERSION: u8 = 1;
+const ITERATIONS: NonZeroU32 = NonZeroU32::new(500_000).expect("not zero");
+/// Characters of a line.
+const LINE: usize = 96;
+/// Bytes that are encrypted at a time.
+const BLOCK: usize = 64 * 1024;
+const PADDED: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new());
+
+/// Writes keys into an export file, one at a time.
+pub(super) struct KeyExportWriter<W: Write> {
+    out: EncoderWriter<'static, GeneralPurpose, Lines<BufWriter<W>>>,
+    cipher: StreamingEncryptingKey,
+    mac: hmac::Context,
+    plaintext: Zeroizing<Vec<u8>>,
+    ciphertext: Vec<u8>,
+    first: bool,
+}
+
+impl<W: Write> KeyExportWriter<W> {
+    /// Derives the keys, which takes a moment, and writes the head.
+    pub(super) fn new(out: W, passphrase: &str) -> io::Result<Self> {
+        let mut salt = [0; 16];
+        let mut iv = [0; 16];
+        rand::fill(&mut salt)
+            .and_then(|()| rand::fill(&mut iv))
+            .map_err(crypto)?;
+        // Bit 63 is clear in every file: some implementations count in 64 bits.
+        iv[8] &= 0x7f;
+        let mut keys = Zeroizing::new([0; 64]);
+        pbkdf2::derive(
+            pbkdf2::PBKDF2_HMAC_SHA512,
+            ITERATIONS,
+            &salt,
+            passphrase.as_bytes(),
+            keys.as_mut_slice(),
+        );
+        let cipher = StreamingEncryptingKey::less_safe_ctr(
+            UnboundCipherKey::new(&AES_256, &keys[..32]).map_err(crypto)?,
+            EncryptionContext::Iv128(FixedLength::from(iv)),
+        )
+        .map_err(crypto)?;
+        let mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &keys[32..]));
+        let mut out = BufWriter::new(out);
+        out.write_all(HEADER.as_bytes())?;
+        let mut writer = Self {
+            out: EncoderWriter::new(Lines { out, column: 0 }, &PADDED),
+            cipher,
+            mac,
+            plaintext: Zeroizing::new(Vec::with_capacity(2 * BLOCK)),
+            ciphertext: Vec::new(),
+            first: true,
+        };
+        for part in [&[VERSION][..], &salt, &iv, &ITERATIONS.get().to_be_bytes()] {
+            writer.emit(part)?;
+        }
+        writer.plaintext.push(b'[');
+        Ok(writer)
+    }
+
+    /// Adds a key.
+    pub(super) fn key(&mut self, key: &RoomKey) -> io::Result<()> {
+        if !std::mem::take(&mut self.first) {
+            self.plaintext.push(b',');
+        }
+        serde_json::to_writer(&mut *self.plaintext, &ExportedKey::from(key))?;
+        if self.plaintext.len() >= BLOCK {
+            self.encrypt()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes the end and gives the output back.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        self.plaintext.push(b']');
+        self.encrypt()?;
+        let tag = self.mac.clone().sign();
+        self.out.write_all(tag.as_ref())?;
+        let mut out = self.out.finish()?.out;
+        out.write_all(FOOTER.as_bytes())?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)
+    }
+
+    fn encrypt(&mut self) -> io::Result<()> {
+        let mut ciphertext = std::mem::take(&mut self.ciphertext);
+        ciphertext.resize(self.plaintext.len() + 16, 0);
+        let written = self
+            .cipher
+            .update(&self.plaintext, &mut ciphertext)
+            .map_err(crypto)?
+            .written()
+            .len();
+        self.plaintext.as_mut_slice().zeroize();
+        self.plaintext.clear();
+        let result = self.emit(&ciphertext[..written]);
+        self.ciphertext = ciphertext;
+        result
+    }
+
+    fn emit(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.mac.update(bytes);
+        self.out.write_all(bytes)
+    }
+}
+
+/// One key as the file has it. The flag goes by two names: the specification's, and the one that every client of today
+/// reads. Both of matrix-sdk's names together would make it drop the key.
+#[derive(Serialize)]
+struct ExportedKey<'a> {
+    algorithm: &'a str,
+    room_id: &'a str,
+    sender_key: &'a str,
+    session_id: &'a str,
+    session_key: &'a str,
+    sender_claimed_keys: &'a std::collections::HashMap<String, String>,
+    forwarding_curve25519_key_chain: &'a [String],
+    shared_history: bool,
+    #[serde(rename = "org.matrix.msc3061.shared_history")]
+    msc3061_shared_history: bool,
+}
+
+impl<'a> From<&'a RoomKey> for ExportedKey<'a> {
+    fn from(key: &'a RoomKey) -> Self {
+        Self {
+            algorithm: &key.algorithm,
+            room_id: &key.room_id,
+            sender_key: &key.sender_key,
+            session_id: &key.session_id,
+            session_key: key.session_key.expose(),
+            sender_claimed_keys: &key.sender_claimed_keys,
+            forwarding_curve25519_key_chain: &key.forwarding_curve25519_key_chain,
+            shared_history: key.shared_history,
+            msc3061_shared_history: key.shared_history,
+        }
+    }
+}
+
+/// Breaks what is written into lines.
+struct Lines<W: Write> {
+    out: W,
+    column: usize,
+}
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.column == LINE {
+            self.out.write_all(b"\n")?;
+            self.column = 0;
+        }
+        let part = bytes.len().min(LINE - self.column);
+        self.out.write_all(&bytes[..part])?;
+        self.column += part;
+        Ok(part)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn crypto(_: aws_lc_rs::error::Unspecified) -> io::Error {
+    io::Error::other("the export cannot be encrypted")
+}

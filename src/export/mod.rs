@@ -1,0 +1,204 @@
+//! The encrypted key export file: everything opened, in the form that Element and others import.
+
+mod file;
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use file::KeyExportWriter;
+
+use crate::{
+    blocking::blocking,
+    client::{KeyBackupClient, Parts},
+    secret::SecretString,
+    vault::VaultError,
+};
+
+/// Keys that are in memory at a time.
+const PAGE: usize = 500;
+
+/// What an export holds, and what it does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
+pub struct ExportSummary {
+    /// Keys in the file.
+    pub exported: u64,
+    /// Keys that can never be opened; `KeyDownload.failures` lists them.
+    pub failed: u64,
+    /// Keys left out because they stand under two rooms.
+    pub conflicts: u64,
+    /// Keys left out because their backup version has not been unlocked.
+    pub locked: u64,
+}
+
+/// The keys could not be exported. No file is left, and one that was there is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The passphrase is empty.
+    #[error("the passphrase is empty")]
+    EmptyPassphrase,
+    /// The file cannot be written, or the disk is full.
+    #[error("the file cannot be written")]
+    UnwritableFile,
+    /// `cancel_export` was called, or the client was shut down.
+    #[error("the export was cancelled")]
+    Cancelled,
+    /// The vault cannot be read now. Passes by itself.
+    #[error("the vault cannot be accessed")]
+    VaultInaccessible,
+    /// The vault is damaged.
+    #[error("the vault is damaged")]
+    VaultDamaged,
+}
+
+impl From<VaultError> for ExportError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Busy | VaultError::Overtaken | VaultError::Inaccessible | VaultError::DiskFull => {
+                Self::VaultInaccessible
+            }
+            VaultError::Corrupt | VaultError::Unsealable | VaultError::Sqlite(_) => Self::VaultDamaged,
+        }
+    }
+}
+
+impl From<std::io::Error> for ExportError {
+    fn from(_: std::io::Error) -> Self {
+        Self::UnwritableFile
+    }
+}
+
+/// Ends the export that is under way, and not the next one.
+#[derive(Default)]
+pub(crate) struct ExportStop {
+    current: Mutex<Arc<AtomicBool>>,
+}
+
+impl ExportStop {
+    pub(crate) fn stop(&self) {
+        if let Ok(current) = self.current.lock() {
+            // Relaxed: a flag that is polled, and guards nothing.
+            current.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn begin(&self) -> Arc<AtomicBool> {
+        let flag = Arc::new(AtomicBool::new(false));
+        if let Ok(mut current) = self.current.lock() {
+            *current = flag.clone();
+        }
+        flag
+    }
+}
+
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[uniffi::export(async_runtime = "tokio")]
+impl KeyBackupClient {
+    /// Writes every key of the vault to an encrypted key export file at `path` (client-server API, "Key export format"),
+    /// 500,000 rounds of key derivation. What has been fetched and not opened is opened for it. The file appears whole,
+    /// or not at all; memory does not grow with the number of keys.
+    ///
+    /// # Errors
+    /// An [`ExportError`].
+    pub async fn export_room_keys(&self, passphrase: SecretString, path: String) -> Result<ExportSummary, ExportError> {
+        if passphrase.expose().is_empty() {
+            return Err(ExportError::EmptyPassphrase);
+        }
+        let parts = self.parts().ok_or(ExportError::Cancelled)?;
+        let stop = self.export.begin();
+        // A future that is dropped ends its thread.
+        let _guard = StopOnDrop(stop.clone());
+        blocking(move || export(&parts, &passphrase, Path::new(&path), &stop))
+            .await
+            .unwrap_or(Err(ExportError::VaultDamaged))
+    }
+
+    /// Ends an export that is under way; it answers `Cancelled` and leaves no file.
+    pub fn cancel_export(&self) {
+        self.export.stop();
+    }
+}
+
+fn export(
+    parts: &Parts,
+    passphrase: &SecretString,
+    path: &Path,
+    stop: &AtomicBool,
+) -> Result<ExportSummary, ExportError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = PathBuf::from(beside);
+    let result = write(parts, passphrase, &beside, stop)
+        .and_then(|summary| fs::rename(&beside, path).map(|()| summary).map_err(ExportError::from));
+    if result.is_err() {
+        // The first failure is the one to tell.
+        let _ = fs::remove_file(&beside);
+    }
+    result
+}
+
+fn write(
+    parts: &Parts,
+    passphrase: &SecretString,
+    path: &Path,
+    stop: &AtomicBool,
+) -> Result<ExportSummary, ExportError> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    let connection = parts.vault.connect()?;
+    parts.keys.load(&connection)?;
+    let mut writer = KeyExportWriter::new(file, passphrase.expose())?;
+    let mut summary = ExportSummary::default();
+    let mut buffer = Vec::new();
+    let mut after = 0;
+    loop {
+        let entries = connection.all_entries(after, PAGE)?;
+        let Some(last) = entries.last() else { break };
+        after = last.entry.id;
+        for listed in &entries {
+            if stop.load(Ordering::Relaxed) {
+                return Err(ExportError::Cancelled);
+            }
+            if listed.in_conflict {
+                summary.conflicts += 1;
+                continue;
+            }
+            let entry = &listed.entry;
+            let Some(key) = parts.keys.get(entry.version) else {
+                summary.locked += 1;
+                continue;
+            };
+            let opened = key.open(&entry.body, &entry.session, &mut buffer, |found| {
+                found.room_key(&entry.room_id)
+            });
+            match opened {
+                Ok(key) => {
+                    writer.key(&key)?;
+                    summary.exported += 1;
+                }
+                Err(_) => summary.failed += 1,
+            }
+        }
+    }
+    let mut file = writer.finish()?;
+    file.flush()?;
+    file.sync_all()?;
+    Ok(summary)
+}

@@ -1,0 +1,43 @@
+//! What can go wrong between us and the homeserver, sorted by what follows from it.
+
+use std::time::Duration;
+
+use super::TransportError;
+
+/// The outcome of a request that brought no usable answer. Holds no body, no URL, no token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HomeserverError {
+    /// No answer, or not all of it.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// 401: the token is not taken (any more), and the host had no other.
+    #[error("the access token is not accepted")]
+    NotSignedIn { soft_logout: bool },
+    /// 403.
+    #[error("the homeserver forbids the request")]
+    Forbidden,
+    /// 404 with `M_NOT_FOUND`: the server knows the endpoint, and has nothing there.
+    #[error("the homeserver has nothing there")]
+    NotFound,
+    /// 404 of another kind: a wrong URL, or a server without key backups.
+    #[error("the homeserver does not know the endpoint")]
+    NoSuchEndpoint,
+    /// 429.
+    #[error("the homeserver asks to slow down")]
+    RateLimited { retry_after: Option<Duration> },
+    /// 5xx.
+    #[error("the homeserver has a fault (status {status})")]
+    ServerFault { status: u16, retry_after: Option<Duration> },
+    /// A redirect, or a success whose body is not what the endpoint returns: a captive portal, as a rule.
+    #[error("something other than the homeserver answered")]
+    NotTheHomeserver,
+    /// Any other status.
+    #[error("the homeserver refused the request (status {status})")]
+    Refused { status: u16 },
+    /// A body over the bound of its endpoint.
+    #[error("the homeserver's answer is too large")]
+    TooLarge,
+    /// The host's callback gave no token.
+    #[error("the app gave no access token")]
+    NoToken,
+}

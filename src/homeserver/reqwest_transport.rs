@@ -1,0 +1,174 @@
+//! A transport over reqwest, for desktops, bots and tests. Phones bring their own.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use reqwest::{Client, Response, redirect::Policy};
+use tokio::sync::{Mutex, watch};
+
+use super::{HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport, TransportError};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// An [`HttpTransport`] over reqwest, with rustls and the system's certificates.
+///
+/// Use it inside a tokio runtime with I/O and time enabled. Feature `reqwest-transport`.
+pub struct ReqwestTransport {
+    client: Client,
+}
+
+impl ReqwestTransport {
+    /// A transport with a connection pool of its own.
+    ///
+    /// # Errors
+    /// [`TransportError::Failed`] where TLS cannot be set up on this machine.
+    pub fn new() -> Result<Self, TransportError> {
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("keyferry/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| failed(&error))?;
+        Ok(Self { client })
+    }
+}
+
+impl HttpTransport for ReqwestTransport {
+    fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
+        let idle_timeout = Duration::from_millis(request.idle_timeout_ms);
+        let mut builder = match request.method {
+            HttpMethod::Get => self.client.get(&request.url),
+            HttpMethod::Put => self.client.put(&request.url),
+        };
+        for header in &request.headers {
+            builder = builder.header(&header.name, &header.value);
+        }
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        let request = builder.build().map_err(|error| failed(&error))?;
+        Ok(Arc::new(Exchange {
+            state: Mutex::new(State::Ready(self.client.clone(), Box::new(request))),
+            closed: watch::Sender::new(false),
+            idle_timeout,
+        }))
+    }
+}
+
+struct Exchange {
+    state: Mutex<State>,
+    closed: watch::Sender<bool>,
+    idle_timeout: Duration,
+}
+
+enum State {
+    Ready(Client, Box<reqwest::Request>),
+    Open(Response),
+    Done,
+}
+
+impl Exchange {
+    async fn unless_closed<T>(
+        &self,
+        work: impl Future<Output = Result<T, reqwest::Error>>,
+    ) -> Result<T, TransportError> {
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            // Closed is looked at first: after close() no wait begins.
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(TransportError::Closed),
+            result = tokio::time::timeout(self.idle_timeout, work) => match result {
+                Ok(result) => result.map_err(|error| sort(&error)),
+                Err(_) => Err(TransportError::Timeout),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl HttpExchange for Exchange {
+    async fn head(&self) -> Result<HttpHead, TransportError> {
+        let mut state = self.state.lock().await;
+        let State::Ready(client, request) = std::mem::replace(&mut *state, State::Done) else {
+            return Err(TransportError::Closed);
+        };
+        let response = self.unless_closed(client.execute(*request)).await?;
+        let headers = response
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| {
+                Some(HttpHeader {
+                    name: name.to_string(),
+                    value: value.to_str().ok()?.to_owned(),
+                })
+            })
+            .collect();
+        let head = HttpHead {
+            status: response.status().as_u16(),
+            headers,
+        };
+        *state = State::Open(response);
+        Ok(head)
+    }
+
+    async fn next_chunk(&self) -> Result<Option<Vec<u8>>, TransportError> {
+        let mut state = self.state.lock().await;
+        let State::Open(response) = &mut *state else {
+            return Err(TransportError::Closed);
+        };
+        match self.unless_closed(response.chunk()).await {
+            Ok(Some(chunk)) => Ok(Some(chunk.to_vec())),
+            end => {
+                *state = State::Done;
+                end.map(|_| None)
+            }
+        }
+    }
+
+    fn close(&self) -> Result<(), TransportError> {
+        self.closed.send_replace(true);
+        if let Ok(mut state) = self.state.try_lock() {
+            *state = State::Done;
+        }
+        Ok(())
+    }
+}
+
+fn sort(error: &reqwest::Error) -> TransportError {
+    if error.is_timeout() {
+        TransportError::Timeout
+    } else if error.is_connect() {
+        if mentions_tls(error) {
+            TransportError::Tls
+        } else {
+            TransportError::Offline
+        }
+    } else if error.is_body() || error.is_request() || error.is_decode() {
+        TransportError::Interrupted
+    } else {
+        failed(error)
+    }
+}
+
+fn mentions_tls(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.to_string().contains("certificate") {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+fn failed(error: &reqwest::Error) -> TransportError {
+    // reqwest prints the URL otherwise, which names the user.
+    TransportError::Failed {
+        detail: if error.is_builder() {
+            "invalid request"
+        } else {
+            "reqwest"
+        }
+        .to_owned(),
+    }
+}

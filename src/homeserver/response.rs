@@ -1,0 +1,227 @@
+//! An answer: its head sorted into success and errors, its body pulled with a bound on silence.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde::Deserialize;
+
+use super::{HomeserverError, HttpExchange, HttpHead, TransportError};
+use crate::backup::limits::MAX_SMALL_BODY_BYTES;
+
+/// The body of a successful answer. Dropping it closes the exchange.
+pub(crate) struct Body {
+    exchange: Arc<dyn HttpExchange>,
+    idle_timeout: Duration,
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // Whatever it answers, we are done with it.
+        let _ = self.exchange.close();
+    }
+}
+
+impl Body {
+    /// Waits for the head and sorts it: a body is only handed out for a 200.
+    pub(crate) async fn open(
+        exchange: Arc<dyn HttpExchange>,
+        idle_timeout: Duration,
+        now: SystemTime,
+    ) -> Result<Self, HomeserverError> {
+        let body = Self { exchange, idle_timeout };
+        let head = body.unless_silent(body.exchange.head()).await?;
+        if head.status == 200 {
+            return Ok(body);
+        }
+        let answer = body.read_small(MAX_SMALL_BODY_BYTES).await.unwrap_or_default();
+        Err(sort(&head, &answer, now))
+    }
+
+    /// The next part, `None` at the end.
+    pub(crate) async fn next_chunk(&self) -> Result<Option<Vec<u8>>, HomeserverError> {
+        Ok(self.unless_silent(self.exchange.next_chunk()).await?)
+    }
+
+    /// The whole body, if it has no more than `bound` bytes.
+    pub(crate) async fn read_small(&self, bound: usize) -> Result<Vec<u8>, HomeserverError> {
+        let mut whole = Vec::new();
+        while let Some(chunk) = self.next_chunk().await? {
+            if whole.len() + chunk.len() > bound {
+                return Err(HomeserverError::TooLarge);
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole)
+    }
+
+    /// The transport promises to notice silence by itself; this is for those that do not.
+    async fn unless_silent<T>(
+        &self,
+        wait: impl Future<Output = Result<T, TransportError>>,
+    ) -> Result<T, TransportError> {
+        let patience = self.idle_timeout + Duration::from_secs(5);
+        tokio::time::timeout(patience, wait)
+            .await
+            .unwrap_or(Err(TransportError::Timeout))
+    }
+}
+
+#[derive(Deserialize)]
+struct MatrixError {
+    errcode: String,
+    #[serde(default)]
+    soft_logout: bool,
+    retry_after_ms: Option<u64>,
+}
+
+fn sort(head: &HttpHead, body: &[u8], now: SystemTime) -> HomeserverError {
+    let matrix: Option<MatrixError> = serde_json::from_slice(body).ok();
+    let errcode = matrix.as_ref().map_or("", |error| error.errcode.as_str());
+    let retry_after = retry_after(head, now).or_else(|| {
+        matrix
+            .as_ref()
+            .and_then(|error| error.retry_after_ms)
+            .map(Duration::from_millis)
+    });
+    match head.status {
+        300..=399 => HomeserverError::NotTheHomeserver,
+        // A proxy that wants a login of its own is not our homeserver.
+        401 if matrix.is_none() => HomeserverError::NotTheHomeserver,
+        401 => HomeserverError::NotSignedIn {
+            soft_logout: matrix.is_some_and(|error| error.soft_logout),
+        },
+        403 => HomeserverError::Forbidden,
+        404 if errcode == "M_NOT_FOUND" => HomeserverError::NotFound,
+        404 => HomeserverError::NoSuchEndpoint,
+        429 => HomeserverError::RateLimited { retry_after },
+        status @ 500..=599 => HomeserverError::ServerFault { status, retry_after },
+        // Any 2xx but 200 is no answer of ours; 511 and 407 are a network that wants a login first.
+        200..=299 | 407 => HomeserverError::NotTheHomeserver,
+        status => HomeserverError::Refused { status },
+    }
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+fn retry_after(head: &HttpHead, now: SystemTime) -> Option<Duration> {
+    let header = head
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("retry-after"))?;
+    let value = header.value.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(
+            httpdate::parse_http_date(value)
+                .ok()?
+                .duration_since(now)
+                .unwrap_or_default(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::homeserver::HttpHeader;
+
+    fn sorted(status: u16, retry_after: Option<&str>, body: &str) -> HomeserverError {
+        let headers = retry_after
+            .map(|value| HttpHeader {
+                name: "Retry-After".to_owned(),
+                value: value.to_owned(),
+            })
+            .into_iter()
+            .collect();
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:30 GMT").expect("a date");
+        sort(&HttpHead { status, headers }, body.as_bytes(), now)
+    }
+
+    #[test]
+    fn each_answer_has_its_outcome() {
+        let seconds = |n| Some(Duration::from_secs(n));
+        let table = [
+            (
+                401,
+                None,
+                r#"{"errcode":"M_UNKNOWN_TOKEN"}"#,
+                HomeserverError::NotSignedIn { soft_logout: false },
+            ),
+            (
+                401,
+                None,
+                r#"{"errcode":"M_UNKNOWN_TOKEN","soft_logout":true}"#,
+                HomeserverError::NotSignedIn { soft_logout: true },
+            ),
+            (401, None, "<html>", HomeserverError::NotTheHomeserver),
+            (403, None, "", HomeserverError::Forbidden),
+            (404, None, r#"{"errcode":"M_NOT_FOUND"}"#, HomeserverError::NotFound),
+            (
+                404,
+                None,
+                r#"{"errcode":"M_UNRECOGNIZED"}"#,
+                HomeserverError::NoSuchEndpoint,
+            ),
+            (404, None, "<html>", HomeserverError::NoSuchEndpoint),
+            (
+                429,
+                None,
+                r#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":2000}"#,
+                HomeserverError::RateLimited {
+                    retry_after: seconds(2),
+                },
+            ),
+            (
+                429,
+                Some("3"),
+                "",
+                HomeserverError::RateLimited {
+                    retry_after: seconds(3),
+                },
+            ),
+            (
+                429,
+                Some("Sun, 06 Nov 1994 08:49:37 GMT"),
+                "",
+                HomeserverError::RateLimited {
+                    retry_after: seconds(7),
+                },
+            ),
+            (
+                429,
+                Some("Sun, 06 Nov 1994 08:00:00 GMT"),
+                "",
+                HomeserverError::RateLimited {
+                    retry_after: seconds(0),
+                },
+            ),
+            (
+                429,
+                Some("soon"),
+                "",
+                HomeserverError::RateLimited { retry_after: None },
+            ),
+            (
+                502,
+                None,
+                "<html>",
+                HomeserverError::ServerFault {
+                    status: 502,
+                    retry_after: None,
+                },
+            ),
+            (302, None, "", HomeserverError::NotTheHomeserver),
+            (204, None, "", HomeserverError::NotTheHomeserver),
+            (
+                400,
+                None,
+                r#"{"errcode":"M_MISSING_PARAM"}"#,
+                HomeserverError::Refused { status: 400 },
+            ),
+        ];
+        for (status, header, body, expected) in table {
+            assert_eq!(sorted(status, header, body), expected, "{status} {header:?} {body}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Which failures pass by themselves, and how long to wait for that. Pure: no clock, no sleep, no dice.
+
+use std::time::Duration;
+
+use super::{HomeserverError, TransportError};
+
+/// Tries of one request within a run before the run gives up and says until when.
+const MAX_TRIES: u32 = 5;
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A server may ask for more patience than a run should have; it may not ask for days.
+const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
+
+/// What to do about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Ask again after this long.
+    Retry(Duration),
+    /// It passes by itself, but not within this run: come back after this long.
+    Later(Duration),
+    /// It does not pass by itself.
+    GiveUp,
+}
+
+/// The waiting times of one request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Backoff {
+    tries: u32,
+}
+
+impl Backoff {
+    /// Decides about the next try. `dice` is a fresh random number from 0 to 1: waits are spread between half and all
+    /// of their length, so that many clients do not come back at the same moment.
+    pub(crate) fn after(&mut self, error: &HomeserverError, dice: f64) -> Verdict {
+        let asked = match error {
+            HomeserverError::RateLimited { retry_after } | HomeserverError::ServerFault { retry_after, .. } => {
+                *retry_after
+            }
+            HomeserverError::Transport(
+                TransportError::Offline | TransportError::Timeout | TransportError::Interrupted,
+            )
+            | HomeserverError::NotTheHomeserver => None,
+            _ => return Verdict::GiveUp,
+        };
+        self.tries += 1;
+        let grown = FIRST_WAIT.saturating_mul(1 << self.tries.min(10)).min(LONGEST_WAIT);
+        let spread = grown.mul_f64(0.5 + 0.5 * dice.clamp(0.0, 1.0));
+        let wait = match asked {
+            Some(asked) => asked.min(LONGEST_ASKED) + spread / 10,
+            None => spread,
+        };
+        // Without a network there is nothing to wait for inside a run: the OS knows when it is back.
+        let offline = matches!(error, HomeserverError::Transport(TransportError::Offline));
+        if self.tries >= MAX_TRIES || wait > LONGEST_WAIT * 2 || (offline && self.tries >= 2) {
+            Verdict::Later(wait)
+        } else {
+            Verdict::Retry(wait)
+        }
+    }
+
+    /// Something came: the next failure is a new one.
+    pub(crate) fn reset(&mut self) {
+        self.tries = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_are_spread_and_end() {
+        let error = HomeserverError::ServerFault {
+            status: 502,
+            retry_after: None,
+        };
+        let waits = |dice: f64| {
+            let mut backoff = Backoff::default();
+            std::iter::repeat_with(|| backoff.after(&error, dice))
+                .take(5)
+                .collect::<Vec<_>>()
+        };
+        let (short, long) = (waits(0.0), waits(1.0));
+        for (low, high) in short.iter().zip(&long).take(4) {
+            let (Verdict::Retry(low), Verdict::Retry(high)) = (low, high) else {
+                panic!("four retries")
+            };
+            assert_eq!(*low * 2, *high);
+        }
+        assert!(matches!(long[4], Verdict::Later(_)));
+    }
+
+    #[test]
+    fn a_server_that_asks_for_patience_gets_it_within_reason() {
+        let limited = |seconds| HomeserverError::RateLimited {
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        let verdict = Backoff::default().after(&limited(7), 0.5);
+        assert!(
+            matches!(verdict, Verdict::Retry(wait) if wait >= Duration::from_secs(7) && wait < Duration::from_secs(8))
+        );
+        let verdict = Backoff::default().after(&limited(600), 0.5);
+        assert!(matches!(verdict, Verdict::Later(wait) if wait >= Duration::from_secs(600)));
+        let verdict = Backoff::default().after(&limited(u64::MAX), 0.5);
+        assert!(matches!(verdict, Verdict::Later(wait) if wait <= LONGEST_ASKED * 2));
+    }
+
+    #[test]
+    fn what_does_not_pass_is_not_retried() {
+        for error in [
+            HomeserverError::NotSignedIn { soft_logout: true },
+            HomeserverError::Forbidden,
+            HomeserverError::NotFound,
+            HomeserverError::NoSuchEndpoint,
+            HomeserverError::TooLarge,
+            HomeserverError::Transport(TransportError::Closed),
+            HomeserverError::Transport(TransportError::Tls),
+        ] {
+            assert_eq!(Backoff::default().after(&error, 0.5), Verdict::GiveUp, "{error}");
+        }
+    }
+}

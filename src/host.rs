@@ -1,0 +1,89 @@
+//! The other callbacks of the host: what only the app knows, and what it wants to be told.
+//!
+//! Every one may be slow, may throw and may call back into the crate: no lock is held around any of them. One that
+//! throws is ignored where it only tells something, and ends the run in a resting state where its answer is needed.
+
+use async_trait::async_trait;
+
+use crate::{
+    download::{ArrivedRoomKeys, DownloadProgress},
+    secret::{SecretBytes, SecretString},
+};
+
+/// The app around us: who has the access token, who knows the rooms, who shows progress.
+#[uniffi::export(rust, foreign)]
+#[async_trait]
+pub trait JobHost: Send + Sync {
+    /// The account's access token. Asked for before every request, never kept.
+    ///
+    /// # Errors
+    /// A [`HostError`] ends what was asked for as "not signed in".
+    async fn access_token(&self, request: TokenRequest) -> Result<SecretString, HostError>;
+
+    /// The rooms that the app knows, the most wanted first: the room on screen, then the latest ones. They are fetched,
+    /// and so delivered, in this order. May be empty: then the server's list of joined rooms is taken as it comes.
+    ///
+    /// # Errors
+    /// A [`HostError`] counts as an empty list.
+    async fn rooms_by_priority(&self) -> Result<Vec<String>, HostError>;
+
+    /// How far the download is: at most ten times a second, and always when its stage changes. Never two calls at once;
+    /// while one takes its time the later values overtake each other.
+    ///
+    /// # Errors
+    /// Ignored.
+    async fn on_progress(&self, progress: DownloadProgress) -> Result<(), HostError>;
+
+    /// These keys can be looked up now, and have been delivered if there is a sink: retry what is on screen. A hint,
+    /// which may be dropped when the host is slow; `arrived_since` is exact.
+    ///
+    /// # Errors
+    /// Ignored.
+    async fn on_room_keys_arrived(&self, arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError>;
+}
+
+/// Which access token is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum TokenRequest {
+    /// The one that the app has.
+    Any,
+    /// The server answered 401 to the last one: refresh it if it can be refreshed.
+    PreviousRejected,
+}
+
+/// A callback could not do what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The app's own reason; never logged, never shown.
+    #[error("the app could not answer")]
+    Failed {
+        /// For the app's own diagnosis.
+        detail: String,
+    },
+}
+
+impl From<uniffi::UnexpectedUniFFICallbackError> for HostError {
+    fn from(error: uniffi::UnexpectedUniFFICallbackError) -> Self {
+        Self::Failed { detail: error.reason }
+    }
+}
+
+/// Where the host keeps secrets: Keychain on iOS, Keystore on Android.
+///
+/// One item is kept per account: the 32-byte key that seals the vault. On iOS store it with
+/// `kSecAttrAccessibleAfterFirstUnlockThisDeviceOnly`, or nothing can be done while the phone is locked.
+#[uniffi::export(rust, foreign)]
+pub trait Keyring: Send + Sync {
+    /// The item of that name, `None` if there is none. May block.
+    ///
+    /// # Errors
+    /// A [`HostError`] if the keyring cannot be read now; it must not be reported as "none", or a new key is made.
+    fn load(&self, name: String) -> Result<Option<SecretBytes>, HostError>;
+
+    /// Stores or replaces the item; it must be durable when this returns. May block.
+    ///
+    /// # Errors
+    /// A [`HostError`] if it could not be stored.
+    fn store(&self, name: String, secret: SecretBytes) -> Result<(), HostError>;
+}

@@ -1,0 +1,51 @@
+//! keyferry brings every room key of a Matrix key backup onto the device, in the background, and lets a user's clients
+//! agree on whether to back up at all. It is embedded by Matrix apps on Android (Kotlin), iOS (Swift) and desktops (Rust).
+//!
+//! Begin with [`KeyBackupClient`]: open it once per signed-in account, [unlock](KeyBackupClient::unlock) the backup with
+//! what the user types, and [run](KeyDownload::run) the [download](KeyBackupClient::download) whenever the OS gives an
+//! opportunity. The app implements [`HttpTransport`], [`JobHost`], perhaps a [`Keyring`] and a [`RoomKeySink`].
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `client` | the client: what an app opens, and the parts that all jobs share |
+//! | `unlock` | from what a user has to the backup's decryption key |
+//! | `download` | the job: plan, fetch, open, deliver |
+//! | `lookup` | one key, or a room's keys, from the vault |
+//! | `export` | the encrypted key export file |
+//! | `backup` | a key backup as data: no I/O |
+//! | `homeserver` | typed endpoints over the app's transport |
+//! | `vault` | the SQLite file |
+//! | `host`, `sink` | what the app implements |
+//! | `logging` | where log lines go |
+
+mod backup;
+mod blocking;
+mod client;
+mod download;
+mod export;
+mod homeserver;
+mod host;
+mod logging;
+mod lookup;
+mod secret;
+mod sink;
+mod unlock;
+mod vault;
+
+pub use backup::{FailureReason, RoomKey};
+pub use client::{Account, ClientOptions, KeyBackupClient, OpenError, VaultProtection};
+pub use download::*;
+pub use export::{ExportError, ExportSummary};
+#[cfg(feature = "reqwest-transport")]
+pub use homeserver::ReqwestTransport;
+pub use homeserver::{HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport, TransportError};
+pub use host::{HostError, JobHost, Keyring, TokenRequest};
+pub use logging::{LogLevel, init_logging};
+pub use lookup::{LookupError, RoomKeyLookup, RoomKeyPage};
+pub use secret::{SecretBytes, SecretString};
+#[cfg(feature = "matrix-sdk-sink")]
+pub use sink::OlmMachineSink;
+pub use sink::{RoomKeySink, SinkAnswer, SinkError};
+pub use unlock::{UnlockError, UnlockSecret, UnlockedBackup};
+
+uniffi::setup_scaffolding!();

@@ -1,0 +1,203 @@
+//! Looking keys up in the vault, offline: for a message that is on screen and does not decrypt.
+//!
+//! The look-up connection and the unsealed keys are opened by the first look-up and kept for the next ones, which then
+//! cost one decryption. `close_lookups`, and `shutdown`, give both up: call it before the app is suspended.
+
+use std::sync::{Arc, Mutex};
+
+use crate::{
+    backup::{FailureReason, RoomKey},
+    blocking::blocking,
+    client::KeyBackupClient,
+    unlock::DecryptionKeys,
+    vault::{Connection, Found, StoredEntry, Vault, VaultError},
+};
+
+/// Keys of a page, at most.
+const MAX_PAGE: u32 = 1_000;
+
+/// What the vault says of a session in a room.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum RoomKeyLookup {
+    /// Here it is.
+    Found {
+        /// The key.
+        key: RoomKey,
+    },
+    /// It is not in the vault. It may be in the backup: see whether the download is complete.
+    NotFound,
+    /// The same session stands under another room too: the server may be moving keys, and neither is given out.
+    Conflict,
+    /// The entry is there, and can never be opened.
+    Unusable {
+        /// Why.
+        reason: FailureReason,
+    },
+}
+
+/// Keys of a room.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct RoomKeyPage {
+    /// The keys; those that cannot be opened or are in conflict are left out.
+    pub keys: Vec<RoomKey>,
+    /// Pass it as `after` to go on; `None` at the end.
+    pub next: Option<i64>,
+}
+
+/// A key could not be looked up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// The backup has not been unlocked: call `unlock`.
+    #[error("the backup is not unlocked")]
+    Locked,
+    /// Another process writes for longer than five seconds, or the phone is locked. Passes by itself.
+    #[error("the vault cannot be accessed")]
+    Inaccessible,
+    /// The vault is damaged or was removed.
+    #[error("the vault is damaged")]
+    Damaged,
+    /// The client is shut down.
+    #[error("the client is shut down")]
+    ShutDown,
+}
+
+impl From<VaultError> for LookupError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Busy | VaultError::Overtaken | VaultError::Inaccessible | VaultError::DiskFull => {
+                Self::Inaccessible
+            }
+            VaultError::Corrupt | VaultError::Unsealable | VaultError::Sqlite(_) => Self::Damaged,
+        }
+    }
+}
+
+/// The look-up connection, while it is held.
+pub(crate) struct Lookup {
+    vault: Vault,
+    keys: Arc<DecryptionKeys>,
+    session: Mutex<LookupState>,
+}
+
+enum LookupState {
+    Closed,
+    Open(Session),
+    ShutDown,
+}
+
+struct Session {
+    connection: Connection,
+    /// Keys of its own: a run that ends drops the shared ones.
+    keys: DecryptionKeys,
+}
+
+impl Lookup {
+    pub(crate) fn new(vault: Vault, keys: Arc<DecryptionKeys>) -> Self {
+        Self {
+            vault,
+            keys,
+            session: Mutex::new(LookupState::Closed),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        if let Ok(mut state) = self.session.lock()
+            && matches!(*state, LookupState::Open(_))
+        {
+            *state = LookupState::Closed;
+        }
+    }
+
+    pub(crate) fn shut_down(&self) {
+        if let Ok(mut state) = self.session.lock() {
+            *state = LookupState::ShutDown;
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Session) -> Result<T, LookupError>) -> Result<T, LookupError> {
+        let mut state = self.session.lock().map_err(|_| LookupError::Damaged)?;
+        if matches!(*state, LookupState::Closed) {
+            let connection = self.vault.connect()?;
+            let keys = DecryptionKeys::default();
+            keys.load(&connection)?;
+            *state = LookupState::Open(Session { connection, keys });
+        }
+        match &*state {
+            LookupState::Open(session) => work(session),
+            LookupState::Closed | LookupState::ShutDown => Err(LookupError::ShutDown),
+        }
+    }
+
+    fn open(&self, session: &Session, entry: &StoredEntry) -> Result<Result<RoomKey, FailureReason>, LookupError> {
+        let mut key = session.keys.get(entry.version).or_else(|| self.keys.get(entry.version));
+        if key.is_none() {
+            // Unlocked since the connection was opened.
+            session.keys.load(&session.connection)?;
+            key = session.keys.get(entry.version);
+        }
+        let key = key.ok_or(LookupError::Locked)?;
+        Ok(key.open(&entry.body, &entry.session, &mut Vec::new(), |opened| {
+            opened.room_key(&entry.room_id)
+        }))
+    }
+
+    fn find(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, LookupError> {
+        self.with(|session| match session.connection.find(room_id, session_id)? {
+            Found::Nothing => Ok(RoomKeyLookup::NotFound),
+            Found::Conflict => Ok(RoomKeyLookup::Conflict),
+            Found::Entry(entry) => Ok(match self.open(session, &entry)? {
+                Ok(key) => RoomKeyLookup::Found { key },
+                Err(reason) => RoomKeyLookup::Unusable { reason },
+            }),
+        })
+    }
+
+    fn room_keys(&self, room_id: &str, after: i64, limit: usize) -> Result<RoomKeyPage, LookupError> {
+        self.with(|session| {
+            let entries = session.connection.room_entries(room_id, after, limit)?;
+            let next = (entries.len() == limit)
+                .then(|| entries.last().map(|entry| entry.id))
+                .flatten();
+            let mut keys = Vec::with_capacity(entries.len());
+            for entry in &entries {
+                keys.extend(self.open(session, entry)?.ok());
+            }
+            Ok(RoomKeyPage { keys, next })
+        })
+    }
+}
+
+#[uniffi::export(async_runtime = "tokio")]
+impl KeyBackupClient {
+    /// Looks for a key in the vault, offline. Costs about one decryption; the first call after opening or
+    /// `close_lookups` a little more.
+    ///
+    /// # Errors
+    /// A [`LookupError`]; [`LookupError::Locked`] only if the entry is there.
+    pub async fn find_room_key(&self, room_id: String, session_id: String) -> Result<RoomKeyLookup, LookupError> {
+        let lookup = self.lookup.clone();
+        blocking(move || lookup.find(&room_id, &session_id))
+            .await
+            .unwrap_or(Err(LookupError::Damaged))
+    }
+
+    /// The keys of a room, at most `limit` (1 to 1,000), from `after` on (`None`: from the first).
+    ///
+    /// # Errors
+    /// A [`LookupError`].
+    pub async fn room_keys(&self, room_id: String, after: Option<i64>, limit: u32) -> Result<RoomKeyPage, LookupError> {
+        let lookup = self.lookup.clone();
+        let limit = limit.clamp(1, MAX_PAGE) as usize;
+        blocking(move || lookup.room_keys(&room_id, after.unwrap_or(0), limit))
+            .await
+            .unwrap_or(Err(LookupError::Damaged))
+    }
+
+    /// Closes the connection that look-ups keep open, and wipes the keys that it holds. Call it before the app is
+    /// suspended; the next look-up opens it again.
+    pub async fn close_lookups(&self) {
+        let lookup = self.lookup.clone();
+        blocking(move || lookup.close()).await;
+    }
+}

@@ -1,0 +1,116 @@
+//! A sink over a live `OlmMachine`, for teams that link matrix-sdk-crypto and keyferry into one Rust library.
+//!
+//! It keeps that crate's merge and trust rules: an imported key is never trusted more than a directly received one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use matrix_sdk_crypto::{
+    OlmMachine,
+    olm::ExportedRoomKey,
+    types::{EventEncryptionAlgorithm, SigningKey},
+    vodozemac::{Curve25519PublicKey, megolm::ExportedSessionKey},
+};
+use ruma::{DeviceKeyAlgorithm, OwnedRoomId};
+
+use super::{RoomKeySink, SinkAnswer, SinkError};
+use crate::backup::RoomKey;
+
+type MachineSource = dyn Fn() -> Option<OlmMachine> + Send + Sync;
+
+/// Delivers into `OlmMachine::store().import_room_keys`. Feature `matrix-sdk-sink`.
+///
+/// Keys are imported without a backup version: matrix-sdk-crypto would otherwise mark keys of an old version as backed
+/// up in the current one, and never upload them there.
+pub struct OlmMachineSink {
+    machine: Arc<MachineSource>,
+}
+
+impl OlmMachineSink {
+    /// A sink over one machine.
+    pub fn new(machine: OlmMachine) -> Self {
+        Self::with_source(move || Some(machine.clone()))
+    }
+
+    /// A sink that asks for the machine before every batch, for apps that replace it (after a store was reset, or
+    /// when a notification extension took over). `None` means: not now.
+    pub fn with_source(source: impl Fn() -> Option<OlmMachine> + Send + Sync + 'static) -> Self {
+        Self {
+            machine: Arc::new(source),
+        }
+    }
+}
+
+#[async_trait]
+impl RoomKeySink for OlmMachineSink {
+    async fn deliver(&self, keys: Vec<RoomKey>) -> Result<Vec<SinkAnswer>, SinkError> {
+        let unavailable = |detail: &str| SinkError::Unavailable {
+            detail: detail.to_owned(),
+        };
+        let machine = (self.machine)().ok_or_else(|| unavailable("no machine"))?;
+        let mut answers = vec![SinkAnswer::Known; keys.len()];
+        let mut exported = Vec::with_capacity(keys.len());
+        let mut positions: HashMap<(OwnedRoomId, String), usize> = HashMap::with_capacity(keys.len());
+        for (position, key) in keys.iter().enumerate() {
+            match export(key) {
+                Some(key) => {
+                    positions.insert((key.room_id.clone(), key.session_id.clone()), position);
+                    exported.push(key);
+                }
+                None => {
+                    answers[position] = SinkAnswer::Refused {
+                        reason: "invalid key or room id".to_owned(),
+                    }
+                }
+            }
+        }
+        let result = machine
+            .store()
+            .import_room_keys(exported, None, |_, _| {})
+            .await
+            .map_err(|_| unavailable("import_room_keys"))?;
+        for (room_id, sessions) in imported(&result.keys) {
+            if let Some(position) = positions.get(&(room_id.clone(), sessions.clone())) {
+                answers[*position] = SinkAnswer::Imported;
+            }
+        }
+        Ok(answers)
+    }
+}
+
+fn imported(
+    keys: &BTreeMap<OwnedRoomId, BTreeMap<String, BTreeSet<String>>>,
+) -> impl Iterator<Item = (&OwnedRoomId, &String)> {
+    keys.iter()
+        .flat_map(|(room_id, senders)| senders.values().flatten().map(move |session| (room_id, session)))
+}
+
+/// The key in that crate's type. Its fields are strict where ours are patient: parts that it would refuse are left out.
+fn export(key: &RoomKey) -> Option<ExportedRoomKey> {
+    let sender_claimed_keys = key
+        .sender_claimed_keys
+        .iter()
+        .filter_map(|(algorithm, key)| {
+            let algorithm = DeviceKeyAlgorithm::from(algorithm.as_str());
+            Some((algorithm.clone(), SigningKey::from_parts(&algorithm, key.clone()).ok()?))
+        })
+        .collect();
+    let forwarding_chain: Result<_, _> = key
+        .forwarding_curve25519_key_chain
+        .iter()
+        .map(|key| Curve25519PublicKey::from_base64(key))
+        .collect();
+    Some(ExportedRoomKey {
+        algorithm: EventEncryptionAlgorithm::from(key.algorithm.as_str()),
+        room_id: OwnedRoomId::try_from(key.room_id.as_str()).ok()?,
+        sender_key: Curve25519PublicKey::from_base64(&key.sender_key).ok()?,
+        session_id: key.session_id.clone(),
+        session_key: ExportedSessionKey::from_base64(key.session_key.expose()).ok()?,
+        sender_claimed_keys,
+        forwarding_curve25519_key_chain: forwarding_chain.unwrap_or_default(),
+        shared_history: key.shared_history,
+    })
+}

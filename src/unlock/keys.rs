@@ -1,0 +1,68 @@
+//! The decryption keys in memory, one per backup version.
+//!
+//! Who holds them: the client. With a sealed vault they are read from it when a run or a look-up begins, and dropped
+//! when it ends. Without one they stay until the client is shut down, as there is nowhere else to have them from.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    backup::decryption::BackupDecryptionKey,
+    vault::{Connection, VaultError},
+};
+
+/// Decryption keys by the row id of their version.
+#[derive(Default)]
+pub(crate) struct DecryptionKeys {
+    by_version: RwLock<HashMap<i64, Arc<BackupDecryptionKey>>>,
+    changes: AtomicU64,
+}
+
+impl DecryptionKeys {
+    pub(crate) fn get(&self, version: i64) -> Option<Arc<BackupDecryptionKey>> {
+        self.by_version.read().ok()?.get(&version).cloned()
+    }
+
+    pub(crate) fn has(&self, version: i64) -> bool {
+        self.by_version.read().is_ok_and(|keys| keys.contains_key(&version))
+    }
+
+    /// Rises with every key that is added.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn insert(&self, version: i64, key: &Zeroizing<[u8; 32]>) {
+        if let Ok(mut keys) = self.by_version.write()
+            && keys
+                .insert(version, Arc::new(BackupDecryptionKey::from_bytes(key)))
+                .is_none()
+        {
+            self.changes.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Adds the keys that the vault keeps.
+    pub(crate) fn load(&self, connection: &Connection) -> Result<(), VaultError> {
+        for (version, key) in connection.decryption_keys()? {
+            if !self.has(version) {
+                self.insert(version, &key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops every key.
+    pub(crate) fn clear(&self) {
+        if let Ok(mut keys) = self.by_version.write() {
+            keys.clear();
+        }
+    }
+}

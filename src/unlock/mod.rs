@@ -1,0 +1,212 @@
+//! Unlocking: from what a user or an app has to the backup's decryption key.
+//!
+//! A recovery key may be the key of secret storage or the decryption key itself, in the same form: both are tried. What
+//! counts in the end is that the public half equals the one that the backup names.
+
+mod keys;
+mod secret_storage;
+
+pub(crate) use keys::DecryptionKeys;
+use secret_storage::{FromStorage, StorageInput};
+use zeroize::Zeroizing;
+
+use crate::{
+    backup::{
+        decryption::BackupDecryptionKey,
+        recovery_key::{self, RecoveryKeyFlaw},
+        version::{CURVE25519_AES_SHA2, VersionInfo},
+    },
+    blocking::blocking,
+    client::{KeyBackupClient, Parts},
+    homeserver::{HomeserverError, TransportError},
+    secret::SecretString,
+};
+
+/// What a user or an app has to unlock a backup with.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum UnlockSecret {
+    /// What the user typed as recovery key (or security key): base58, in any spacing, of secret storage or of the backup.
+    RecoveryKey {
+        /// The text as typed.
+        text: SecretString,
+    },
+    /// What the user typed as passphrase (or security phrase): of secret storage, or of an old backup. Takes a second or
+    /// more of key derivation on a phone.
+    Passphrase {
+        /// The text as typed.
+        text: SecretString,
+    },
+    /// The decryption key itself, as apps get it by gossip, by QR login or from their own store.
+    DecryptionKey {
+        /// Base64 of 32 bytes, padded or not.
+        base64: SecretString,
+    },
+}
+
+/// A backup that has been unlocked.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct UnlockedBackup {
+    /// The backup version.
+    pub version: String,
+    /// Keys in it, as the server says.
+    pub total: u64,
+    /// The key is only in memory: after a restart the user will be asked again.
+    pub restart_needs_recovery_key: bool,
+}
+
+/// A backup could not be unlocked. A key that was there before is still there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[non_exhaustive]
+pub enum UnlockError {
+    /// The text is not of the form of a recovery key, or of a decryption key.
+    #[error("this is no recovery key")]
+    NotAKey,
+    /// It looks like a recovery key, and a character is wrong or missing: ask the user to check it.
+    #[error("the recovery key has a typing error")]
+    Mistyped,
+    /// The key or the passphrase is sound, and not this backup's.
+    #[error("the key does not fit the backup")]
+    WrongKey,
+    /// Neither secret storage nor the backup was set up with a passphrase: ask for the recovery key.
+    #[error("there is no passphrase to unlock with")]
+    NoPassphrase,
+    /// The account has no key backup on the server.
+    #[error("there is no key backup")]
+    NoBackup,
+    /// The backup, or its key derivation, is not one that this version of the crate takes.
+    #[error("the backup cannot be unlocked by this version")]
+    Unsupported,
+    /// The homeserver cannot be reached, or something else answers in its place. Passes by itself.
+    #[error("the homeserver cannot be reached")]
+    Unreachable,
+    /// The access token is not accepted, or the app gave none.
+    #[error("the account is not signed in")]
+    NotSignedIn {
+        /// The server says that the device is still known.
+        soft_logout: bool,
+    },
+    /// The homeserver refuses the request.
+    #[error("the homeserver refuses the request")]
+    Refused,
+    /// The vault cannot be written, or the client is shut down.
+    #[error("the vault cannot be written")]
+    Vault,
+}
+
+impl From<HomeserverError> for UnlockError {
+    fn from(error: HomeserverError) -> Self {
+        match error {
+            HomeserverError::NotFound => Self::NoBackup,
+            HomeserverError::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
+            HomeserverError::NoToken => Self::NotSignedIn { soft_logout: false },
+            HomeserverError::Transport(TransportError::Tls)
+            | HomeserverError::Forbidden
+            | HomeserverError::NoSuchEndpoint
+            | HomeserverError::Refused { .. }
+            | HomeserverError::TooLarge => Self::Refused,
+            HomeserverError::Transport(_)
+            | HomeserverError::RateLimited { .. }
+            | HomeserverError::ServerFault { .. }
+            | HomeserverError::NotTheHomeserver => Self::Unreachable,
+        }
+    }
+}
+
+#[uniffi::export(async_runtime = "tokio")]
+impl KeyBackupClient {
+    /// Finds the decryption key of the current backup and keeps it for this version, sealed, so that a restart goes on
+    /// without asking the user. May be called at any time, also while a run is under way, which then opens what it has.
+    ///
+    /// # Errors
+    /// An [`UnlockError`]. A wrong key never replaces a good one.
+    pub async fn unlock(&self, secret: UnlockSecret) -> Result<UnlockedBackup, UnlockError> {
+        let parts = self.parts().ok_or(UnlockError::Vault)?;
+        // A typing error is told before anything is asked of the network.
+        let candidate = match &secret {
+            UnlockSecret::RecoveryKey { text } => {
+                Some(recovery_key::parse_base58(text.expose()).map_err(|flaw| match flaw {
+                    RecoveryKeyFlaw::NotBase58 => UnlockError::NotAKey,
+                    RecoveryKeyFlaw::Mistyped => UnlockError::Mistyped,
+                })?)
+            }
+            UnlockSecret::DecryptionKey { base64 } => {
+                Some(recovery_key::parse_base64(base64.expose()).ok_or(UnlockError::NotAKey)?)
+            }
+            UnlockSecret::Passphrase { .. } => None,
+        };
+        let info = parts.homeserver.current_version().await?;
+        let Some(public_key) = info.public_key else {
+            return Err(UnlockError::Unsupported);
+        };
+        let fits = |key: &Zeroizing<[u8; 32]>| *BackupDecryptionKey::from_bytes(key).public_key() == public_key;
+        let key = match (candidate, secret) {
+            (Some(key), _) if fits(&key) => key,
+            (_, UnlockSecret::DecryptionKey { .. }) => return Err(UnlockError::WrongKey),
+            (_, UnlockSecret::RecoveryKey { text }) => from_recovery_key(&parts, text, fits).await?,
+            (_, UnlockSecret::Passphrase { text }) => from_passphrase(&parts, &info, text, fits).await?,
+        };
+        self.keep(&parts, info, key).await
+    }
+}
+
+impl KeyBackupClient {
+    async fn keep(
+        &self,
+        parts: &Parts,
+        info: VersionInfo,
+        key: Zeroizing<[u8; 32]>,
+    ) -> Result<UnlockedBackup, UnlockError> {
+        debug_assert_eq!(info.algorithm, CURVE25519_AES_SHA2);
+        let (vault, keys) = (parts.vault.clone(), parts.keys.clone());
+        let restart_needs_recovery_key = !vault.keeps_secrets();
+        let unlocked = UnlockedBackup {
+            version: info.version.clone(),
+            total: info.count,
+            restart_needs_recovery_key,
+        };
+        blocking(move || {
+            let version = vault.connect()?.keep_decryption_key(&info, &key)?;
+            keys.insert(version, &key);
+            Ok::<_, crate::vault::VaultError>(())
+        })
+        .await
+        .and_then(Result::ok)
+        .ok_or(UnlockError::Vault)?;
+        self.download.keys_changed();
+        Ok(unlocked)
+    }
+}
+
+async fn from_recovery_key(
+    parts: &Parts,
+    text: SecretString,
+    fits: impl Fn(&Zeroizing<[u8; 32]>) -> bool,
+) -> Result<Zeroizing<[u8; 32]>, UnlockError> {
+    match secret_storage::backup_key(&parts.homeserver, StorageInput::RecoveryKey(text)).await? {
+        FromStorage::Key(key) if fits(&key) => Ok(key),
+        _ => Err(UnlockError::WrongKey),
+    }
+}
+
+async fn from_passphrase(
+    parts: &Parts,
+    info: &VersionInfo,
+    text: SecretString,
+    fits: impl Fn(&Zeroizing<[u8; 32]>) -> bool,
+) -> Result<Zeroizing<[u8; 32]>, UnlockError> {
+    let mut failure = UnlockError::NoPassphrase;
+    if let Some(passphrase) = info.passphrase.clone() {
+        let text = text.clone();
+        match blocking(move || recovery_key::derive(text.expose(), &passphrase)).await {
+            Some(Ok(key)) if fits(&key) => return Ok(key),
+            Some(Ok(_)) => failure = UnlockError::WrongKey,
+            Some(Err(_)) | None => failure = UnlockError::Unsupported,
+        }
+    }
+    match secret_storage::backup_key(&parts.homeserver, StorageInput::Passphrase(text)).await? {
+        FromStorage::Key(key) if fits(&key) => Ok(key),
+        FromStorage::Key(_) | FromStorage::WrongSecret => Err(UnlockError::WrongKey),
+        FromStorage::NothingToTry => Err(failure),
+        FromStorage::Unsupported => Err(UnlockError::Unsupported),
+    }
+}

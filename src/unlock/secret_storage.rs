@@ -1,0 +1,156 @@
+//! Secret storage ("4S"): from its key or passphrase to the backup's decryption key in `m.megolm_backup.v1`.
+//!
+//! Client-server API, "Secret storage". The cryptography is matrix-sdk-crypto's; what the server may make us compute is
+//! bounded here before it is asked.
+
+use matrix_sdk_crypto::secret_storage::{AesHmacSha2EncryptedData, SecretStorageKey};
+use ruma::events::{
+    GlobalAccountDataEventType,
+    secret::request::SecretName,
+    secret_storage::key::{PassPhrase, SecretStorageEncryptionAlgorithm, SecretStorageKeyEventContent},
+};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::{
+    backup::{
+        recovery_key::{checked_iterations, parse_base64},
+        version::PassphraseInfo,
+    },
+    blocking::blocking,
+    homeserver::{Homeserver, HomeserverError},
+    secret::SecretString,
+};
+
+const BACKUP_SECRET: &str = "m.megolm_backup.v1";
+const DEFAULT_KEY: &str = "m.secret_storage.default_key";
+/// Keys that the secret may be encrypted under; clients write one or two.
+const MAX_KEYS: usize = 8;
+
+/// What there is to open secret storage with.
+#[derive(Clone)]
+pub(super) enum StorageInput {
+    RecoveryKey(SecretString),
+    Passphrase(SecretString),
+}
+
+/// What secret storage gave.
+pub(super) enum FromStorage {
+    /// A decryption key; whether it is this backup's is not known here.
+    Key(Zeroizing<[u8; 32]>),
+    /// There are keys to try, and none takes the input.
+    WrongSecret,
+    /// There is no secret storage, no backup key in it, or no key of it has a passphrase.
+    NothingToTry,
+    /// There is something to try that this version cannot, or will not for the rounds it asks for.
+    Unsupported,
+}
+
+/// Asks the server for what is stored, and opens it.
+pub(super) async fn backup_key(homeserver: &Homeserver, input: StorageInput) -> Result<FromStorage, HomeserverError> {
+    let Some(secret) = homeserver.account_data(BACKUP_SECRET).await? else {
+        return Ok(FromStorage::NothingToTry);
+    };
+    let default_key = homeserver.account_data(DEFAULT_KEY).await?;
+    let mut result = FromStorage::NothingToTry;
+    for key_id in key_ids(&secret, default_key.as_ref()) {
+        let Some(description) = homeserver
+            .account_data(&format!("m.secret_storage.key.{key_id}"))
+            .await?
+        else {
+            continue;
+        };
+        let (input, encrypted) = (input.clone(), secret["encrypted"][&key_id].clone());
+        let tried = blocking(move || open(&key_id, description, encrypted, &input)).await;
+        match tried.unwrap_or(FromStorage::Unsupported) {
+            FromStorage::Key(key) => return Ok(FromStorage::Key(key)),
+            FromStorage::NothingToTry => {}
+            other => result = other,
+        }
+    }
+    Ok(result)
+}
+
+/// The keys that the secret is encrypted under, the default one first.
+fn key_ids(secret: &Value, default_key: Option<&Value>) -> Vec<String> {
+    let Some(encrypted) = secret["encrypted"].as_object() else {
+        return Vec::new();
+    };
+    let default = default_key.and_then(|content| content["key"].as_str());
+    let mut ids: Vec<String> = encrypted.keys().cloned().collect();
+    ids.sort_by_key(|id| Some(id.as_str()) != default);
+    ids.truncate(MAX_KEYS);
+    ids
+}
+
+fn open(key_id: &str, mut description: Value, encrypted: Value, input: &StorageInput) -> FromStorage {
+    let passphrase = description
+        .as_object_mut()
+        .and_then(|fields| fields.remove("passphrase"));
+    if let Some(fields) = description.as_object_mut() {
+        fields.remove("name");
+    }
+    let Ok(algorithm) = serde_json::from_value::<SecretStorageEncryptionAlgorithm>(description) else {
+        return FromStorage::Unsupported;
+    };
+    let mut content = SecretStorageKeyEventContent::new(key_id.to_owned(), algorithm);
+    let text = match input {
+        // Without the passphrase in the description no rounds are run for what is a key.
+        StorageInput::RecoveryKey(text) => text,
+        StorageInput::Passphrase(text) => {
+            let Some(passphrase) = passphrase.filter(|value| !value.is_null()) else {
+                return FromStorage::NothingToTry;
+            };
+            let info = PassphraseInfo {
+                salt: passphrase["salt"].as_str().unwrap_or_default().to_owned(),
+                iterations: passphrase["iterations"].as_i64().unwrap_or(0),
+                bits: passphrase["bits"].as_i64().unwrap_or(256),
+            };
+            if passphrase["algorithm"] != "m.pbkdf2" || checked_iterations(&info).is_err() {
+                return FromStorage::Unsupported;
+            }
+            let Ok(passphrase) = serde_json::from_value::<PassPhrase>(passphrase) else {
+                return FromStorage::Unsupported;
+            };
+            content.passphrase = Some(passphrase);
+            text
+        }
+    };
+    let Ok(key) = SecretStorageKey::from_account_data(text.expose(), content) else {
+        return FromStorage::WrongSecret;
+    };
+    debug_assert!(matches!(
+        key.event_type(),
+        GlobalAccountDataEventType::SecretStorageKey(_)
+    ));
+    let Ok(encrypted) = serde_json::from_value::<AesHmacSha2EncryptedData>(encrypted) else {
+        return FromStorage::Unsupported;
+    };
+    let Ok(decrypted) = key.decrypt(&encrypted, &SecretName::RecoveryKey) else {
+        return FromStorage::WrongSecret;
+    };
+    let decrypted = Zeroizing::new(decrypted);
+    match std::str::from_utf8(&decrypted).ok().and_then(parse_base64) {
+        Some(key) => FromStorage::Key(key),
+        None => FromStorage::Unsupported,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_default_key_comes_first_and_their_number_is_bounded() {
+        let mut encrypted = serde_json::Map::new();
+        for id in 0..20 {
+            encrypted.insert(format!("key{id:02}"), json!({}));
+        }
+        let secret = json!({ "encrypted": encrypted });
+        let ids = key_ids(&secret, Some(&json!({ "key": "key17" })));
+        assert_eq!((ids.len(), ids[0].as_str()), (MAX_KEYS, "key17"));
+        assert!(key_ids(&json!({ "encrypted": [] }), None).is_empty());
+    }
+}

@@ -1,0 +1,221 @@
+//! Entries: written as they come, never changed, read again in the order they came.
+
+use std::{collections::HashMap, ops::Range};
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{Connection, VaultError, Writer, rooms::room_row};
+use crate::backup::session_id::SessionId;
+
+/// Entries on their way into the vault, with the bodies in one buffer.
+#[derive(Default)]
+pub(crate) struct EntryBatch {
+    pub(crate) rooms: Vec<String>,
+    pub(crate) entries: Vec<NewEntry>,
+    pub(crate) bodies: Vec<u8>,
+    /// Rooms whose own answer has been read to its end, by place in `rooms`.
+    pub(crate) complete_rooms: Vec<usize>,
+}
+
+/// One of them.
+pub(crate) struct NewEntry {
+    /// By place in `EntryBatch::rooms`.
+    pub(crate) room: usize,
+    pub(crate) session: SessionId,
+    /// By place in `EntryBatch::bodies`.
+    pub(crate) body: Range<usize>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InsertedEntries {
+    pub(crate) inserted: u64,
+    /// Entries that were known already.
+    pub(crate) known: u64,
+    /// Keys newly found to be under two rooms.
+    pub(crate) conflicts: u64,
+}
+
+/// An entry that waits to be opened, or to be delivered.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingEntry {
+    pub(crate) id: i64,
+    /// Row id.
+    pub(crate) room: i64,
+    pub(crate) session: SessionId,
+    pub(crate) body: Vec<u8>,
+    /// False where it only waits to be delivered.
+    pub(crate) unopened: bool,
+}
+
+impl EntryBatch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.complete_rooms.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rooms.clear();
+        self.entries.clear();
+        self.bodies.clear();
+        self.complete_rooms.clear();
+    }
+
+    /// The place of a room in this batch.
+    pub(crate) fn room(&mut self, room_id: &str) -> usize {
+        // Answers come room by room: the last one is the one, nearly always.
+        match self.rooms.last() {
+            Some(last) if last == room_id => {}
+            _ => self.rooms.push(room_id.to_owned()),
+        }
+        self.rooms.len() - 1
+    }
+}
+
+impl Writer {
+    /// Writes a batch in one transaction: entries that are new, conflicts, and rooms that are complete by now.
+    pub(crate) fn insert_entries(&mut self, version: i64, batch: &EntryBatch) -> Result<InsertedEntries, VaultError> {
+        self.write(|transaction, keys| {
+            let mut result = InsertedEntries::default();
+            let mut rooms = Vec::with_capacity(batch.rooms.len());
+            for room_id in &batch.rooms {
+                rooms.push(room_row(transaction, keys, version, room_id)?);
+            }
+            let mut per_room: HashMap<i64, i64> = HashMap::new();
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO entry (room, session_hash, session, body) VALUES (?1, ?2, ?3, ?4)")?;
+            for entry in &batch.entries {
+                let room = rooms[entry.room];
+                let session = entry.session.as_bytes();
+                let hash = keys.session_hash(session);
+                let namesakes = namesakes(transaction, version, hash, session)?;
+                if namesakes.iter().any(|namesake| namesake.room == room) {
+                    result.known += 1;
+                    continue;
+                }
+                insert.execute(params![room, hash, session, &batch.bodies[entry.body.clone()]])?;
+                result.inserted += 1;
+                *per_room.entry(room).or_default() += 1;
+                if !namesakes.is_empty() {
+                    let id = transaction.last_insert_rowid();
+                    result.conflicts += note_conflict(transaction, id, &namesakes)?;
+                }
+            }
+            for (room, entries) in per_room {
+                transaction
+                    .prepare_cached("UPDATE room SET entries = entries + ?2 WHERE id = ?1")?
+                    .execute([room, entries])?;
+            }
+            for place in &batch.complete_rooms {
+                transaction
+                    .prepare_cached("UPDATE room SET complete = 1 WHERE id = ?1")?
+                    .execute([rooms[*place]])?;
+            }
+            transaction
+                .prepare_cached(
+                    "UPDATE backup_version SET fetched = fetched + ?2, conflicts = conflicts + ?3 WHERE id = ?1",
+                )?
+                .execute(params![
+                    version,
+                    result.inserted.cast_signed(),
+                    result.conflicts.cast_signed()
+                ])?;
+            Ok(result)
+        })
+    }
+}
+
+impl Connection {
+    /// Whether the vault has this entry. Cheaper than to read the entry.
+    pub(crate) fn has_entry(&self, version: i64, room_id: &str, session: &SessionId) -> Result<bool, VaultError> {
+        let session = session.as_bytes();
+        let mut statement = self.inner.prepare_cached(
+            "SELECT 1 FROM entry JOIN room ON room.id = entry.room
+             WHERE session_hash = ?1 AND session = ?2 AND version = ?3 AND hash = ?4",
+        )?;
+        let hash = self.keys.session_hash(session);
+        Ok(statement.exists(params![hash, session, version, self.keys.room_hash(room_id)])?)
+    }
+
+    /// The next entries after `after`, in the order they came, that wait to be opened or, if asked for, delivered.
+    pub(crate) fn pending_entries(
+        &self,
+        after: i64,
+        undelivered_too: bool,
+        limit: usize,
+    ) -> Result<Vec<PendingEntry>, VaultError> {
+        let sql = if undelivered_too {
+            "SELECT id, room, session, body, opened.entry IS NULL
+             FROM entry LEFT JOIN opened ON opened.entry = id
+             WHERE id > ?1 AND (opened.entry IS NULL OR (failure = 0
+                 AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
+                 AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)))
+             ORDER BY id LIMIT ?2"
+        } else {
+            "SELECT id, room, session, body, 1
+             FROM entry LEFT JOIN opened ON opened.entry = id
+             WHERE id > ?1 AND opened.entry IS NULL ORDER BY id LIMIT ?2"
+        };
+        let mut statement = self.inner.prepare_cached(sql)?;
+        let rows = statement.query_map(params![after, limit as i64], |row| {
+            Ok(PendingEntry {
+                id: row.get(0)?,
+                room: row.get(1)?,
+                session: session_from_row(row.get(2)?),
+                body: row.get(3)?,
+                unopened: row.get(4)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// A session id as the entry table has it: 32 bytes are a key, anything else is a text of another length.
+pub(super) fn session_from_row(bytes: Vec<u8>) -> SessionId {
+    match <[u8; 32]>::try_from(bytes) {
+        Ok(key) => SessionId::Key(key),
+        Err(bytes) => SessionId::Text(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
+struct Namesake {
+    id: i64,
+    room: i64,
+}
+
+/// Entries of the same session in this version, in whichever room.
+fn namesakes(
+    transaction: &Transaction<'_>,
+    version: i64,
+    hash: i64,
+    session: &[u8],
+) -> Result<Vec<Namesake>, VaultError> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT entry.id, room FROM entry JOIN room ON room.id = entry.room
+         WHERE session_hash = ?1 AND session = ?2 AND version = ?3",
+    )?;
+    let rows = statement.query_map(params![hash, session, version], |row| {
+        Ok(Namesake {
+            id: row.get(0)?,
+            room: row.get(1)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn note_conflict(transaction: &Transaction<'_>, id: i64, namesakes: &[Namesake]) -> Result<u64, VaultError> {
+    let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO conflict (entry) VALUES (?1)")?;
+    let mut noted = insert.execute([id])?;
+    for namesake in namesakes {
+        noted += insert.execute([namesake.id])?;
+    }
+    Ok(noted as u64)
+}
+
+/// Whether the entry's session is under another room too.
+pub(super) fn in_conflict(connection: &rusqlite::Connection, entry: i64) -> Result<bool, VaultError> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM conflict WHERE entry = ?1")?
+        .query_row([entry], |_| Ok(()))
+        .optional()?
+        .is_some())
+}

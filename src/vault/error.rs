@@ -1,0 +1,46 @@
+//! What can go wrong with the vault once it is open.
+
+/// A failure of the vault. Sources are kept for the log at debug level; they hold no secrets and no ids.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VaultError {
+    /// A newer run has taken over: this one must not write any more.
+    #[error("a newer run has taken over")]
+    Overtaken,
+    /// No space left.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Someone else holds the write lock.
+    #[error("the vault is busy")]
+    Busy,
+    /// The file cannot be read or written: permissions, or the phone is locked.
+    #[error("the vault cannot be accessed")]
+    Inaccessible,
+    /// The file is damaged.
+    #[error("the vault is damaged")]
+    Corrupt,
+    /// What is sealed does not open with this vault key.
+    #[error("a sealed value does not open")]
+    Unsealable,
+    /// Anything else that SQLite reports.
+    #[error("the vault failed")]
+    Sqlite(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for VaultError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(
+                ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied
+                | ErrorCode::AuthorizationForStatementDenied
+                | ErrorCode::SystemIoFailure,
+            ) => Self::Inaccessible,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt,
+            _ => Self::Sqlite(error),
+        }
+    }
+}

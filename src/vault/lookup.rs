@@ -1,0 +1,215 @@
+//! Reading for the app: one key, a room's keys, what arrived, what failed. Paged by key, in short transactions.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    Connection, VaultError,
+    entries::{in_conflict, session_from_row},
+};
+use crate::backup::{FailureReason, session_id::SessionId};
+
+/// What the vault has under a room and a session.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Entry(StoredEntry),
+    Conflict,
+    Nothing,
+}
+
+/// An entry with all it takes to open it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredEntry {
+    pub(crate) id: i64,
+    /// Row id.
+    pub(crate) version: i64,
+    pub(crate) room_id: String,
+    pub(crate) session: SessionId,
+    pub(crate) body: Vec<u8>,
+}
+
+/// An entry, and whether its session is under another room too.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedEntry {
+    pub(crate) entry: StoredEntry,
+    pub(crate) in_conflict: bool,
+}
+
+/// An entry that has been opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArrivedRow {
+    pub(crate) batch: i64,
+    pub(crate) entry: i64,
+    pub(crate) room_id: String,
+    pub(crate) session: SessionId,
+}
+
+impl Connection {
+    /// Looks for a session in a room, in every backup version, the newest first.
+    pub(crate) fn find(&self, room_id: &str, session_id: &str) -> Result<Found, VaultError> {
+        let session = SessionId::parse(session_id);
+        let mut statement = self.inner.prepare_cached(
+            "SELECT entry.id, version, body FROM entry JOIN room ON room.id = entry.room
+             WHERE session_hash = ?1 AND session = ?2 AND hash = ?3 ORDER BY version DESC LIMIT 1",
+        )?;
+        let hash = self.keys.session_hash(session.as_bytes());
+        let found: Option<(i64, i64, Vec<u8>)> = statement
+            .query_row(params![hash, session.as_bytes(), self.keys.room_hash(room_id)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?;
+        let Some((id, version, body)) = found else {
+            return Ok(Found::Nothing);
+        };
+        if in_conflict(&self.inner, id)? {
+            return Ok(Found::Conflict);
+        }
+        Ok(Found::Entry(StoredEntry {
+            id,
+            version,
+            room_id: room_id.to_owned(),
+            session,
+            body,
+        }))
+    }
+
+    /// Entries of a room after `after`, by entry id. Those in conflict are left out.
+    pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<Vec<StoredEntry>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT id, version, session, body FROM (
+                 SELECT entry.id AS id, version, session, body FROM room JOIN entry ON entry.room = room.id
+                 WHERE hash = ?1 AND entry.id > ?2)
+             WHERE NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)
+             ORDER BY id LIMIT ?3",
+        )?;
+        let rows = statement.query_map(params![self.keys.room_hash(room_id), after, limit as i64], |row| {
+            Ok(StoredEntry {
+                id: row.get(0)?,
+                version: row.get(1)?,
+                room_id: room_id.to_owned(),
+                session: session_from_row(row.get(2)?),
+                body: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Entries of all rooms and versions after `after`, by entry id.
+    pub(crate) fn all_entries(&self, after: i64, limit: usize) -> Result<Vec<ListedEntry>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT id, room, session, body, EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)
+             FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![after, limit as i64])?;
+        let mut entries = Vec::new();
+        let mut room = None;
+        while let Some(row) = rows.next()? {
+            let room = self.cached_room(&mut room, row.get(1)?)?;
+            let entry = StoredEntry {
+                id: row.get(0)?,
+                version: room.version,
+                room_id: room.room_id.clone(),
+                session: session_from_row(row.get(2)?),
+                body: row.get(3)?,
+            };
+            entries.push(ListedEntry {
+                entry,
+                in_conflict: row.get(4)?,
+            });
+        }
+        Ok(entries)
+    }
+
+    /// Entries opened after the cursor (batch, entry), in the order they were opened.
+    pub(crate) fn arrived_since(&self, batch: i64, entry: i64, limit: usize) -> Result<Vec<ArrivedRow>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT batch, entry, room, session FROM opened JOIN entry ON id = opened.entry
+             WHERE (batch, opened.entry) > (?1, ?2) AND failure = 0 ORDER BY batch, opened.entry LIMIT ?3",
+        )?;
+        let mut rows = statement.query(params![batch, entry, limit as i64])?;
+        let mut arrived = Vec::new();
+        let mut room = None;
+        while let Some(row) = rows.next()? {
+            arrived.push(ArrivedRow {
+                batch: row.get(0)?,
+                entry: row.get(1)?,
+                room_id: self.cached_room(&mut room, row.get(2)?)?.room_id.clone(),
+                session: session_from_row(row.get(3)?),
+            });
+        }
+        Ok(arrived)
+    }
+
+    /// Entries that failed with `reason`, after the entry `after`: id, room, session.
+    pub(crate) fn failures(
+        &self,
+        reason: FailureReason,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, String, SessionId)>, VaultError> {
+        self.listed(
+            "SELECT opened.entry, room, session, '' FROM opened JOIN entry ON id = opened.entry
+             WHERE failure = ?1 AND opened.entry > ?2 ORDER BY opened.entry LIMIT ?3",
+            params![reason.code(), after, limit as i64],
+        )
+        .map(|rows| {
+            rows.into_iter()
+                .map(|(id, room, session, _)| (id, room, session))
+                .collect()
+        })
+    }
+
+    /// Keys that are under two rooms, after the entry `after`: id, room, session.
+    pub(crate) fn conflicts(&self, after: i64, limit: usize) -> Result<Vec<(i64, String, SessionId)>, VaultError> {
+        self.listed(
+            "SELECT conflict.entry, room, session, '' FROM conflict JOIN entry ON id = conflict.entry
+             WHERE conflict.entry > ?1 ORDER BY conflict.entry LIMIT ?2",
+            params![after, limit as i64],
+        )
+        .map(|rows| {
+            rows.into_iter()
+                .map(|(id, room, session, _)| (id, room, session))
+                .collect()
+        })
+    }
+
+    /// Keys that the sink refused, after the entry `after`: id, room, session, why.
+    pub(crate) fn refusals(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, String, SessionId, String)>, VaultError> {
+        self.listed(
+            "SELECT delivered.entry, room, session, refusal FROM delivered JOIN entry ON id = delivered.entry
+             WHERE refusal IS NOT NULL AND delivered.entry > ?1 ORDER BY delivered.entry LIMIT ?2",
+            params![after, limit as i64],
+        )
+    }
+
+    fn listed(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Vec<(i64, String, SessionId, String)>, VaultError> {
+        let mut statement = self.inner.prepare_cached(sql)?;
+        let mut rows = statement.query(parameters)?;
+        let mut listed = Vec::new();
+        let mut room = None;
+        while let Some(row) = rows.next()? {
+            let room_id = self.cached_room(&mut room, row.get(1)?)?.room_id.clone();
+            listed.push((row.get(0)?, room_id, session_from_row(row.get(2)?), row.get(3)?));
+        }
+        Ok(listed)
+    }
+
+    /// Rows come room by room, nearly always: one room is cache enough.
+    fn cached_room<'a>(
+        &self,
+        cache: &'a mut Option<super::RoomRow>,
+        id: i64,
+    ) -> Result<&'a super::RoomRow, VaultError> {
+        if cache.as_ref().is_none_or(|room| room.id != id) {
+            *cache = Some(self.room(id)?);
+        }
+        Ok(cache.as_ref().expect("filled above"))
+    }
+}

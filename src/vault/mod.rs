@@ -1,0 +1,33 @@
+//! The vault: one SQLite file in the app's data directory with every entry, all progress, and sealed secrets.
+//!
+//! Nothing above this module knows SQL, and nothing in it knows a network, a stage or the host. A [`Vault`] is a place
+//! and its keys; it holds no connection. Connections are opened for a piece of work and closed with it, so that a
+//! suspended app holds no file lock.
+//!
+//! - `open`: creating and opening, the account check, the protection
+//! - `schema`: tables, pragmas, migrations
+//! - `seal`: what is sealed, and with which key
+//! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one table family each
+//! - `lookup`: reading for the app, page by page
+
+mod connection;
+mod entries;
+mod error;
+mod job;
+mod lookup;
+mod open;
+mod outcomes;
+mod rooms;
+mod schema;
+mod seal;
+mod versions;
+
+pub(crate) use connection::{Connection, Vault, Writer};
+pub(crate) use entries::{EntryBatch, InsertedEntries, NewEntry, PendingEntry};
+pub(crate) use error::VaultError;
+pub(crate) use lookup::{Found, StoredEntry};
+pub(crate) use open::{OpenVaultError, Protection};
+pub(crate) use outcomes::{DeliveredAnswer, Outcome};
+pub(crate) use rooms::RoomRow;
+pub(crate) use seal::new_vault_key;
+pub(crate) use versions::{Counts, VersionRow};

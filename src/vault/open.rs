@@ -1,0 +1,260 @@
+//! Creating and opening a vault: whose it is, and with which key.
+//!
+//! A new vault is made beside its place and moved there when it is whole: a failure leaves nothing behind.
+
+use std::{
+    fs, io,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::pbkdf2;
+use rusqlite::{OptionalExtension, params};
+use zeroize::Zeroizing;
+
+use super::{
+    Connection, Vault, VaultError, schema,
+    seal::{Sealed, VaultKeys, account_hash, random},
+};
+
+const FILE: &str = "keyferry.sqlite3";
+const NEW_FILE: &str = "keyferry.sqlite3.new";
+/// Rounds of PBKDF2-HMAC-SHA-512 for a vault passphrase (OWASP's figure): a tenth of a second on a desktop.
+const PASSPHRASE_ITERATIONS: u32 = 210_000;
+const KEY_CHECK: &[u8] = b"keyferry";
+
+/// How a vault is protected.
+pub(crate) enum Protection {
+    /// Nothing secret is kept.
+    None,
+    /// By a 32-byte key, given or from a keyring.
+    Key(Zeroizing<[u8; 32]>),
+    /// By a key derived from a passphrase.
+    Passphrase(Zeroizing<String>),
+}
+
+impl Protection {
+    fn code(&self) -> i64 {
+        match self {
+            Self::None => 0,
+            Self::Key(_) => 1,
+            Self::Passphrase(_) => 2,
+        }
+    }
+}
+
+/// Why a vault does not open.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenVaultError {
+    #[error("the directory cannot be used")]
+    Directory(#[source] io::Error),
+    #[error("the key or passphrase is wrong")]
+    WrongKey,
+    #[error("the vault is protected in another way")]
+    OtherProtection,
+    #[error("the vault is another account's")]
+    OtherAccount,
+    #[error("the vault was written by a newer version")]
+    TooNew { found: i64 },
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+impl From<rusqlite::Error> for OpenVaultError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Vault(error.into())
+    }
+}
+
+impl Vault {
+    /// Whether there is a vault in that directory.
+    pub(crate) fn exists(directory: &Path) -> bool {
+        directory.join(FILE).exists()
+    }
+
+    /// Opens the vault in `directory`, or makes one. Blocks; with a passphrase for the time of its key derivation.
+    pub(crate) fn open(
+        directory: &Path,
+        user_id: &str,
+        device_id: &str,
+        protection: &Protection,
+    ) -> Result<Self, OpenVaultError> {
+        make_directory(directory).map_err(OpenVaultError::Directory)?;
+        let path = directory.join(FILE);
+        if !path.exists() {
+            create(directory, &path, user_id, device_id, protection)?;
+        }
+        open_existing(path, user_id, device_id, protection)
+    }
+}
+
+struct Header {
+    protection: i64,
+    salt: Vec<u8>,
+    kdf_iterations: u32,
+    key_check: Option<Vec<u8>>,
+    index_key: Vec<u8>,
+    user_hash: Vec<u8>,
+    device_hash: Vec<u8>,
+}
+
+fn open_existing(
+    path: PathBuf,
+    user_id: &str,
+    device_id: &str,
+    protection: &Protection,
+) -> Result<Vault, OpenVaultError> {
+    // The keys are only known once the header is read; nothing before that needs them.
+    let vault = Vault::new(path.clone(), VaultKeys::open([0; 16]));
+    let mut connection = vault.connect()?;
+    let version: i64 = connection
+        .inner
+        .query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version > schema::SCHEMA_VERSION {
+        return Err(OpenVaultError::TooNew { found: version });
+    }
+    if version < schema::SCHEMA_VERSION {
+        schema::upgrade(&mut connection.inner, version)?;
+    }
+    let header = read_header(&connection)?.ok_or(VaultError::Corrupt)?;
+    if header.user_hash != account_hash(&header.salt, "user", user_id) {
+        return Err(OpenVaultError::OtherAccount);
+    }
+    if header.protection != protection.code() {
+        return Err(OpenVaultError::OtherProtection);
+    }
+    let keys = match derive_key(protection, &header.salt, header.kdf_iterations) {
+        Some(key) => VaultKeys::sealed(&key),
+        None => VaultKeys::open(
+            header
+                .index_key
+                .as_slice()
+                .try_into()
+                .map_err(|_| VaultError::Corrupt)?,
+        ),
+    };
+    if let Some(check) = &header.key_check
+        && !keys
+            .unseal(Sealed::KeyCheck, check)
+            .is_ok_and(|value| *value == KEY_CHECK)
+    {
+        return Err(OpenVaultError::WrongKey);
+    }
+    let device_hash = account_hash(&header.salt, "device", device_id);
+    if header.device_hash != device_hash {
+        // Another device has another crypto store: what the old one was given, this one lacks.
+        connection.write(|transaction, _| {
+            transaction.execute("UPDATE vault SET device_hash = ?1", [device_hash])?;
+            super::outcomes::forget_deliveries(transaction)
+        })?;
+    }
+    Ok(Vault::new(path, keys))
+}
+
+fn read_header(connection: &Connection) -> Result<Option<Header>, VaultError> {
+    Ok(connection
+        .inner
+        .query_row(
+            "SELECT protection, salt, kdf_iterations, key_check, index_key, user_hash, device_hash FROM vault",
+            [],
+            |row| {
+                Ok(Header {
+                    protection: row.get(0)?,
+                    salt: row.get(1)?,
+                    kdf_iterations: row.get(2)?,
+                    key_check: row.get(3)?,
+                    index_key: row.get(4)?,
+                    user_hash: row.get(5)?,
+                    device_hash: row.get(6)?,
+                })
+            },
+        )
+        .optional()?)
+}
+
+fn create(
+    directory: &Path,
+    path: &Path,
+    user_id: &str,
+    device_id: &str,
+    protection: &Protection,
+) -> Result<(), OpenVaultError> {
+    let new = directory.join(NEW_FILE);
+    remove_database(&new).map_err(OpenVaultError::Directory)?;
+    let made = write_new(&new, user_id, device_id, protection)
+        .and_then(|()| fs::rename(&new, path).map_err(OpenVaultError::Directory));
+    if made.is_err() {
+        // The first failure is the one to tell.
+        let _ = remove_database(&new);
+    }
+    made
+}
+
+fn write_new(path: &Path, user_id: &str, device_id: &str, protection: &Protection) -> Result<(), OpenVaultError> {
+    touch_private(path).map_err(OpenVaultError::Directory)?;
+    let salt = random::<16>();
+    let index_key = random::<16>();
+    let key = derive_key(protection, salt.as_slice(), PASSPHRASE_ITERATIONS);
+    let key_check = key.map(|key| VaultKeys::sealed(&key).seal(Sealed::KeyCheck, KEY_CHECK));
+    let mut connection = Vault::new(path.to_owned(), VaultKeys::open([0; 16])).connect()?;
+    schema::create(&mut connection.inner)?;
+    connection.inner.execute(
+        "INSERT INTO vault (id, protection, salt, kdf_iterations, key_check, index_key, user_hash, device_hash)
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            protection.code(),
+            salt.as_slice(),
+            PASSPHRASE_ITERATIONS,
+            key_check,
+            index_key.as_slice(),
+            account_hash(salt.as_slice(), "user", user_id),
+            account_hash(salt.as_slice(), "device", device_id),
+        ],
+    )?;
+    // The log must be in the file before the file is moved.
+    connection.inner.close().map_err(|(_, error)| error)?;
+    Ok(())
+}
+
+fn derive_key(protection: &Protection, salt: &[u8], iterations: u32) -> Option<Zeroizing<[u8; 32]>> {
+    match protection {
+        Protection::None => None,
+        Protection::Key(key) => Some(key.clone()),
+        Protection::Passphrase(passphrase) => {
+            let mut key = Zeroizing::new([0; 32]);
+            let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
+            let algorithm = pbkdf2::PBKDF2_HMAC_SHA512;
+            pbkdf2::derive(algorithm, iterations, salt, passphrase.as_bytes(), key.as_mut_slice());
+            Some(key)
+        }
+    }
+}
+
+fn make_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+/// SQLite gives its side files the mode of the database.
+fn touch_private(path: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+fn remove_database(path: &Path) -> io::Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match fs::remove_file(PathBuf::from(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}

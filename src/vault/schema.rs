@@ -1,0 +1,140 @@
+//! Tables, pragmas and migrations. `user_version` counts; each step goes up by one, all in one transaction.
+//!
+//! Entries are insert-only, and what is learnt about them later goes into narrow tables by row id: ten times fewer bytes
+//! reach the flash than by updating the entry. See `docs/adr/0002-vault.md` for the figures behind the shape.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// The schema that this crate writes.
+pub(crate) const SCHEMA_VERSION: i64 = 1;
+
+/// How long a statement waits for another connection's write transaction. Those are 20 to 50 ms long.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+const VERSION_1: &str = r"
+CREATE TABLE vault (
+    id              INTEGER PRIMARY KEY CHECK (id = 1),
+    protection      INTEGER NOT NULL,
+    salt            BLOB NOT NULL,
+    kdf_iterations  INTEGER NOT NULL,
+    key_check       BLOB,
+    index_key       BLOB NOT NULL,
+    user_hash       BLOB NOT NULL,
+    device_hash     BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE job (
+    id              INTEGER PRIMARY KEY CHECK (id = 1),
+    generation      INTEGER NOT NULL DEFAULT 0,
+    current_version INTEGER REFERENCES backup_version (id),
+    opened_through  INTEGER NOT NULL DEFAULT 0,
+    delivered_through INTEGER NOT NULL DEFAULT 0,
+    opened_batch    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO job (id) VALUES (1);
+
+CREATE TABLE backup_version (
+    id              INTEGER PRIMARY KEY,
+    version         TEXT NOT NULL UNIQUE,
+    algorithm       TEXT NOT NULL,
+    public_key      BLOB,
+    server_count    INTEGER NOT NULL,
+    etag            TEXT NOT NULL,
+    sealed_key      BLOB,
+    complete        INTEGER NOT NULL DEFAULT 0,
+    cuts            INTEGER NOT NULL DEFAULT 0,
+    bytes           INTEGER NOT NULL DEFAULT 0,
+    fetched         INTEGER NOT NULL DEFAULT 0,
+    opened          INTEGER NOT NULL DEFAULT 0,
+    failed          INTEGER NOT NULL DEFAULT 0,
+    conflicts       INTEGER NOT NULL DEFAULT 0,
+    delivered       INTEGER NOT NULL DEFAULT 0,
+    refused         INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE room (
+    id              INTEGER PRIMARY KEY,
+    version         INTEGER NOT NULL REFERENCES backup_version (id),
+    hash            BLOB NOT NULL,
+    sealed_id       BLOB NOT NULL,
+    position        INTEGER,
+    complete        INTEGER NOT NULL DEFAULT 0,
+    entries         INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (version, hash)
+) STRICT;
+CREATE INDEX room_to_fetch ON room (version, position) WHERE complete = 0 AND position IS NOT NULL;
+
+CREATE TABLE entry (
+    id              INTEGER PRIMARY KEY,
+    room            INTEGER NOT NULL,
+    session_hash    INTEGER NOT NULL,
+    session         BLOB NOT NULL,
+    body            BLOB NOT NULL
+) STRICT;
+CREATE INDEX entry_by_session ON entry (session_hash);
+CREATE INDEX entry_by_room ON entry (room);
+
+CREATE TABLE opened (
+    entry           INTEGER PRIMARY KEY,
+    batch           INTEGER NOT NULL,
+    failure         INTEGER NOT NULL,
+    first_index     INTEGER,
+    shared_history  INTEGER,
+    sender_key      BLOB
+) STRICT;
+CREATE INDEX opened_by_batch ON opened (batch);
+CREATE INDEX opened_failed ON opened (failure, entry) WHERE failure <> 0;
+
+CREATE TABLE conflict (
+    entry           INTEGER PRIMARY KEY
+) STRICT;
+
+CREATE TABLE delivered (
+    entry           INTEGER PRIMARY KEY,
+    refusal         TEXT
+) STRICT;
+CREATE INDEX delivered_refused ON delivered (entry) WHERE refusal IS NOT NULL;
+";
+
+/// Sets up a connection; the same for readers and writers.
+pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // `fullfsync` counts on Apple systems only, where a plain fsync does not reach the disk.
+    // `temp_store` in memory: Android has no directory for temporary files.
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA fullfsync = ON;
+         PRAGMA checkpoint_fullfsync = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -6000;
+         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA journal_size_limit = 0;
+         PRAGMA mmap_size = 0;
+         PRAGMA trusted_schema = OFF;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+/// Makes the tables of a new vault.
+pub(crate) fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
+    upgrade(connection, 0)
+}
+
+/// Brings a vault from `version` to [`SCHEMA_VERSION`], or leaves it untouched.
+pub(crate) fn upgrade(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for step in version..SCHEMA_VERSION {
+        upgrade_from(&transaction, step)?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}
+
+fn upgrade_from(transaction: &Transaction<'_>, version: i64) -> rusqlite::Result<()> {
+    match version {
+        0 => transaction.execute_batch(VERSION_1),
+        other => unreachable!("no step begins at schema version {other}"),
+    }
+}

@@ -1,0 +1,171 @@
+//! What lies sealed in the vault, and with which key.
+//!
+//! One 32-byte vault key, from the host's keyring or derived from a passphrase, gives two: one seals (decryption keys,
+//! room ids), one hashes (so that rooms and sessions can be found without their ids lying there in the clear, and so
+//! that a server cannot choose ids that collide). Without a vault key nothing secret is written and room ids lie open.
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey},
+    digest, hkdf, rand,
+};
+use siphasher::{sip::SipHasher24, sip128::Hasher128, sip128::SipHasher24 as SipHasher24Of128};
+use std::hash::Hasher;
+use zeroize::Zeroizing;
+
+use super::VaultError;
+
+const NONCE: usize = 12;
+
+/// What a sealed value is, so that one cannot stand in for another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sealed<'a> {
+    KeyCheck,
+    RoomId,
+    DecryptionKey { version: &'a str },
+}
+
+impl Sealed<'_> {
+    fn context(self) -> Vec<u8> {
+        match self {
+            Self::KeyCheck => b"check".to_vec(),
+            Self::RoomId => b"room".to_vec(),
+            Self::DecryptionKey { version } => [b"key ", version.as_bytes()].concat(),
+        }
+    }
+}
+
+/// The keys of an open vault.
+pub(crate) struct VaultKeys {
+    seal: Option<RandomizedNonceKey>,
+    index: Zeroizing<[u8; 16]>,
+}
+
+impl VaultKeys {
+    /// The keys of a vault that is sealed with `vault_key`.
+    pub(crate) fn sealed(vault_key: &[u8; 32]) -> Self {
+        let seal = derive::<32>(vault_key, b"keyferry seal");
+        let index = derive::<16>(vault_key, b"keyferry index");
+        let seal = RandomizedNonceKey::new(&AES_256_GCM_SIV, seal.as_slice()).expect("32 bytes are a key");
+        Self {
+            seal: Some(seal),
+            index,
+        }
+    }
+
+    /// The keys of a vault without a vault key: nothing can be sealed.
+    pub(crate) fn open(index: [u8; 16]) -> Self {
+        Self {
+            seal: None,
+            index: Zeroizing::new(index),
+        }
+    }
+
+    pub(crate) fn can_seal(&self) -> bool {
+        self.seal.is_some()
+    }
+
+    /// Finds a room again by its id.
+    pub(crate) fn room_hash(&self, room_id: &str) -> [u8; 16] {
+        let mut hasher = SipHasher24Of128::new_with_key(&self.index);
+        hasher.write(room_id.as_bytes());
+        hasher.finish128().as_bytes()
+    }
+
+    /// Finds a session again by its id, in every room. Two sessions may share a hash: compare.
+    pub(crate) fn session_hash(&self, session: &[u8]) -> i64 {
+        let mut hasher = SipHasher24::new_with_key(&self.index);
+        hasher.write(session);
+        hasher.finish().cast_signed()
+    }
+
+    /// Seals a value; without a vault key, gives it back as it is: never call that with a secret.
+    pub(crate) fn seal(&self, what: Sealed<'_>, value: &[u8]) -> Vec<u8> {
+        let Some(key) = &self.seal else {
+            return value.to_vec();
+        };
+        let mut sealed = value.to_vec();
+        let nonce = key
+            .seal_in_place_append_tag(Aad::from(what.context()), &mut sealed)
+            .expect("a short value can be sealed");
+        sealed.extend_from_slice(nonce.as_ref());
+        sealed
+    }
+
+    pub(crate) fn unseal(&self, what: Sealed<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let mut value = Zeroizing::new(sealed.to_vec());
+        let Some(key) = &self.seal else {
+            return Ok(value);
+        };
+        let split = value.len().checked_sub(NONCE).ok_or(VaultError::Unsealable)?;
+        let nonce = Nonce::try_assume_unique_for_key(&value[split..]).map_err(|_| VaultError::Unsealable)?;
+        value.truncate(split);
+        let length = key
+            .open_in_place(nonce, Aad::from(what.context()), &mut value)
+            .map_err(|_| VaultError::Unsealable)?
+            .len();
+        value.truncate(length);
+        Ok(value)
+    }
+}
+
+/// A vault key for a keyring to keep.
+pub(crate) fn new_vault_key() -> Zeroizing<[u8; 32]> {
+    random()
+}
+
+/// Random bytes for salts and new vault keys.
+pub(crate) fn random<const N: usize>() -> Zeroizing<[u8; N]> {
+    let mut bytes = Zeroizing::new([0; N]);
+    rand::fill(bytes.as_mut_slice()).expect("the system has random bytes");
+    bytes
+}
+
+/// Recognises an account without naming it in the file.
+pub(crate) fn account_hash(salt: &[u8], kind: &str, id: &str) -> Vec<u8> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in [salt, kind.as_bytes(), &[0], id.as_bytes()] {
+        context.update(part);
+    }
+    context.finish().as_ref().to_vec()
+}
+
+fn derive<const N: usize>(vault_key: &[u8; 32], info: &[u8]) -> Zeroizing<[u8; N]> {
+    struct Length(usize);
+    impl hkdf::KeyType for Length {
+        fn len(&self) -> usize {
+            self.0
+        }
+    }
+    let mut out = Zeroizing::new([0; N]);
+    hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, vault_key)
+        .expand(&[info], Length(N))
+        .and_then(|okm| okm.fill(out.as_mut_slice()))
+        .expect("a length that HKDF can give");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_only_as_what_it_is() {
+        let keys = VaultKeys::sealed(&[1; 32]);
+        let sealed = keys.seal(Sealed::DecryptionKey { version: "2" }, b"secret");
+        assert!(!sealed.windows(6).any(|window| window == b"secret"));
+        assert_eq!(
+            **keys
+                .unseal(Sealed::DecryptionKey { version: "2" }, &sealed)
+                .expect("opens"),
+            *b"secret"
+        );
+        assert!(keys.unseal(Sealed::DecryptionKey { version: "3" }, &sealed).is_err());
+        assert!(keys.unseal(Sealed::RoomId, &sealed).is_err());
+        assert!(
+            VaultKeys::sealed(&[2; 32])
+                .unseal(Sealed::DecryptionKey { version: "2" }, &sealed)
+                .is_err()
+        );
+        assert!(keys.unseal(Sealed::RoomId, b"short").is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! Backup versions: what the server said of each, how far each is, and its decryption key.
+
+use rusqlite::{OptionalExtension, Row, params};
+use zeroize::Zeroizing;
+
+use super::{Connection, VaultError, Writer, seal::Sealed};
+use crate::backup::version::VersionInfo;
+
+/// One backup version as the vault knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VersionRow {
+    pub(crate) id: i64,
+    pub(crate) version: String,
+    pub(crate) public_key: Option<[u8; 32]>,
+    pub(crate) server_count: u64,
+    /// Every entry of the version has been fetched.
+    pub(crate) complete: bool,
+    /// How often a request for everything was cut.
+    pub(crate) cuts: u32,
+    pub(crate) bytes: u64,
+    pub(crate) has_key: bool,
+    pub(crate) counts: Counts,
+}
+
+/// How many keys of a version are how far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) fetched: u64,
+    pub(crate) opened: u64,
+    pub(crate) failed: u64,
+    pub(crate) conflicts: u64,
+    pub(crate) delivered: u64,
+    pub(crate) refused: u64,
+}
+
+impl Counts {
+    /// Fetched, but neither opened nor failed.
+    pub(crate) fn unopened(&self) -> u64 {
+        self.fetched.saturating_sub(self.opened + self.failed)
+    }
+}
+
+const COLUMNS: &str = "id, version, public_key, server_count, complete, cuts, bytes, sealed_key IS NOT NULL,
+    fetched, opened, failed, conflicts, delivered, refused";
+
+impl Connection {
+    /// The version that the last run worked on.
+    pub(crate) fn current_version(&self) -> Result<Option<VersionRow>, VaultError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM backup_version WHERE id = (SELECT current_version FROM job WHERE id = 1)");
+        Ok(self.inner.prepare_cached(&sql)?.query_row([], version_row).optional()?)
+    }
+
+    pub(crate) fn version_by_id(&self, id: i64) -> Result<Option<VersionRow>, VaultError> {
+        let sql = format!("SELECT {COLUMNS} FROM backup_version WHERE id = ?1");
+        Ok(self
+            .inner
+            .prepare_cached(&sql)?
+            .query_row([id], version_row)
+            .optional()?)
+    }
+
+    /// The decryption keys kept here, with the row ids of their versions.
+    pub(crate) fn decryption_keys(&self) -> Result<Vec<(i64, Zeroizing<[u8; 32]>)>, VaultError> {
+        let mut statement = self
+            .inner
+            .prepare_cached("SELECT id, version, sealed_key FROM backup_version WHERE sealed_key IS NOT NULL")?;
+        let rows = statement.query_map([], |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, Vec<u8>>(2)?,
+            ))
+        })?;
+        let mut keys = Vec::new();
+        for row in rows {
+            let (id, version, sealed) = row?;
+            let key = self.keys.unseal(Sealed::DecryptionKey { version: &version }, &sealed)?;
+            let key = key.as_slice().try_into().map_err(|_| VaultError::Unsealable)?;
+            keys.push((id, Zeroizing::new(key)));
+        }
+        Ok(keys)
+    }
+
+    /// Keeps the decryption key of a version, if the vault can seal; makes the version known if it was not.
+    /// Gives its row id.
+    pub(crate) fn keep_decryption_key(
+        &mut self,
+        info: &VersionInfo,
+        key: &Zeroizing<[u8; 32]>,
+    ) -> Result<i64, VaultError> {
+        self.write(|transaction, keys| {
+            note_version(transaction, info)?;
+            let id = id_of(transaction, &info.version)?;
+            if keys.can_seal() {
+                let sealed = keys.seal(Sealed::DecryptionKey { version: &info.version }, key.as_slice());
+                transaction.execute(
+                    "UPDATE backup_version SET sealed_key = ?2 WHERE id = ?1",
+                    params![id, sealed],
+                )?;
+            }
+            // What was passed over for want of a key is looked at again.
+            transaction.execute("UPDATE job SET opened_through = 0, delivered_through = 0", [])?;
+            Ok(id)
+        })
+    }
+}
+
+impl Writer {
+    /// Makes the version that the server says is current the one to work on.
+    pub(crate) fn begin_version(&mut self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
+        let id = self.write(|transaction, _| {
+            note_version(transaction, info)?;
+            let id = id_of(transaction, &info.version)?;
+            transaction.execute("UPDATE job SET current_version = ?1", [id])?;
+            Ok(id)
+        })?;
+        self.reader().version_by_id(id)?.ok_or(VaultError::Corrupt)
+    }
+
+    /// Says that every entry of the version is here.
+    pub(crate) fn complete_version(&mut self, id: i64) -> Result<(), VaultError> {
+        self.write(|transaction, _| {
+            transaction.execute("UPDATE backup_version SET complete = 1 WHERE id = ?1", [id])?;
+            Ok(())
+        })
+    }
+
+    /// Counts a request for everything that was cut, and the bytes that came in any.
+    pub(crate) fn count_request(&mut self, id: i64, bytes: u64, cut: bool) -> Result<(), VaultError> {
+        self.write(|transaction, _| {
+            transaction.execute(
+                "UPDATE backup_version SET bytes = bytes + ?2, cuts = cuts + ?3 WHERE id = ?1",
+                params![id, bytes.cast_signed(), cut],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+/// Another etag or count than at the last look means that there is more to fetch.
+fn note_version(transaction: &rusqlite::Transaction<'_>, info: &VersionInfo) -> Result<(), VaultError> {
+    transaction.execute(
+        "INSERT INTO backup_version (version, algorithm, public_key, server_count, etag) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (version) DO UPDATE SET
+            complete = complete AND etag = excluded.etag AND server_count = excluded.server_count,
+            algorithm = excluded.algorithm, server_count = excluded.server_count, etag = excluded.etag",
+        params![
+            info.version,
+            info.algorithm,
+            info.public_key.as_ref().map(|key| key.as_slice()),
+            info.count.cast_signed(),
+            info.etag
+        ],
+    )?;
+    Ok(())
+}
+
+fn id_of(transaction: &rusqlite::Transaction<'_>, version: &str) -> Result<i64, VaultError> {
+    Ok(
+        transaction.query_row("SELECT id FROM backup_version WHERE version = ?1", [version], |row| {
+            row.get(0)
+        })?,
+    )
+}
+
+fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
+    let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
+    Ok(VersionRow {
+        id: row.get(0)?,
+        version: row.get(1)?,
+        public_key: row.get::<_, Option<Vec<u8>>>(2)?.and_then(|key| key.try_into().ok()),
+        server_count: number(3)?,
+        complete: row.get(4)?,
+        cuts: row.get(5)?,
+        bytes: number(6)?,
+        has_key: row.get(7)?,
+        counts: Counts {
+            fetched: number(8)?,
+            opened: number(9)?,
+            failed: number(10)?,
+            conflicts: number(11)?,
+            delivered: number(12)?,
+            refused: number(13)?,
+        },
+    })
+}

@@ -1,0 +1,98 @@
+//! The command line.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+    thread,
+};
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::{Config, Homeserver};
+
+const HELP: &str = "\
+keyferry-test-homeserver: a small homeserver with a key backup, for tests
+
+  --keys N                  room keys in the backup
+  --rooms N                 rooms that they are spread over
+  --room-sizes A,B,C        keys of each room, instead of the two above
+  --left-rooms N            how many of the last rooms are not joined
+  --seed N                  everything is derived from it
+  --port N                  port on 127.0.0.1; 0 takes any that is free
+  --latency-ms N            wait before every answer
+  --bytes-per-second N      speed of the link, for all connections together
+  --odd-entries             some entries are broken or strange
+  --odd-every N             how far apart these are
+  --legacy-passphrase TEXT  derive the backup key from it
+
+Prints one line of JSON when it is ready, then serves until its standard input ends.
+";
+
+/// Runs the homeserver with these arguments, the first of which is the name of the program.
+pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let outcome = match parse(args) {
+        Ok(Some(config)) => run(config),
+        Ok(None) => io::stdout().write_all(HELP.as_bytes()),
+        Err(error) => Err(io::Error::other(error)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If even this cannot be written, the exit code still tells.
+            let _ = writeln!(io::stderr(), "keyferry-test-homeserver: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `None` means that help was asked for.
+fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Config>, lexopt::Error> {
+    let mut config = Config::default();
+    let mut parser = Parser::from_iter(args);
+    while let Some(arg) = parser.next()? {
+        let Arg::Long(name) = arg else {
+            return Err(arg.unexpected());
+        };
+        match name {
+            "keys" => config.keys = parser.value()?.parse()?,
+            "rooms" => config.rooms = parser.value()?.parse()?,
+            "left-rooms" => config.left_rooms = parser.value()?.parse()?,
+            "seed" => config.seed = parser.value()?.parse()?,
+            "port" => config.port = parser.value()?.parse()?,
+            "latency-ms" => config.latency_ms = parser.value()?.parse()?,
+            "bytes-per-second" => config.bytes_per_second = Some(parser.value()?.parse()?),
+            "odd-entries" => config.odd_entries = true,
+            "odd-every" => config.odd_every = parser.value()?.parse()?,
+            "legacy-passphrase" => config.legacy_passphrase = Some(parser.value()?.string()?),
+            "room-sizes" => {
+                let sizes = parser.value()?.string()?;
+                let sizes = sizes.split(',').map(str::parse).collect::<Result<_, _>>();
+                config.room_sizes = sizes.map_err(|_| "--room-sizes wants numbers and commas")?;
+            }
+            "help" => return Ok(None),
+            _ => return Err(arg.unexpected()),
+        }
+    }
+    Ok(Some(config))
+}
+
+fn run(config: Config) -> io::Result<()> {
+    let homeserver = Homeserver::start(config)?;
+    let mut ready = serde_json::to_value(homeserver.account())?;
+    ready["keys"] = homeserver.truth().len().into();
+    ready["rooms"] = homeserver.truth().rooms().into();
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{ready}")?;
+    stdout.flush()?;
+
+    // Standard input ends when the parent dies, however that happens.
+    let stopper = homeserver.stopper();
+    thread::spawn(move || {
+        // An error is an end, too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        stopper.stop();
+    });
+    homeserver.wait();
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! One connection: requests in, answers out, one after the other.
+
+use std::{io, time::Duration};
+
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    answer::answer,
+    control, fault,
+    misbehave::{self, Delivery},
+    request::{Reader, Request},
+    route::Route,
+    send::send,
+    state::Shared,
+};
+
+/// Serves a connection until either side has had enough of it.
+pub(crate) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = Reader::default();
+    while let Some(request) = reader.next(&mut stream).await? {
+        let again = if control::is_for(&request) {
+            let response = control::answer(shared, &request);
+            let delivery = Delivery::default();
+            send(&mut stream, shared, &response, &delivery, false).await?
+        } else {
+            serve_client(&mut stream, shared, &request).await?
+        };
+        if !again {
+            break;
+        }
+    }
+    // After a reset was asked for, there is nothing to shut down in good order.
+    if stream.linger()?.is_none() {
+        stream.shutdown().await?;
+    }
+    Ok(())
+}
+
+async fn serve_client(stream: &mut TcpStream, shared: &Shared, request: &Request) -> io::Result<bool> {
+    let route = Route::of(request);
+    let endpoint = route.kind();
+    let _answering = shared.counters.begin(endpoint);
+    let faults = fault::take(&mut shared.mutable().faults, endpoint);
+    let mut response = match misbehave::replacement(&faults) {
+        Some(response) => response,
+        None => answer(shared, request, &route, misbehave::wrong_count(&faults))?,
+    };
+    let mut delivery = misbehave::delivery(&faults, endpoint, &mut response);
+    delivery.latency += Duration::from_millis(shared.latency_ms);
+    send(stream, shared, &response, &delivery, request.keep_alive).await
+}

@@ -1,0 +1,68 @@
+//! The endpoints that no homeserver has: how a test in another process pulls the strings.
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+
+use crate::{Fault, VersionAction, request::Request, response::Response, state::Shared};
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+    #[serde(default)]
+    soft_logout: bool,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    action: VersionAction,
+}
+
+/// Whether the request is for this module.
+pub(crate) fn is_for(request: &Request) -> bool {
+    request.path.first().is_some_and(|first| first == "_control")
+}
+
+/// Does what is asked. Control requests meet no fault, need no token and are not counted.
+pub(crate) fn answer(shared: &Shared, request: &Request) -> Response {
+    let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    match (request.method.as_str(), path.as_slice()) {
+        ("POST", ["_control", "faults"]) => with(request, |faults: Vec<Fault>| {
+            shared.mutable().faults = faults;
+        }),
+        ("GET", ["_control", "requests"]) => {
+            let counts = serde_json::to_value(shared.counters.snapshot());
+            Response::json(200, &counts.expect("counts are plain data"))
+        }
+        ("POST", ["_control", "reset_requests"]) => {
+            shared.counters.reset();
+            done()
+        }
+        ("PUT", ["_control", "version"]) => with(request, |version: Version| {
+            shared.mutable().versions.change(version.action);
+        }),
+        ("PUT", ["_control", "token"]) => with(request, |token: Token| {
+            let mut state = shared.mutable();
+            state.access_token = token.access_token;
+            state.soft_logout = token.soft_logout;
+        }),
+        ("POST", ["_control", "stop"]) => {
+            shared.stop.notify_one();
+            done()
+        }
+        _ => Response::error(404, "M_UNRECOGNIZED", "There is no such control"),
+    }
+}
+
+fn with<T: DeserializeOwned>(request: &Request, act: impl FnOnce(T)) -> Response {
+    match serde_json::from_slice(&request.body) {
+        Ok(content) => {
+            act(content);
+            done()
+        }
+        Err(error) => Response::error(400, "M_BAD_JSON", &error.to_string()),
+    }
+}
+
+fn done() -> Response {
+    Response::json(200, &json!({}))
+}

@@ -1,0 +1,73 @@
+//! A small Matrix homeserver for keyferry's tests, example and benches.
+//!
+//! It knows one user, and of the client-server API only what a key backup is made of: the backup
+//! versions, their entries, joined rooms and account data. It holds up to millions of room keys in
+//! rooms of chosen sizes, answers as Synapse does, and misbehaves on demand.
+//!
+//! ```
+//! use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
+//!
+//! let homeserver = Homeserver::start(Config { keys: 200, rooms: 3, ..Config::default() })?;
+//! // The first download breaks off, the next one does not.
+//! homeserver.set_faults(vec![
+//!     Fault::from(FaultKind::CutBody { after_bytes: 20_000 }).on(EndpointKind::AllKeys).times(1),
+//! ]);
+//! // … a client does its work with homeserver.url() and homeserver.account() …
+//! assert_eq!(homeserver.requests().of(EndpointKind::AllKeys), 0);
+//! assert_eq!(homeserver.truth().key(7).room_id, homeserver.truth().room_id(0));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! - **Everything comes from the seed.** The same [`Config`] gives the same ids, keys and
+//!   ciphertexts. [`Truth`] derives any room key by its index, so a test compares a million of
+//!   them without holding any.
+//! - **Memory is flat.** The whole backup is one JSON document in a temporary file without a name,
+//!   which goes with the process, however that ends. An answer is a part of that file.
+//! - **Faults** ([`FaultKind`]) work on the bytes: bodies are cut, reset, stalled, slowed down,
+//!   mislabelled, or never end. They can be limited to an endpoint and to a number of requests.
+//! - **Entries** are encrypted as the specification wants it, including the code that covers
+//!   nothing; with [`Config::odd_entries`] some of them are strange in ways seen in the wild.
+//!
+//! As a program it prints its account as one line of JSON and is steered by `/_control`:
+//!
+//! | request | does |
+//! |---|---|
+//! | `POST /_control/faults` | replaces the faults by a JSON list of [`Fault`]s |
+//! | `GET /_control/requests` | answers with [`RequestCounts`] |
+//! | `POST /_control/reset_requests` | counts from zero again |
+//! | `PUT /_control/version` | `{"action":"delete"}`, `"new"` or `"new_with_keys"`: [`VersionAction`] |
+//! | `PUT /_control/token` | `{"access_token":"…","soft_logout":false}` |
+//! | `POST /_control/stop` | ends the program |
+
+mod account;
+mod answer;
+mod cli;
+mod config;
+mod connection;
+mod control;
+mod counts;
+mod crypto;
+mod entry;
+mod fault;
+mod generate;
+mod misbehave;
+mod pace;
+mod recovery_key;
+mod request;
+mod response;
+mod route;
+mod secret_storage;
+mod send;
+mod server;
+mod state;
+mod store;
+mod truth;
+
+pub use account::AccountInfo;
+pub use cli::main_with_args;
+pub use config::Config;
+pub use counts::RequestCounts;
+pub use fault::{EndpointKind, Fault, FaultKind};
+pub use server::Homeserver;
+pub use state::VersionAction;
+pub use truth::{Oddity, TrueKey, Truth};

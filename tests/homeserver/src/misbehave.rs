@@ -1,0 +1,128 @@
+//! Turns the faults that hit one request into another answer, or another way to send it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{
+    EndpointKind, FaultKind,
+    response::{Body, Framing, Response},
+};
+
+const PORTAL: &str = "<!DOCTYPE html><html><head><title>Free Wi-Fi</title></head>\
+    <body><form action=\"/accept\"><button>Accept the terms</button></form></body></html>";
+
+/// How an answer is sent.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    pub latency: Duration,
+    pub bytes_per_second: Option<u64>,
+    pub ending: Ending,
+}
+
+/// How far an answer gets, in bytes of its body.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    #[default]
+    Whole,
+    /// To its end, after which the connection cannot be used again.
+    WholeAndClose,
+    Cut(u64),
+    Reset(u64),
+    Stall(u64),
+    Silence,
+}
+
+impl Ending {
+    /// Where the body breaks off, if it does.
+    pub(crate) fn limit(self) -> Option<u64> {
+        match self {
+            Self::Cut(limit) | Self::Reset(limit) | Self::Stall(limit) => Some(limit),
+            Self::Whole | Self::WholeAndClose | Self::Silence => None,
+        }
+    }
+}
+
+/// The count that `/room_keys/version` is to show.
+pub(crate) fn wrong_count(faults: &[FaultKind]) -> Option<u64> {
+    faults.iter().find_map(|fault| match fault {
+        FaultKind::WrongCount { count } => Some(*count),
+        _ => None,
+    })
+}
+
+/// Whether the request is never looked at, because its answer is another one.
+pub(crate) fn replacement(faults: &[FaultKind]) -> Option<Response> {
+    faults.iter().find_map(|fault| match fault {
+        FaultKind::Status { code, body, headers } => {
+            let text = match body {
+                Value::Null => String::new(),
+                Value::String(text) => text.clone(),
+                content => content.to_string(),
+            };
+            let mut response = Response::text(*code, "application/json", text);
+            for (name, value) in headers {
+                let same = |known: &(String, String)| known.0.eq_ignore_ascii_case(name);
+                response.headers.retain(|known| !same(known));
+                response.headers.push((name.clone(), value.clone()));
+            }
+            Some(response)
+        }
+        FaultKind::NotJson => Some(Response::text(200, "text/html; charset=utf-8", PORTAL.to_owned())),
+        FaultKind::Redirect { location } => {
+            let mut response = Response::text(302, "text/html", String::new());
+            let location = ("Location".to_owned(), location.clone());
+            response.headers.push(location);
+            Some(response)
+        }
+        _ => None,
+    })
+}
+
+/// How the answer is sent; may change its body or its length.
+pub(crate) fn delivery(faults: &[FaultKind], endpoint: EndpointKind, response: &mut Response) -> Delivery {
+    let mut delivery = Delivery::default();
+    for fault in faults {
+        match *fault {
+            FaultKind::CutBody { after_bytes } => delivery.ending = Ending::Cut(after_bytes),
+            FaultKind::Reset { after_bytes } => delivery.ending = Ending::Reset(after_bytes),
+            FaultKind::Stall { after_bytes } => delivery.ending = Ending::Stall(after_bytes),
+            FaultKind::Silence => delivery.ending = Ending::Silence,
+            FaultKind::WrongLength { declared } => {
+                response.framing = Framing::Length(declared);
+                delivery.ending = Ending::WholeAndClose;
+            }
+            FaultKind::Drip { bytes_per_second } => {
+                delivery.bytes_per_second = Some(bytes_per_second);
+            }
+            FaultKind::Latency { ms } => delivery.latency += Duration::from_millis(ms),
+            FaultKind::Endless => {
+                response.status = 200;
+                response.framing = Framing::Chunked;
+                response.body = Body {
+                    endless: true,
+                    ..Body::text(endless_start(endpoint))
+                };
+            }
+            FaultKind::Status { .. }
+            | FaultKind::NotJson
+            | FaultKind::Redirect { .. }
+            | FaultKind::WrongCount { .. } => {}
+        }
+    }
+    delivery
+}
+
+/// A start that a reader has no reason to refuse, up to the inside of a string.
+fn endless_start(endpoint: EndpointKind) -> &'static str {
+    match endpoint {
+        EndpointKind::AllKeys => {
+            r#"{"rooms":{"!endless:localhost":{"sessions":{"AAAA":{"session_data":{"ciphertext":""#
+        }
+        EndpointKind::RoomKeys => r#"{"sessions":{"AAAA":{"session_data":{"ciphertext":""#,
+        EndpointKind::SessionKey => r#"{"session_data":{"ciphertext":""#,
+        EndpointKind::CurrentVersion | EndpointKind::Version => r#"{"auth_data":{"public_key":""#,
+        EndpointKind::JoinedRooms => r#"{"joined_rooms":["!"#,
+        EndpointKind::GetAccountData | EndpointKind::PutAccountData | EndpointKind::Other => r#"{"endless":""#,
+    }
+}

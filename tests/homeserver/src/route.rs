@@ -1,0 +1,60 @@
+//! Which endpoint a request is for.
+
+use crate::{EndpointKind, request::Request};
+
+/// An endpoint with what its path names.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Route<'a> {
+    CurrentVersion,
+    Version(&'a str),
+    AllKeys,
+    RoomKeys(&'a str),
+    SessionKey(&'a str, &'a str),
+    JoinedRooms,
+    GetAccountData(&'a str, &'a str),
+    PutAccountData(&'a str, &'a str),
+    /// The path is known, but not with this method.
+    WrongMethod,
+    Unknown,
+}
+
+impl<'a> Route<'a> {
+    pub(crate) fn of(request: &'a Request) -> Self {
+        let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+        let ["_matrix", "client", "v3", rest @ ..] = path.as_slice() else {
+            return Self::Unknown;
+        };
+        let route = match *rest {
+            ["room_keys", "version"] => Self::CurrentVersion,
+            ["room_keys", "version", version] => Self::Version(version),
+            ["room_keys", "keys"] => Self::AllKeys,
+            ["room_keys", "keys", room] => Self::RoomKeys(room),
+            ["room_keys", "keys", room, session] => Self::SessionKey(room, session),
+            ["joined_rooms"] => Self::JoinedRooms,
+            ["user", user, "account_data", kind] if request.method == "PUT" => {
+                return Self::PutAccountData(user, kind);
+            }
+            ["user", user, "account_data", kind] => Self::GetAccountData(user, kind),
+            _ => return Self::Unknown,
+        };
+        if request.method == "GET" {
+            route
+        } else {
+            Self::WrongMethod
+        }
+    }
+
+    pub(crate) fn kind(&self) -> EndpointKind {
+        match self {
+            Self::CurrentVersion => EndpointKind::CurrentVersion,
+            Self::Version(_) => EndpointKind::Version,
+            Self::AllKeys => EndpointKind::AllKeys,
+            Self::RoomKeys(_) => EndpointKind::RoomKeys,
+            Self::SessionKey(..) => EndpointKind::SessionKey,
+            Self::JoinedRooms => EndpointKind::JoinedRooms,
+            Self::GetAccountData(..) => EndpointKind::GetAccountData,
+            Self::PutAccountData(..) => EndpointKind::PutAccountData,
+            Self::WrongMethod | Self::Unknown => EndpointKind::Other,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The homeserver as an object: a thread of its own that ends with it.
+
+use std::{
+    io,
+    net::{Ipv4Addr, TcpListener},
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    AccountInfo, Config, Fault, RequestCounts, Truth, VersionAction,
+    account::Account,
+    connection,
+    counts::Counters,
+    pace::Link,
+    state::{Mutable, Shared, Versions},
+    store::Store,
+};
+
+/// A running homeserver. It stops when this is dropped.
+pub struct Homeserver {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Homeserver {
+    /// Generates the backup and starts to serve it on 127.0.0.1.
+    ///
+    /// # Errors
+    /// If the port is taken, or the temporary file cannot be written.
+    pub fn start(config: Config) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
+        listener.set_nonblocking(true)?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let account = Account::new(&config, &url);
+        let truth = Truth::new(&config);
+        let shared = Arc::new(Shared {
+            store: Store::new(&truth, config.seed, account.backup_public_key)?,
+            joined_rooms: truth.rooms().saturating_sub(config.left_rooms),
+            truth,
+            auth_data: account.auth_data,
+            seed: config.seed,
+            latency_ms: config.latency_ms,
+            link: Link::new(config.bytes_per_second),
+            counters: Counters::default(),
+            stop: tokio::sync::Notify::new(),
+            mutable: Mutex::new(Mutable {
+                faults: Vec::new(),
+                access_token: account.info.access_token.clone(),
+                soft_logout: false,
+                account_data: account.account_data,
+                versions: Versions::new(),
+            }),
+            info: account.info,
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = thread::Builder::new().name("homeserver".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || {
+                // Without a listener there is nothing to do: clients see a refused connection.
+                let _ = runtime.block_on(accept(listener, shared));
+                runtime.shutdown_background();
+            }
+        })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`, without a slash at its end.
+    pub fn url(&self) -> &str {
+        &self.shared.info.homeserver_url
+    }
+
+    /// The account with its secrets.
+    pub fn account(&self) -> &AccountInfo {
+        &self.shared.info
+    }
+
+    /// What is really in the backup.
+    pub fn truth(&self) -> &Truth {
+        &self.shared.truth
+    }
+
+    /// Replaces the faults; an empty list ends all misbehaviour.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.shared.mutable().faults = faults;
+    }
+
+    /// What was asked for so far.
+    pub fn requests(&self) -> RequestCounts {
+        self.shared.counters.snapshot()
+    }
+
+    /// Counts from zero again.
+    pub fn reset_requests(&self) {
+        self.shared.counters.reset();
+    }
+
+    /// The content of one type of account data.
+    pub fn account_data(&self, kind: &str) -> Option<Value> {
+        self.shared.mutable().account_data.get(kind).cloned()
+    }
+
+    /// Sets the content of one type of account data; `null` takes it away.
+    pub fn set_account_data(&self, kind: &str, content: Value) {
+        let mut state = self.shared.mutable();
+        if content.is_null() {
+            state.account_data.remove(kind);
+        } else {
+            state.account_data.insert(kind.to_owned(), content);
+        }
+    }
+
+    /// Does to the backup what another client would do.
+    pub fn set_version_state(&self, action: VersionAction) {
+        self.shared.mutable().versions.change(action);
+    }
+
+    /// Makes this the only valid access token; others are told whether that is a soft logout.
+    pub fn set_access_token(&self, token: &str, soft_logout: bool) {
+        let mut state = self.shared.mutable();
+        state.access_token = token.to_owned();
+        state.soft_logout = soft_logout;
+    }
+
+    /// Waits until `/_control/stop` has been called.
+    pub fn wait(mut self) {
+        self.join();
+    }
+
+    pub(crate) fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.shared))
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A panic in there has been printed already; here it would hide a failing test.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Homeserver {
+    fn drop(&mut self) {
+        self.stopper().stop();
+        self.join();
+    }
+}
+
+/// Stops a homeserver from another thread.
+pub(crate) struct Stopper(Arc<Shared>);
+
+impl Stopper {
+    pub(crate) fn stop(&self) {
+        self.0.stop.notify_one();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shared.stop.notified() => return Ok(()),
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let shared = Arc::clone(&shared);
+                // A connection that fails concerns only its client.
+                tokio::spawn(async move { connection::serve(stream, &shared).await });
+            }
+            // Most likely there are too many open files; some will be closed soon.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}

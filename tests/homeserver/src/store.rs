@@ -1,0 +1,113 @@
+//! The whole backup as one JSON document in a file, and where each entry lies in it.
+
+use std::{collections::HashMap, fs::File, io, ops::Range, os::unix::fs::FileExt};
+
+use crate::{Truth, generate};
+
+/// How many entries one block of the generator, and one base of the index, holds.
+pub(crate) const BLOCK: u64 = 1024;
+
+/// The document and its index: about 14 bytes of memory a key.
+pub(crate) struct Store {
+    file: File,
+    length: u64,
+    index: Index,
+    rooms: HashMap<String, u64>,
+}
+
+/// Where the entries lie, by index of the key.
+#[derive(Default)]
+pub(crate) struct Index {
+    /// Where every block starts in the file.
+    pub bases: Vec<u64>,
+    /// Where every entry starts in its block.
+    pub starts: Vec<u32>,
+    /// The length of every entry with its session id.
+    pub lengths: Vec<u16>,
+    /// A hash of the session id and the index of the key, sorted within every room.
+    pub by_session: Vec<(u32, u32)>,
+}
+
+impl Index {
+    fn entry(&self, index: u64) -> Range<u64> {
+        let position = usize::try_from(index).expect("keys are counted in memory");
+        let block = usize::try_from(index / BLOCK).expect("blocks are fewer than keys");
+        let start = self.bases[block] + u64::from(self.starts[position]);
+        start..start + u64::from(self.lengths[position])
+    }
+}
+
+impl Store {
+    /// Generates the document.
+    pub(crate) fn new(truth: &Truth, seed: u64, backup_public_key: [u8; 32]) -> io::Result<Self> {
+        let (file, length, mut index) = generate::document(truth, seed, backup_public_key)?;
+        let mut rooms = HashMap::new();
+        for room in 0..truth.rooms() {
+            let range = truth.room_range(room);
+            let range = usize::try_from(range.start).expect("keys are counted in memory")
+                ..usize::try_from(range.end).expect("keys are counted in memory");
+            index.by_session[range].sort_unstable();
+            rooms.insert(truth.room_id(room), room);
+        }
+        Ok(Self {
+            file,
+            length,
+            index,
+            rooms,
+        })
+    }
+
+    /// The length of the whole document.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The number of a room.
+    pub(crate) fn room(&self, room_id: &str) -> Option<u64> {
+        self.rooms.get(room_id).copied()
+    }
+
+    /// Where the entries of a room lie, with the commas between them.
+    pub(crate) fn room_entries(&self, truth: &Truth, room: u64) -> Range<u64> {
+        let range = truth.room_range(room);
+        if range.is_empty() {
+            return 0..0;
+        }
+        self.index.entry(range.start).start..self.index.entry(range.end - 1).end
+    }
+
+    /// Where the entry of a session lies, without its session id.
+    pub(crate) fn session_entry(&self, truth: &Truth, room: u64, session_id: &str) -> io::Result<Option<Range<u64>>> {
+        let range = truth.room_range(room);
+        let range = usize::try_from(range.start).expect("keys are counted in memory")
+            ..usize::try_from(range.end).expect("keys are counted in memory");
+        let sessions = &self.index.by_session[range];
+        let hash = hash(session_id);
+        let first = sessions.partition_point(|(other, _)| *other < hash);
+        let name = format!("\"{session_id}\":");
+        let mut found = vec![0; name.len()];
+        for (_, index) in sessions[first..].iter().take_while(|(other, _)| *other == hash) {
+            let entry = self.index.entry(u64::from(*index));
+            if (entry.end - entry.start) <= name.len() as u64 {
+                continue;
+            }
+            self.file.read_exact_at(&mut found, entry.start)?;
+            if found == name.as_bytes() {
+                return Ok(Some(entry.start + name.len() as u64..entry.end));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a part of the document. The file is in the page cache, so this hardly ever blocks.
+    pub(crate) fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buffer, position)
+    }
+}
+
+/// FNV-1a, to find a session without keeping its id.
+pub(crate) fn hash(session_id: &str) -> u32 {
+    session_id.bytes().fold(0x811C_9DC5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}

@@ -1,0 +1,209 @@
+//! Opens what is served, with nothing taken from the code that wrote it.
+
+use aws_lc_rs::{agreement, cipher, hkdf, hmac, iv::FixedLength, pbkdf2};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use keyferry_test_homeserver::{Config, Homeserver, Oddity, TrueKey};
+use serde_json::Value;
+
+use crate::client::{V3, get};
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+struct Length(usize);
+
+impl hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+#[test]
+fn every_served_entry_opens_to_the_true_key() {
+    let homeserver = Homeserver::start(Config {
+        room_sizes: vec![1100, 1, 0, 250],
+        odd_entries: true,
+        odd_every: 10,
+        ..Config::default()
+    })
+    .expect("it starts");
+    let truth = homeserver.truth();
+    let private = decode(&homeserver.account().backup_decryption_key_base64);
+
+    let served = get(&homeserver, &format!("{V3}/room_keys/keys?version=1")).json();
+    let rooms = served["rooms"].as_object().expect("there are rooms");
+    assert_eq!(rooms.len(), 3, "a room without keys is not there");
+    assert_eq!(truth.len(), 1351);
+    let mut usable = 0;
+    for index in 0..truth.len() {
+        let expected = truth.key(index);
+        let entry = &rooms[&expected.room_id]["sessions"][&expected.session_id];
+        let opened = open(&private, entry);
+        assert_eq!(
+            opened.is_some(),
+            expected.usable || expected.oddity == Some(Oddity::ForeignSessionId),
+            "entry {index} is {:?}",
+            expected.oddity
+        );
+        if let Some(opened) = opened {
+            compare(&opened, &expected);
+            usable += u64::from(expected.usable);
+        }
+    }
+    assert!(usable < truth.len(), "some entries are odd");
+}
+
+fn compare(opened: &Value, expected: &TrueKey) {
+    assert_eq!(opened["algorithm"], "m.megolm.v1.aes-sha2");
+    assert_eq!(opened["sender_key"], expected.sender_key);
+    assert_eq!(opened["session_key"], expected.session_key);
+    let claimed = opened["sender_claimed_keys"]["ed25519"].as_str();
+    assert_eq!(claimed, expected.sender_claimed_ed25519.as_deref());
+    let flags = [
+        "shared_history",
+        "m.shared_history",
+        "org.matrix.msc3061.shared_history",
+    ];
+    let flags: Vec<&Value> = flags.iter().filter_map(|name| opened.get(name)).collect();
+    assert_eq!(flags.len(), 1, "the flag has one name at a time");
+    assert_eq!(flags[0].as_bool().unwrap_or(false), expected.shared_history);
+
+    let key = decode(&expected.session_key);
+    assert_eq!(key.len(), 165);
+    assert_eq!(key[0], 1);
+    assert_eq!(key[1..5], expected.first_known_index.to_be_bytes());
+    let foreign = expected.oddity == Some(Oddity::ForeignSessionId);
+    assert_eq!(key[133..] == decode(&expected.session_id), !foreign);
+}
+
+#[test]
+fn the_secret_is_behind_the_recovery_key_and_behind_the_passphrase() {
+    let homeserver = Homeserver::start(Config::default()).expect("it starts");
+    let account = homeserver.account();
+    let data = |kind: &str| homeserver.account_data(kind).expect("it is set");
+
+    let default = data("m.secret_storage.default_key");
+    assert_eq!(default["key"], account.secret_storage_key_id);
+    let typed = bs58::decode(account.recovery_key.replace(' ', ""));
+    let typed = typed.into_vec().expect("it is base58");
+    let description = data(&format!("m.secret_storage.key.{}", account.passphrase_key_id));
+    let info = &description["passphrase"];
+    let mut derived = [0; 32];
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA512,
+        1000.try_into().expect("it is not zero"),
+        info["salt"].as_str().expect("it is text").as_bytes(),
+        account.secret_storage_passphrase.as_bytes(),
+        &mut derived,
+    );
+
+    let secret = data("m.megolm_backup.v1");
+    for (id, key) in [
+        (&account.secret_storage_key_id, &typed[2..34]),
+        (&account.passphrase_key_id, &derived[..]),
+    ] {
+        let opened = open_secret(key, "m.megolm_backup.v1", &secret["encrypted"][id]);
+        assert_eq!(opened, account.backup_decryption_key_base64.as_bytes());
+        let mut check = data(&format!("m.secret_storage.key.{id}"));
+        let mut zeros = hkdf_bytes(key, b"", 64);
+        let mac_key = zeros.split_off(32);
+        let mut nothing = [0; 32];
+        ctr(&zeros, &decode_value(&check["iv"]), &mut nothing);
+        let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &mac_key), &nothing);
+        assert_eq!(decode_value(&check["mac"].take()), mac.as_ref());
+    }
+    let backup_key = bs58::decode(account.backup_recovery_key.replace(' ', ""));
+    let backup_key = backup_key.into_vec().expect("it is base58");
+    assert_eq!(backup_key[2..34], decode(&account.backup_decryption_key_base64));
+}
+
+#[test]
+fn a_legacy_passphrase_gives_the_backup_key() {
+    let homeserver = Homeserver::start(Config {
+        keys: 1,
+        legacy_passphrase: Some("a long time ago".to_owned()),
+        ..Config::default()
+    })
+    .expect("it starts");
+    let version = get(&homeserver, &format!("{V3}/room_keys/version")).json();
+    let auth_data = &version["auth_data"];
+    let iterations = auth_data["private_key_iterations"].as_u64();
+    let iterations = iterations.and_then(|number| u32::try_from(number).ok()?.try_into().ok());
+    let mut derived = [0; 32];
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA512,
+        iterations.expect("there are iterations"),
+        auth_data["private_key_salt"]
+            .as_str()
+            .expect("there is a salt")
+            .as_bytes(),
+        b"a long time ago",
+        &mut derived,
+    );
+    let private = agreement::PrivateKey::from_private_key(&agreement::X25519, &derived).expect("32 bytes are a key");
+    let public = private.compute_public_key().expect("it has a public half");
+    assert_eq!(decode_value(&auth_data["public_key"]), public.as_ref());
+}
+
+/// `None` where there is nothing to be had from an entry.
+fn open(private: &[u8], entry: &Value) -> Option<Value> {
+    let data = entry["session_data"].as_object()?;
+    let private = agreement::PrivateKey::from_private_key(&agreement::X25519, private).expect("32 bytes are a key");
+    let ephemeral = decode_value(&data["ephemeral"]);
+    let ephemeral = agreement::UnparsedPublicKey::new(&agreement::X25519, ephemeral);
+    let keys = agreement::agree(&private, ephemeral, (), |secret| Ok(hkdf_bytes(secret, b"", 80)))
+        .expect("the ephemeral key is a good one");
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &keys[32..64]), b"");
+    assert_eq!(decode_value(&data["mac"]), mac.as_ref()[..8]);
+
+    let key = cipher::UnboundCipherKey::new(&cipher::AES_256, &keys[..32]).expect("32 bytes");
+    let key = cipher::PaddedBlockDecryptingKey::cbc_pkcs7(key).expect("AES has a CBC mode");
+    let iv: [u8; 16] = keys[64..].try_into().expect("16 bytes");
+    let iv = cipher::DecryptionContext::Iv128(FixedLength::from(iv));
+    let mut text = decode_value(&data["ciphertext"]);
+    let plaintext = key.decrypt(&mut text, iv).ok()?;
+    serde_json::from_slice(plaintext).ok()
+}
+
+fn open_secret(key: &[u8], name: &str, sealed: &Value) -> Vec<u8> {
+    let keys = hkdf_bytes(key, name.as_bytes(), 64);
+    let mut text = decode_value(&sealed["ciphertext"]);
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &keys[32..]), &text);
+    assert_eq!(decode_value(&sealed["mac"]), mac.as_ref());
+    let iv = decode_value(&sealed["iv"]);
+    assert_eq!(iv[8] & 0x80, 0, "bit 63 is cleared");
+    ctr(&keys[..32], &iv, &mut text);
+    text
+}
+
+fn ctr(key: &[u8], iv: &[u8], data: &mut [u8]) {
+    let key = cipher::UnboundCipherKey::new(&cipher::AES_256, key).expect("32 bytes");
+    let key = cipher::DecryptingKey::ctr(key).expect("AES has a CTR mode");
+    let iv: [u8; 16] = iv.try_into().expect("16 bytes");
+    let iv = cipher::DecryptionContext::Iv128(FixedLength::from(iv));
+    key.decrypt(data, iv).expect("any data will do");
+}
+
+fn hkdf_bytes(secret: &[u8], info: &[u8], length: usize) -> Vec<u8> {
+    let mut out = vec![0; length];
+    hkdf::Salt::new(hkdf::HKDF_SHA256, &[0; 32])
+        .extract(secret)
+        .expand(&[info], Length(length))
+        .and_then(|okm| okm.fill(&mut out))
+        .expect("the length is allowed");
+    out
+}
+
+fn decode_value(text: &Value) -> Vec<u8> {
+    decode(text.as_str().expect("it is text"))
+}
+
+fn decode(text: &str) -> Vec<u8> {
+    BASE64.decode(text).expect("it is base64")
+}
