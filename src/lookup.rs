@@ -119,8 +119,7 @@ impl Lookup {
         let mut state = self.session.lock().map_err(|_| LookupError::Damaged)?;
         if matches!(*state, LookupState::Closed) {
             let connection = self.vault.connect()?;
-            let keys = DecryptionKeys::default();
-            keys.load(&connection)?;
+            let keys = self.keys.snapshot(&connection)?;
             *state = LookupState::Open(Session { connection, keys });
         }
         match &*state {

@@ -163,7 +163,7 @@ fn write(
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
     let connection = parts.vault.connect()?;
-    parts.keys.load(&connection)?;
+    let keys = parts.keys.snapshot(&connection)?;
     let mut writer = KeyExportWriter::new(file, passphrase.expose())?;
     let mut summary = ExportSummary::default();
     let mut buffer = Vec::new();
@@ -181,7 +181,7 @@ fn write(
                 continue;
             }
             let entry = &listed.entry;
-            let Some(key) = parts.keys.get(entry.version) else {
+            let Some(key) = keys.get(entry.version) else {
                 summary.locked += 1;
                 continue;
             };

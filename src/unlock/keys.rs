@@ -59,6 +59,16 @@ impl DecryptionKeys {
         Ok(())
     }
 
+    /// A set of its own for a piece of work, so that a run that ends meanwhile does not take its keys away.
+    pub(crate) fn snapshot(&self, connection: &Connection) -> Result<Self, VaultError> {
+        let snapshot = Self::default();
+        if let (Ok(mut own), Ok(shared)) = (snapshot.by_version.write(), self.by_version.read()) {
+            own.clone_from(&shared);
+        }
+        snapshot.load(connection)?;
+        Ok(snapshot)
+    }
+
     /// Drops every key.
     pub(crate) fn clear(&self) {
         if let Ok(mut keys) = self.by_version.write() {

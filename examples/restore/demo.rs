@@ -1,0 +1,62 @@
+//! The demonstration: a small homeserver in a child process, and a restore from it into a directory that goes away.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use crate::{arguments::Options, exit, restore};
+
+/// Makes this program the homeserver.
+pub(crate) const SERVE_FLAG: &str = "--serve-demo";
+const KEYS: &str = "20000";
+const ROOMS: &str = "150";
+const LEFT_ROOMS: &str = "10";
+
+pub(crate) async fn run() -> u8 {
+    println!("Starting a small homeserver with {KEYS} keys in {ROOMS} rooms …");
+    let Some((_homeserver, account)) = start_homeserver() else {
+        eprintln!("The small homeserver does not start.");
+        return exit::FAILED;
+    };
+    let Ok(directory) = tempfile::tempdir() else {
+        eprintln!("There is no place for temporary files.");
+        return exit::FAILED;
+    };
+    let text = |name: &str| account[name].as_str().unwrap_or_default().to_owned();
+    restore::run(Options {
+        homeserver: text("homeserver_url"),
+        user_id: text("user_id"),
+        device_id: text("device_id"),
+        data_dir: directory.path().display().to_string(),
+        access_token: text("access_token"),
+        recovery_key: Some(text("recovery_key")),
+        vault_passphrase: Some("a passphrase for the demonstration".to_owned()),
+        olm_store: Some(directory.path().join("crypto-store")),
+        ..Options::default()
+    })
+    .await
+}
+
+/// A child that is ended with its parent: it serves until its standard input closes.
+struct Homeserver(Child);
+
+impl Drop for Homeserver {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        // It ends by itself; there is nobody to tell if it does not.
+        let _ = self.0.wait();
+    }
+}
+
+fn start_homeserver() -> Option<(Homeserver, serde_json::Value)> {
+    let mut child = Command::new(std::env::current_exe().ok()?)
+        .args([SERVE_FLAG, "--keys", KEYS, "--rooms", ROOMS, "--left-rooms", LEFT_ROOMS])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take()?).read_line(&mut line).ok()?;
+    Some((Homeserver(child), serde_json::from_str(&line).ok()?))
+}

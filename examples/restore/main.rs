@@ -1,0 +1,55 @@
+//! Restores a whole key backup: of a small homeserver that it starts itself, or of a real account.
+//!
+//! ```text
+//! cargo run --release --example restore
+//! cargo run --release --example restore -- --help
+//! ```
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
+mod arguments;
+mod demo;
+mod host;
+mod report;
+mod restore;
+
+use std::process::ExitCode;
+
+use arguments::Command;
+
+/// Exit codes, as `--help` lists them.
+pub(crate) mod exit {
+    pub(crate) const COMPLETE: u8 = 0;
+    pub(crate) const FAILED: u8 = 1;
+    pub(crate) const BAD_ARGUMENTS: u8 = 2;
+    pub(crate) const NOT_FINISHED: u8 = 3;
+    pub(crate) const WRONG_RECOVERY_KEY: u8 = 4;
+    pub(crate) const NO_BACKUP: u8 = 5;
+    pub(crate) const NOT_SIGNED_IN: u8 = 6;
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments.next_if(|first| first == demo::SERVE_FLAG).is_some() {
+        return keyferry_test_homeserver::main_with_args(arguments);
+    }
+    let command = match arguments::parse(arguments) {
+        Ok(command) => command,
+        Err(message) => {
+            eprintln!("{message}\nTry --help.");
+            return ExitCode::from(exit::BAD_ARGUMENTS);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a tokio runtime");
+    let code = runtime.block_on(async {
+        match command {
+            Command::Help => {
+                println!("{}", arguments::HELP);
+                exit::COMPLETE
+            }
+            Command::Demo => demo::run().await,
+            Command::Restore(options) => restore::run(*options).await,
+        }
+    });
+    ExitCode::from(code)
+}

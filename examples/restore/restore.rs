@@ -1,0 +1,140 @@
+//! The restore of one account, as an app would do it.
+
+use std::{
+    io::IsTerminal,
+    path::Path,
+    sync::Arc,
+    time::Instant,
+};
+
+use keyferry::{
+    Account, ClientOptions, KeyBackupClient, LogLevel, OlmMachineSink, ReqwestTransport, RoomKeySink, RunBudget,
+    UnlockError, UnlockSecret, VaultProtection, init_logging,
+};
+use matrix_sdk_crypto::OlmMachine;
+use matrix_sdk_sqlite::SqliteCryptoStore;
+use ruma::{OwnedDeviceId, UserId};
+
+use crate::{arguments::Options, exit, host::ExampleHost, report};
+
+pub(crate) async fn run(options: Options) -> u8 {
+    match restore(&options).await {
+        Ok(code) => code,
+        Err(Failure { code, outcome, message }) => {
+            eprintln!("{message}");
+            if options.json {
+                println!("{}", report::json(outcome, &Default::default(), Default::default(), None));
+            }
+            code
+        }
+    }
+}
+
+struct Failure {
+    code: u8,
+    outcome: &'static str,
+    message: String,
+}
+
+fn failure(code: u8, outcome: &'static str, message: impl ToString) -> Failure {
+    Failure { code, outcome, message: message.to_string() }
+}
+
+async fn restore(options: &Options) -> Result<u8, Failure> {
+    init_logging(if options.verbose { LogLevel::Debug } else { LogLevel::Error });
+    let began = Instant::now();
+    let sink = match &options.olm_store {
+        Some(directory) => Some(open_olm_store(directory, options).await?),
+        None => None,
+    };
+    let transport = ReqwestTransport::new().map_err(|error| failure(exit::FAILED, "failed", error))?;
+    let host = Arc::new(ExampleHost::new(options.access_token.clone()));
+    let client_options = ClientOptions {
+        account: Account {
+            homeserver_url: options.homeserver.clone(),
+            user_id: options.user_id.clone(),
+            device_id: options.device_id.clone(),
+        },
+        data_dir: options.data_dir.clone(),
+        protection: match &options.vault_passphrase {
+            Some(passphrase) => VaultProtection::Passphrase { passphrase: passphrase.as_str().into() },
+            None => VaultProtection::NoProtection,
+        },
+    };
+    let client = KeyBackupClient::open(client_options, Arc::new(transport), host.clone(), sink.clone())
+        .await
+        .map_err(|error| failure(exit::BAD_ARGUMENTS, "bad_arguments", error))?;
+    unlock(&client, options).await?;
+
+    let download = client.download();
+    let budget = RunBudget { max_duration_ms: options.max_seconds.map(|seconds| seconds * 1_000) };
+    let interrupted = {
+        let download = download.clone();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                download.pause();
+            }
+        })
+    };
+    let result = download.run(budget).await;
+    interrupted.abort();
+    host.finish();
+    let elapsed = began.elapsed();
+    let mut code = report::exit_code(&result.outcome);
+    if options.json {
+        let name = report::outcome_name(&result.outcome);
+        println!("{}", report::json(name, &result.summary, elapsed, host.fetched_after()));
+    } else {
+        println!("{}", report::text(&result, elapsed, sink.is_some()));
+    }
+    if let Some((path, passphrase)) = options.export.as_ref().filter(|_| code == exit::COMPLETE) {
+        match client.export_room_keys(passphrase.as_str().into(), path.display().to_string()).await {
+            Ok(summary) => eprintln!("{} keys exported.", summary.exported),
+            Err(error) => {
+                eprintln!("The export failed: {error}.");
+                code = exit::FAILED;
+            }
+        }
+    }
+    client.shutdown();
+    Ok(code)
+}
+
+async fn unlock(client: &KeyBackupClient, options: &Options) -> Result<(), Failure> {
+    let status = client.download().status().await.map_err(|error| failure(exit::FAILED, "failed", error))?;
+    if status.unlocked {
+        return Ok(());
+    }
+    let secret = if let Some(text) = &options.recovery_passphrase {
+        UnlockSecret::Passphrase { text: text.as_str().into() }
+    } else if let Some(text) = &options.recovery_key {
+        UnlockSecret::RecoveryKey { text: text.as_str().into() }
+    } else if std::io::stdin().is_terminal() {
+        let text = rpassword::prompt_password("Recovery key: ")
+            .map_err(|error| failure(exit::BAD_ARGUMENTS, "bad_arguments", error))?;
+        UnlockSecret::RecoveryKey { text: text.into() }
+    } else {
+        // Fetching needs no key: it can begin before the user has found it.
+        return Ok(());
+    };
+    client.unlock(secret).await.map(drop).map_err(|error| match error {
+        UnlockError::NotAKey | UnlockError::Mistyped | UnlockError::WrongKey | UnlockError::NoPassphrase => {
+            failure(exit::WRONG_RECOVERY_KEY, "wrong_recovery_key", error)
+        }
+        UnlockError::NoBackup => failure(exit::NO_BACKUP, "no_backup", error),
+        UnlockError::NotSignedIn { .. } => failure(exit::NOT_SIGNED_IN, "not_signed_in", error),
+        UnlockError::Unreachable => failure(exit::NOT_FINISHED, "blocked", error),
+        error => failure(exit::FAILED, "failed", error),
+    })
+}
+
+async fn open_olm_store(directory: &Path, options: &Options) -> Result<Arc<dyn RoomKeySink>, Failure> {
+    let bad = |what: &str| failure(exit::BAD_ARGUMENTS, "bad_arguments", what);
+    let user_id = UserId::parse(&options.user_id).map_err(|_| bad("the user id is invalid"))?;
+    let device_id = OwnedDeviceId::from(options.device_id.as_str());
+    let store = SqliteCryptoStore::open(directory, None).await.map_err(|_| bad("the crypto store does not open"))?;
+    let machine = OlmMachine::with_store(&user_id, &device_id, store, None)
+        .await
+        .map_err(|_| bad("the crypto store is another account's"))?;
+    Ok(Arc::new(OlmMachineSink::new(machine)))
+}

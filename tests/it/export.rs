@@ -1,0 +1,76 @@
+//! The key export file, read back with matrix-sdk-crypto.
+
+use std::{collections::HashMap, fs::File};
+
+use keyferry::{ExportError, RunBudget};
+use keyferry_test_homeserver::Config;
+use matrix_sdk_crypto::decrypt_room_key_export;
+
+use crate::common::{Setup, homeserver, start};
+
+#[tokio::test]
+async fn others_can_import_it() {
+    let homeserver = start(Config { keys: 3_000, rooms: 5, odd_entries: true, odd_every: 100, ..Config::default() });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().run(RunBudget::default()).await;
+    let path = setup.directory.path().join("keys.txt");
+    let summary = client
+        .export_room_keys("pass phrase".into(), path.display().to_string())
+        .await
+        .expect("an export");
+
+    let usable = (0..3_000).filter(|index| homeserver.truth().key(*index).usable).count() as u64;
+    assert_eq!((summary.exported, summary.failed, summary.conflicts, summary.locked), (usable, 3_000 - usable, 0, 0));
+    let keys = decrypt_room_key_export(File::open(&path).expect("a file"), "pass phrase").expect("a sound export");
+    let keys: HashMap<_, _> = keys.into_iter().map(|key| (key.session_id.clone(), key)).collect();
+    assert_eq!(keys.len() as u64, usable);
+    for index in 0..3_000 {
+        let truth = homeserver.truth().key(index);
+        if truth.usable {
+            let key = &keys[&truth.session_id];
+            assert_eq!(key.session_key.to_base64(), truth.session_key);
+            assert_eq!((key.room_id.as_str(), key.shared_history), (truth.room_id.as_str(), truth.shared_history));
+        }
+    }
+    assert!(decrypt_room_key_export(File::open(&path).expect("a file"), "other").is_err());
+}
+
+#[tokio::test]
+async fn what_was_not_opened_is_opened_for_it() {
+    let homeserver = homeserver(500, 5);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open().await;
+    client.download().run(RunBudget::default()).await;
+    let path = setup.directory.path().join("keys.txt").display().to_string();
+    let summary = client.export_room_keys("p".into(), path.clone()).await.expect("an export");
+    assert_eq!((summary.exported, summary.locked), (0, 500));
+    client.unlock(setup.recovery_key()).await.expect("the recovery key fits");
+    let summary = client.export_room_keys("p".into(), path).await.expect("an export");
+    assert_eq!((summary.exported, summary.locked), (500, 0));
+}
+
+#[tokio::test]
+async fn a_failed_or_cancelled_export_leaves_no_file() {
+    let homeserver = homeserver(20_000, 5);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().run(RunBudget::default()).await;
+    let path = setup.directory.path().join("keys.txt");
+    let text = path.display().to_string();
+    assert_eq!(client.export_room_keys("".into(), text.clone()).await, Err(ExportError::EmptyPassphrase));
+    assert_eq!(
+        client.export_room_keys("p".into(), "/nowhere/keys.txt".to_owned()).await,
+        Err(ExportError::UnwritableFile)
+    );
+    std::fs::write(&path, "what was there").expect("a file");
+    let export = {
+        let client = client.clone();
+        tokio::spawn(async move { client.export_room_keys("p".into(), text).await })
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    client.cancel_export();
+    assert_eq!(export.await.expect("it ends"), Err(ExportError::Cancelled));
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), "what was there");
+    assert_eq!(std::fs::read_dir(setup.directory.path()).expect("a directory").count(), 2);
+}

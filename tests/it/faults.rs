@@ -1,0 +1,165 @@
+//! A server that misbehaves: what passes is retried, what does not is told, and nothing is lost or done twice.
+
+use std::time::Duration;
+
+use keyferry::{BlockedReason, RunBudget, RunFailure, RunOutcome, RunReport, TokenRequest};
+use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
+use serde_json::{Value, json};
+
+use crate::common::{Setup, assert_all_once, homeserver};
+
+async fn run(setup: &Setup) -> RunReport {
+    setup.open_unlocked().await.download().run(RunBudget::default()).await
+}
+
+fn status(code: u16, body: Value) -> FaultKind {
+    FaultKind::Status { code, body, headers: Default::default() }
+}
+
+async fn survives(homeserver: &Homeserver, faults: Vec<Fault>) {
+    let setup = Setup::with_sink(homeserver);
+    let client = setup.open_unlocked().await;
+    homeserver.set_faults(faults);
+    let report = client.download().run(RunBudget::default()).await;
+    homeserver.set_faults(Vec::new());
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_all_once(&setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"), homeserver);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_gone_on_with() {
+    let homeserver = homeserver(5_000, 10);
+    for fault in [
+        FaultKind::CutBody { after_bytes: 1_000_000 },
+        FaultKind::Reset { after_bytes: 1_000_000 },
+        FaultKind::WrongLength { declared: 2_000_000 },
+        FaultKind::CutBody { after_bytes: 3 },
+    ] {
+        survives(&homeserver, vec![Fault::from(fault).on(EndpointKind::AllKeys).times(1)]).await;
+    }
+}
+
+#[tokio::test]
+async fn everything_that_is_always_cut_is_taken_room_by_room() {
+    let homeserver = homeserver(5_000, 10);
+    survives(&homeserver, vec![Fault::from(FaultKind::CutBody { after_bytes: 500_000 }).on(EndpointKind::AllKeys)]).await;
+    assert!(homeserver.requests().of(EndpointKind::RoomKeys) >= 10);
+}
+
+#[tokio::test]
+async fn passing_faults_are_retried() {
+    let homeserver = homeserver(1_000, 4);
+    for fault in [
+        status(429, json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 100 })),
+        status(502, json!("<html>bad gateway</html>")),
+        FaultKind::NotJson,
+    ] {
+        survives(&homeserver, vec![Fault::from(fault).on(EndpointKind::AllKeys).times(1)]).await;
+    }
+}
+
+#[tokio::test]
+async fn each_answer_has_its_outcome() {
+    let homeserver = homeserver(100, 2);
+    let failed = |reason| RunOutcome::Failed { reason };
+    let limited = json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 600_000 });
+    for (fault, expected) in [
+        (status(403, json!({ "errcode": "M_FORBIDDEN" })), failed(RunFailure::RefusedByServer)),
+        (status(404, json!("<html>")), failed(RunFailure::RefusedByServer)),
+        (status(404, json!({ "errcode": "M_NOT_FOUND" })), failed(RunFailure::VersionGone)),
+    ] {
+        let setup = Setup::new(&homeserver);
+        let client = setup.open_unlocked().await;
+        homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::AllKeys)]);
+        let report = client.download().run(RunBudget::default()).await;
+        homeserver.set_faults(Vec::new());
+        assert_eq!(report.outcome, expected, "{fault:?}");
+    }
+    for (fault, reason, at_least_ms) in [
+        (status(429, limited), BlockedReason::RateLimited, 600_000),
+        (
+            FaultKind::Status {
+                code: 429,
+                body: json!({}),
+                headers: [("Retry-After".to_owned(), "700".to_owned())].into(),
+            },
+            BlockedReason::RateLimited,
+            700_000,
+        ),
+        (FaultKind::Redirect { location: "https://example.org/".to_owned() }, BlockedReason::NotTheHomeserver, 1),
+        (status(503, json!("")), BlockedReason::ServerFault, 1),
+        (FaultKind::NotJson, BlockedReason::NotTheHomeserver, 1),
+    ] {
+        let setup = Setup::new(&homeserver);
+        let client = setup.open_unlocked().await;
+        homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::CurrentVersion)]);
+        let report = client.download().run(RunBudget::default()).await;
+        homeserver.set_faults(Vec::new());
+        let RunOutcome::Blocked { reason: found, retry_after_ms } = report.outcome else {
+            panic!("{fault:?}: {:?}", report.outcome)
+        };
+        assert_eq!(found, reason, "{fault:?}");
+        assert!(retry_after_ms.is_some_and(|ms| ms >= at_least_ms), "{fault:?}: {retry_after_ms:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refreshed_once_and_then_told() {
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    homeserver.set_access_token("new token", true);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Failed { reason: RunFailure::NotSignedIn { soft_logout: true } });
+    *setup.host.refreshed_token.lock().expect("not poisoned") = Some("new token".to_owned());
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    let requests = setup.host.token_requests.lock().expect("not poisoned");
+    assert_eq!(requests.iter().filter(|request| **request == TokenRequest::PreviousRejected).count(), 2);
+}
+
+#[tokio::test]
+async fn no_server_and_no_backup_are_not_the_same() {
+    let gone = {
+        let homeserver = homeserver(10, 1);
+        Setup::new(&homeserver)
+    };
+    let report = gone.open().await.download().run(RunBudget::default()).await;
+    assert!(
+        matches!(report.outcome, RunOutcome::Blocked { reason: BlockedReason::Offline, .. }),
+        "{:?}",
+        report.outcome
+    );
+    let homeserver = homeserver(10, 1);
+    homeserver.set_version_state(VersionAction::Delete);
+    let setup = Setup::new(&homeserver);
+    let report = setup.open().await.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Failed { reason: RunFailure::NoBackup });
+}
+
+#[tokio::test]
+async fn offline_what_is_in_the_vault_is_still_opened() {
+    let setup = {
+        let homeserver = homeserver(800, 3);
+        let setup = Setup::with_sink(&homeserver);
+        let client = setup.open().await;
+        assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::NeedsUnlock);
+        client.unlock(setup.recovery_key()).await.expect("the recovery key fits");
+        setup
+    };
+    let report = setup.open().await.download().run(RunBudget::default()).await;
+    assert!(matches!(report.outcome, RunOutcome::Blocked { .. }));
+    assert_eq!((report.summary.opened, report.summary.delivered), (800, 800));
+}
+
+#[tokio::test]
+async fn a_count_that_lies_neither_ends_early_nor_goes_on_for_ever() {
+    for count in [0, 5, 1_000_000_000] {
+        let homeserver = homeserver(1_000, 4);
+        homeserver.set_faults(vec![Fault::from(FaultKind::WrongCount { count })]);
+        let setup = Setup::with_sink(&homeserver);
+        let report = tokio::time::timeout(Duration::from_secs(60), run(&setup)).await.expect("it ends");
+        assert_eq!(report.outcome, RunOutcome::Completed);
+        assert_eq!(report.summary.delivered, 1_000, "count {count}");
+    }
+}

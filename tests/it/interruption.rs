@@ -1,0 +1,137 @@
+//! Pause, budget, dropped futures, slow parties: a run ends soon, and the next one goes on.
+
+use std::{sync::Arc, time::Duration};
+
+use keyferry::{DownloadStage, RunBudget, RunOutcome};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind};
+
+use crate::common::{Setup, assert_all_once, homeserver, start};
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn pause_ends_a_run_whatever_it_waits_for() {
+    let homeserver = homeserver(6_000, 6);
+    for fault in [
+        FaultKind::Silence,
+        FaultKind::Stall { after_bytes: 1_000_000 },
+        FaultKind::Drip { bytes_per_second: 100_000 },
+        FaultKind::Status { code: 503, body: Default::default(), headers: Default::default() },
+    ] {
+        let setup = Setup::with_sink(&homeserver);
+        let client = setup.open_unlocked().await;
+        homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::AllKeys)]);
+        let download = client.download();
+        let run = tokio::spawn(async move { download.run(RunBudget::default()).await });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.download().pause();
+        let report = tokio::time::timeout(SOON, run).await.expect("it ends").expect("no panic");
+        assert_eq!(report.outcome, RunOutcome::Paused, "{fault:?}");
+        homeserver.set_faults(Vec::new());
+        assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+        assert_all_once(&setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"), &homeserver);
+    }
+}
+
+#[tokio::test]
+async fn a_late_pause_does_not_end_the_next_run() {
+    let homeserver = homeserver(100, 1);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().pause();
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+}
+
+#[tokio::test]
+async fn a_budget_is_kept_and_what_arrived_stays() {
+    let homeserver = start(Config { keys: 6_000, rooms: 6, bytes_per_second: Some(2_000_000), ..Config::default() });
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    let mut before = 0;
+    let mut slices = 0;
+    loop {
+        let report = client.download().run(RunBudget { max_duration_ms: Some(1_000) }).await;
+        slices += 1;
+        if report.outcome == RunOutcome::Completed {
+            break;
+        }
+        assert_eq!(report.outcome, RunOutcome::OutOfBudget);
+        assert!(report.summary.fetched > before, "every slice gets on");
+        before = report.summary.fetched;
+        assert!(slices < 30);
+    }
+    assert!(slices > 1);
+    assert_all_once(&setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"), &homeserver);
+}
+
+#[tokio::test]
+async fn only_one_run_at_a_time() {
+    let homeserver = homeserver(100, 1);
+    homeserver.set_faults(vec![Fault::from(FaultKind::Silence)]);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open().await;
+    let download = client.download();
+    let first = tokio::spawn(async move { download.run(RunBudget::default()).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::AlreadyRunning);
+    assert_ne!(client.download().status().await.expect("a status").stage, DownloadStage::Resting);
+    client.download().pause();
+    assert_eq!(first.await.expect("it ends").outcome, RunOutcome::Paused);
+    assert_eq!(client.download().status().await.expect("a status").stage, DownloadStage::Resting);
+}
+
+#[tokio::test]
+async fn a_dropped_run_leaves_a_vault_to_go_on_from() {
+    let homeserver = homeserver(8_000, 8);
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    for wait in [5, 20, 50, 100, 150] {
+        let run = client.download();
+        let _ = tokio::time::timeout(Duration::from_millis(wait), run.run(RunBudget::default())).await;
+    }
+    // The threads of the dropped runs end by themselves; a newer run overtakes them.
+    let mut outcome = client.download().run(RunBudget::default()).await.outcome;
+    while outcome == RunOutcome::AlreadyRunning {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        outcome = client.download().run(RunBudget::default()).await.outcome;
+    }
+    assert_eq!(outcome, RunOutcome::Completed);
+    let sink = setup.sink.as_ref().expect("a sink");
+    // A batch that was under way when the run was dropped may have come twice.
+    let mut keys = sink.keys.lock().expect("not poisoned").clone();
+    let delivered = keys.len();
+    assert!(delivered <= 8_000 + 5 * 1_000, "{delivered}");
+    let mut seen = std::collections::HashSet::new();
+    keys.retain(|key| seen.insert((key.room_id.clone(), key.session_id.clone())));
+    assert_all_once(&keys, &homeserver);
+    assert_eq!(client.download().status().await.expect("a status").summary.opened, 8_000);
+}
+
+#[tokio::test]
+async fn of_two_clients_on_one_vault_the_newer_run_wins() {
+    let homeserver = start(Config { keys: 6_000, rooms: 3, bytes_per_second: Some(3_000_000), ..Config::default() });
+    let setup = Setup::with_sink(&homeserver);
+    let (older, newer) = (setup.open_unlocked().await, setup.open().await);
+    let run = {
+        let download = older.download();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let report = newer.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    let overtaken = run.await.expect("it ends").outcome;
+    assert_eq!(overtaken, RunOutcome::Failed { reason: keyferry::RunFailure::Overtaken });
+    assert_eq!(report.summary.opened, 6_000);
+}
+
+#[tokio::test]
+async fn a_slow_sink_gets_batches_one_by_one() {
+    let homeserver = homeserver(5_000, 5);
+    let setup = Setup::with_sink(&homeserver);
+    let sink: Arc<_> = setup.sink.clone().expect("a sink");
+    *sink.delay.lock().expect("not poisoned") = Duration::from_millis(100);
+    let client = setup.open_unlocked().await;
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert!(sink.batches.lock().expect("not poisoned").iter().all(|batch| *batch <= 1_000));
+    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+}

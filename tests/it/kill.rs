@@ -1,0 +1,113 @@
+//! SIGKILL at any moment: the next process goes on, nothing is lost, nothing is counted twice.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use keyferry::RunBudget;
+use keyferry_test_homeserver::{Config, Homeserver};
+
+use crate::common::{Setup, assert_vault_complete, start};
+
+const KEYS: u64 = 20_000;
+const KILLS: usize = 50;
+/// A batch of the sink, at most.
+const BATCH: usize = 1_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
+    // Slow enough that an undisturbed run takes some seconds, all of them with work under way.
+    let homeserver =
+        start(Config { keys: KEYS, rooms: 100, left_rooms: 5, bytes_per_second: Some(5_000_000), ..Config::default() });
+    let undisturbed = {
+        let setup = Setup::new(&homeserver);
+        let began = Instant::now();
+        assert!(spawn(&homeserver, &setup).wait().expect("it ends").success());
+        began.elapsed()
+    };
+
+    let setup = Setup::new(&homeserver);
+    let seed = std::env::var("KEYFERRY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121_u64);
+    eprintln!("KEYFERRY_SEED={seed}, an undisturbed run takes {undisturbed:?}");
+    // Moments spread over the time that a run takes; each process lives from one to the next.
+    let mut dice = Dice(seed);
+    let mut moments: Vec<f64> = (0..KILLS).map(|_| dice.next()).collect();
+    moments.sort_by(f64::total_cmp);
+    let mut kills = 0;
+    let mut before = 0.0;
+    for moment in moments {
+        let mut child = spawn(&homeserver, &setup);
+        tokio::time::sleep(Duration::from_millis(20) + undisturbed.mul_f64(moment - before)).await;
+        before = moment;
+        if child.try_wait().expect("a status").is_none() {
+            kills += 1;
+        }
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+    }
+    eprintln!("{kills} of {KILLS} processes were killed with work under way");
+    assert!(kills > KILLS / 2, "the kills come while there is work");
+    assert!(spawn(&homeserver, &setup).wait().expect("it ends").success());
+
+    let deliveries = std::fs::read_to_string(deliveries(setup.directory.path())).expect("the sink's file");
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    for line in deliveries.lines().filter(|line| *line != "--") {
+        *times.entry(line).or_default() += 1;
+    }
+    for index in 0..KEYS {
+        let truth = homeserver.truth().key(index);
+        assert!(times.contains_key(format!("{} {}", truth.room_id, truth.session_id).as_str()), "key {index} is lost");
+    }
+    assert_eq!(times.len() as u64, KEYS);
+    let twice: usize = times.values().map(|times| times - 1).sum();
+    assert!(twice <= kills * BATCH, "{twice} keys were delivered again over {kills} kills");
+
+    let client = setup.open().await;
+    let summary = client.download().status().await.expect("a status").summary;
+    assert_eq!((summary.fetched, summary.opened, summary.delivered), (KEYS, KEYS, KEYS));
+    assert_eq!((summary.failed, summary.conflicts), (0, 0));
+    assert_vault_complete(&client, &homeserver).await;
+    let path = setup.directory.path().join("keys.txt").display().to_string();
+    let exported = client.export_room_keys("p".into(), path).await.expect("an export");
+    assert_eq!(exported.exported, KEYS);
+    assert_eq!(client.download().run(RunBudget::default()).await.summary.fetched, KEYS);
+}
+
+fn spawn(homeserver: &Homeserver, setup: &Setup) -> Child {
+    let directory = setup.directory.path();
+    let account = directory.join("account.json");
+    std::fs::write(&account, serde_json::to_string(homeserver.account()).expect("JSON")).expect("a file");
+    Command::new(example("custom_sink"))
+        .arg(account)
+        .arg(directory.join("vault"))
+        .arg(deliveries(directory))
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("the example starts")
+}
+
+fn deliveries(directory: &Path) -> PathBuf {
+    directory.join("deliveries.txt")
+}
+
+/// An example that `cargo test` has built beside this program.
+fn example(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("a program has a path");
+    let profile = own.parent().and_then(Path::parent).expect("below the profile's folder");
+    profile.join("examples").join(name)
+}
+
+/// A small generator: the same seed kills at the same moments.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}

@@ -1,0 +1,11 @@
+//! Tests through the public surface, against the small homeserver. One program: it links the crypto crate once.
+
+mod common;
+mod export;
+mod faults;
+mod interruption;
+mod kill;
+mod olm_machine;
+mod open;
+mod restore;
+mod unlock;
