@@ -26,8 +26,13 @@ struct FileSink(Mutex<File>);
 #[async_trait]
 impl RoomKeySink for FileSink {
     async fn deliver(&self, keys: Vec<RoomKey>) -> Result<Vec<SinkAnswer>, SinkError> {
-        let lines: String = keys.iter().map(|key| format!("{} {}\n", key.room_id, key.session_id)).collect();
-        let unavailable = |detail: &str| SinkError::Unavailable { detail: detail.to_owned() };
+        let lines: String = keys
+            .iter()
+            .map(|key| format!("{} {}\n", key.room_id, key.session_id))
+            .collect();
+        let unavailable = |detail: &str| SinkError::Unavailable {
+            detail: detail.to_owned(),
+        };
         let mut file = self.0.lock().map_err(|_| unavailable("lock"))?;
         // What is answered for must be durable.
         file.write_all(format!("{lines}--\n").as_bytes())
@@ -89,14 +94,22 @@ async fn restore() -> Result<RunOutcome, Box<dyn std::error::Error>> {
         },
         data_dir,
         // An app keeps a random key in the system's keyring instead.
-        protection: VaultProtection::Key { key: SecretBytes::from(vec![7; 32]) },
+        protection: VaultProtection::Key {
+            key: SecretBytes::from(vec![7; 32]),
+        },
     };
-    let sink = FileSink(Mutex::new(OpenOptions::new().create(true).append(true).open(deliveries)?));
+    let sink = FileSink(Mutex::new(
+        OpenOptions::new().create(true).append(true).open(deliveries)?,
+    ));
     let transport = Arc::new(ReqwestTransport::new()?);
     let host = Arc::new(Host(text("access_token").into()));
     let client = KeyBackupClient::open(options, transport, host, Some(Arc::new(sink))).await?;
     if !client.download().status().await?.unlocked {
-        client.unlock(UnlockSecret::RecoveryKey { text: text("recovery_key").into() }).await?;
+        client
+            .unlock(UnlockSecret::RecoveryKey {
+                text: text("recovery_key").into(),
+            })
+            .await?;
     }
     let report = client.download().run(RunBudget::default()).await;
     client.shutdown();

@@ -68,7 +68,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             "json" => options.json = true,
             "verbose" => options.verbose = true,
             _ => {
-                let value = parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())?;
+                let value = parser
+                    .value()
+                    .and_then(|value| value.string())
+                    .map_err(|error| error.to_string())?;
                 match name.as_str() {
                     "homeserver" => options.homeserver = value,
                     "user-id" => options.user_id = value,
@@ -118,6 +121,12 @@ fn from_environment(options: &mut Options) {
     if options.access_token.is_empty() {
         options.access_token = variable("KEYFERRY_ACCESS_TOKEN").unwrap_or_default();
     }
-    options.recovery_key = options.recovery_key.take().or_else(|| variable("KEYFERRY_RECOVERY_KEY"));
-    options.vault_passphrase = options.vault_passphrase.take().or_else(|| variable("KEYFERRY_VAULT_PASSPHRASE"));
+    options.recovery_key = options
+        .recovery_key
+        .take()
+        .or_else(|| variable("KEYFERRY_RECOVERY_KEY"));
+    options.vault_passphrase = options
+        .vault_passphrase
+        .take()
+        .or_else(|| variable("KEYFERRY_VAULT_PASSPHRASE"));
 }

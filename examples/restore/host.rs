@@ -7,9 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
-use keyferry::{
-    ArrivedRoomKeys, DownloadProgress, DownloadStage, HostError, JobHost, SecretString, TokenRequest,
-};
+use keyferry::{ArrivedRoomKeys, DownloadProgress, DownloadStage, HostError, JobHost, SecretString, TokenRequest};
 
 pub(crate) struct ExampleHost {
     access_token: SecretString,
@@ -23,7 +21,12 @@ impl ExampleHost {
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{msg:>12} {bar:40} {pos}/{len} keys, {per_sec}, {eta} left");
         bar.set_style(style.expect("a sound template"));
-        Self { access_token: access_token.into(), began: Instant::now(), bar, fetched_after: OnceLock::new() }
+        Self {
+            access_token: access_token.into(),
+            began: Instant::now(),
+            bar,
+            fetched_after: OnceLock::new(),
+        }
     }
 
     /// When everything had been fetched for the first time.

@@ -30,7 +30,8 @@ pub(crate) mod exit {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
-    if arguments.next_if(|first| first == demo::SERVE_FLAG).is_some() {
+    // The flag stands where the program would have its own name.
+    if arguments.peek().is_some_and(|first| first == demo::SERVE_FLAG) {
         return keyferry_test_homeserver::main_with_args(arguments);
     }
     let command = match arguments::parse(arguments) {
@@ -40,7 +41,10 @@ fn main() -> ExitCode {
             return ExitCode::from(exit::BAD_ARGUMENTS);
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a tokio runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a tokio runtime");
     let code = runtime.block_on(async {
         match command {
             Command::Help => {

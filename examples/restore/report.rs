@@ -15,8 +15,12 @@ pub(crate) fn outcome_name(outcome: &RunOutcome) -> &'static str {
         RunOutcome::Blocked { .. } => "blocked",
         RunOutcome::NeedsUnlock => "needs_unlock",
         RunOutcome::AlreadyRunning => "already_running",
-        RunOutcome::Failed { reason: RunFailure::NoBackup } => "no_backup",
-        RunOutcome::Failed { reason: RunFailure::NotSignedIn { .. } } => "not_signed_in",
+        RunOutcome::Failed {
+            reason: RunFailure::NoBackup,
+        } => "no_backup",
+        RunOutcome::Failed {
+            reason: RunFailure::NotSignedIn { .. },
+        } => "not_signed_in",
         _ => "failed",
     }
 }
@@ -24,16 +28,23 @@ pub(crate) fn outcome_name(outcome: &RunOutcome) -> &'static str {
 pub(crate) fn exit_code(outcome: &RunOutcome) -> u8 {
     match outcome {
         RunOutcome::Completed => exit::COMPLETE,
-        RunOutcome::Failed { reason: RunFailure::NoBackup } => exit::NO_BACKUP,
-        RunOutcome::Failed { reason: RunFailure::NotSignedIn { .. } } => exit::NOT_SIGNED_IN,
+        RunOutcome::Failed {
+            reason: RunFailure::NoBackup,
+        } => exit::NO_BACKUP,
+        RunOutcome::Failed {
+            reason: RunFailure::NotSignedIn { .. },
+        } => exit::NOT_SIGNED_IN,
         RunOutcome::Failed { .. } => exit::FAILED,
         _ => exit::NOT_FINISHED,
     }
 }
 
 pub(crate) fn json(outcome: &str, summary: &DownloadSummary, elapsed: Duration, fetched: Option<Duration>) -> String {
-    let failures: serde_json::Map<_, _> =
-        summary.failures.iter().map(|failure| (failure.reason.as_str().to_owned(), failure.count.into())).collect();
+    let failures: serde_json::Map<_, _> = summary
+        .failures
+        .iter()
+        .map(|failure| (failure.reason.as_str().to_owned(), failure.count.into()))
+        .collect();
     serde_json::json!({
         "outcome": outcome,
         "version": summary.version,
@@ -54,7 +65,10 @@ pub(crate) fn json(outcome: &str, summary: &DownloadSummary, elapsed: Duration, 
 pub(crate) fn text(report: &RunReport, elapsed: Duration, with_store: bool) -> String {
     let summary = &report.summary;
     let mut lines = vec![match &report.outcome {
-        RunOutcome::Completed => format!("Every room key of the backup is here, after {:.1} s.", elapsed.as_secs_f64()),
+        RunOutcome::Completed => format!(
+            "Every room key of the backup is here, after {:.1} s.",
+            elapsed.as_secs_f64()
+        ),
         RunOutcome::NeedsUnlock => "Everything is here, still locked: the recovery key is missing.".to_owned(),
         RunOutcome::Paused | RunOutcome::OutOfBudget => "Paused. The same command goes on from here.".to_owned(),
         RunOutcome::Blocked { reason, .. } => format!("Not finished: {reason:?}. Try the same command later."),
@@ -62,14 +76,27 @@ pub(crate) fn text(report: &RunReport, elapsed: Duration, with_store: bool) -> S
     }];
     if let Some(version) = &summary.version {
         lines.push(format!("  backup version   {version}"));
-        lines.push(format!("  keys             {} of {} fetched, {} opened", summary.fetched, summary.total, summary.opened));
+        lines.push(format!(
+            "  keys             {} of {} fetched, {} opened",
+            summary.fetched, summary.total, summary.opened
+        ));
         if with_store {
-            lines.push(format!("  crypto store     {} taken, {} refused", summary.delivered, summary.refused));
+            lines.push(format!(
+                "  crypto store     {} taken, {} refused",
+                summary.delivered, summary.refused
+            ));
         }
         lines.push(format!("  rooms            {}", summary.rooms));
-        lines.push(format!("  downloaded       {:.1} MB", summary.bytes_downloaded as f64 / 1e6));
+        lines.push(format!(
+            "  downloaded       {:.1} MB",
+            summary.bytes_downloaded as f64 / 1e6
+        ));
         for failure in &summary.failures {
-            lines.push(format!("  unusable         {} ({})", failure.count, failure.reason.as_str()));
+            lines.push(format!(
+                "  unusable         {} ({})",
+                failure.count,
+                failure.reason.as_str()
+            ));
         }
         if summary.conflicts > 0 {
             lines.push(format!("  in conflict      {}", summary.conflicts));
@@ -80,8 +107,12 @@ pub(crate) fn text(report: &RunReport, elapsed: Duration, with_store: bool) -> S
 
 fn failure_text(outcome: &RunOutcome) -> String {
     match outcome {
-        RunOutcome::Failed { reason: RunFailure::NoBackup } => "this account has no key backup".to_owned(),
-        RunOutcome::Failed { reason: RunFailure::NotSignedIn { .. } } => "the access token is not accepted".to_owned(),
+        RunOutcome::Failed {
+            reason: RunFailure::NoBackup,
+        } => "this account has no key backup".to_owned(),
+        RunOutcome::Failed {
+            reason: RunFailure::NotSignedIn { .. },
+        } => "the access token is not accepted".to_owned(),
         RunOutcome::Failed { reason } => format!("{reason:?}"),
         other => format!("{other:?}"),
     }

@@ -1,11 +1,6 @@
 //! The restore of one account, as an app would do it.
 
-use std::{
-    io::IsTerminal,
-    path::Path,
-    sync::Arc,
-    time::Instant,
-};
+use std::{io::IsTerminal, path::Path, sync::Arc, time::Instant};
 
 use keyferry::{
     Account, ClientOptions, KeyBackupClient, LogLevel, OlmMachineSink, ReqwestTransport, RoomKeySink, RunBudget,
@@ -23,7 +18,10 @@ pub(crate) async fn run(options: Options) -> u8 {
         Err(Failure { code, outcome, message }) => {
             eprintln!("{message}");
             if options.json {
-                println!("{}", report::json(outcome, &Default::default(), Default::default(), None));
+                println!(
+                    "{}",
+                    report::json(outcome, &Default::default(), Default::default(), None)
+                );
             }
             code
         }
@@ -37,11 +35,19 @@ struct Failure {
 }
 
 fn failure(code: u8, outcome: &'static str, message: impl ToString) -> Failure {
-    Failure { code, outcome, message: message.to_string() }
+    Failure {
+        code,
+        outcome,
+        message: message.to_string(),
+    }
 }
 
 async fn restore(options: &Options) -> Result<u8, Failure> {
-    init_logging(if options.verbose { LogLevel::Debug } else { LogLevel::Error });
+    init_logging(if options.verbose {
+        LogLevel::Debug
+    } else {
+        LogLevel::Error
+    });
     let began = Instant::now();
     let sink = match &options.olm_store {
         Some(directory) => Some(open_olm_store(directory, options).await?),
@@ -57,7 +63,9 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
         },
         data_dir: options.data_dir.clone(),
         protection: match &options.vault_passphrase {
-            Some(passphrase) => VaultProtection::Passphrase { passphrase: passphrase.as_str().into() },
+            Some(passphrase) => VaultProtection::Passphrase {
+                passphrase: passphrase.as_str().into(),
+            },
             None => VaultProtection::NoProtection,
         },
     };
@@ -67,7 +75,9 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
     unlock(&client, options).await?;
 
     let download = client.download();
-    let budget = RunBudget { max_duration_ms: options.max_seconds.map(|seconds| seconds * 1_000) };
+    let budget = RunBudget {
+        max_duration_ms: options.max_seconds.map(|seconds| seconds * 1_000),
+    };
     let interrupted = {
         let download = download.clone();
         tokio::spawn(async move {
@@ -88,7 +98,10 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
         println!("{}", report::text(&result, elapsed, sink.is_some()));
     }
     if let Some((path, passphrase)) = options.export.as_ref().filter(|_| code == exit::COMPLETE) {
-        match client.export_room_keys(passphrase.as_str().into(), path.display().to_string()).await {
+        match client
+            .export_room_keys(passphrase.as_str().into(), path.display().to_string())
+            .await
+        {
             Ok(summary) => eprintln!("{} keys exported.", summary.exported),
             Err(error) => {
                 eprintln!("The export failed: {error}.");
@@ -101,14 +114,22 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
 }
 
 async fn unlock(client: &KeyBackupClient, options: &Options) -> Result<(), Failure> {
-    let status = client.download().status().await.map_err(|error| failure(exit::FAILED, "failed", error))?;
+    let status = client
+        .download()
+        .status()
+        .await
+        .map_err(|error| failure(exit::FAILED, "failed", error))?;
     if status.unlocked {
         return Ok(());
     }
     let secret = if let Some(text) = &options.recovery_passphrase {
-        UnlockSecret::Passphrase { text: text.as_str().into() }
+        UnlockSecret::Passphrase {
+            text: text.as_str().into(),
+        }
     } else if let Some(text) = &options.recovery_key {
-        UnlockSecret::RecoveryKey { text: text.as_str().into() }
+        UnlockSecret::RecoveryKey {
+            text: text.as_str().into(),
+        }
     } else if std::io::stdin().is_terminal() {
         let text = rpassword::prompt_password("Recovery key: ")
             .map_err(|error| failure(exit::BAD_ARGUMENTS, "bad_arguments", error))?;
@@ -132,7 +153,9 @@ async fn open_olm_store(directory: &Path, options: &Options) -> Result<Arc<dyn R
     let bad = |what: &str| failure(exit::BAD_ARGUMENTS, "bad_arguments", what);
     let user_id = UserId::parse(&options.user_id).map_err(|_| bad("the user id is invalid"))?;
     let device_id = OwnedDeviceId::from(options.device_id.as_str());
-    let store = SqliteCryptoStore::open(directory, None).await.map_err(|_| bad("the crypto store does not open"))?;
+    let store = SqliteCryptoStore::open(directory, None)
+        .await
+        .map_err(|_| bad("the crypto store does not open"))?;
     let machine = OlmMachine::with_store(&user_id, &device_id, store, None)
         .await
         .map_err(|_| bad("the crypto store is another account's"))?;

@@ -22,6 +22,7 @@ const KEY_MATERIAL: usize = 32 + 32 + 16;
 pub(crate) struct BackupDecryptionKey {
     private: PrivateKey,
     public: [u8; 32],
+    bytes: Zeroizing<[u8; 32]>,
     salt: Salt,
 }
 
@@ -33,12 +34,17 @@ impl BackupDecryptionKey {
         Self {
             public: public.as_ref().try_into().expect("32 bytes"),
             private,
+            bytes: Zeroizing::new(*bytes),
             salt: Salt::new(HKDF_SHA256, &[0; 32]),
         }
     }
 
     pub(crate) fn public_key(&self) -> &[u8; 32] {
         &self.public
+    }
+
+    pub(crate) fn as_bytes(&self) -> &Zeroizing<[u8; 32]> {
+        &self.bytes
     }
 
     /// Decrypts and checks one packed entry; `then` sees the result while the plaintext lives, which is wiped after.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     backup::reader::ReadError,
     blocking::blocking,
-    homeserver::{Backoff, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict},
+    homeserver::{Backoff, Body, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict},
     host::JobHost,
     vault::{VaultError, VersionRow, Writer},
 };
@@ -82,16 +82,15 @@ impl FetchStage {
                     rooms_listed = true;
                 }
                 Step::Rooms => self.rooms().await?,
-                Step::Everything => match self.once(&KeysRequest::AllRooms).await {
+                Step::Everything => match self.ask(&KeysRequest::AllRooms).await {
                     Ok(()) => {
                         self.vault(|writer, version| writer.complete_version(version)).await?;
                         break;
                     }
-                    Err(RequestEnd {
-                        error, entries_came, ..
-                    }) => {
-                        cuts += u32::from(entries_came);
-                        if entries_came {
+                    Err(error) => {
+                        if error.is_a_cut() {
+                            // Something came: the next failure is a new one.
+                            cuts += 1;
                             backoff.reset();
                         }
                         self.wait_or_end(&mut backoff, error).await?;
@@ -169,25 +168,26 @@ impl FetchStage {
         let rooms = self
             .vault(|writer, version| writer.reader().rooms_to_fetch(version, ROOMS_PER_ROUND))
             .await?;
-        let mut requests = stream::iter(rooms)
-            .map(|room_id| async move { self.persistently(&KeysRequest::OneRoom(room_id)).await })
-            .buffer_unordered(ROOMS_AT_ONCE);
-        while let Some(result) = requests.next().await {
-            result?;
-        }
-        drop(requests);
-        // Only then does the vault know that these rooms are done.
-        self.flush().await
-    }
-
-    async fn persistently(&self, request: &KeysRequest) -> Result<(), FetchEnd> {
-        let mut backoff = Backoff::default();
-        loop {
-            match self.once(request).await {
-                Ok(()) => return Ok(()),
-                Err(RequestEnd { error, .. }) => self.wait_or_end(&mut backoff, error).await?,
+        // Answers are waited for together and read one by one: rooms come in the order of the plan, and a short run
+        // finishes some rooms instead of beginning many.
+        let mut answers = stream::iter(rooms)
+            .map(|room_id| async move {
+                let request = KeysRequest::OneRoom(room_id);
+                let answer = self.answer(&request).await;
+                (request, answer)
+            })
+            .buffered(ROOMS_AT_ONCE);
+        while let Some((request, answer)) = answers.next().await {
+            let mut result = self.once(&request, answer).await;
+            let mut backoff = Backoff::default();
+            while let Err(error) = result {
+                self.wait_or_end(&mut backoff, error).await?;
+                result = self.ask(&request).await;
             }
         }
+        drop(answers);
+        // Only then does the vault know that these rooms are done.
+        self.flush().await
     }
 
     async fn wait_or_end(&self, backoff: &mut Backoff, error: RequestError) -> Result<(), FetchEnd> {
@@ -214,35 +214,37 @@ impl FetchStage {
         }
     }
 
-    /// One request, read to its end or as far as it comes.
-    async fn once(&self, request: &KeysRequest) -> Result<(), RequestEnd> {
+    async fn ask(&self, request: &KeysRequest) -> Result<(), RequestError> {
+        let answer = self.answer(request).await;
+        self.once(request, answer).await
+    }
+
+    async fn answer(&self, request: &KeysRequest) -> Result<Body, RequestError> {
+        let answer = self.homeserver.keys(&self.version.version, request);
+        Ok(self.stop.unless_stopped(answer).await.ok_or(RequestError::Stopped)??)
+    }
+
+    /// One answer, read to its end or as far as it comes.
+    async fn once(&self, request: &KeysRequest, answer: Result<Body, RequestError>) -> Result<(), RequestError> {
+        let body = answer?;
         let mut bytes = 0;
-        let before = self.tally.fetched.load(Ordering::Relaxed);
-        let result = match self.stop.unless_stopped(self.pump(request, &mut bytes)).await {
+        let result = match self.stop.unless_stopped(self.pump(body, request, &mut bytes)).await {
             Some(result) => result,
             None => Err(RequestError::Stopped),
         };
-        // The thread may be gone after a failure of the vault, which is told elsewhere.
-        let flushed = match request {
-            KeysRequest::AllRooms => self.ingest.flush().await,
-            KeysRequest::OneRoom(_) => Ok(()),
-        };
-        let entries_came = self.tally.fetched.load(Ordering::Relaxed) > before;
-        let cut = result.is_err() && matches!(request, KeysRequest::AllRooms) && entries_came;
-        let noted = self
-            .vault(move |writer, version| writer.count_request(version, bytes, cut))
-            .await;
-        if flushed.is_err() || noted.is_err() {
-            return Err(RequestEnd {
-                error: RequestError::Stopped,
-                entries_came,
-            });
+        let everything = *request == KeysRequest::AllRooms;
+        if everything && self.ingest.flush().await.is_err() {
+            // The failure of the vault is told elsewhere.
+            return Err(RequestError::Stopped);
         }
-        result.map_err(|error| RequestEnd { error, entries_came })
+        let cut = everything && bytes > 0 && result.as_ref().is_err_and(RequestError::is_a_cut);
+        self.vault(move |writer, version| writer.count_request(version, bytes, cut))
+            .await
+            .map_err(|_| RequestError::Stopped)?;
+        result
     }
 
-    async fn pump(&self, request: &KeysRequest, bytes: &mut u64) -> Result<(), RequestError> {
-        let body = self.homeserver.keys(&self.version.version, request).await?;
+    async fn pump(&self, body: Body, request: &KeysRequest, bytes: &mut u64) -> Result<(), RequestError> {
         let room_id = match request {
             KeysRequest::AllRooms => None,
             KeysRequest::OneRoom(room_id) => Some(room_id.clone()),
@@ -278,15 +280,23 @@ impl FetchStage {
     }
 }
 
-struct RequestEnd {
-    error: RequestError,
-    entries_came: bool,
-}
-
 enum RequestError {
     Homeserver(HomeserverError),
     /// The run was stopped, or the vault takes no more.
     Stopped,
+}
+
+impl RequestError {
+    /// The answer had begun well and broke off.
+    fn is_a_cut(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped
+                | Self::Homeserver(HomeserverError::Transport(
+                    TransportError::Interrupted | TransportError::Timeout
+                ))
+        )
+    }
 }
 
 impl From<HomeserverError> for RequestError {

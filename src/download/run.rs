@@ -214,10 +214,17 @@ async fn begin_version(parts: &Parts, writer: &Arc<Mutex<Writer>>) -> Result<(Ve
     if info.algorithm != CURVE25519_AES_SHA2 {
         log::warn!("the backup is of an unknown algorithm; its entries are kept as they are");
     }
-    let writer = writer.clone();
+    let (writer, vault, keys) = (writer.clone(), parts.vault.clone(), parts.keys.clone());
     blocking(move || {
         let mut writer = writer.lock().map_err(|_| VaultError::Corrupt)?;
         let version = writer.begin_version(&info)?;
+        if let Some(public_key) = &version.public_key
+            && !keys.has(version.id)
+            && let Some(key) = keys.with_public_key(public_key)
+        {
+            vault.connect()?.keep_decryption_key(&info, key.as_bytes())?;
+            keys.insert(version.id, key.as_bytes());
+        }
         let rooms = writer.reader().room_counts(version.id)?;
         Ok((version, rooms))
     })

@@ -186,3 +186,20 @@ impl<W: Write> Write for Lines<W> {
 fn crypto(_: aws_lc_rs::error::Unspecified) -> io::Error {
     io::Error::other("the export cannot be encrypted")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_of_nothing_is_sound_and_its_lines_are_short() {
+        let file = KeyExportWriter::new(Vec::new(), "p")
+            .and_then(KeyExportWriter::finish)
+            .expect("an export");
+        let text = String::from_utf8(file.clone()).expect("text");
+        assert!(text.starts_with(HEADER) && text.ends_with(FOOTER));
+        assert!(text.lines().all(|line| line.len() <= LINE));
+        let keys = matrix_sdk_crypto::decrypt_room_key_export(file.as_slice(), "p").expect("a sound export");
+        assert!(keys.is_empty());
+    }
+}

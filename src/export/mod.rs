@@ -70,7 +70,8 @@ impl From<VaultError> for ExportError {
 }
 
 impl From<std::io::Error> for ExportError {
-    fn from(_: std::io::Error) -> Self {
+    fn from(error: std::io::Error) -> Self {
+        log::warn!("the export cannot be written: {error}");
         Self::UnwritableFile
     }
 }

@@ -34,6 +34,16 @@ impl DecryptionKeys {
         self.by_version.read().is_ok_and(|keys| keys.contains_key(&version))
     }
 
+    /// A key with this public half, of whichever version: a backup may be made anew with the same key.
+    pub(crate) fn with_public_key(&self, public_key: &[u8; 32]) -> Option<Arc<BackupDecryptionKey>> {
+        self.by_version
+            .read()
+            .ok()?
+            .values()
+            .find(|key| key.public_key() == public_key)
+            .cloned()
+    }
+
     /// Rises with every key that is added.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)

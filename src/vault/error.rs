@@ -22,7 +22,7 @@ pub(crate) enum VaultError {
     #[error("a sealed value does not open")]
     Unsealable,
     /// Anything else that SQLite reports.
-    #[error("the vault failed")]
+    #[error("the vault failed: {0}")]
     Sqlite(#[source] rusqlite::Error),
 }
 

@@ -31,7 +31,6 @@ CREATE TABLE job (
     delivered_through INTEGER NOT NULL DEFAULT 0,
     opened_batch    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-INSERT INTO job (id) VALUES (1);
 
 CREATE TABLE backup_version (
     id              INTEGER PRIMARY KEY,
@@ -94,6 +93,8 @@ CREATE TABLE delivered (
     refusal         TEXT
 ) STRICT;
 CREATE INDEX delivered_refused ON delivered (entry) WHERE refusal IS NOT NULL;
+
+INSERT INTO job (id) VALUES (1);
 ";
 
 /// Sets up a connection; the same for readers and writers.

@@ -100,7 +100,10 @@ impl Connection {
                 )?;
             }
             // What was passed over for want of a key is looked at again.
-            transaction.execute("UPDATE job SET current_version = ?1, opened_through = 0, delivered_through = 0", [id])?;
+            transaction.execute(
+                "UPDATE job SET current_version = ?1, opened_through = 0, delivered_through = 0",
+                [id],
+            )?;
             Ok(id)
         })
     }

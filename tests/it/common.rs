@@ -9,14 +9,18 @@ use std::{
 use async_trait::async_trait;
 use keyferry::{
     Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, HttpTransport, JobHost, KeyBackupClient,
-    OpenError, ReqwestTransport, RoomKey, RoomKeyLookup, RoomKeySink, SecretBytes, SecretString, SinkAnswer,
-    SinkError, TokenRequest, UnlockSecret, VaultProtection,
+    OpenError, ReqwestTransport, RoomKey, RoomKeyLookup, RoomKeySink, SecretBytes, SecretString, SinkAnswer, SinkError,
+    TokenRequest, UnlockSecret, VaultProtection,
 };
 use keyferry_test_homeserver::{AccountInfo, Config, Homeserver, TrueKey};
 use tempfile::TempDir;
 
 pub(crate) fn homeserver(keys: u64, rooms: u64) -> Homeserver {
-    start(Config { keys, rooms, ..Config::default() })
+    start(Config {
+        keys,
+        rooms,
+        ..Config::default()
+    })
 }
 
 pub(crate) fn start(config: Config) -> Homeserver {
@@ -56,7 +60,8 @@ impl JobHost for Listener {
     }
 
     async fn on_room_keys_arrived(&self, arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
-        *self.arrived.lock().expect("not poisoned") += arrived.iter().map(|room| room.session_ids.len() as u64).sum::<u64>();
+        *self.arrived.lock().expect("not poisoned") +=
+            arrived.iter().map(|room| room.session_ids.len() as u64).sum::<u64>();
         Ok(())
     }
 }
@@ -80,7 +85,9 @@ impl RoomKeySink for Recorder {
         tokio::time::sleep(delay).await;
         if let Some(left) = self.fails_after.lock().expect("not poisoned").as_mut() {
             if *left == 0 {
-                return Err(SinkError::Unavailable { detail: "on purpose".to_owned() });
+                return Err(SinkError::Unavailable {
+                    detail: "on purpose".to_owned(),
+                });
             }
             *left -= 1;
         }
@@ -89,9 +96,9 @@ impl RoomKeySink for Recorder {
         let answers = keys
             .iter()
             .map(|key| match &refuses {
-                Some(session) if *session == key.session_id => {
-                    SinkAnswer::Refused { reason: "not this one".to_owned() }
-                }
+                Some(session) if *session == key.session_id => SinkAnswer::Refused {
+                    reason: "not this one".to_owned(),
+                },
                 _ => SinkAnswer::Imported,
             })
             .collect();
@@ -111,12 +118,23 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new(homeserver: &Homeserver) -> Self {
         let account = homeserver.account().clone();
-        let host = Arc::new(Listener { token: Mutex::new(account.access_token.clone()), ..Listener::default() });
-        Self { directory: tempfile::tempdir().expect("a directory"), host, sink: None, account }
+        let host = Arc::new(Listener {
+            token: Mutex::new(account.access_token.clone()),
+            ..Listener::default()
+        });
+        Self {
+            directory: tempfile::tempdir().expect("a directory"),
+            host,
+            sink: None,
+            account,
+        }
     }
 
     pub(crate) fn with_sink(homeserver: &Homeserver) -> Self {
-        Self { sink: Some(Arc::default()), ..Self::new(homeserver) }
+        Self {
+            sink: Some(Arc::default()),
+            ..Self::new(homeserver)
+        }
     }
 
     pub(crate) fn options(&self) -> ClientOptions {
@@ -127,7 +145,9 @@ impl Setup {
                 device_id: self.account.device_id.clone(),
             },
             data_dir: self.directory.path().join("vault").display().to_string(),
-            protection: VaultProtection::Key { key: SecretBytes::from(vec![7; 32]) },
+            protection: VaultProtection::Key {
+                key: SecretBytes::from(vec![7; 32]),
+            },
         }
     }
 
@@ -156,7 +176,9 @@ impl Setup {
     }
 
     pub(crate) fn recovery_key(&self) -> UnlockSecret {
-        UnlockSecret::RecoveryKey { text: self.account.recovery_key.as_str().into() }
+        UnlockSecret::RecoveryKey {
+            text: self.account.recovery_key.as_str().into(),
+        }
     }
 }
 
@@ -193,7 +215,10 @@ pub(crate) fn assert_all_once(delivered: &[RoomKey], homeserver: &Homeserver) {
 pub(crate) async fn assert_vault_complete(client: &KeyBackupClient, homeserver: &Homeserver) {
     for index in 0..homeserver.truth().len() {
         let truth = homeserver.truth().key(index);
-        let found = client.find_room_key(truth.room_id.clone(), truth.session_id.clone()).await.expect("a look-up");
+        let found = client
+            .find_room_key(truth.room_id.clone(), truth.session_id.clone())
+            .await
+            .expect("a look-up");
         match found {
             RoomKeyLookup::Found { key } => assert_true(&key, &truth),
             RoomKeyLookup::Unusable { .. } if !truth.usable => {}

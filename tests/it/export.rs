@@ -10,7 +10,13 @@ use crate::common::{Setup, homeserver, start};
 
 #[tokio::test]
 async fn others_can_import_it() {
-    let homeserver = start(Config { keys: 3_000, rooms: 5, odd_entries: true, odd_every: 100, ..Config::default() });
+    let homeserver = start(Config {
+        keys: 3_000,
+        rooms: 5,
+        odd_entries: true,
+        odd_every: 100,
+        ..Config::default()
+    });
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     client.download().run(RunBudget::default()).await;
@@ -21,7 +27,10 @@ async fn others_can_import_it() {
         .expect("an export");
 
     let usable = (0..3_000).filter(|index| homeserver.truth().key(*index).usable).count() as u64;
-    assert_eq!((summary.exported, summary.failed, summary.conflicts, summary.locked), (usable, 3_000 - usable, 0, 0));
+    assert_eq!(
+        (summary.exported, summary.failed, summary.conflicts, summary.locked),
+        (usable, 3_000 - usable, 0, 0)
+    );
     let keys = decrypt_room_key_export(File::open(&path).expect("a file"), "pass phrase").expect("a sound export");
     let keys: HashMap<_, _> = keys.into_iter().map(|key| (key.session_id.clone(), key)).collect();
     assert_eq!(keys.len() as u64, usable);
@@ -30,7 +39,10 @@ async fn others_can_import_it() {
         if truth.usable {
             let key = &keys[&truth.session_id];
             assert_eq!(key.session_key.to_base64(), truth.session_key);
-            assert_eq!((key.room_id.as_str(), key.shared_history), (truth.room_id.as_str(), truth.shared_history));
+            assert_eq!(
+                (key.room_id.as_str(), key.shared_history),
+                (truth.room_id.as_str(), truth.shared_history)
+            );
         }
     }
     assert!(decrypt_room_key_export(File::open(&path).expect("a file"), "other").is_err());
@@ -43,9 +55,15 @@ async fn what_was_not_opened_is_opened_for_it() {
     let client = setup.open().await;
     client.download().run(RunBudget::default()).await;
     let path = setup.directory.path().join("keys.txt").display().to_string();
-    let summary = client.export_room_keys("p".into(), path.clone()).await.expect("an export");
+    let summary = client
+        .export_room_keys("p".into(), path.clone())
+        .await
+        .expect("an export");
     assert_eq!((summary.exported, summary.locked), (0, 500));
-    client.unlock(setup.recovery_key()).await.expect("the recovery key fits");
+    client
+        .unlock(setup.recovery_key())
+        .await
+        .expect("the recovery key fits");
     let summary = client.export_room_keys("p".into(), path).await.expect("an export");
     assert_eq!((summary.exported, summary.locked), (500, 0));
 }
@@ -58,9 +76,14 @@ async fn a_failed_or_cancelled_export_leaves_no_file() {
     client.download().run(RunBudget::default()).await;
     let path = setup.directory.path().join("keys.txt");
     let text = path.display().to_string();
-    assert_eq!(client.export_room_keys("".into(), text.clone()).await, Err(ExportError::EmptyPassphrase));
     assert_eq!(
-        client.export_room_keys("p".into(), "/nowhere/keys.txt".to_owned()).await,
+        client.export_room_keys("".into(), text.clone()).await,
+        Err(ExportError::EmptyPassphrase)
+    );
+    assert_eq!(
+        client
+            .export_room_keys("p".into(), "/nowhere/keys.txt".to_owned())
+            .await,
         Err(ExportError::UnwritableFile)
     );
     std::fs::write(&path, "what was there").expect("a file");
@@ -72,5 +95,8 @@ async fn a_failed_or_cancelled_export_leaves_no_file() {
     client.cancel_export();
     assert_eq!(export.await.expect("it ends"), Err(ExportError::Cancelled));
     assert_eq!(std::fs::read_to_string(&path).expect("a file"), "what was there");
-    assert_eq!(std::fs::read_dir(setup.directory.path()).expect("a directory").count(), 2);
+    assert_eq!(
+        std::fs::read_dir(setup.directory.path()).expect("a directory").count(),
+        2
+    );
 }

@@ -13,7 +13,11 @@ async fn run(setup: &Setup) -> RunReport {
 }
 
 fn status(code: u16, body: Value) -> FaultKind {
-    FaultKind::Status { code, body, headers: Default::default() }
+    FaultKind::Status {
+        code,
+        body,
+        headers: Default::default(),
+    }
 }
 
 async fn survives(homeserver: &Homeserver, faults: Vec<Fault>) {
@@ -23,7 +27,10 @@ async fn survives(homeserver: &Homeserver, faults: Vec<Fault>) {
     let report = client.download().run(RunBudget::default()).await;
     homeserver.set_faults(Vec::new());
     assert_eq!(report.outcome, RunOutcome::Completed);
-    assert_all_once(&setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"), homeserver);
+    assert_all_once(
+        &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
+        homeserver,
+    );
 }
 
 #[tokio::test]
@@ -42,7 +49,11 @@ async fn a_body_that_breaks_off_is_gone_on_with() {
 #[tokio::test]
 async fn everything_that_is_always_cut_is_taken_room_by_room() {
     let homeserver = homeserver(5_000, 10);
-    survives(&homeserver, vec![Fault::from(FaultKind::CutBody { after_bytes: 500_000 }).on(EndpointKind::AllKeys)]).await;
+    survives(
+        &homeserver,
+        vec![Fault::from(FaultKind::CutBody { after_bytes: 500_000 }).on(EndpointKind::AllKeys)],
+    )
+    .await;
     assert!(homeserver.requests().of(EndpointKind::RoomKeys) >= 10);
 }
 
@@ -64,9 +75,15 @@ async fn each_answer_has_its_outcome() {
     let failed = |reason| RunOutcome::Failed { reason };
     let limited = json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 600_000 });
     for (fault, expected) in [
-        (status(403, json!({ "errcode": "M_FORBIDDEN" })), failed(RunFailure::RefusedByServer)),
+        (
+            status(403, json!({ "errcode": "M_FORBIDDEN" })),
+            failed(RunFailure::RefusedByServer),
+        ),
         (status(404, json!("<html>")), failed(RunFailure::RefusedByServer)),
-        (status(404, json!({ "errcode": "M_NOT_FOUND" })), failed(RunFailure::VersionGone)),
+        (
+            status(404, json!({ "errcode": "M_NOT_FOUND" })),
+            failed(RunFailure::VersionGone),
+        ),
     ] {
         let setup = Setup::new(&homeserver);
         let client = setup.open_unlocked().await;
@@ -86,7 +103,13 @@ async fn each_answer_has_its_outcome() {
             BlockedReason::RateLimited,
             700_000,
         ),
-        (FaultKind::Redirect { location: "https://example.org/".to_owned() }, BlockedReason::NotTheHomeserver, 1),
+        (
+            FaultKind::Redirect {
+                location: "https://example.org/".to_owned(),
+            },
+            BlockedReason::NotTheHomeserver,
+            1,
+        ),
         (status(503, json!("")), BlockedReason::ServerFault, 1),
         (FaultKind::NotJson, BlockedReason::NotTheHomeserver, 1),
     ] {
@@ -95,11 +118,18 @@ async fn each_answer_has_its_outcome() {
         homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::CurrentVersion)]);
         let report = client.download().run(RunBudget::default()).await;
         homeserver.set_faults(Vec::new());
-        let RunOutcome::Blocked { reason: found, retry_after_ms } = report.outcome else {
+        let RunOutcome::Blocked {
+            reason: found,
+            retry_after_ms,
+        } = report.outcome
+        else {
             panic!("{fault:?}: {:?}", report.outcome)
         };
         assert_eq!(found, reason, "{fault:?}");
-        assert!(retry_after_ms.is_some_and(|ms| ms >= at_least_ms), "{fault:?}: {retry_after_ms:?}");
+        assert!(
+            retry_after_ms.is_some_and(|ms| ms >= at_least_ms),
+            "{fault:?}: {retry_after_ms:?}"
+        );
     }
 }
 
@@ -110,12 +140,23 @@ async fn an_expired_token_is_refreshed_once_and_then_told() {
     let client = setup.open_unlocked().await;
     homeserver.set_access_token("new token", true);
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Failed { reason: RunFailure::NotSignedIn { soft_logout: true } });
+    assert_eq!(
+        report.outcome,
+        RunOutcome::Failed {
+            reason: RunFailure::NotSignedIn { soft_logout: true }
+        }
+    );
     *setup.host.refreshed_token.lock().expect("not poisoned") = Some("new token".to_owned());
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, RunOutcome::Completed);
     let requests = setup.host.token_requests.lock().expect("not poisoned");
-    assert_eq!(requests.iter().filter(|request| **request == TokenRequest::PreviousRejected).count(), 2);
+    assert_eq!(
+        requests
+            .iter()
+            .filter(|request| **request == TokenRequest::PreviousRejected)
+            .count(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -126,7 +167,13 @@ async fn no_server_and_no_backup_are_not_the_same() {
     };
     let report = gone.open().await.download().run(RunBudget::default()).await;
     assert!(
-        matches!(report.outcome, RunOutcome::Blocked { reason: BlockedReason::Offline, .. }),
+        matches!(
+            report.outcome,
+            RunOutcome::Blocked {
+                reason: BlockedReason::Offline,
+                ..
+            }
+        ),
         "{:?}",
         report.outcome
     );
@@ -134,7 +181,12 @@ async fn no_server_and_no_backup_are_not_the_same() {
     homeserver.set_version_state(VersionAction::Delete);
     let setup = Setup::new(&homeserver);
     let report = setup.open().await.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Failed { reason: RunFailure::NoBackup });
+    assert_eq!(
+        report.outcome,
+        RunOutcome::Failed {
+            reason: RunFailure::NoBackup
+        }
+    );
 }
 
 #[tokio::test]
@@ -143,8 +195,14 @@ async fn offline_what_is_in_the_vault_is_still_opened() {
         let homeserver = homeserver(800, 3);
         let setup = Setup::with_sink(&homeserver);
         let client = setup.open().await;
-        assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::NeedsUnlock);
-        client.unlock(setup.recovery_key()).await.expect("the recovery key fits");
+        assert_eq!(
+            client.download().run(RunBudget::default()).await.outcome,
+            RunOutcome::NeedsUnlock
+        );
+        client
+            .unlock(setup.recovery_key())
+            .await
+            .expect("the recovery key fits");
         setup
     };
     let report = setup.open().await.download().run(RunBudget::default()).await;
@@ -158,7 +216,9 @@ async fn a_count_that_lies_neither_ends_early_nor_goes_on_for_ever() {
         let homeserver = homeserver(1_000, 4);
         homeserver.set_faults(vec![Fault::from(FaultKind::WrongCount { count })]);
         let setup = Setup::with_sink(&homeserver);
-        let report = tokio::time::timeout(Duration::from_secs(60), run(&setup)).await.expect("it ends");
+        let report = tokio::time::timeout(Duration::from_secs(60), run(&setup))
+            .await
+            .expect("it ends");
         assert_eq!(report.outcome, RunOutcome::Completed);
         assert_eq!(report.summary.delivered, 1_000, "count {count}");
     }

@@ -15,8 +15,14 @@ async fn pause_ends_a_run_whatever_it_waits_for() {
     for fault in [
         FaultKind::Silence,
         FaultKind::Stall { after_bytes: 1_000_000 },
-        FaultKind::Drip { bytes_per_second: 100_000 },
-        FaultKind::Status { code: 503, body: Default::default(), headers: Default::default() },
+        FaultKind::Drip {
+            bytes_per_second: 100_000,
+        },
+        FaultKind::Status {
+            code: 503,
+            body: Default::default(),
+            headers: Default::default(),
+        },
     ] {
         let setup = Setup::with_sink(&homeserver);
         let client = setup.open_unlocked().await;
@@ -25,11 +31,20 @@ async fn pause_ends_a_run_whatever_it_waits_for() {
         let run = tokio::spawn(async move { download.run(RunBudget::default()).await });
         tokio::time::sleep(Duration::from_millis(300)).await;
         client.download().pause();
-        let report = tokio::time::timeout(SOON, run).await.expect("it ends").expect("no panic");
+        let report = tokio::time::timeout(SOON, run)
+            .await
+            .expect("it ends")
+            .expect("no panic");
         assert_eq!(report.outcome, RunOutcome::Paused, "{fault:?}");
         homeserver.set_faults(Vec::new());
-        assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::Completed);
-        assert_all_once(&setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"), &homeserver);
+        assert_eq!(
+            client.download().run(RunBudget::default()).await.outcome,
+            RunOutcome::Completed
+        );
+        assert_all_once(
+            &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
+            &homeserver,
+        );
     }
 }
 
@@ -39,18 +54,31 @@ async fn a_late_pause_does_not_end_the_next_run() {
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     client.download().pause();
-    assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
 }
 
 #[tokio::test]
 async fn a_budget_is_kept_and_what_arrived_stays() {
-    let homeserver = start(Config { keys: 6_000, rooms: 6, bytes_per_second: Some(2_000_000), ..Config::default() });
+    let homeserver = start(Config {
+        keys: 6_000,
+        rooms: 6,
+        bytes_per_second: Some(2_000_000),
+        ..Config::default()
+    });
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
     let mut before = 0;
     let mut slices = 0;
     loop {
-        let report = client.download().run(RunBudget { max_duration_ms: Some(1_000) }).await;
+        let report = client
+            .download()
+            .run(RunBudget {
+                max_duration_ms: Some(1_000),
+            })
+            .await;
         slices += 1;
         if report.outcome == RunOutcome::Completed {
             break;
@@ -61,7 +89,10 @@ async fn a_budget_is_kept_and_what_arrived_stays() {
         assert!(slices < 30);
     }
     assert!(slices > 1);
-    assert_all_once(&setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(
+        &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
+        &homeserver,
+    );
 }
 
 #[tokio::test]
@@ -73,11 +104,20 @@ async fn only_one_run_at_a_time() {
     let download = client.download();
     let first = tokio::spawn(async move { download.run(RunBudget::default()).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::AlreadyRunning);
-    assert_ne!(client.download().status().await.expect("a status").stage, DownloadStage::Resting);
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::AlreadyRunning
+    );
+    assert_ne!(
+        client.download().status().await.expect("a status").stage,
+        DownloadStage::Resting
+    );
     client.download().pause();
     assert_eq!(first.await.expect("it ends").outcome, RunOutcome::Paused);
-    assert_eq!(client.download().status().await.expect("a status").stage, DownloadStage::Resting);
+    assert_eq!(
+        client.download().status().await.expect("a status").stage,
+        DownloadStage::Resting
+    );
 }
 
 #[tokio::test]
@@ -104,12 +144,20 @@ async fn a_dropped_run_leaves_a_vault_to_go_on_from() {
     let mut seen = std::collections::HashSet::new();
     keys.retain(|key| seen.insert((key.room_id.clone(), key.session_id.clone())));
     assert_all_once(&keys, &homeserver);
-    assert_eq!(client.download().status().await.expect("a status").summary.opened, 8_000);
+    assert_eq!(
+        client.download().status().await.expect("a status").summary.opened,
+        8_000
+    );
 }
 
 #[tokio::test]
 async fn of_two_clients_on_one_vault_the_newer_run_wins() {
-    let homeserver = start(Config { keys: 6_000, rooms: 3, bytes_per_second: Some(3_000_000), ..Config::default() });
+    let homeserver = start(Config {
+        keys: 6_000,
+        rooms: 3,
+        bytes_per_second: Some(3_000_000),
+        ..Config::default()
+    });
     let setup = Setup::with_sink(&homeserver);
     let (older, newer) = (setup.open_unlocked().await, setup.open().await);
     let run = {
@@ -120,7 +168,12 @@ async fn of_two_clients_on_one_vault_the_newer_run_wins() {
     let report = newer.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, RunOutcome::Completed);
     let overtaken = run.await.expect("it ends").outcome;
-    assert_eq!(overtaken, RunOutcome::Failed { reason: keyferry::RunFailure::Overtaken });
+    assert_eq!(
+        overtaken,
+        RunOutcome::Failed {
+            reason: keyferry::RunFailure::Overtaken
+        }
+    );
     assert_eq!(report.summary.opened, 6_000);
 }
 
@@ -131,7 +184,16 @@ async fn a_slow_sink_gets_batches_one_by_one() {
     let sink: Arc<_> = setup.sink.clone().expect("a sink");
     *sink.delay.lock().expect("not poisoned") = Duration::from_millis(100);
     let client = setup.open_unlocked().await;
-    assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::Completed);
-    assert!(sink.batches.lock().expect("not poisoned").iter().all(|batch| *batch <= 1_000));
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    assert!(
+        sink.batches
+            .lock()
+            .expect("not poisoned")
+            .iter()
+            .all(|batch| *batch <= 1_000)
+    );
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
 }

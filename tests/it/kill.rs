@@ -20,8 +20,13 @@ const BATCH: usize = 1_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
     // Slow enough that an undisturbed run takes some seconds, all of them with work under way.
-    let homeserver =
-        start(Config { keys: KEYS, rooms: 100, left_rooms: 5, bytes_per_second: Some(5_000_000), ..Config::default() });
+    let homeserver = start(Config {
+        keys: KEYS,
+        rooms: 100,
+        left_rooms: 5,
+        bytes_per_second: Some(5_000_000),
+        ..Config::default()
+    });
     let undisturbed = {
         let setup = Setup::new(&homeserver);
         let began = Instant::now();
@@ -30,7 +35,10 @@ async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
     };
 
     let setup = Setup::new(&homeserver);
-    let seed = std::env::var("KEYFERRY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121_u64);
+    let seed = std::env::var("KEYFERRY_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(20_261_121_u64);
     eprintln!("KEYFERRY_SEED={seed}, an undisturbed run takes {undisturbed:?}");
     // Moments spread over the time that a run takes; each process lives from one to the next.
     let mut dice = Dice(seed);
@@ -59,11 +67,17 @@ async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
     }
     for index in 0..KEYS {
         let truth = homeserver.truth().key(index);
-        assert!(times.contains_key(format!("{} {}", truth.room_id, truth.session_id).as_str()), "key {index} is lost");
+        assert!(
+            times.contains_key(format!("{} {}", truth.room_id, truth.session_id).as_str()),
+            "key {index} is lost"
+        );
     }
     assert_eq!(times.len() as u64, KEYS);
     let twice: usize = times.values().map(|times| times - 1).sum();
-    assert!(twice <= kills * BATCH, "{twice} keys were delivered again over {kills} kills");
+    assert!(
+        twice <= kills * BATCH,
+        "{twice} keys were delivered again over {kills} kills"
+    );
 
     let client = setup.open().await;
     let summary = client.download().status().await.expect("a status").summary;

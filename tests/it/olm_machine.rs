@@ -3,7 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use keyferry::{KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKeyLookup, RunBudget, RunOutcome};
-use matrix_sdk_crypto::{OlmMachine, backups::DecryptionError, olm::BackedUpRoomKey, store::types::BackupDecryptionKey};
+use matrix_sdk_crypto::{
+    OlmMachine, backups::DecryptionError, olm::BackedUpRoomKey, store::types::BackupDecryptionKey,
+};
 use ruma::{api::client::backup::EncryptedSessionData, device_id, user_id};
 
 use crate::common::{Setup, homeserver};
@@ -18,13 +20,21 @@ async fn a_machine_gets_every_key_with_its_flag() {
     let client = KeyBackupClient::open(setup.options(), transport, setup.host.clone(), Some(sink))
         .await
         .expect("the client opens");
-    client.unlock(setup.recovery_key()).await.expect("the recovery key fits");
+    client
+        .unlock(setup.recovery_key())
+        .await
+        .expect("the recovery key fits");
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.delivered, report.summary.refused), (RunOutcome::Completed, 1_200, 0));
+    assert_eq!(
+        (report.outcome, report.summary.delivered, report.summary.refused),
+        (RunOutcome::Completed, 1_200, 0)
+    );
 
     let exported = machine.store().export_room_keys(|_| true).await.expect("an export");
-    let exported: HashMap<_, _> =
-        exported.into_iter().map(|key| ((key.room_id.to_string(), key.session_id.clone()), key)).collect();
+    let exported: HashMap<_, _> = exported
+        .into_iter()
+        .map(|key| ((key.room_id.to_string(), key.session_id.clone()), key))
+        .collect();
     assert_eq!(exported.len(), 1_200);
     for index in 0..homeserver.truth().len() {
         let truth = homeserver.truth().key(index);
@@ -43,8 +53,16 @@ async fn our_decryption_and_theirs_give_the_same_keys() {
     client.download().run(RunBudget::default()).await;
     let key = BackupDecryptionKey::from_base64(&setup.account.backup_decryption_key_base64).expect("a key");
 
-    let url = format!("{}/_matrix/client/v3/room_keys/keys?version={}", homeserver.url(), setup.account.backup_version);
-    let body = reqwest::Client::new().get(url).bearer_auth(&setup.account.access_token).send().await;
+    let url = format!(
+        "{}/_matrix/client/v3/room_keys/keys?version={}",
+        homeserver.url(),
+        setup.account.backup_version
+    );
+    let body = reqwest::Client::new()
+        .get(url)
+        .bearer_auth(&setup.account.access_token)
+        .send()
+        .await;
     let body: serde_json::Value =
         serde_json::from_slice(&body.expect("an answer").bytes().await.expect("a body")).expect("JSON");
     let mut compared = 0;
@@ -54,8 +72,13 @@ async fn our_decryption_and_theirs_give_the_same_keys() {
                 serde_json::from_value(entry["session_data"].clone()).expect("session data");
             let theirs: Result<BackedUpRoomKey, DecryptionError> = key.decrypt_session_data(session_data);
             let theirs = theirs.expect("a key");
-            let ours = client.find_room_key(room_id.clone(), session_id.clone()).await.expect("a look-up");
-            let RoomKeyLookup::Found { key: ours } = ours else { panic!("{ours:?}") };
+            let ours = client
+                .find_room_key(room_id.clone(), session_id.clone())
+                .await
+                .expect("a look-up");
+            let RoomKeyLookup::Found { key: ours } = ours else {
+                panic!("{ours:?}")
+            };
             assert_eq!(ours.session_key.expose(), theirs.session_key.to_base64());
             assert_eq!(ours.sender_key, theirs.sender_key.to_base64());
             assert_eq!(ours.algorithm, theirs.algorithm.as_str());

@@ -1,8 +1,6 @@
 //! A whole restore, from Rust.
 
-use keyferry::{
-    ArrivalCursor, DownloadStage, FailureReason, RoomKeyLookup, RunBudget, RunOutcome, UnlockSecret,
-};
+use keyferry::{ArrivalCursor, DownloadStage, FailureReason, RoomKeyLookup, RunBudget, RunOutcome, UnlockSecret};
 use keyferry_test_homeserver::{Config, EndpointKind, Oddity, VersionAction};
 
 use crate::common::{Setup, assert_all_once, assert_vault_complete, homeserver, start};
@@ -16,18 +14,33 @@ async fn every_key_is_fetched_opened_delivered_and_found() {
 
     assert_eq!(report.outcome, RunOutcome::Completed);
     let summary = &report.summary;
-    assert_eq!((summary.total, summary.fetched, summary.opened, summary.delivered), (3_000, 3_000, 3_000, 3_000));
-    assert_eq!((summary.failed, summary.refused, summary.conflicts, summary.rooms), (0, 0, 0, 30));
+    assert_eq!(
+        (summary.total, summary.fetched, summary.opened, summary.delivered),
+        (3_000, 3_000, 3_000, 3_000)
+    );
+    assert_eq!(
+        (summary.failed, summary.refused, summary.conflicts, summary.rooms),
+        (0, 0, 0, 30)
+    );
     let sink = setup.sink.as_ref().expect("a sink");
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
     assert_vault_complete(&client, &homeserver).await;
 
     let progress = setup.host.progress.lock().expect("not poisoned").clone();
     let last = progress.last().expect("progress was told");
-    assert_eq!((last.stage, last.fetched, last.delivered), (DownloadStage::Resting, 3_000, 3_000));
+    assert_eq!(
+        (last.stage, last.fetched, last.delivered),
+        (DownloadStage::Resting, 3_000, 3_000)
+    );
     for pair in progress.windows(2) {
-        assert!(pair[0].fetched <= pair[1].fetched && pair[0].opened <= pair[1].opened, "figures never go back");
-        assert!(pair[1].opened <= pair[1].fetched && pair[1].delivered <= pair[1].opened, "no stage is ahead");
+        assert!(
+            pair[0].fetched <= pair[1].fetched && pair[0].opened <= pair[1].opened,
+            "figures never go back"
+        );
+        assert!(
+            pair[1].opened <= pair[1].fetched && pair[1].delivered <= pair[1].opened,
+            "no stage is ahead"
+        );
     }
 }
 
@@ -35,16 +48,38 @@ async fn every_key_is_fetched_opened_delivered_and_found() {
 async fn a_second_run_asks_only_whether_there_is_anything_new() {
     let homeserver = homeserver(500, 5);
     let setup = Setup::with_sink(&homeserver);
-    assert_eq!(setup.open_unlocked().await.download().run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(
+        setup
+            .open_unlocked()
+            .await
+            .download()
+            .run(RunBudget::default())
+            .await
+            .outcome,
+        RunOutcome::Completed
+    );
 
     homeserver.reset_requests();
     // Another client, as after a restart: it needs nothing from the user.
     let client = setup.open().await;
     assert!(client.download().status().await.expect("a status").unlocked);
-    assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
     assert_eq!(homeserver.requests().of(EndpointKind::CurrentVersion), 1);
     assert_eq!(homeserver.requests().total(), 1);
-    assert_eq!(setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned").len(), 500);
+    assert_eq!(
+        setup
+            .sink
+            .as_ref()
+            .expect("a sink")
+            .keys
+            .lock()
+            .expect("not poisoned")
+            .len(),
+        500
+    );
 }
 
 #[tokio::test]
@@ -57,16 +92,28 @@ async fn fetching_needs_no_key_and_an_unlock_opens_the_rest() {
     assert_eq!((report.summary.fetched, report.summary.opened), (1_500, 0));
 
     homeserver.reset_requests();
-    client.unlock(setup.recovery_key()).await.expect("the recovery key fits");
+    client
+        .unlock(setup.recovery_key())
+        .await
+        .expect("the recovery key fits");
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, RunOutcome::Completed);
     assert_eq!((report.summary.opened, report.summary.delivered), (1_500, 1_500));
-    assert_eq!(homeserver.requests().of(EndpointKind::AllKeys), 0, "nothing is fetched twice");
+    assert_eq!(
+        homeserver.requests().of(EndpointKind::AllKeys),
+        0,
+        "nothing is fetched twice"
+    );
 }
 
 #[tokio::test]
 async fn an_unlock_during_a_run_is_taken_up_by_it() {
-    let homeserver = start(Config { keys: 4_000, rooms: 4, bytes_per_second: Some(1_500_000), ..Config::default() });
+    let homeserver = start(Config {
+        keys: 4_000,
+        rooms: 4,
+        bytes_per_second: Some(1_500_000),
+        ..Config::default()
+    });
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open().await;
     let download = client.download();
@@ -74,7 +121,10 @@ async fn an_unlock_during_a_run_is_taken_up_by_it() {
     while client.download().status().await.expect("a status").summary.fetched == 0 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    client.unlock(setup.recovery_key()).await.expect("the recovery key fits");
+    client
+        .unlock(setup.recovery_key())
+        .await
+        .expect("the recovery key fits");
     let report = run.await.expect("the run ends");
     assert_eq!(report.outcome, RunOutcome::Completed);
     assert_eq!(report.summary.delivered, 4_000);
@@ -82,16 +132,29 @@ async fn an_unlock_during_a_run_is_taken_up_by_it() {
 
 #[tokio::test]
 async fn rooms_are_taken_in_the_order_of_the_host_and_left_ones_come_too() {
-    let homeserver = start(Config { keys: 4_000, rooms: 20, left_rooms: 3, ..Config::default() });
+    let homeserver = start(Config {
+        keys: 4_000,
+        rooms: 20,
+        left_rooms: 3,
+        ..Config::default()
+    });
     let setup = Setup::with_sink(&homeserver);
     let wanted = [homeserver.truth().room_id(11), homeserver.truth().room_id(4)];
     *setup.host.rooms.lock().expect("not poisoned") = wanted.to_vec();
     let client = setup.open_unlocked().await;
     // A budget too short for everything at once: room by room, and a last request for what nobody knows of.
-    let report = client.download().run(RunBudget { max_duration_ms: Some(3_000) }).await;
+    let report = client
+        .download()
+        .run(RunBudget {
+            max_duration_ms: Some(3_000),
+        })
+        .await;
     assert_eq!(report.outcome, RunOutcome::Completed);
     let requests = homeserver.requests();
-    assert_eq!((requests.of(EndpointKind::RoomKeys), requests.of(EndpointKind::AllKeys)), (17, 1));
+    assert_eq!(
+        (requests.of(EndpointKind::RoomKeys), requests.of(EndpointKind::AllKeys)),
+        (17, 1)
+    );
     let sink = setup.sink.as_ref().expect("a sink");
     let delivered = sink.keys.lock().expect("not poisoned");
     assert!(delivered[..100].iter().all(|key| wanted.contains(&key.room_id)));
@@ -100,12 +163,20 @@ async fn rooms_are_taken_in_the_order_of_the_host_and_left_ones_come_too() {
 
 #[tokio::test]
 async fn odd_entries_cost_only_themselves() {
-    let homeserver = start(Config { keys: 12_000, rooms: 7, odd_entries: true, ..Config::default() });
+    let homeserver = start(Config {
+        keys: 12_000,
+        rooms: 7,
+        odd_entries: true,
+        ..Config::default()
+    });
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, RunOutcome::Completed);
-    assert_all_once(&setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(
+        &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
+        &homeserver,
+    );
 
     let mut expected = 0;
     for index in 0..homeserver.truth().len() {
@@ -120,10 +191,17 @@ async fn odd_entries_cost_only_themselves() {
             _ => FailureReason::Malformed,
         };
         let page = client.download().failures(reason, None, 10_000).await.expect("a page");
-        assert!(page.entries.iter().any(|entry| entry.session_id == truth.session_id && entry.room_id == truth.room_id));
+        assert!(
+            page.entries
+                .iter()
+                .any(|entry| entry.session_id == truth.session_id && entry.room_id == truth.room_id)
+        );
     }
     assert_eq!(report.summary.failed, expected);
-    assert_eq!(report.summary.failures.iter().map(|failure| failure.count).sum::<u64>(), expected);
+    assert_eq!(
+        report.summary.failures.iter().map(|failure| failure.count).sum::<u64>(),
+        expected
+    );
 }
 
 #[tokio::test]
@@ -147,19 +225,33 @@ async fn what_arrived_is_told_exactly_page_by_page() {
         }
     }
     assert_eq!(sessions.len(), 2_500);
-    assert!(client.download().arrived_since(cursor, 10).await.expect("a page").arrived.is_empty());
+    assert!(
+        client
+            .download()
+            .arrived_since(cursor, 10)
+            .await
+            .expect("a page")
+            .arrived
+            .is_empty()
+    );
     assert!(*setup.host.arrived.lock().expect("not poisoned") > 0);
 }
 
 #[tokio::test]
 async fn the_keys_of_a_room_come_page_by_page() {
-    let homeserver = start(Config { room_sizes: vec![10, 250, 3], ..Config::default() });
+    let homeserver = start(Config {
+        room_sizes: vec![10, 250, 3],
+        ..Config::default()
+    });
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     client.download().run(RunBudget::default()).await;
     let (mut after, mut keys) = (None, Vec::new());
     loop {
-        let page = client.room_keys(homeserver.truth().room_id(1), after, 100).await.expect("a page");
+        let page = client
+            .room_keys(homeserver.truth().room_id(1), after, 100)
+            .await
+            .expect("a page");
         keys.extend(page.keys);
         after = page.next;
         if after.is_none() {
@@ -168,10 +260,16 @@ async fn the_keys_of_a_room_come_page_by_page() {
     }
     let mut sessions: Vec<_> = keys.into_iter().map(|key| key.session_id).collect();
     sessions.sort();
-    let mut truth: Vec<_> = homeserver.truth().room_range(1).map(|index| homeserver.truth().key(index).session_id).collect();
+    let mut truth: Vec<_> = homeserver
+        .truth()
+        .room_range(1)
+        .map(|index| homeserver.truth().key(index).session_id)
+        .collect();
     truth.sort();
     assert_eq!(sessions, truth);
-    let nothing = client.find_room_key("!other:room".to_owned(), sessions[0].clone()).await;
+    let nothing = client
+        .find_room_key("!other:room".to_owned(), sessions[0].clone())
+        .await;
     assert_eq!(nothing, Ok(RoomKeyLookup::NotFound));
 }
 
@@ -181,9 +279,16 @@ async fn a_new_crypto_store_gets_everything_again() {
     let mut setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
     client.download().run(RunBudget::default()).await;
-    client.download().crypto_store_was_replaced().await.expect("the vault can be written");
+    client
+        .download()
+        .crypto_store_was_replaced()
+        .await
+        .expect("the vault can be written");
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.delivered, report.summary.opened), (RunOutcome::Completed, 300, 300));
+    assert_eq!(
+        (report.outcome, report.summary.delivered, report.summary.opened),
+        (RunOutcome::Completed, 300, 300)
+    );
     let sink = setup.sink.clone().expect("a sink");
     assert_eq!(sink.keys.lock().expect("not poisoned").len(), 600);
     // Another device has another store.
@@ -203,7 +308,11 @@ async fn a_sink_may_refuse_one_and_fail_altogether() {
     *sink.fails_after.lock().expect("not poisoned") = Some(1);
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert!(matches!(report.outcome, RunOutcome::Blocked { .. }), "{:?}", report.outcome);
+    assert!(
+        matches!(report.outcome, RunOutcome::Blocked { .. }),
+        "{:?}",
+        report.outcome
+    );
     assert_eq!(report.summary.opened, 2_500, "opening goes on without the sink");
 
     *sink.fails_after.lock().expect("not poisoned") = None;
@@ -234,14 +343,22 @@ async fn a_changed_backup_is_looked_through_again() {
 async fn without_a_vault_key_a_restart_needs_the_recovery_key() {
     let homeserver = homeserver(200, 2);
     let setup = Setup::new(&homeserver);
-    let options = || keyferry::ClientOptions { protection: keyferry::VaultProtection::NoProtection, ..setup.options() };
+    let options = || keyferry::ClientOptions {
+        protection: keyferry::VaultProtection::NoProtection,
+        ..setup.options()
+    };
     let client = setup.open_with(options()).await.expect("the client opens");
     let unlocked = client
-        .unlock(UnlockSecret::DecryptionKey { base64: setup.account.backup_decryption_key_base64.as_str().into() })
+        .unlock(UnlockSecret::DecryptionKey {
+            base64: setup.account.backup_decryption_key_base64.as_str().into(),
+        })
         .await
         .expect("the key fits");
     assert!(unlocked.restart_needs_recovery_key);
-    assert_eq!(client.download().run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
     assert_vault_complete(&client, &homeserver).await;
     let again = setup.open_with(options()).await.expect("the client opens");
     let status = again.download().status().await.expect("a status");

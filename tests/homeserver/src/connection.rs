@@ -21,8 +21,16 @@ pub(crate) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<
     while let Some(request) = reader.next(&mut stream).await? {
         let again = if control::is_for(&request) {
             let response = control::answer(shared, &request);
-            let delivery = Delivery::default();
-            send(&mut stream, shared, &response, &delivery, false).await?
+            let delivery = Delivery {
+                aside: true,
+                ..Delivery::default()
+            };
+            let again = send(&mut stream, shared, &response, &delivery, false).await?;
+            if control::is_stop(&request) {
+                // Only now: stopping ends this connection, too.
+                shared.stop.notify_one();
+            }
+            again
         } else {
             serve_client(&mut stream, shared, &request).await?
         };

@@ -22,7 +22,13 @@ pub(crate) fn is_for(request: &Request) -> bool {
     request.path.first().is_some_and(|first| first == "_control")
 }
 
-/// Does what is asked. Control requests meet no fault, need no token and are not counted.
+/// Whether the homeserver is to stop once this request has its answer.
+pub(crate) fn is_stop(request: &Request) -> bool {
+    request.method == "POST" && request.path == ["_control", "stop"]
+}
+
+/// Does what is asked, except to stop. Control requests meet no fault, no latency and no limit, need no token and
+/// are not counted.
 pub(crate) fn answer(shared: &Shared, request: &Request) -> Response {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     match (request.method.as_str(), path.as_slice()) {
@@ -45,10 +51,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Response {
             state.access_token = token.access_token;
             state.soft_logout = token.soft_logout;
         }),
-        ("POST", ["_control", "stop"]) => {
-            shared.stop.notify_one();
-            done()
-        }
+        _ if is_stop(request) => done(),
         _ => Response::error(404, "M_UNRECOGNIZED", "There is no such control"),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Delivery {
     pub latency: Duration,
     pub bytes_per_second: Option<u64>,
     pub ending: Ending,
+    /// Past the limits of the link, and without being counted.
+    pub aside: bool,
 }
 
 /// How far an answer gets, in bytes of its body.

@@ -74,7 +74,9 @@ async fn send_body(
         if length == 0 {
             break;
         }
-        shared.link.pass(length).await;
+        if !delivery.aside {
+            shared.link.pass(length).await;
+        }
         drip.pass(length).await;
         let framed = if chunked {
             frame(&mut buffer, length)
@@ -90,7 +92,9 @@ async fn send_body(
             head.clear();
         }
         position += length as u64;
-        shared.counters.sent(length as u64);
+        if !delivery.aside {
+            shared.counters.sent(length as u64);
+        }
     }
     if chunked {
         head.extend_from_slice(b"0\r\n\r\n");

@@ -1,4 +1,4 @@
-//! The program: one line when it is ready, and no life after its parent.
+//! The program: one line when it is ready, steered from outside, and no life after its parent.
 
 use std::{
     io::{BufRead, BufReader},
@@ -6,7 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use serde_json::Value;
+use keyferry_test_homeserver::{Config, Homeserver, RequestCounts};
+use serde_json::{Value, json};
+
+use crate::client::{V3, get, request};
 
 #[test]
 fn it_serves_until_its_standard_input_ends() {
@@ -39,4 +42,33 @@ fn an_unknown_flag_is_an_error() {
         .expect("the program is built");
     assert!(!output.status.success() && output.stdout.is_empty());
     assert!(!output.stderr.is_empty());
+}
+
+#[test]
+fn the_controls_work_from_outside_and_leave_no_trace_in_the_counts() {
+    let homeserver = Homeserver::start(Config::default()).expect("it starts");
+    let account = homeserver.account();
+    let control = |method, path: &str, body| {
+        let reply = request(account, method, &format!("/_control/{path}"), None, body);
+        (reply.status, reply.json())
+    };
+    let version = || get(&homeserver, &format!("{V3}/room_keys/version"));
+    let done = (200, json!({}));
+
+    let fault = r#"[{"kind":"status","code":502,"body":"<html>","times":1}]"#;
+    assert_eq!(control("POST", "faults", fault), done);
+    assert_eq!((version().status, version().status), (502, 200));
+    assert_eq!(control("POST", "faults", r#"[{"kind":"odd"}]"#).0, 400);
+    assert_eq!(control("PUT", "version", r#"{"action":"new"}"#), done);
+    assert_eq!(version().json()["version"], "2");
+    let (_, counts) = control("GET", "requests", "");
+    assert_eq!(counts["by_endpoint"], json!({ "current_version": 3 }));
+
+    let token = r#"{"access_token":"new","soft_logout":true}"#;
+    assert_eq!(control("PUT", "token", token), done);
+    assert_eq!(version().json()["soft_logout"], true);
+    assert_eq!(control("POST", "reset_requests", ""), done);
+    assert_eq!(homeserver.requests(), RequestCounts::default());
+    assert_eq!(control("POST", "stop", ""), done);
+    homeserver.wait();
 }
