@@ -21,8 +21,10 @@ use crate::{
     vault::{VaultError, VersionRow, Writer},
 };
 
-/// Rooms that are asked for at the same time.
+/// Rooms that are asked for at the same time, while one of them is read.
 const ROOMS_AT_ONCE: usize = 4;
+/// The same in a run with a budget: what waits shares the link with what is read, and is lost when time is up.
+const ROOMS_AT_ONCE_IN_A_SLICE: usize = 2;
 /// Rooms that are taken from the list at a time.
 const ROOMS_PER_ROUND: usize = 128;
 /// Rooms of the list that go into one transaction.
@@ -176,7 +178,11 @@ impl FetchStage {
                 let answer = self.answer(&request).await;
                 (request, answer)
             })
-            .buffered(ROOMS_AT_ONCE);
+            .buffered(if self.deadline.is_some() {
+                ROOMS_AT_ONCE_IN_A_SLICE
+            } else {
+                ROOMS_AT_ONCE
+            });
         while let Some((request, answer)) = answers.next().await {
             let mut result = self.once(&request, answer).await;
             let mut backoff = Backoff::default();

@@ -168,14 +168,19 @@ struct Lines<W: Write> {
 
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.column == LINE {
-            self.out.write_all(b"\n")?;
-            self.column = 0;
+        // All of it: the encoder takes a part for a full output.
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.column == LINE {
+                self.out.write_all(b"\n")?;
+                self.column = 0;
+            }
+            let (part, more) = rest.split_at(rest.len().min(LINE - self.column));
+            self.out.write_all(part)?;
+            self.column += part.len();
+            rest = more;
         }
-        let part = bytes.len().min(LINE - self.column);
-        self.out.write_all(&bytes[..part])?;
-        self.column += part;
-        Ok(part)
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
