@@ -68,3 +68,6 @@ uniffi::custom_type!(SecretBytes, Vec<u8>, {
     lower: |secret| secret.0.clone(),
     try_lift: |bytes| Ok(SecretBytes(bytes)),
 });
+
+/// The bytes of a key, wiped when they go.
+pub(crate) type KeyBytes = zeroize::Zeroizing<[u8; 32]>;

@@ -14,6 +14,7 @@ use aws_lc_rs::{
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{FailureReason, entry::unpack, plaintext::OpenedEntry, session_id::SessionId};
+use crate::secret::KeyBytes;
 
 /// Bytes of key material that one entry needs: AES key, MAC key, initialisation vector.
 const KEY_MATERIAL: usize = 32 + 32 + 16;
@@ -22,7 +23,7 @@ const KEY_MATERIAL: usize = 32 + 32 + 16;
 pub(crate) struct BackupDecryptionKey {
     private: PrivateKey,
     public: [u8; 32],
-    bytes: Zeroizing<[u8; 32]>,
+    bytes: KeyBytes,
     salt: Salt,
 }
 
@@ -43,7 +44,7 @@ impl BackupDecryptionKey {
         &self.public
     }
 
-    pub(crate) fn as_bytes(&self) -> &Zeroizing<[u8; 32]> {
+    pub(crate) fn as_bytes(&self) -> &KeyBytes {
         &self.bytes
     }
 

@@ -201,8 +201,7 @@ mod tests {
         ] {
             let (json, session_id) = plaintext(extra);
             let key = OpenedEntry::parse(json.as_bytes(), &session_id)
-                .ok()
-                .expect("a room key")
+                .unwrap_or_else(|reason| panic!("{reason:?}"))
                 .room_key("!a");
             assert_eq!(key.first_known_index, 5);
             assert!(key.sender_claimed_keys.is_empty() && key.forwarding_curve25519_key_chain.is_empty());
@@ -214,8 +213,7 @@ mod tests {
         let flag = |extra: &str| {
             let (json, session_id) = plaintext(extra);
             OpenedEntry::parse(json.as_bytes(), &session_id)
-                .ok()
-                .expect("a room key")
+                .unwrap_or_else(|reason| panic!("{reason:?}"))
                 .shared_history()
         };
         assert!(!flag(""));

@@ -6,6 +6,7 @@ use matrix_sdk_crypto::{backups::DecodeError, store::types::BackupDecryptionKey}
 use zeroize::Zeroizing;
 
 use super::{limits::MAX_KDF_ITERATIONS, session_id::BASE64, version::PassphraseInfo};
+use crate::secret::KeyBytes;
 
 /// Bytes of a decoded recovery key: prefix of two, key of 32, parity.
 const DECODED_BYTES: usize = 35;
@@ -26,7 +27,7 @@ pub(crate) enum RecoveryKeyFlaw {
 pub(crate) struct UnacceptableKdf;
 
 /// The 32 bytes of a base58 recovery key, of either kind (client-server API, "Key representation").
-pub(crate) fn parse_base58(text: &str) -> Result<Zeroizing<[u8; 32]>, RecoveryKeyFlaw> {
+pub(crate) fn parse_base58(text: &str) -> Result<KeyBytes, RecoveryKeyFlaw> {
     let compact = Zeroizing::new(text.chars().filter(|c| !c.is_whitespace()).collect::<String>());
     if compact.len() > MAX_BASE58_CHARS {
         return Err(RecoveryKeyFlaw::NotBase58);
@@ -45,14 +46,14 @@ pub(crate) fn parse_base58(text: &str) -> Result<Zeroizing<[u8; 32]>, RecoveryKe
 }
 
 /// The 32 bytes of a decryption key in base64, as apps pass it around and as `m.megolm_backup.v1` holds it.
-pub(crate) fn parse_base64(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+pub(crate) fn parse_base64(text: &str) -> Option<KeyBytes> {
     let bytes = Zeroizing::new(BASE64.decode(text.trim()).ok()?);
     Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))
 }
 
 /// The key that a passphrase gives: PBKDF2-HMAC-SHA-512 over the salt *as text*, as both the legacy backup passphrase
 /// and secret storage have it. Takes up to seconds: the number of rounds is the server's, within bounds.
-pub(crate) fn derive(passphrase: &str, info: &PassphraseInfo) -> Result<Zeroizing<[u8; 32]>, UnacceptableKdf> {
+pub(crate) fn derive(passphrase: &str, info: &PassphraseInfo) -> Result<KeyBytes, UnacceptableKdf> {
     let iterations = checked_iterations(info)?;
     let mut key = Zeroizing::new([0; 32]);
     pbkdf2::derive(

@@ -11,10 +11,9 @@ use std::{
     },
 };
 
-use zeroize::Zeroizing;
-
 use crate::{
     backup::decryption::BackupDecryptionKey,
+    secret::KeyBytes,
     vault::{Connection, VaultError},
 };
 
@@ -49,7 +48,7 @@ impl DecryptionKeys {
         self.changes.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn insert(&self, version: i64, key: &Zeroizing<[u8; 32]>) {
+    pub(crate) fn insert(&self, version: i64, key: &KeyBytes) {
         if let Ok(mut keys) = self.by_version.write()
             && keys
                 .insert(version, Arc::new(BackupDecryptionKey::from_bytes(key)))

@@ -8,7 +8,6 @@ mod secret_storage;
 
 pub(crate) use keys::DecryptionKeys;
 use secret_storage::{FromStorage, StorageInput};
-use zeroize::Zeroizing;
 
 use crate::{
     backup::{
@@ -19,7 +18,7 @@ use crate::{
     blocking::blocking,
     client::{KeyBackupClient, Parts},
     homeserver::{HomeserverError, TransportError},
-    secret::SecretString,
+    secret::{KeyBytes, SecretString},
 };
 
 /// What a user or an app has to unlock a backup with.
@@ -138,7 +137,7 @@ impl KeyBackupClient {
         let Some(public_key) = info.public_key else {
             return Err(UnlockError::Unsupported);
         };
-        let fits = |key: &Zeroizing<[u8; 32]>| *BackupDecryptionKey::from_bytes(key).public_key() == public_key;
+        let fits = |key: &KeyBytes| *BackupDecryptionKey::from_bytes(key).public_key() == public_key;
         let key = match (candidate, secret) {
             (Some(key), _) if fits(&key) => key,
             (_, UnlockSecret::DecryptionKey { .. }) => return Err(UnlockError::WrongKey),
@@ -150,12 +149,7 @@ impl KeyBackupClient {
 }
 
 impl KeyBackupClient {
-    async fn keep(
-        &self,
-        parts: &Parts,
-        info: VersionInfo,
-        key: Zeroizing<[u8; 32]>,
-    ) -> Result<UnlockedBackup, UnlockError> {
+    async fn keep(&self, parts: &Parts, info: VersionInfo, key: KeyBytes) -> Result<UnlockedBackup, UnlockError> {
         debug_assert_eq!(info.algorithm, CURVE25519_AES_SHA2);
         let (vault, keys) = (parts.vault.clone(), parts.keys.clone());
         let restart_needs_recovery_key = !vault.keeps_secrets();
@@ -180,8 +174,8 @@ impl KeyBackupClient {
 async fn from_recovery_key(
     parts: &Parts,
     text: SecretString,
-    fits: impl Fn(&Zeroizing<[u8; 32]>) -> bool,
-) -> Result<Zeroizing<[u8; 32]>, UnlockError> {
+    fits: impl Fn(&KeyBytes) -> bool,
+) -> Result<KeyBytes, UnlockError> {
     match secret_storage::backup_key(&parts.homeserver, StorageInput::RecoveryKey(text)).await? {
         FromStorage::Key(key) if fits(&key) => Ok(key),
         _ => Err(UnlockError::WrongKey),
@@ -192,8 +186,8 @@ async fn from_passphrase(
     parts: &Parts,
     info: &VersionInfo,
     text: SecretString,
-    fits: impl Fn(&Zeroizing<[u8; 32]>) -> bool,
-) -> Result<Zeroizing<[u8; 32]>, UnlockError> {
+    fits: impl Fn(&KeyBytes) -> bool,
+) -> Result<KeyBytes, UnlockError> {
     let mut failure = UnlockError::NoPassphrase;
     if let Some(passphrase) = info.passphrase.clone() {
         let text = text.clone();

@@ -19,7 +19,7 @@ use crate::{
     },
     blocking::blocking,
     homeserver::{Homeserver, HomeserverError},
-    secret::SecretString,
+    secret::{KeyBytes, SecretString},
 };
 
 const BACKUP_SECRET: &str = "m.megolm_backup.v1";
@@ -37,7 +37,7 @@ pub(super) enum StorageInput {
 /// What secret storage gave.
 pub(super) enum FromStorage {
     /// A decryption key; whether it is this backup's is not known here.
-    Key(Zeroizing<[u8; 32]>),
+    Key(KeyBytes),
     /// There are keys to try, and none takes the input.
     WrongSecret,
     /// There is no secret storage, no backup key in it, or no key of it has a passphrase.

@@ -16,6 +16,7 @@ use super::{
     Connection, Vault, VaultError, schema,
     seal::{Sealed, VaultKeys, account_hash, random},
 };
+use crate::secret::KeyBytes;
 
 const FILE: &str = "keyferry.sqlite3";
 const NEW_FILE: &str = "keyferry.sqlite3.new";
@@ -28,7 +29,7 @@ pub(crate) enum Protection {
     /// Nothing secret is kept.
     None,
     /// By a 32-byte key, given or from a keyring.
-    Key(Zeroizing<[u8; 32]>),
+    Key(KeyBytes),
     /// By a key derived from a passphrase.
     Passphrase(Zeroizing<String>),
 }
@@ -216,7 +217,7 @@ fn write_new(path: &Path, user_id: &str, device_id: &str, protection: &Protectio
     Ok(())
 }
 
-fn derive_key(protection: &Protection, salt: &[u8], iterations: u32) -> Option<Zeroizing<[u8; 32]>> {
+fn derive_key(protection: &Protection, salt: &[u8], iterations: u32) -> Option<KeyBytes> {
     match protection {
         Protection::None => None,
         Protection::Key(key) => Some(key.clone()),

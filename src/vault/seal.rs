@@ -13,6 +13,7 @@ use std::hash::Hasher;
 use zeroize::Zeroizing;
 
 use super::VaultError;
+use crate::secret::KeyBytes;
 
 const NONCE: usize = 12;
 
@@ -109,7 +110,7 @@ impl VaultKeys {
 }
 
 /// A vault key for a keyring to keep.
-pub(crate) fn new_vault_key() -> Zeroizing<[u8; 32]> {
+pub(crate) fn new_vault_key() -> KeyBytes {
     random()
 }
 

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use zeroize::Zeroizing;
 
 use super::{Connection, VaultError, Writer, seal::Sealed};
-use crate::backup::version::VersionInfo;
+use crate::{backup::version::VersionInfo, secret::KeyBytes};
 
 /// One backup version as the vault knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Connection {
     }
 
     /// The decryption keys kept here, with the row ids of their versions.
-    pub(crate) fn decryption_keys(&self) -> Result<Vec<(i64, Zeroizing<[u8; 32]>)>, VaultError> {
+    pub(crate) fn decryption_keys(&self) -> Result<Vec<(i64, KeyBytes)>, VaultError> {
         let mut statement = self
             .inner
             .prepare_cached("SELECT id, version, sealed_key FROM backup_version WHERE sealed_key IS NOT NULL")?;
@@ -84,11 +84,7 @@ impl Connection {
 
     /// Keeps the decryption key of a version, if the vault can seal; makes the version known if it was not.
     /// Gives its row id.
-    pub(crate) fn keep_decryption_key(
-        &mut self,
-        info: &VersionInfo,
-        key: &Zeroizing<[u8; 32]>,
-    ) -> Result<i64, VaultError> {
+    pub(crate) fn keep_decryption_key(&mut self, info: &VersionInfo, key: &KeyBytes) -> Result<i64, VaultError> {
         self.write(|transaction, keys| {
             note_version(transaction, info)?;
             let id = id_of(transaction, &info.version)?;

@@ -1,5 +1,7 @@
 //! SIGKILL at any moment: the next process goes on, nothing is lost, nothing is counted twice.
 
+#![allow(clippy::print_stderr, reason = "the seed is printed")]
+
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},

@@ -1,0 +1,367 @@
+//! A real restore from a real Synapse: a backup that matrix-sdk-crypto uploads, brought onto another device.
+//!
+//! `scripts/test.sh synapse` installs Synapse and runs this; without it there is nothing to test against.
+
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use keyferry::{
+    Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, JobHost, KeyBackupClient, OlmMachineSink,
+    ReqwestTransport, RunBudget, RunOutcome, SecretBytes, SecretString, TokenRequest, UnlockSecret, VaultProtection,
+};
+use matrix_sdk_crypto::{
+    DecryptionSettings, EncryptionSettings, OlmMachine, TrustRequirement, secret_storage::SecretStorageKey,
+    store::types::BackupDecryptionKey,
+};
+use matrix_sdk_sqlite::SqliteCryptoStore;
+use ruma::{
+    OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, api::client::backup::add_backup_keys,
+    events::secret::request::SecretName, serde::Raw,
+};
+use serde_json::{Value, json};
+
+const ROOMS: usize = 4;
+const SESSIONS_PER_ROOM: usize = 40;
+
+#[tokio::test]
+#[ignore = "needs Synapse: run scripts/test.sh synapse"]
+async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let synapse = Synapse::start(directory.path()).await;
+    let user = synapse.register("alice").await;
+
+    // A first device makes sessions, encrypts a message with each, and backs them up.
+    let machine = OlmMachine::new(&user.id, &user.device).await;
+    let decryption_key = BackupDecryptionKey::new();
+    let version = user.create_backup(&decryption_key).await;
+    let backup_key = decryption_key.megolm_v1_public_key();
+    backup_key.set_version(version.clone());
+    machine
+        .backup_machine()
+        .enable_backup_v1(backup_key)
+        .await
+        .expect("backups are on");
+    let recovery_key = user.store_in_secret_storage(&decryption_key).await;
+    let mut messages = Vec::new();
+    for room in 0..ROOMS {
+        let room_id = user.create_room().await;
+        for session in 0..SESSIONS_PER_ROOM {
+            messages.push(
+                encrypt(
+                    &machine,
+                    &room_id,
+                    &user.id,
+                    &format!("message {session} in room {room}"),
+                )
+                .await,
+            );
+        }
+        if room == 0 {
+            // Keys of a room that the user has left are part of the backup.
+            user.post(&format!("rooms/{room_id}/leave"), json!({})).await;
+        }
+    }
+    while let Some((request_id, request)) = machine.backup_machine().backup().await.expect("a request") {
+        let body = user
+            .send(
+                reqwest::Method::PUT,
+                &format!("room_keys/keys?version={version}"),
+                Some(json!({ "rooms": request.rooms })),
+            )
+            .await;
+        let response = add_backup_keys::v3::Response::new(
+            body["etag"].as_str().expect("an etag").to_owned(),
+            body["count"]
+                .as_u64()
+                .expect("a count")
+                .try_into()
+                .expect("a small count"),
+        );
+        machine
+            .mark_request_as_sent(&request_id, &response)
+            .await
+            .expect("it was sent");
+    }
+
+    // A second device has an empty crypto store, and what the user typed.
+    let store = SqliteCryptoStore::open(directory.path().join("store"), None)
+        .await
+        .expect("a store");
+    let restored = OlmMachine::with_store(&user.id, "SECOND".into(), store, None)
+        .await
+        .expect("a machine");
+    let sink = Arc::new(OlmMachineSink::new(restored.clone()));
+    let host = Arc::new(Host(user.token.clone()));
+    let transport = Arc::new(ReqwestTransport::new().expect("a transport"));
+    let options = ClientOptions {
+        account: Account {
+            homeserver_url: synapse.url.clone(),
+            user_id: user.id.to_string(),
+            device_id: "SECOND".to_owned(),
+        },
+        data_dir: directory.path().join("vault").display().to_string(),
+        protection: VaultProtection::Key {
+            key: SecretBytes::from(vec![7; 32]),
+        },
+    };
+    let client = KeyBackupClient::open(options, transport, host, Some(sink))
+        .await
+        .expect("the client opens");
+    client
+        .unlock(UnlockSecret::RecoveryKey {
+            text: recovery_key.into(),
+        })
+        .await
+        .expect("the recovery key fits");
+    // The second budget is too short for everything at once: room by room.
+    for budget in [None, Some(1_000)] {
+        let report = client
+            .download()
+            .run(RunBudget {
+                max_duration_ms: budget,
+            })
+            .await;
+        assert_eq!(report.outcome, RunOutcome::Completed);
+        let keys = (ROOMS * SESSIONS_PER_ROOM) as u64;
+        assert_eq!(
+            (report.summary.total, report.summary.opened, report.summary.delivered),
+            (keys, keys, keys)
+        );
+    }
+
+    let exported = async |machine: &OlmMachine| {
+        let keys = machine.store().export_room_keys(|_| true).await.expect("an export");
+        keys.into_iter()
+            .map(|key| {
+                (
+                    (key.room_id.clone(), key.session_id.clone()),
+                    (key.session_key.to_base64(), key.sender_key),
+                )
+            })
+            .map(|(name, (key, sender))| (name, (key, sender.to_base64())))
+            .collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(exported(&restored).await, exported(&machine).await);
+    let settings = DecryptionSettings {
+        sender_device_trust_requirement: TrustRequirement::Untrusted,
+    };
+    for (room_id, event, text) in messages {
+        let event: Raw<_> = Raw::new(&event).expect("JSON").cast_unchecked();
+        let decrypted = restored
+            .decrypt_room_event(&event, &room_id, &settings)
+            .await
+            .expect("a message");
+        let content = decrypted.event.deserialize_as_unchecked::<Value>().expect("JSON");
+        assert_eq!(content["content"]["body"], text.as_str());
+    }
+    client.shutdown();
+}
+
+async fn encrypt(
+    machine: &OlmMachine,
+    room_id: &RoomId,
+    sender: &OwnedUserId,
+    text: &str,
+) -> (OwnedRoomId, Value, String) {
+    machine
+        .discard_room_key(room_id)
+        .await
+        .expect("a new session for each message");
+    machine
+        .share_room_key(room_id, std::iter::empty(), EncryptionSettings::default())
+        .await
+        .expect("a session");
+    let content = Raw::new(&json!({ "msgtype": "m.text", "body": text }))
+        .expect("JSON")
+        .cast_unchecked();
+    let encrypted = machine
+        .encrypt_room_event_raw(room_id, "m.room.message", &content)
+        .await
+        .expect("a message");
+    let event = json!({
+        "type": "m.room.encrypted",
+        "event_id": "$event",
+        "origin_server_ts": 1,
+        "sender": sender,
+        "room_id": room_id,
+        "content": encrypted.content,
+    });
+    (room_id.to_owned(), event, text.to_owned())
+}
+
+struct Host(String);
+
+#[async_trait]
+impl JobHost for Host {
+    async fn access_token(&self, _request: TokenRequest) -> Result<SecretString, HostError> {
+        Ok(self.0.as_str().into())
+    }
+
+    async fn rooms_by_priority(&self) -> Result<Vec<String>, HostError> {
+        Ok(Vec::new())
+    }
+
+    async fn on_progress(&self, _progress: DownloadProgress) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
+        Ok(())
+    }
+}
+
+/// A Synapse of its own, ended with the test.
+struct Synapse {
+    process: Child,
+    url: String,
+}
+
+impl Drop for Synapse {
+    fn drop(&mut self) {
+        // It has nothing to save.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Synapse {
+    async fn start(directory: &Path) -> Self {
+        let python = std::env::var("KEYFERRY_SYNAPSE_PYTHON").expect("KEYFERRY_SYNAPSE_PYTHON: see scripts/test.sh");
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|socket| socket.local_addr())
+            .expect("a port")
+            .port();
+        let unlimited = json!({ "per_second": 100_000, "burst_count": 100_000 });
+        let config = json!({
+            "server_name": "localhost",
+            "pid_file": directory.join("synapse.pid"),
+            "signing_key_path": directory.join("signing.key"),
+            "media_store_path": directory.join("media"),
+            "database": { "name": "sqlite3", "args": { "database": directory.join("synapse.db") } },
+            "listeners": [{
+                "port": port, "type": "http", "tls": false, "bind_addresses": ["127.0.0.1"],
+                "resources": [{ "names": ["client"] }],
+            }],
+            "enable_registration": true,
+            "enable_registration_without_verification": true,
+            "report_stats": false,
+            "trusted_key_servers": [],
+            "suppress_key_server_warning": true,
+            "rc_registration": unlimited,
+            "rc_message": unlimited,
+            "rc_room_creation": unlimited,
+            "rc_login": { "address": unlimited, "account": unlimited, "failed_attempts": unlimited },
+        });
+        // YAML takes JSON.
+        let path = directory.join("homeserver.yaml");
+        std::fs::write(&path, config.to_string()).expect("a file");
+        let synapse = |extra: &[&str]| {
+            let mut command = Command::new(&python);
+            command
+                .args(["-m", "synapse.app.homeserver", "-c"])
+                .arg(&path)
+                .args(extra);
+            command
+                .current_dir(directory)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command
+        };
+        assert!(synapse(&["--generate-keys"]).status().expect("Synapse runs").success());
+        let synapse = Self {
+            process: synapse(&[]).spawn().expect("Synapse starts"),
+            url: format!("http://127.0.0.1:{port}"),
+        };
+        let began = Instant::now();
+        while reqwest::get(format!("{}/_matrix/client/versions", synapse.url))
+            .await
+            .is_err()
+        {
+            assert!(began.elapsed() < Duration::from_secs(120), "Synapse does not come up");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        synapse
+    }
+
+    async fn register(&self, name: &str) -> User {
+        let mut user = User {
+            base: format!("{}/_matrix/client/v3", self.url),
+            token: String::new(),
+            id: OwnedUserId::try_from(format!("@{name}:localhost")).expect("a user id"),
+            device: "FIRST".into(),
+        };
+        let answer = user
+            .post("register", json!({
+                "username": name, "password": "a password", "device_id": "FIRST", "auth": { "type": "m.login.dummy" },
+            }))
+            .await;
+        user.token = answer["access_token"].as_str().expect("a token").to_owned();
+        user
+    }
+}
+
+/// A signed-in user, by plain HTTP.
+struct User {
+    base: String,
+    token: String,
+    id: OwnedUserId,
+    device: OwnedDeviceId,
+}
+
+impl User {
+    async fn send(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
+        let mut request = reqwest::Client::new().request(method, format!("{}/{path}", self.base));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await.expect("an answer");
+        let status = response.status();
+        let text = response.text().await.expect("a body");
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        self.send(reqwest::Method::POST, path, Some(body)).await
+    }
+
+    async fn create_room(&self) -> OwnedRoomId {
+        let answer = self.post("createRoom", json!({})).await;
+        OwnedRoomId::try_from(answer["room_id"].as_str().expect("a room id")).expect("a room id")
+    }
+
+    async fn create_backup(&self, key: &BackupDecryptionKey) -> String {
+        let info = serde_json::to_value(key.to_backup_info()).expect("JSON");
+        let answer = self.post("room_keys/version", info).await;
+        answer["version"].as_str().expect("a version").to_owned()
+    }
+
+    async fn store_in_secret_storage(&self, backup_key: &BackupDecryptionKey) -> String {
+        let storage_key = SecretStorageKey::new();
+        let id = storage_key.key_id();
+        let secret = storage_key.encrypt(backup_key.to_base64().into_bytes(), &SecretName::RecoveryKey);
+        for (kind, content) in [
+            (
+                format!("m.secret_storage.key.{id}"),
+                serde_json::to_value(storage_key.event_content()).expect("JSON"),
+            ),
+            ("m.secret_storage.default_key".to_owned(), json!({ "key": id })),
+            ("m.megolm_backup.v1".to_owned(), json!({ "encrypted": { id: secret } })),
+        ] {
+            let path = format!("user/{}/account_data/{kind}", self.id);
+            self.send(reqwest::Method::PUT, &path, Some(content)).await;
+        }
+        storage_key.to_base58()
+    }
+}
