@@ -2,13 +2,13 @@
 # Runs every test there is, and gets what is missing with plain package managers.
 #
 #   scripts/test.sh            everything
-#   scripts/test.sh rust …     only the named stages: style rust synapse example
+#   scripts/test.sh rust …     only the named stages: style rust synapse kotlin example
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
-  stages=(style rust synapse example)
+  stages=(style rust synapse kotlin example)
 fi
 
 need() {
@@ -32,6 +32,14 @@ stage_rust() {
 stage_synapse() {
   KEYFERRY_SYNAPSE_PYTHON="$(scripts/synapse-venv.sh)" \
     cargo test --release --locked --test synapse -- --ignored --nocapture
+}
+
+stage_kotlin() {
+  need mvn maven
+  need javac default-jdk-headless
+  cargo build --release --locked -p keyferry -p keyferry-bindings-generator -p keyferry-test-homeserver
+  scripts/generate-kotlin.sh
+  mvn -B -f bindings/kotlin/pom.xml test
 }
 
 stage_example() {

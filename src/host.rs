@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The app around us: who has the access token, who knows the rooms, who shows progress.
-#[uniffi::export(rust, foreign)]
+#[uniffi::export(foreign)]
 #[async_trait]
 pub trait JobHost: Send + Sync {
     /// The account's access token. Asked for before every request, never kept.

@@ -74,7 +74,7 @@ impl Exchange {
     ) -> Result<T, TransportError> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
-            // Closed is looked at first: after close() no wait begins.
+            // Closed is looked at first: after cancel() no wait begins.
             biased;
             _ = closed.wait_for(|closed| *closed) => Err(TransportError::Closed),
             result = tokio::time::timeout(self.idle_timeout, work) => match result {
@@ -125,7 +125,7 @@ impl HttpExchange for Exchange {
         }
     }
 
-    fn close(&self) -> Result<(), TransportError> {
+    fn cancel(&self) -> Result<(), TransportError> {
         self.closed.send_replace(true);
         if let Ok(mut state) = self.state.try_lock() {
             *state = State::Done;

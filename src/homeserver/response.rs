@@ -19,7 +19,7 @@ pub(crate) struct Body {
 impl Drop for Body {
     fn drop(&mut self) {
         // Whatever it answers, we are done with it.
-        let _ = self.exchange.close();
+        let _ = self.exchange.cancel();
     }
 }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 ///
 /// The contract: redirects are not followed (a 3xx is returned as it is, so that the token never leaves for another
 /// host); bodies are handed out decompressed; nothing is cached; TLS is verified as the app sees fit.
-#[uniffi::export(rust, foreign)]
+#[uniffi::export(foreign)]
 pub trait HttpTransport: Send + Sync {
     /// Begins a request and returns at once; waiting is done by the exchange. Called from any thread.
     ///
@@ -21,7 +21,7 @@ pub trait HttpTransport: Send + Sync {
 }
 
 /// One request and its answer, under way.
-#[uniffi::export(rust, foreign)]
+#[uniffi::export(foreign)]
 #[async_trait]
 pub trait HttpExchange: Send + Sync {
     /// Waits for status and headers. Called once, first.
@@ -42,7 +42,7 @@ pub trait HttpExchange: Send + Sync {
     ///
     /// # Errors
     /// None is expected; one that comes is ignored.
-    fn close(&self) -> Result<(), TransportError>;
+    fn cancel(&self) -> Result<(), TransportError>;
 }
 
 /// A request as the transport has to send it.

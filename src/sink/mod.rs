@@ -17,7 +17,7 @@ use crate::backup::RoomKey;
 ///
 /// Delivery is *at least once*: after a crash the last batch may come again, so taking a key twice must do no harm.
 /// The next batch comes when the last one is answered.
-#[uniffi::export(rust, foreign)]
+#[uniffi::export(foreign)]
 #[async_trait]
 pub trait RoomKeySink: Send + Sync {
     /// Takes a batch of at most 1,000 keys and answers for each, in the same order. When it returns, what it answered

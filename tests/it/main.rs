@@ -7,5 +7,6 @@ mod interruption;
 mod kill;
 mod olm_machine;
 mod open;
+mod readme;
 mod restore;
 mod unlock;

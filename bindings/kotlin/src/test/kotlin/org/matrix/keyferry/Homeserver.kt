@@ -1,0 +1,40 @@
+package org.matrix.keyferry
+
+import java.net.URI
+import java.net.http.HttpClient
+import java.net.http.HttpRequest
+import java.net.http.HttpResponse
+import java.nio.file.Path
+import org.matrix.keyferry.ffi.Account
+import org.matrix.keyferry.ffi.ClientOptions
+import org.matrix.keyferry.ffi.VaultProtection
+
+/** The small homeserver in a process of its own; it ends with its standard input. */
+class Homeserver(vararg arguments: String) : AutoCloseable {
+    private val process = ProcessBuilder(listOf(System.getProperty("keyferry.homeserver")) + arguments)
+        .redirectError(ProcessBuilder.Redirect.INHERIT)
+        .start()
+    private val account = process.inputStream.bufferedReader().readLine()
+
+    fun text(name: String): String =
+        Regex("\"$name\":\"([^\"]*)\"").find(account)?.groupValues?.get(1) ?: error("no $name in the account")
+
+    fun options(directory: Path, key: Byte = 7) = ClientOptions(
+        Account(text("homeserver_url"), text("user_id"), text("device_id")),
+        directory.resolve("vault").toString(),
+        VaultProtection.Key(ByteArray(32) { key }),
+    )
+
+    fun setFaults(json: String) {
+        val request = HttpRequest.newBuilder(URI(text("homeserver_url") + "/_control/faults"))
+            .POST(HttpRequest.BodyPublishers.ofString(json))
+            .build()
+        val answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString())
+        check(answer.statusCode() == 200) { answer.body() }
+    }
+
+    override fun close() {
+        process.outputStream.close()
+        process.waitFor()
+    }
+}

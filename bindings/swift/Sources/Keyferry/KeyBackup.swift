@@ -1,0 +1,111 @@
+import Foundation
+import KeyferryFFI
+
+/// The key backup of one signed-in account.
+///
+/// Open it once and keep it. It holds no database, connection or thread while nothing is asked of it. Call `close` when
+/// the account signs out.
+public final class KeyBackup: Sendable {
+    /// The Rust object below, for what this class has no word for.
+    public let client: KeyBackupClient
+    /// The download of the backup below, for what this class has no word for.
+    public let download: KeyDownload
+    private let host: HostCallbacks
+
+    private init(client: KeyBackupClient, host: HostCallbacks) {
+        self.client = client
+        self.host = host
+        download = client.download()
+    }
+
+    deinit {
+        close()
+    }
+
+    /// Opens the vault of an account, or makes one. Does not touch the network.
+    ///
+    /// - Parameters:
+    ///   - account: Whose backup it is.
+    ///   - directory: A directory of its own for each account; it is made if it is not there. On iOS exclude it from
+    ///     backup and let it be readable after first unlock.
+    ///   - protection: How secrets in the vault are kept.
+    ///   - transport: Who speaks HTTP.
+    ///   - sink: The app's crypto, if it is to be filled.
+    ///   - roomsByPriority: The rooms that the app knows, the most wanted first.
+    ///   - accessToken: The access token. Asked for before every request, never kept.
+    /// - Throws: An `OpenError`.
+    public static func open(
+        account: Account,
+        directory: URL,
+        protection: VaultProtection,
+        transport: any HttpTransport = URLSessionTransport(),
+        sink: (any RoomKeySink)? = nil,
+        roomsByPriority: @escaping @Sendable () async throws -> [String] = { [] },
+        accessToken: @escaping @Sendable (TokenRequest) async throws -> String
+    ) async throws -> KeyBackup {
+        let host = HostCallbacks(accessToken: accessToken, roomsByPriority: roomsByPriority)
+        let options = ClientOptions(account: account, dataDir: directory.path, protection: protection)
+        let client = try await KeyBackupClient.open(options: options, transport: transport, host: host, sink: sink)
+        let backup = KeyBackup(client: client, host: host)
+        await backup.tellWhatIsThere()
+        return backup
+    }
+
+    /// How far the download is: the current value at once, then changes, at most ten times a second. Every call is a
+    /// listener of its own; a slow one gets the newest value. Ends with `close`.
+    public var progress: AsyncStream<DownloadProgress> {
+        host.progress.stream()
+    }
+
+    /// Keys that can be looked up now, and have been delivered if there is a sink: retry what is on screen. A hint, of
+    /// which a slow listener misses some; `arrivedSince` of the download is exact. Every call is a listener of its own.
+    /// Ends with `close`.
+    public var arrivals: AsyncStream<[ArrivedRoomKeys]> {
+        host.arrivals.stream()
+    }
+
+    /// What is in the vault, with no network, whether or not a run is under way.
+    ///
+    /// - Throws: A `StatusError`.
+    public func status() async throws -> DownloadStatus {
+        try await download.status()
+    }
+
+    /// Finds the decryption key of the current backup and keeps it, so that a restart goes on without asking the user.
+    ///
+    /// - Throws: An `UnlockError`.
+    @discardableResult
+    public func unlock(with secret: UnlockSecret) async throws -> UnlockedBackup {
+        try await client.unlock(secret: secret)
+    }
+
+    /// Fetches, opens and delivers until everything is done, the budget is used up, or something is in the way. Call it
+    /// whenever there is an opportunity: it goes on where the last run ended.
+    ///
+    /// Cancelling the task pauses the run; this returns when the run has ended, as `paused`.
+    ///
+    /// - Parameter budget: Seconds after which the run comes back by itself; `nil`: until it is done.
+    public func run(budget: TimeInterval? = nil) async -> RunReport {
+        let limit = RunBudget(maxDurationMs: budget.flatMap { $0.isFinite ? UInt64(max(0, $0) * 1000) : nil })
+        return await stoppable(stop: { [download] in download.pause() }, work: { [download] in
+            await download.run(budget: limit)
+        })
+    }
+
+    /// Makes a run under way return `paused`, within a fraction of a second. Returns at once, from any thread.
+    public func pause() {
+        download.pause()
+    }
+
+    /// Ends everything and drops the callbacks. May be called more than once. The vault stays on disk.
+    public func close() {
+        client.shutdown()
+        host.finish()
+    }
+
+    /// Gives listeners a first value. A vault that cannot be read now is told by the first run.
+    private func tellWhatIsThere() async {
+        let status = try? await download.status()
+        host.progress.send(DownloadProgress(restingAt: status?.summary))
+    }
+}

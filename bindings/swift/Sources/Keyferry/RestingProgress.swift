@@ -1,0 +1,22 @@
+import KeyferryFFI
+
+extension DownloadProgress {
+    /// How far the download is while no run is under way.
+    init(restingAt summary: DownloadSummary?) {
+        self.init(
+            stage: .resting,
+            total: summary?.total ?? 0,
+            fetched: summary?.fetched ?? 0,
+            opened: summary?.opened ?? 0,
+            delivered: summary?.delivered ?? 0,
+            failed: summary?.failed ?? 0,
+            refused: summary?.refused ?? 0,
+            conflicts: summary?.conflicts ?? 0,
+            roomsDone: 0,
+            rooms: summary?.rooms ?? 0,
+            bytesDownloaded: 0,
+            keysPerSecond: 0,
+            timeLeftMs: nil
+        )
+    }
+}

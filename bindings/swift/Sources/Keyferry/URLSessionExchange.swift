@@ -1,0 +1,201 @@
+import Foundation
+#if canImport(FoundationNetworking)
+import FoundationNetworking
+#endif
+import KeyferryFFI
+
+/// One request of `URLSessionTransport` and its answer.
+final class URLSessionExchange: HttpExchange, @unchecked Sendable {
+    /// Bytes of a body that may wait before the connection is held.
+    static let bufferLimit = 256 * 1024
+    /// Bytes that are handed out at a time, at most.
+    static let chunkLimit = 64 * 1024
+
+    /// How the exchange ended.
+    private enum End {
+        case complete
+        case failed(TransportError)
+    }
+
+    /// Who waits for something to come.
+    private struct Waiter {
+        let isReady: @Sendable (URLSessionExchange) -> Bool
+        let continuation: CheckedContinuation<Void, Never>
+    }
+
+    private let idleTimeout: TimeInterval
+    private let mostBuffered: HighWaterMark
+    /// Guards everything below, and wakes a reading thread that is held.
+    private let condition = NSCondition()
+    private var task: URLSessionDataTask?
+    private var answer: HttpHead?
+    private var announced: Int64?
+    private var received: Int64 = 0
+    private var buffer = BodyBuffer()
+    private var end: End?
+    private var isHeld = false
+    private var waiter: Waiter?
+    private var waitingSince = DispatchTime.now()
+    private var watchIsOn = false
+
+    init(idleTimeout: TimeInterval, mostBuffered: HighWaterMark) {
+        self.idleTimeout = idleTimeout
+        self.mostBuffered = mostBuffered
+    }
+
+    // MARK: The reader's side
+
+    func head() async throws -> HttpHead {
+        await wait { $0.answer != nil || $0.end != nil }
+        return try condition.withLock {
+            if case .failed(let error) = end { throw error }
+            guard let answer else { throw TransportError.Interrupted }
+            return answer
+        }
+    }
+
+    func nextChunk() async throws -> Data? {
+        await wait { $0.buffer.count > 0 || $0.end != nil }
+        return try condition.withLock {
+            if let chunk = buffer.next(upTo: Self.chunkLimit) {
+                letGo()
+                return chunk
+            }
+            switch end {
+            case .complete: return nil
+            case .failed(let error): throw error
+            case nil: throw TransportError.Interrupted
+            }
+        }
+    }
+
+    func cancel() throws {
+        giveUp(.Closed)
+    }
+
+    /// Waits until `isReady`; the idle timeout is an end. A cancelled task closes the exchange.
+    private func wait(_ isReady: @escaping @Sendable (URLSessionExchange) -> Bool) async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let resumed = condition.withLock { () -> CheckedContinuation<Void, Never>? in
+                    if isReady(self) { return continuation }
+                    let earlier = waiter?.continuation
+                    waiter = Waiter(isReady: isReady, continuation: continuation)
+                    waitingSince = .now()
+                    watch()
+                    return earlier
+                }
+                resumed?.resume()
+            }
+        } onCancel: {
+            giveUp(.Closed)
+        }
+    }
+
+    /// Has a look when the idle timeout is over. Called with the lock.
+    private func watch() {
+        guard !watchIsOn else { return }
+        watchIsOn = true
+        DispatchQueue.global().asyncAfter(deadline: waitingSince + idleTimeout) { [weak self] in
+            self?.lookAtClock()
+        }
+    }
+
+    private func lookAtClock() {
+        let isLate = condition.withLock { () -> Bool in
+            watchIsOn = false
+            guard waiter != nil else { return false }
+            if DispatchTime.now() >= waitingSince + idleTimeout { return true }
+            watch()
+            return false
+        }
+        if isLate { giveUp(.Timeout) }
+    }
+
+    /// Ends the exchange from our side.
+    private func giveUp(_ error: TransportError) {
+        var unwanted: URLSessionDataTask?
+        change {
+            buffer.removeAll()
+            end = .failed(error)
+            (unwanted, task) = (task, nil)
+        }
+        // FoundationNetworking waits in `cancel` for the reading thread, which may be held just now.
+        if let unwanted { DispatchQueue.global().async { unwanted.cancel() } }
+    }
+
+    // MARK: The session's side
+
+    /// Starts the task of this exchange.
+    func begin(_ task: URLSessionDataTask) {
+        condition.withLock { self.task = task }
+        task.resume()
+    }
+
+    /// The head has come.
+    func received(_ response: URLResponse) {
+        guard let response = response as? HTTPURLResponse else { return }
+        change {
+            answer = response.head
+            announced = response.announcedLength
+        }
+    }
+
+    /// A part of the body has come. Holds the connection when enough is waiting.
+    func received(_ data: Data) {
+        change {
+            guard end == nil else { return }
+            received += Int64(data.count)
+            buffer.append(data)
+            mostBuffered.note(buffer.count)
+        }
+        condition.withLock { hold() }
+    }
+
+    /// The task has ended.
+    func ended(_ error: (any Error)?) {
+        change {
+            task = nil
+            guard end == nil else { return }
+            let isShort = announced.map { received < $0 } ?? false
+            end = error.map { .failed(TransportError($0)) } ?? (isShort ? .failed(.Interrupted) : .complete)
+        }
+    }
+
+    /// Changes something that is waited for.
+    private func change(_ change: () -> Void) {
+        let woken = condition.withLock { () -> CheckedContinuation<Void, Never>? in
+            change()
+            condition.broadcast()
+            guard let waiter, waiter.isReady(self) else { return nil }
+            self.waiter = nil
+            return waiter.continuation
+        }
+        woken?.resume()
+    }
+
+    // MARK: The brake, called with the lock
+
+    #if canImport(FoundationNetworking)
+    /// Keeps the reading thread here until there is room: see `URLSessionLane`.
+    private func hold() {
+        while end == nil, buffer.count >= Self.bufferLimit { condition.wait() }
+    }
+
+    private func letGo() {
+        condition.broadcast()
+    }
+    #else
+    private func hold() {
+        guard end == nil, !isHeld, buffer.count >= Self.bufferLimit else { return }
+        isHeld = true
+        task?.suspend()
+    }
+
+    private func letGo() {
+        guard isHeld, buffer.count <= Self.bufferLimit / 2 else { return }
+        isHeld = false
+        task?.resume()
+    }
+    #endif
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Builds the Swift package and runs its tests, against the small homeserver.
+#
+#   scripts/test-swift.sh [arguments of "swift test"]
+#
+# Without Swift on the PATH, this gets Debian's, into a folder of its own (root is needed for that):
+#   KEYFERRY_SWIFT_ROOT   where; it is made once and used again
+set -euo pipefail
+cd "$(dirname "$0")/.."
+project="$PWD"
+
+release="${CARGO_TARGET_DIR:-$project/target}/release"
+case "$release" in /*) ;; *) release="$project/$release" ;; esac
+homeserver="$release/keyferry-test-homeserver"
+[ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked --workspace" >&2; exit 1; }
+scripts/generate-swift.sh
+
+# What the package and its tests are told about the machine.
+settings=(
+  "LIBRARY_PATH=$release"
+  "LD_LIBRARY_PATH=$release"
+  "DYLD_LIBRARY_PATH=$release"
+  "KEYFERRY_TEST_HOMESERVER=$homeserver"
+)
+test_command=(swift test --package-path "$project/bindings/swift" "$@")
+
+if command -v swift >/dev/null; then
+  exec env "${settings[@]}" "${test_command[@]}"
+fi
+
+[ "$(id -u)" = 0 ] || { echo "missing: swift; as root this script gets it by debootstrap" >&2; exit 1; }
+root="${KEYFERRY_SWIFT_ROOT:-$HOME/.cache/keyferry/swift-root}"
+
+make_root() {
+  echo "no swift here: making $root, which takes some minutes and 3 GB" >&2
+  command -v debootstrap >/dev/null || { apt-get update -q && apt-get install -y -q debootstrap; }
+  mkdir -p "$root"
+  debootstrap --variant=minbase trixie "$root"
+}
+
+# The packages come after the mounts: some of their scripts look at /proc.
+install_swift() {
+  chroot "$root" env DEBIAN_FRONTEND=noninteractive sh -euc '
+    apt-get update -q
+    apt-get install -y -q --no-install-recommends swiftlang libc6-dev libstdc++-14-dev ca-certificates git
+    apt-get clean'
+}
+
+mounted=()
+unmount() {
+  local place
+  for place in "${mounted[@]}"; do
+    umount -l "$place" || echo "still mounted: $place" >&2
+  done
+}
+trap unmount EXIT
+
+# Mounts the second argument on the third, unless something is there already; it goes when the script ends.
+mount_here() {
+  local place="${*: -1}"
+  mkdir -p "$place"
+  mountpoint -q "$place" && return
+  mount "$@"
+  mounted=("$place" "${mounted[@]}")
+}
+
+[ -x "$root/usr/bin/apt-get" ] || make_root
+mount_here -t proc proc "$root/proc"
+mount_here --bind /dev "$root/dev"
+# The same paths inside and outside.
+mount_here --bind "$project" "$root$project"
+case "$release" in "$project"/*) ;; *) mount_here --bind "$release" "$root$release" ;; esac
+if ! [ -x "$root/usr/bin/swift" ] || ! [ -e "$root/usr/include/stdlib.h" ]; then
+  install_swift
+fi
+
+chroot "$root" env -i HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 "${settings[@]}" "${test_command[@]}"
