@@ -104,7 +104,13 @@ impl Homeserver {
     async fn get(&self, path: &str) -> Result<Body, HomeserverError> {
         match self.get_once(path, TokenRequest::Any).await {
             // Once more with a new token: it may have expired between two requests.
-            Err(HomeserverError::NotSignedIn { .. }) => self.get_once(path, TokenRequest::PreviousRejected).await,
+            Err(rejected @ HomeserverError::NotSignedIn { .. }) => {
+                match self.get_once(path, TokenRequest::PreviousRejected).await {
+                    // Without a new one, what the server said of the old one is what counts.
+                    Err(HomeserverError::NoToken) => Err(rejected),
+                    result => result,
+                }
+            }
             result => result,
         }
     }
