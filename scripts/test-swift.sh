@@ -70,8 +70,7 @@ mount_here --bind /dev "$root/dev"
 # The same paths inside and outside.
 mount_here --bind "$project" "$root$project"
 case "$release" in "$project"/*) ;; *) mount_here --bind "$release" "$root$release" ;; esac
-if ! [ -x "$root/usr/bin/swift" ] || ! [ -e "$root/usr/include/stdlib.h" ]; then
-  install_swift
-fi
+# Looked for inside: the links there are absolute.
+chroot "$root" sh -c 'command -v swift && [ -e /usr/include/stdlib.h ]' >/dev/null || install_swift
 
 chroot "$root" env -i HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 "${settings[@]}" "${test_command[@]}"

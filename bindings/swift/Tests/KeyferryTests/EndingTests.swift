@@ -1,0 +1,95 @@
+import XCTest
+
+@testable import Keyferry
+
+final class EndingTests: BackupTestCase {
+    func testCancellingTheTaskPausesTheRunAndTheNextOneCompletes() async throws {
+        let homeserver = try TestHomeserver(keys: 5_000, rooms: 10)
+        let recorder = Recorder()
+        let (batches, firstBatch) = AsyncStream.makeStream(of: Void.self)
+        let sink = ClosureSink { keys in
+            firstBatch.yield()
+            // Long enough for the cancellation to come before the last batch.
+            try? await Task.sleep(nanoseconds: 300_000_000)
+            return await recorder.take(keys)
+        }
+        let backup = try await open(homeserver, in: newDirectory(), sink: sink)
+        try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+
+        let task = Task { await backup.run() }
+        try await notHanging { for await _ in batches { break } }
+        task.cancel()
+        let report = try await notHanging { await task.value }
+
+        XCTAssertEqual(report.outcome, .paused)
+        XCTAssertLessThan(report.summary.delivered, 5_000)
+        let next = try await notHanging { await backup.run() }
+        XCTAssertEqual(next.outcome, .completed)
+        let names = await recorder.names
+        XCTAssertEqual(names.count, 5_000)
+        backup.close()
+    }
+
+    func testATaskThatIsCancelledBeforehandPausesItsRun() async throws {
+        let homeserver = try TestHomeserver(keys: 500, rooms: 2)
+        try await homeserver.setFaults(#"[{"kind":"silence"}]"#)
+        let backup = try await open(homeserver, in: newDirectory())
+
+        let task = Task {
+            while !Task.isCancelled { await Task.yield() }
+            return await backup.run()
+        }
+        task.cancel()
+        let report = try await notHanging { await task.value }
+
+        XCTAssertEqual(report.outcome, .paused)
+        backup.close()
+    }
+
+    func testPauseEndsARunThatWaitsForASilentServer() async throws {
+        let homeserver = try TestHomeserver(keys: 500, rooms: 2)
+        try await homeserver.setFaults(#"[{"kind":"stall","after_bytes":1000,"endpoint":"all_keys"}, {"kind":"stall","after_bytes":1000,"endpoint":"room_keys"}]"#)
+        let backup = try await open(homeserver, in: newDirectory())
+        let progress = backup.progress
+
+        let task = Task { await backup.run() }
+        try await notHanging { for await value in progress where value.stage == .fetching { break } }
+        backup.pause()
+        let report = try await notHanging { await task.value }
+
+        XCTAssertEqual(report.outcome, .paused)
+        backup.close()
+    }
+
+    func testTheBudgetEndsARun() async throws {
+        let homeserver = try TestHomeserver(keys: 500, rooms: 2)
+        try await homeserver.setFaults(#"[{"kind":"silence"}]"#)
+        let backup = try await open(homeserver, in: newDirectory())
+
+        let report = try await notHanging { await backup.run(budget: 1) }
+
+        XCTAssertEqual(report.outcome, .outOfBudget)
+        backup.close()
+    }
+
+    func testCloseEndsARunAndLetsGoOfTheSink() async throws {
+        let homeserver = try TestHomeserver(keys: 500, rooms: 2)
+        try await homeserver.setFaults(#"[{"kind":"silence"}]"#)
+        var sink: ClosureSink? = Recorder().sink
+        weak var observed = sink
+        let backup = try await open(homeserver, in: newDirectory(), sink: sink)
+        sink = nil
+        XCTAssertNotNil(observed)
+
+        let task = Task { await backup.run() }
+        try await Task.sleep(nanoseconds: 200_000_000)
+        backup.close()
+        backup.close()
+        let report = try await notHanging { await task.value }
+
+        XCTAssertEqual(report.outcome, .paused)
+        await assertThrows(StatusError.ShutDown) { _ = try await backup.status() }
+        for _ in 0..<100 where observed != nil { try await Task.sleep(nanoseconds: 50_000_000) }
+        XCTAssertNil(observed, "a closed backup keeps the sink alive")
+    }
+}

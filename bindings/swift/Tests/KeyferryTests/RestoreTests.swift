@@ -1,0 +1,137 @@
+import XCTest
+
+@testable import Keyferry
+
+final class RestoreTests: BackupTestCase {
+    func testEveryKeyComesOnceAndCanBeFound() async throws {
+        let homeserver = try TestHomeserver(keys: 2_000, rooms: 20)
+        let recorder = Recorder()
+        let backup = try await open(homeserver, in: newDirectory(), sink: recorder.sink)
+        let unlocked = try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+        XCTAssertEqual(unlocked.total, 2_000)
+
+        let report = try await notHanging { await backup.run() }
+
+        XCTAssertEqual(report.outcome, .completed)
+        XCTAssertEqual(report.summary.delivered, 2_000)
+        let keys = await recorder.keys
+        let names = await recorder.names
+        XCTAssertEqual(keys.count, 2_000)
+        XCTAssertEqual(names.count, 2_000, "a key came twice")
+        XCTAssertTrue(keys.contains { $0.sharedHistory } && keys.contains { !$0.sharedHistory })
+
+        let wanted = try XCTUnwrap(keys.first)
+        let found = try await backup.roomKey(session: wanted.sessionId, in: wanted.roomId)
+        XCTAssertEqual(found, .found(key: wanted))
+        let missing = try await backup.roomKey(session: wanted.sessionId, in: "!elsewhere:localhost")
+        XCTAssertEqual(missing, .notFound)
+        backup.close()
+    }
+
+    func testTheKeysOfARoomComeOverAllPages() async throws {
+        let homeserver = try TestHomeserver(keys: 500, rooms: 2)
+        let recorder = Recorder()
+        let backup = try await open(homeserver, in: newDirectory(), sink: recorder.sink)
+        try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+        _ = try await notHanging { await backup.run() }
+        let room = try await XCTUnwrapAsync(await recorder.keys.first?.roomId)
+
+        var listed: [String] = []
+        for try await key in backup.roomKeys(in: room) { listed.append(key.sessionId) }
+
+        let delivered = await recorder.keys.filter { $0.roomId == room }.map(\.sessionId)
+        XCTAssertGreaterThan(listed.count, 100, "this is meant to be more than a page")
+        XCTAssertEqual(listed.sorted(), delivered.sorted())
+        backup.close()
+    }
+
+    func testASecondOpeningNeedsNoUnlockAndDeliversNothingAgain() async throws {
+        let homeserver = try TestHomeserver(keys: 300, rooms: 3)
+        let directory = try newDirectory()
+        let first = try await open(homeserver, in: directory, sink: Recorder().sink)
+        try await first.unlock(with: .decryptionKey(base64: homeserver.details.backupDecryptionKeyBase64))
+        _ = try await notHanging { await first.run() }
+        first.close()
+
+        let recorder = Recorder()
+        let second = try await open(homeserver, in: directory, sink: recorder.sink)
+        let status = try await second.status()
+        XCTAssertTrue(status.unlocked && status.fetchComplete)
+        let report = try await notHanging { await second.run() }
+
+        XCTAssertEqual(report.outcome, .completed)
+        XCTAssertEqual(report.summary.delivered, 300)
+        let again = await recorder.keys.count
+        XCTAssertEqual(again, 0)
+        second.close()
+    }
+
+    func testASinkThatThrowsBlocksTheRunAndALaterOneCompletes() async throws {
+        struct StoreIsLocked: Error {}
+        let homeserver = try TestHomeserver(keys: 500, rooms: 5)
+        let directory = try newDirectory()
+        let failing = try await open(homeserver, in: directory, sink: ClosureSink { _ in throw StoreIsLocked() })
+        try await failing.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+
+        let report = try await notHanging { await failing.run() }
+
+        guard case .blocked(.sinkUnavailable, _) = report.outcome else {
+            return XCTFail("it ended as \(report.outcome)")
+        }
+        XCTAssertEqual(report.summary.delivered, 0)
+        failing.close()
+
+        let recorder = Recorder()
+        let working = try await open(homeserver, in: directory, sink: recorder.sink)
+        let later = try await notHanging { await working.run() }
+        XCTAssertEqual(later.outcome, .completed)
+        let names = await recorder.names
+        XCTAssertEqual(names.count, 500)
+        working.close()
+    }
+
+    func testASlowSinkLeavesTheBodyInTheNetwork() async throws {
+        let homeserver = try TestHomeserver(keys: 20_000, rooms: 4)
+        let recorder = Recorder()
+        let transport = URLSessionTransport()
+        let sink = ClosureSink { keys in
+            try await Task.sleep(nanoseconds: 50_000_000)
+            return await recorder.take(keys)
+        }
+        let backup = try await open(homeserver, in: newDirectory(), transport: transport, sink: sink)
+        try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+
+        let report = try await notHanging { await backup.run() }
+
+        XCTAssertEqual(report.outcome, .completed)
+        let names = await recorder.names
+        XCTAssertEqual(names.count, 20_000)
+        XCTAssertGreaterThan(transport.mostBuffered.value, 0)
+        XCTAssertLessThanOrEqual(transport.mostBuffered.value, 2 * URLSessionExchange.bufferLimit)
+        backup.close()
+    }
+
+    func testAnExportBeginsAsOne() async throws {
+        let homeserver = try TestHomeserver(keys: 100, rooms: 2)
+        let directory = try newDirectory()
+        let backup = try await open(homeserver, in: directory)
+        try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+        _ = try await notHanging { await backup.run() }
+        let file = try newDirectory().appendingPathComponent("keys.txt")
+
+        let summary = try await notHanging { try await backup.exportRoomKeys(to: file, passphrase: "a passphrase") }
+
+        XCTAssertEqual(summary.exported, 100)
+        let text = try String(contentsOf: file, encoding: .utf8)
+        XCTAssertTrue(text.hasPrefix("-----BEGIN MEGOLM SESSION DATA-----\n"))
+        await assertThrows(ExportError.EmptyPassphrase) {
+            try await backup.exportRoomKeys(to: file, passphrase: "")
+        }
+        backup.close()
+    }
+}
+
+/// `XCTUnwrap` for a value that has to be waited for.
+private func XCTUnwrapAsync<Value>(_ value: Value?) async throws -> Value {
+    try XCTUnwrap(value)
+}

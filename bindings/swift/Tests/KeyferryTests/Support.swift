@@ -1,0 +1,103 @@
+import Foundation
+import XCTest
+
+@testable import Keyferry
+
+/// Records what it is given.
+actor Recorder {
+    private(set) var keys: [RoomKey] = []
+    private(set) var batches = 0
+
+    func take(_ batch: [RoomKey]) -> [SinkAnswer] {
+        batches += 1
+        keys += batch
+        return batch.map { _ in .imported }
+    }
+
+    /// Each key by room and session.
+    var names: Set<String> {
+        Set(keys.map { $0.roomId + " " + $0.sessionId })
+    }
+
+    nonisolated var sink: ClosureSink {
+        ClosureSink { await self.take($0) }
+    }
+}
+
+/// It took far too long: something hangs.
+struct Hangs: Error {}
+
+/// Runs `work`, and gives up on it after a minute.
+func notHanging<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    let (results, continuation) = AsyncStream.makeStream(of: Result<Value, any Error>.self)
+    let worker = Task {
+        do { continuation.yield(.success(try await work())) } catch { continuation.yield(.failure(error)) }
+    }
+    let clock = Task {
+        try await Task.sleep(nanoseconds: 60_000_000_000)
+        continuation.yield(.failure(Hangs()))
+    }
+    defer {
+        worker.cancel()
+        clock.cancel()
+    }
+    for await result in results { return try result.get() }
+    throw Hangs()
+}
+
+/// Fails unless `work` throws `expected`.
+func assertThrows<Failure: Error & Equatable>(
+    _ expected: Failure,
+    file: StaticString = #filePath,
+    line: UInt = #line,
+    _ work: () async throws -> Void
+) async {
+    do {
+        try await work()
+        XCTFail("nothing was thrown, expected \(expected)", file: file, line: line)
+    } catch {
+        XCTAssertEqual(error as? Failure, expected, "thrown: \(error)", file: file, line: line)
+    }
+}
+
+/// Reads an answer to its end, and counts the bytes of its body.
+func drain(_ exchange: any HttpExchange) async throws -> Int {
+    _ = try await exchange.head()
+    var bytes = 0
+    while let chunk = try await exchange.nextChunk() { bytes += chunk.count }
+    return bytes
+}
+
+/// A test with a directory of its own.
+class BackupTestCase: XCTestCase {
+    private var directories: [URL] = []
+    let vaultKey = Data((0..<32).map { UInt8($0) })
+
+    override func tearDown() {
+        for directory in directories { try? FileManager.default.removeItem(at: directory) }
+    }
+
+    func newDirectory() throws -> URL {
+        let name = "keyferry-" + UUID().uuidString
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(name)
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        directories.append(directory)
+        return directory
+    }
+
+    func open(
+        _ homeserver: TestHomeserver,
+        in directory: URL,
+        transport: any HttpTransport = URLSessionTransport(),
+        sink: (any RoomKeySink)? = nil
+    ) async throws -> KeyBackup {
+        let token = homeserver.details.accessToken
+        return try await KeyBackup.open(
+            account: homeserver.account,
+            directory: directory,
+            protection: .key(key: vaultKey),
+            transport: transport,
+            sink: sink
+        ) { _ in token }
+    }
+}

@@ -1,0 +1,107 @@
+import Foundation
+#if canImport(FoundationNetworking)
+import FoundationNetworking
+#endif
+import Keyferry
+
+/// The small homeserver, as a process of its own. Its path comes in `KEYFERRY_TEST_HOMESERVER`.
+final class TestHomeserver {
+    /// What it prints when it is ready.
+    struct Details: Decodable {
+        let homeserverUrl: String
+        let userId: String
+        let deviceId: String
+        let accessToken: String
+        let recoveryKey: String
+        let backupDecryptionKeyBase64: String
+        let backupVersion: String
+    }
+
+    /// What it counted.
+    struct Requests: Decodable {
+        let byEndpoint: [String: Int]
+    }
+
+    enum Problem: Error {
+        case noPath
+        case noDetails
+        case refusedControl(Int)
+    }
+
+    let details: Details
+    private let process = Process()
+    private let input = Pipe()
+
+    init(keys: Int, rooms: Int, seed: Int = 1, _ more: String...) throws {
+        guard let path = ProcessInfo.processInfo.environment["KEYFERRY_TEST_HOMESERVER"] else { throw Problem.noPath }
+        let output = Pipe()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = ["--keys", "\(keys)", "--rooms", "\(rooms)", "--seed", "\(seed)"] + more
+        process.standardInput = input
+        process.standardOutput = output
+        try process.run()
+        var line = Data()
+        while !line.contains(UInt8(ascii: "\n")) {
+            let part = output.fileHandleForReading.availableData
+            if part.isEmpty { throw Problem.noDetails }
+            line.append(part)
+        }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        details = try decoder.decode(Details.self, from: line)
+    }
+
+    deinit {
+        stop()
+    }
+
+    func stop() {
+        guard process.isRunning else { return }
+        try? input.fileHandleForWriting.close()
+        process.terminate()
+        process.waitUntilExit()
+    }
+
+    var account: Account {
+        Account(homeserverUrl: details.homeserverUrl, userId: details.userId, deviceId: details.deviceId)
+    }
+
+    /// A request with the access token, as the Rust crate would make it.
+    func request(_ path: String, idleTimeoutMs: UInt64 = 30_000) -> HttpRequest {
+        HttpRequest(
+            method: .get,
+            url: details.homeserverUrl + "/_matrix/client/v3" + path,
+            headers: [HttpHeader(name: "Authorization", value: "Bearer " + details.accessToken)],
+            body: nil,
+            idleTimeoutMs: idleTimeoutMs
+        )
+    }
+
+    /// The request for the whole backup.
+    var everything: HttpRequest {
+        request("/room_keys/keys?version=" + details.backupVersion)
+    }
+
+    /// Misbehave from now on; see the homeserver's own documentation for the names.
+    func setFaults(_ json: String) async throws {
+        _ = try await control("POST", "faults", Data(json.utf8))
+    }
+
+    func requests(of endpoint: String) async throws -> Int {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let counted = try decoder.decode(Requests.self, from: try await control("GET", "requests", nil))
+        return counted.byEndpoint[endpoint] ?? 0
+    }
+
+    private func control(_ method: String, _ name: String, _ body: Data?) async throws -> Data {
+        guard let url = URL(string: details.homeserverUrl + "/_control/" + name) else { throw Problem.noDetails }
+        var request = URLRequest(url: url)
+        request.httpMethod = method
+        request.httpBody = body
+        let (data, response) = try await URLSession.shared.data(for: request)
+        let status = (response as? HTTPURLResponse)?.statusCode ?? 0
+        guard status == 200 else { throw Problem.refusedControl(status) }
+        return data
+    }
+}

@@ -1,0 +1,115 @@
+import XCTest
+
+@testable import Keyferry
+
+final class TransportTests: XCTestCase {
+    private let transport = URLSessionTransport()
+
+    func testABodyComesWholeInSmallChunksAndIsAskedForOnce() async throws {
+        let homeserver = try TestHomeserver(keys: 2_000, rooms: 3)
+        let exchange = try transport.start(request: homeserver.everything)
+        let (status, body) = try await notHanging { () -> (UInt16, Data) in
+            let status = try await exchange.head().status
+            var body = Data()
+            while let chunk = try await exchange.nextChunk() {
+                XCTAssertTrue((1...URLSessionExchange.chunkLimit).contains(chunk.count))
+                body.append(chunk)
+            }
+            return (status, body)
+        }
+        XCTAssertEqual(status, 200)
+        XCTAssertEqual(try countOfSessions(in: body), 2_000)
+        let requests = try await homeserver.requests(of: "all_keys")
+        XCTAssertEqual(requests, 1)
+    }
+
+    func testAReaderThatIsSlowHoldsTheConnection() async throws {
+        let homeserver = try TestHomeserver(keys: 20_000, rooms: 3)
+        let exchange = try transport.start(request: homeserver.everything)
+        let body = try await notHanging { () -> Data in
+            _ = try await exchange.head()
+            // The sender would be done by then, if it were not held.
+            try await Task.sleep(nanoseconds: 1_000_000_000)
+            var body = Data()
+            while let chunk = try await exchange.nextChunk() {
+                body.append(chunk)
+                if body.count % 7 == 0 { try await Task.sleep(nanoseconds: 2_000_000) }
+            }
+            return body
+        }
+        XCTAssertEqual(try countOfSessions(in: body), 20_000)
+        XCTAssertGreaterThanOrEqual(transport.mostBuffered.value, URLSessionExchange.bufferLimit)
+        XCTAssertLessThanOrEqual(transport.mostBuffered.value, 2 * URLSessionExchange.bufferLimit)
+        let requests = try await homeserver.requests(of: "all_keys")
+        XCTAssertEqual(requests, 1, "a held connection must go on, not begin anew")
+    }
+
+    func testABodyThatWaitsHoldsUpNoOtherRequest() async throws {
+        let homeserver = try TestHomeserver(keys: 5_000, rooms: 3)
+        let held = try transport.start(request: homeserver.everything)
+        _ = try await notHanging { try await held.head() }
+        for _ in 0..<3 {
+            let other = try transport.start(request: homeserver.request("/room_keys/version"))
+            let status = try await notHanging { try await other.head().status }
+            XCTAssertEqual(status, 200)
+            try other.cancel()
+        }
+        try held.cancel()
+        await assertThrows(TransportError.Closed) { _ = try await held.nextChunk() }
+    }
+
+    func testARequestWithABodyIsSent() async throws {
+        let homeserver = try TestHomeserver(keys: 1, rooms: 1)
+        let user = "/user/" + homeserver.details.userId.replacingOccurrences(of: "@", with: "%40")
+        let path = user + "/account_data/m.key_backup"
+        let read = homeserver.request(path)
+        let write = HttpRequest(
+            method: .put, url: read.url, headers: read.headers, body: Data(#"{"enabled":true}"#.utf8),
+            idleTimeoutMs: 30_000
+        )
+        let written = try transport.start(request: write)
+        let status = try await notHanging { try await written.head().status }
+        XCTAssertEqual(status, 200)
+        let stored = try transport.start(request: read)
+        let body = try await notHanging { () -> Data? in
+            _ = try await stored.head()
+            return try await stored.nextChunk()
+        }
+        XCTAssertEqual(body.map { String(decoding: $0, as: UTF8.self) }, #"{"enabled":true}"#)
+    }
+
+    func testARedirectIsReturnedAndNotFollowed() async throws {
+        let homeserver = try TestHomeserver(keys: 1, rooms: 1)
+        let target = homeserver.details.homeserverUrl + "/_matrix/client/v3/joined_rooms"
+        try await homeserver.setFaults(#"[{"kind":"redirect","location":"\#(target)","endpoint":"current_version"}]"#)
+        let exchange = try transport.start(request: homeserver.request("/room_keys/version"))
+        let head = try await notHanging { try await exchange.head() }
+        XCTAssertEqual(head.status, 302)
+        let location = head.headers.first { $0.name.lowercased() == "location" }
+        XCTAssertEqual(location?.value, target)
+        let end = try await notHanging { try await exchange.nextChunk() }
+        XCTAssertNil(end)
+        let followed = try await homeserver.requests(of: "joined_rooms")
+        XCTAssertEqual(followed, 0)
+    }
+
+    func testASessionIsUsedAgain() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        for _ in 0..<20 {
+            let exchange = try transport.start(request: homeserver.request("/room_keys/version"))
+            let status = try await notHanging { () -> UInt16 in
+                let status = try await exchange.head().status
+                while try await exchange.nextChunk() != nil {}
+                return status
+            }
+            XCTAssertEqual(status, 200)
+        }
+    }
+
+    private func countOfSessions(in body: Data) throws -> Int {
+        struct Room: Decodable { let sessions: [String: Entry] }
+        struct Entry: Decodable {}
+        struct Backup: Decodable { let rooms: [String: Room] }
+        return try JSONDecoder().decode(Backup.self, from: body).rooms.values.reduce(0) { $0 + $1.sessions.count }
+    }
+}

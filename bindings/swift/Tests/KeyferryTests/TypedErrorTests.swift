@@ -1,0 +1,86 @@
+import XCTest
+
+@testable import Keyferry
+
+final class TypedErrorTests: BackupTestCase {
+    func testOpeningTellsWhatIsWrong() async throws {
+        let directory = try newDirectory()
+        let account = Account(homeserverUrl: "matrix.example.org", userId: "@alice:example.org", deviceId: "A")
+        await assertThrows(OpenError.InvalidHomeserverUrl) {
+            _ = try await KeyBackup.open(account: account, directory: directory, protection: .noProtection) { _ in "" }
+        }
+        let nobody = Account(homeserverUrl: "https://matrix.example.org", userId: "alice", deviceId: "A")
+        await assertThrows(OpenError.InvalidAccount) {
+            _ = try await KeyBackup.open(account: nobody, directory: directory, protection: .noProtection) { _ in "" }
+        }
+        let alice = Account(homeserverUrl: "https://matrix.example.org", userId: "@alice:example.org", deviceId: "A")
+        let short = VaultProtection.key(key: Data([1, 2, 3]))
+        await assertThrows(OpenError.WrongVaultKey) {
+            _ = try await KeyBackup.open(account: alice, directory: directory, protection: short) { _ in "" }
+        }
+    }
+
+    func testAKeyringThatFailsIsTold() async throws {
+        let directory = try newDirectory()
+        let alice = Account(homeserverUrl: "https://matrix.example.org", userId: "@alice:example.org", deviceId: "A")
+        await assertThrows(OpenError.KeyringUnavailable(keyLost: false)) {
+            let protection = VaultProtection.keyring(keyring: LockedKeyring())
+            _ = try await KeyBackup.open(account: alice, directory: directory, protection: protection) { _ in "" }
+        }
+    }
+
+    func testUnlockingTellsWhatIsWrong() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let other = try TestHomeserver(keys: 1, rooms: 1, seed: 99)
+        let backup = try await open(homeserver, in: newDirectory())
+        let right = homeserver.details.recoveryKey
+
+        let mistyped = String(right.dropLast()) + (right.hasSuffix("a") ? "b" : "a")
+        await assertThrows(UnlockError.Mistyped) { try await backup.unlock(with: .recoveryKey(text: mistyped)) }
+        await assertThrows(UnlockError.NotAKey) { try await backup.unlock(with: .recoveryKey(text: "0OIl!")) }
+        await assertThrows(UnlockError.WrongKey) {
+            try await backup.unlock(with: .recoveryKey(text: other.details.recoveryKey))
+        }
+        try await backup.unlock(with: .recoveryKey(text: right))
+        backup.close()
+    }
+
+    func testATokenThatCannotBeGivenIsNotSignedIn() async throws {
+        struct NoToken: Error {}
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let backup = try await KeyBackup.open(
+            account: homeserver.account, directory: newDirectory(), protection: .noProtection
+        ) { _ in throw NoToken() }
+
+        await assertThrows(UnlockError.NotSignedIn(softLogout: false)) {
+            try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+        }
+        let report = try await notHanging { await backup.run() }
+        XCTAssertEqual(report.outcome, .failed(reason: .notSignedIn(softLogout: false)))
+        backup.close()
+    }
+
+    func testAServerThatIsGoneIsOffline() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let backup = try await open(homeserver, in: newDirectory())
+        homeserver.stop()
+
+        await assertThrows(UnlockError.Unreachable) {
+            try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+        }
+        backup.close()
+    }
+}
+
+/// A keyring that cannot be read, as on a phone before its first unlock.
+private final class LockedKeyring: Keyring {
+    struct IsLocked: Error {}
+
+    func load(name: String) throws -> SecretBytes? {
+        throw IsLocked()
+    }
+
+    func store(name: String, secret: SecretBytes) throws {
+        throw IsLocked()
+    }
+}
