@@ -22,7 +22,7 @@ settings=(
   "DYLD_LIBRARY_PATH=$release"
   "KEYFERRY_TEST_HOMESERVER=$homeserver"
 )
-test_command=(swift test --package-path "$project/bindings/swift" "$@")
+test_command=(swift test --disable-swift-testing --package-path "$project/bindings/swift" "$@")
 
 if command -v swift >/dev/null; then
   exec env "${settings[@]}" "${test_command[@]}"
@@ -64,7 +64,8 @@ mount_here() {
   mounted=("$place" "${mounted[@]}")
 }
 
-[ -x "$root/usr/bin/apt-get" ] || make_root
+# debootstrap keeps a folder of that name there until it is done.
+if ! [ -x "$root/usr/bin/apt-get" ] || [ -e "$root/debootstrap" ]; then make_root; fi
 mount_here -t proc proc "$root/proc"
 mount_here --bind /dev "$root/dev"
 # The same paths inside and outside.

@@ -2,6 +2,11 @@ import Foundation
 
 /// The part of a body that has come and has not been asked for: whole chunks in, pieces of a limited size out.
 struct BodyBuffer {
+    /// Bytes of a body that may wait before the connection is held.
+    static let limit = 256 * 1024
+    /// Bytes that are handed out at a time, at most.
+    static let chunkLimit = 64 * 1024
+
     private var chunks: [Data] = []
     /// Bytes of the first chunk that are handed out already.
     private var taken = 0

@@ -6,18 +6,11 @@ import KeyferryFFI
 
 /// One request of `URLSessionTransport` and its answer.
 final class URLSessionExchange: HttpExchange, @unchecked Sendable {
-    /// Bytes of a body that may wait before the connection is held.
-    static let bufferLimit = 256 * 1024
-    /// Bytes that are handed out at a time, at most.
-    static let chunkLimit = 64 * 1024
-
-    /// How the exchange ended.
     private enum End {
         case complete
         case failed(TransportError)
     }
 
-    /// Who waits for something to come.
     private struct Waiter {
         let isReady: @Sendable (URLSessionExchange) -> Bool
         let continuation: CheckedContinuation<Void, Never>
@@ -57,7 +50,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
     func nextChunk() async throws -> Data? {
         await wait { $0.buffer.count > 0 || $0.end != nil }
         return try condition.withLock {
-            if let chunk = buffer.next(upTo: Self.chunkLimit) {
+            if let chunk = buffer.next(upTo: BodyBuffer.chunkLimit) {
                 letGo()
                 return chunk
             }
@@ -104,10 +97,9 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
     private func lookAtClock() {
         let isLate = condition.withLock { () -> Bool in
             watchIsOn = false
-            guard waiter != nil else { return false }
-            if DispatchTime.now() >= waitingSince + idleTimeout { return true }
-            watch()
-            return false
+            let isLate = waiter != nil && .now() >= waitingSince + idleTimeout
+            if waiter != nil, !isLate { watch() }
+            return isLate
         }
         if isLate { giveUp(.Timeout) }
     }
@@ -128,8 +120,12 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
 
     /// Starts the task of this exchange.
     func begin(_ task: URLSessionDataTask) {
-        condition.withLock { self.task = task }
+        let isWanted = condition.withLock {
+            self.task = end == nil ? task : nil
+            return end == nil
+        }
         task.resume()
+        if !isWanted { task.cancel() }
     }
 
     /// The head has come.
@@ -157,6 +153,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
         change {
             task = nil
             guard end == nil else { return }
+            // Not every session notices that a body ends before its announced length.
             let isShort = announced.map { received < $0 } ?? false
             end = error.map { .failed(TransportError($0)) } ?? (isShort ? .failed(.Interrupted) : .complete)
         }
@@ -179,7 +176,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
     #if canImport(FoundationNetworking)
     /// Keeps the reading thread here until there is room: see `URLSessionLane`.
     private func hold() {
-        while end == nil, buffer.count >= Self.bufferLimit { condition.wait() }
+        while end == nil, buffer.count >= BodyBuffer.limit { condition.wait() }
     }
 
     private func letGo() {
@@ -187,13 +184,13 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
     }
     #else
     private func hold() {
-        guard end == nil, !isHeld, buffer.count >= Self.bufferLimit else { return }
+        guard end == nil, !isHeld, buffer.count >= BodyBuffer.limit else { return }
         isHeld = true
         task?.suspend()
     }
 
     private func letGo() {
-        guard isHeld, buffer.count <= Self.bufferLimit / 2 else { return }
+        guard isHeld, buffer.count <= BodyBuffer.limit / 2 else { return }
         isHeld = false
         task?.resume()
     }

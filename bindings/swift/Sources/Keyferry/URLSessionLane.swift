@@ -74,7 +74,7 @@ final class URLSessionLane: NSObject, URLSessionDataDelegate, @unchecked Sendabl
 
 extension URLSessionLane {
     #if canImport(FoundationNetworking)
-    /// Calls the delegate on the very thread that reads the socket.
+    /// Calls the delegate on the very thread that reads the sockets.
     ///
     /// FoundationNetworking reads on, whether or not its delegate keeps up, and `suspend` makes it drop the connection
     /// and send the request again on `resume`. A delegate that blocks the reading thread is the only brake.

@@ -9,8 +9,10 @@ import KeyferryFFI
 /// A body is read no faster than it is asked for: at most about 256 KiB of it wait in memory. Redirects are not
 /// followed, nothing is cached, and no cookie or credential is kept or sent.
 ///
-/// Every exchange that is under way has a session of its own, so that one whose body waits holds up no other. Sessions
-/// are used again, and with them their connections.
+/// Every exchange that is under way has a session of its own; sessions are used again, and with them their connections.
+///
+/// On Linux all sessions of a process read on one thread: there a body that waits for its reader holds up every other
+/// request of the process until it is read on or cancelled.
 public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
     private let configuration: URLSessionConfiguration
     private let lock = NSLock()
@@ -56,11 +58,15 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
         let lane = lock.withLock { idle.popLast() } ?? URLSessionLane(configuration: configuration)
         let idleTimeout = TimeInterval(request.idleTimeoutMs) / 1000
         let exchange = URLSessionExchange(idleTimeout: idleTimeout, mostBuffered: mostBuffered)
-        lane.begin(outgoing, for: exchange) { [weak self, unowned lane] in
-            if let self {
-                self.lock.withLock { self.idle.append(lane) }
-            } else {
-                lane.invalidate()
+        let request = outgoing
+        // FoundationNetworking makes a task only when its reading thread is free, and `start` must not wait.
+        DispatchQueue.global().async {
+            lane.begin(request, for: exchange) { [weak self, unowned lane] in
+                if let self {
+                    self.lock.withLock { self.idle.append(lane) }
+                } else {
+                    lane.invalidate()
+                }
             }
         }
         return exchange

@@ -48,7 +48,10 @@ final class EndingTests: BackupTestCase {
 
     func testPauseEndsARunThatWaitsForASilentServer() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
-        try await homeserver.setFaults(#"[{"kind":"stall","after_bytes":1000,"endpoint":"all_keys"}, {"kind":"stall","after_bytes":1000,"endpoint":"room_keys"}]"#)
+        try await homeserver.setFaults("""
+            [{"kind":"stall","after_bytes":1000,"endpoint":"all_keys"},
+             {"kind":"stall","after_bytes":1000,"endpoint":"room_keys"}]
+            """)
         let backup = try await open(homeserver, in: newDirectory())
         let progress = backup.progress
 
