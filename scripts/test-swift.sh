@@ -29,7 +29,7 @@ if command -v swift >/dev/null; then
 fi
 
 [ "$(id -u)" = 0 ] || { echo "missing: swift; as root this script gets it by debootstrap" >&2; exit 1; }
-root="${KEYFERRY_SWIFT_ROOT:-$HOME/.cache/keyferry/swift-root}"
+root="$(realpath -m "${KEYFERRY_SWIFT_ROOT:-$HOME/.cache/keyferry/swift-root}")"
 
 make_root() {
   echo "no swift here: making $root, which takes some minutes and 3 GB" >&2

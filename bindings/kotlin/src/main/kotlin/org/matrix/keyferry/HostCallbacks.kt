@@ -5,23 +5,30 @@ import kotlinx.coroutines.flow.MutableSharedFlow
 import kotlinx.coroutines.flow.MutableStateFlow
 import org.matrix.keyferry.ffi.ArrivedRoomKeys
 import org.matrix.keyferry.ffi.DownloadProgress
+import org.matrix.keyferry.ffi.DownloadStage
+import org.matrix.keyferry.ffi.DownloadStatus
+import org.matrix.keyferry.ffi.HostException
 import org.matrix.keyferry.ffi.JobHost
 import org.matrix.keyferry.ffi.TokenRequest
 
-/** The host's callbacks from two functions of the app; what is told goes into flows. */
+/** Announcements that a slow collector of the arrivals may lag behind. */
+private const val ARRIVALS_KEPT = 64
+
+/** The host's callbacks from two functions of the app; what the library tells goes into flows. */
 internal class HostCallbacks(
     private val accessToken: suspend (TokenRequest) -> String,
     private val roomsByPriority: suspend () -> List<String>,
 ) : JobHost {
-    val progress = MutableStateFlow<DownloadProgress?>(null)
+    val progress = MutableStateFlow(NOTHING_YET)
     val arrivals = MutableSharedFlow<List<ArrivedRoomKeys>>(
-        extraBufferCapacity = 64,
+        extraBufferCapacity = ARRIVALS_KEPT,
         onBufferOverflow = BufferOverflow.DROP_OLDEST,
     )
 
-    override suspend fun accessToken(request: TokenRequest): String = accessToken.invoke(request)
+    override suspend fun accessToken(request: TokenRequest): String =
+        answered(HostException::Failed) { accessToken.invoke(request) }
 
-    override suspend fun roomsByPriority(): List<String> = roomsByPriority.invoke()
+    override suspend fun roomsByPriority(): List<String> = answered(HostException::Failed) { roomsByPriority.invoke() }
 
     override suspend fun onProgress(progress: DownloadProgress) {
         this.progress.value = progress
@@ -31,3 +38,32 @@ internal class HostCallbacks(
         arrivals.tryEmit(arrived)
     }
 }
+
+private val NOTHING_YET = DownloadProgress(
+    stage = DownloadStage.RESTING,
+    total = 0u,
+    fetched = 0u,
+    opened = 0u,
+    delivered = 0u,
+    failed = 0u,
+    refused = 0u,
+    conflicts = 0u,
+    roomsDone = 0u,
+    rooms = 0u,
+    bytesDownloaded = 0u,
+    keysPerSecond = 0u,
+    timeLeftMs = null,
+)
+
+/** What is known before the first run of this process, so that the app can show it at once. */
+internal fun DownloadStatus.toProgress(): DownloadProgress = NOTHING_YET.copy(
+    stage = stage,
+    total = summary.total,
+    fetched = summary.fetched,
+    opened = summary.opened,
+    delivered = summary.delivered,
+    failed = summary.failed,
+    refused = summary.refused,
+    conflicts = summary.conflicts,
+    rooms = summary.rooms,
+)

@@ -1,94 +1,122 @@
 package org.matrix.keyferry
 
+import java.io.File
 import kotlin.time.Duration
 import kotlinx.coroutines.CancellationException
-import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.async
 import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asSharedFlow
 import kotlinx.coroutines.flow.asStateFlow
-import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.withContext
 import org.matrix.keyferry.ffi.ArrivedRoomKeys
 import org.matrix.keyferry.ffi.ClientOptions
 import org.matrix.keyferry.ffi.DownloadProgress
+import org.matrix.keyferry.ffi.DownloadStatus
+import org.matrix.keyferry.ffi.ExportSummary
 import org.matrix.keyferry.ffi.HttpTransport
 import org.matrix.keyferry.ffi.KeyBackupClient
-import org.matrix.keyferry.ffi.RoomKey
+import org.matrix.keyferry.ffi.KeyDownload
 import org.matrix.keyferry.ffi.RoomKeyLookup
 import org.matrix.keyferry.ffi.RoomKeySink
 import org.matrix.keyferry.ffi.RunBudget
 import org.matrix.keyferry.ffi.RunReport
+import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.TokenRequest
 import org.matrix.keyferry.ffi.UnlockSecret
 import org.matrix.keyferry.ffi.UnlockedBackup
 
-/** Keys of a page of [KeyBackup.roomKeys]. */
-private const val PAGE_KEYS = 500u
-
 /**
- * The key backup of one signed-in account. Open it once and keep it; [close] it when the account signs out.
+ * The key backup of one signed-in account.
  *
- * What is not here is on [client].
+ * Open it once and keep it: while nothing is asked of it, it holds no database, connection or thread. [close] it when the
+ * account signs out.
  */
-class KeyBackup private constructor(
-    /** The client below, for everything else. */
-    val client: KeyBackupClient,
-    private val callbacks: HostCallbacks,
+public class KeyBackup private constructor(
+    /** The client below, for what is not here. */
+    public val client: KeyBackupClient,
+    callbacks: HostCallbacks,
 ) : AutoCloseable {
-    private val download = client.download()
+    /** The download below, for what is not here. */
+    public val download: KeyDownload = client.download()
 
-    /** How far the run is; `null` before the first one. Conflated: a slow collector sees the latest. */
-    val progress: StateFlow<DownloadProgress?> = callbacks.progress.asStateFlow()
+    /** How far the download is: from the vault at first, then as a run gets on. A slow collector sees the latest value. */
+    public val progress: StateFlow<DownloadProgress> = callbacks.progress.asStateFlow()
 
-    /** Keys that can be looked up now. A hint; `client.download().arrivedSince` is exact. */
-    val arrivals: SharedFlow<List<ArrivedRoomKeys>> = callbacks.arrivals.asSharedFlow()
+    /** Keys that can be looked up now: retry what is on screen. A hint; [arrivedSince] is exact. */
+    public val arrivals: SharedFlow<List<ArrivedRoomKeys>> = callbacks.arrivals.asSharedFlow()
+
+    /** Not the caller's scope: a run that is cancelled is paused, and not torn off. */
+    private val runs = CoroutineScope(SupervisorJob() + Dispatchers.Default)
 
     /** Unlocks the backup with what the user typed, or what the app has. Throws `UnlockException`. */
-    suspend fun unlock(secret: UnlockSecret): UnlockedBackup = client.unlock(secret)
+    public suspend fun unlock(secret: UnlockSecret): UnlockedBackup = client.unlock(secret)
 
     /**
-     * Fetches, opens and delivers until everything is done, the [budget] is used up, or something is in the way.
-     * Cancelling the coroutine pauses the run.
+     * Fetches, opens and delivers until everything is done, the [budget] is used up, or something is in the way; the report
+     * says which. Nothing is lost, and the next run goes on from there.
+     *
+     * Cancelling the coroutine pauses the run and waits for its end, a fraction of a second. Then no database, connection
+     * or thread of it is busy.
      */
-    suspend fun run(budget: Duration? = null): RunReport = try {
-        download.run(RunBudget(budget?.inWholeMilliseconds?.toULong()))
-    } catch (cancelled: CancellationException) {
+    public suspend fun run(budget: Duration? = null): RunReport {
+        val limit = budget?.inWholeMilliseconds?.coerceAtLeast(0)?.toULong()
+        // Undispatched: the run has begun when this returns, so that a pause cannot come before it.
+        val run = runs.async(start = CoroutineStart.UNDISPATCHED) { download.run(RunBudget(limit)) }
+        try {
+            return run.await()
+        } catch (cancelled: CancellationException) {
+            download.pause()
+            withContext(NonCancellable) { run.join() }
+            throw cancelled
+        }
+    }
+
+    /** Makes a run under way return `Paused` soon. Without one it does nothing. From any thread. */
+    public fun pause() {
         download.pause()
-        throw cancelled
     }
 
-    /** Makes a run return soon. */
-    fun pause() = download.pause()
+    /** What is in the vault, without network. Throws `StatusException`. */
+    public suspend fun status(): DownloadStatus = download.status()
 
-    /** Looks a key up in the vault, offline. Throws `LookupException`. */
-    suspend fun findRoomKey(roomId: String, sessionId: String): RoomKeyLookup = client.findRoomKey(roomId, sessionId)
+    /** Looks a key up in the vault, offline, for the price of one decryption. Throws `LookupException`. */
+    public suspend fun findRoomKey(roomId: String, sessionId: String): RoomKeyLookup =
+        client.findRoomKey(roomId, sessionId)
 
-    /** All keys of a room, page by page as they are collected. */
-    fun roomKeys(roomId: String): Flow<RoomKey> = flow {
-        var after: Long? = null
-        do {
-            val page = client.roomKeys(roomId, after, PAGE_KEYS)
-            page.keys.forEach { emit(it) }
-            after = page.next
-        } while (after != null)
+    /** Gives up what look-ups keep open. Call it before the app goes to the background; the next one opens it again. */
+    public suspend fun closeLookups() {
+        client.closeLookups()
     }
 
-    /** Ends everything and frees the callbacks. The vault stays on disk. */
+    /**
+     * Writes every key of the vault to an encrypted key export file, as Element and others import it. Cancelling the
+     * coroutine ends it and leaves no file. Throws `ExportException`.
+     */
+    public suspend fun exportRoomKeys(passphrase: String, file: File): ExportSummary =
+        client.exportRoomKeys(passphrase, file.path)
+
+    /** Ends everything and frees the callbacks. The vault stays on disk; what is called later answers `ShutDown`. */
     override fun close() {
         client.shutdown()
-        download.destroy()
-        client.destroy()
     }
 
-    companion object {
+    public companion object {
         /**
          * Opens the vault of an account, or makes one; does not touch the network. Throws `OpenException`.
          *
-         * @param accessToken gives the access token, refreshed if the last one was rejected
+         * @param options whose backup it is, and where and how it is kept
+         * @param accessToken gives the access token; a refreshed one if the last was rejected
          * @param roomsByPriority the rooms that the app knows, the most wanted first
-         * @param sink takes the keys into the app's crypto; without one they are only looked up
+         * @param sink takes the keys into the app's crypto; without one they are only kept and looked up
+         * @param transport speaks HTTP; give [OkHttpTransport] the app's own OkHttp client
          */
-        suspend fun open(
+        public suspend fun open(
             options: ClientOptions,
             accessToken: suspend (TokenRequest) -> String,
             roomsByPriority: suspend () -> List<String> = { emptyList() },
@@ -96,7 +124,17 @@ class KeyBackup private constructor(
             transport: HttpTransport = OkHttpTransport(),
         ): KeyBackup {
             val callbacks = HostCallbacks(accessToken, roomsByPriority)
-            return KeyBackup(KeyBackupClient.open(options, transport, callbacks, sink), callbacks)
+            val client = KeyBackupClient.open(options, transport, callbacks, sink?.let(::OneAtATimeSink))
+            val backup = KeyBackup(client, callbacks)
+            try {
+                callbacks.progress.value = backup.status().toProgress()
+            } catch (_: StatusException) {
+                // Only the first value of the flow: a run will say what is in the way.
+            } catch (cancelled: CancellationException) {
+                backup.close()
+                throw cancelled
+            }
+            return backup
         }
     }
 }

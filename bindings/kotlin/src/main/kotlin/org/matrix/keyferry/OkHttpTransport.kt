@@ -1,103 +1,53 @@
 package org.matrix.keyferry
 
-import java.io.IOException
-import java.net.ConnectException
-import java.net.NoRouteToHostException
-import java.net.SocketTimeoutException
-import java.net.UnknownHostException
 import java.util.concurrent.TimeUnit
-import java.util.concurrent.atomic.AtomicReference
-import javax.net.ssl.SSLHandshakeException
-import javax.net.ssl.SSLPeerUnverifiedException
-import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.suspendCancellableCoroutine
-import kotlinx.coroutines.withContext
-import kotlin.coroutines.resume
-import kotlin.coroutines.resumeWithException
-import okhttp3.Call
-import okhttp3.Callback
+import okhttp3.Authenticator
+import okhttp3.Headers
 import okhttp3.OkHttpClient
 import okhttp3.Request
 import okhttp3.RequestBody.Companion.toRequestBody
-import okhttp3.Response
 import org.matrix.keyferry.ffi.HttpExchange
-import org.matrix.keyferry.ffi.HttpHead
-import org.matrix.keyferry.ffi.HttpHeader
+import org.matrix.keyferry.ffi.HttpMethod
 import org.matrix.keyferry.ffi.HttpRequest
 import org.matrix.keyferry.ffi.HttpTransport
 import org.matrix.keyferry.ffi.TransportException
 
-/** Bytes that are read from a body at a time. */
-private const val CHUNK_BYTES = 64 * 1024
-
 /**
- * An [HttpTransport] over OkHttp. The body is read only when the next chunk is asked for, so that memory stays flat when
- * the disk or the sink is slower than the network.
+ * An [HttpTransport] over OkHttp. A body is read only when its next chunk is asked for, so that memory stays flat when the
+ * disk or the sink is slower than the network. (Over HTTP/2 OkHttp itself reads up to 16 MiB ahead; a client that is
+ * limited to `Protocol.HTTP_1_1` does not.)
  *
- * @param client the app's client, with its TLS settings and proxies; redirects, cache and the limit on whole calls are
- *   switched off in a copy that shares its connections.
+ * @param client the app's client, with its proxies, certificates and interceptors. Its connections are shared; redirects,
+ *   cache, answers to 401 and the limit on whole calls are switched off for ours. An interceptor must not read bodies, as
+ *   a logging interceptor of level `BODY` does: it would hold a whole backup in memory.
  */
-class OkHttpTransport(client: OkHttpClient = OkHttpClient()) : HttpTransport {
-    private val client =
-        client.newBuilder().followRedirects(false).followSslRedirects(false).cache(null).callTimeout(0, TimeUnit.SECONDS).build()
+public class OkHttpTransport(client: OkHttpClient = OkHttpClient()) : HttpTransport {
+    private val client = client.newBuilder()
+        .followRedirects(false)
+        .followSslRedirects(false)
+        .authenticator(Authenticator.NONE)
+        .cache(null)
+        .callTimeout(0, TimeUnit.MILLISECONDS)
+        .build()
 
     override fun start(request: HttpRequest): HttpExchange {
-        val builder = try {
-            Request.Builder().url(request.url)
-        } catch (error: IllegalArgumentException) {
-            throw TransportException.Failed("invalid URL")
-        }
-        request.headers.forEach { builder.addHeader(it.name, it.value) }
-        builder.method(request.method.name.uppercase(), request.body?.toRequestBody())
-        val patient = client.newBuilder().readTimeout(request.idleTimeoutMs.toLong(), TimeUnit.MILLISECONDS).build()
-        return OkHttpExchange(patient.newCall(builder.build()))
+        val idle = request.idleTimeoutMs.coerceAtMost(Int.MAX_VALUE.toULong()).toLong()
+        val patient = client.newBuilder()
+            .readTimeout(idle, TimeUnit.MILLISECONDS)
+            .writeTimeout(idle, TimeUnit.MILLISECONDS)
+            .build()
+        return OkHttpExchange(patient.newCall(request.toOkHttp()))
     }
 }
 
-private class OkHttpExchange(private val call: Call) : HttpExchange {
-    private val response = AtomicReference<Response?>()
-
-    override suspend fun head(): HttpHead {
-        val answer = suspendCancellableCoroutine { continuation ->
-            continuation.invokeOnCancellation { call.cancel() }
-            call.enqueue(object : Callback {
-                override fun onFailure(call: Call, e: IOException) = continuation.resumeWithException(sort(e))
-
-                override fun onResponse(call: Call, response: Response) =
-                    continuation.resume(response) { _, unwanted, _ -> unwanted.close() }
-            })
-        }
-        response.set(answer)
-        return HttpHead(answer.code.toUShort(), answer.headers.map { (name, value) -> HttpHeader(name, value) })
+private fun HttpRequest.toOkHttp(): Request = try {
+    val headers = Headers.Builder().apply { this@toOkHttp.headers.forEach { add(it.name, it.value) } }.build()
+    val body = when (method) {
+        HttpMethod.GET -> null
+        HttpMethod.PUT -> (body ?: ByteArray(0)).toRequestBody()
     }
-
-    override suspend fun nextChunk(): ByteArray? {
-        val source = response.get()?.body?.source() ?: throw TransportException.Closed()
-        return withContext(Dispatchers.IO) {
-            try {
-                val buffer = ByteArray(CHUNK_BYTES)
-                val read = source.read(buffer)
-                if (read < 0) null else buffer.copyOf(read)
-            } catch (error: IOException) {
-                throw sort(error)
-            } catch (error: IllegalStateException) {
-                // OkHttp says so of a body that was closed meanwhile.
-                throw TransportException.Closed()
-            }
-        }
-    }
-
-    override fun cancel() {
-        // Ends a read that blocks, which closing the body alone would wait for.
-        call.cancel()
-    }
-
-    private fun sort(error: IOException): TransportException = when {
-        call.isCanceled() -> TransportException.Closed()
-        error is UnknownHostException || error is ConnectException || error is NoRouteToHostException ->
-            TransportException.Offline()
-        error is SocketTimeoutException -> TransportException.Timeout()
-        error is SSLHandshakeException || error is SSLPeerUnverifiedException -> TransportException.Tls()
-        else -> TransportException.Interrupted()
-    }
+    Request.Builder().url(url).headers(headers).method(method.name, body).build()
+} catch (_: IllegalArgumentException) {
+    // Not its message, which may quote the token.
+    throw TransportException.Failed("the URL or a header is invalid")
 }

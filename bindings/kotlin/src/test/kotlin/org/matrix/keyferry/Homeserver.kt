@@ -7,22 +7,37 @@ import java.net.http.HttpResponse
 import java.nio.file.Path
 import org.matrix.keyferry.ffi.Account
 import org.matrix.keyferry.ffi.ClientOptions
+import org.matrix.keyferry.ffi.HttpHeader
+import org.matrix.keyferry.ffi.HttpMethod
+import org.matrix.keyferry.ffi.UnlockSecret
 import org.matrix.keyferry.ffi.VaultProtection
 
 /** The small homeserver in a process of its own; it ends with its standard input. */
-class Homeserver(vararg arguments: String) : AutoCloseable {
+internal class Homeserver(vararg arguments: String) : AutoCloseable {
     private val process = ProcessBuilder(listOf(System.getProperty("keyferry.homeserver")) + arguments)
         .redirectError(ProcessBuilder.Redirect.INHERIT)
         .start()
-    private val account = process.inputStream.bufferedReader().readLine()
+    private val account = process.inputStream.bufferedReader().readLine() ?: error("the homeserver does not start")
+
+    val accessToken = text("access_token")
+    val recoveryKey = UnlockSecret.RecoveryKey(text("recovery_key"))
 
     fun text(name: String): String =
         Regex("\"$name\":\"([^\"]*)\"").find(account)?.groupValues?.get(1) ?: error("no $name in the account")
 
-    fun options(directory: Path, key: Byte = 7) = ClientOptions(
+    fun options(directory: Path) = ClientOptions(
         Account(text("homeserver_url"), text("user_id"), text("device_id")),
         directory.resolve("vault").toString(),
-        VaultProtection.Key(ByteArray(32) { key }),
+        VaultProtection.Key(ByteArray(32) { 7 }),
+    )
+
+    /** A request as the library makes it, for tests of a transport alone. */
+    fun request(path: String, idleTimeoutMs: ULong = 60_000u) = org.matrix.keyferry.ffi.HttpRequest(
+        HttpMethod.GET,
+        text("homeserver_url") + "/_matrix/client/v3" + path,
+        listOf(HttpHeader("Authorization", "Bearer $accessToken")),
+        null,
+        idleTimeoutMs,
     )
 
     fun setFaults(json: String) {

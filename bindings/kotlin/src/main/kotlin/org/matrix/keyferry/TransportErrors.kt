@@ -1,0 +1,34 @@
+package org.matrix.keyferry
+
+import java.io.IOException
+import java.io.InterruptedIOException
+import java.net.ConnectException
+import java.net.NoRouteToHostException
+import java.net.SocketTimeoutException
+import java.net.UnknownHostException
+import java.net.UnknownServiceException
+import java.security.GeneralSecurityException
+import javax.net.ssl.SSLException
+import javax.net.ssl.SSLHandshakeException
+import javax.net.ssl.SSLPeerUnverifiedException
+import okhttp3.Call
+import org.matrix.keyferry.ffi.TransportException
+
+/** What an exception of OkHttp or of the platform means: whether it passes by itself, or somebody has to look. */
+internal fun IOException.toTransportException(call: Call): TransportException = when {
+    call.isCanceled() -> TransportException.Closed()
+    this is UnknownHostException || this is ConnectException || this is NoRouteToHostException ->
+        TransportException.Offline()
+    this is SocketTimeoutException || this is InterruptedIOException -> TransportException.Timeout()
+    this is SSLException && isAboutTrust() -> TransportException.Tls()
+    // Plain http that the platform does not permit: it will not permit it the next time either.
+    this is UnknownServiceException -> TransportException.Failed("this kind of connection is not permitted")
+    else -> TransportException.Interrupted()
+}
+
+/** A handshake that is merely cut, as flaky networks do, has an end of file or a broken socket as its cause. */
+private fun SSLException.isAboutTrust(): Boolean = when (this) {
+    is SSLPeerUnverifiedException -> true
+    is SSLHandshakeException -> cause !is IOException || cause is SSLException
+    else -> generateSequence(cause) { it.cause }.any { it is GeneralSecurityException }
+}

@@ -1,0 +1,80 @@
+package org.matrix.keyferry
+
+import java.nio.file.Path
+import kotlin.time.Duration.Companion.milliseconds
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.launch
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+import org.matrix.keyferry.ffi.DownloadStage
+import org.matrix.keyferry.ffi.RunOutcome
+
+private const val KEYS = 10_000
+
+internal class CancellationTest {
+    @TempDir
+    lateinit var directory: Path
+
+    @Test
+    fun `a cancelled run is over when its coroutine is, and the next run goes on`() = slowly { homeserver ->
+        val sink = RecordingSink(pauseMs = 20)
+        homeserver.open(directory, sink).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            val run = async { runCatching { backup.run() } }
+            backup.progress.first { it.delivered > 500u }
+            run.cancelAndJoin()
+            assertEquals(DownloadStage.RESTING, backup.status().stage)
+            val before = backup.status().summary.delivered
+            assertTrue(before in 500uL..<KEYS.toULong(), "$before keys")
+            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            assertEquals(KEYS, sink.names.toSet().size)
+            // At most the batch that was under way comes twice.
+            assertTrue(sink.keys.size <= KEYS + 1_000, "${sink.keys.size} keys")
+        }
+    }
+
+    @Test
+    fun `cancellation is not swallowed, and a run may be cancelled at any moment`() = slowly { homeserver ->
+        homeserver.open(directory).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            for (wait in listOf(0, 1, 5, 20, 80)) {
+                val run = async { backup.run() }
+                delay(wait.milliseconds)
+                run.cancel()
+                thrownBy<CancellationException> { run.await() }
+            }
+            val run = launch(start = CoroutineStart.UNDISPATCHED) { backup.run() }
+            assertEquals(RunOutcome.AlreadyRunning, backup.run().outcome)
+            run.cancelAndJoin()
+            assertEquals(RunOutcome.Completed, backup.run().outcome)
+        }
+    }
+
+    @Test
+    fun `pause, budget and close make a run return`() = slowly { homeserver ->
+        homeserver.open(directory).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            assertEquals(RunOutcome.OutOfBudget, backup.run(budget = 300.milliseconds).outcome)
+            homeserver.setFaults("""[{"kind":"silence"}]""")
+            val paused = async { backup.run() }
+            backup.progress.first { it.stage != DownloadStage.RESTING }
+            backup.pause()
+            assertEquals(RunOutcome.Paused, paused.await().outcome)
+            val closed = async(start = CoroutineStart.UNDISPATCHED) { backup.run() }
+            backup.close()
+            assertEquals(RunOutcome.Paused, closed.await().outcome)
+        }
+    }
+
+    private fun slowly(block: suspend CoroutineScope.(Homeserver) -> Unit) = test {
+        Homeserver("--keys", "$KEYS", "--rooms", "10", "--bytes-per-second", "4000000").use { block(it) }
+    }
+}

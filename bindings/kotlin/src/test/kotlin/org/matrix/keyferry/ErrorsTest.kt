@@ -1,0 +1,94 @@
+package org.matrix.keyferry
+
+import java.nio.file.Path
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+import org.matrix.keyferry.ffi.BlockedReason
+import org.matrix.keyferry.ffi.ExportException
+import org.matrix.keyferry.ffi.LookupException
+import org.matrix.keyferry.ffi.OpenException
+import org.matrix.keyferry.ffi.RunFailure
+import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.StatusException
+import org.matrix.keyferry.ffi.UnlockException
+import org.matrix.keyferry.ffi.UnlockSecret
+import org.matrix.keyferry.ffi.VaultProtection
+
+internal class ErrorsTest {
+    @TempDir
+    lateinit var directory: Path
+
+    @Test
+    fun `what cannot be opened says why`() = withHomeserver { homeserver ->
+        val options = homeserver.options(directory)
+        thrownBy<OpenException.InvalidHomeserverUrl> {
+            KeyBackup.open(options.copy(account = options.account.copy(homeserverUrl = "no url")), { "" })
+        }
+        thrownBy<OpenException.InvalidAccount> {
+            KeyBackup.open(options.copy(account = options.account.copy(userId = "alice")), { "" })
+        }
+        homeserver.open(directory).close()
+        thrownBy<OpenException.WrongVaultKey> {
+            KeyBackup.open(options.copy(protection = VaultProtection.Key(ByteArray(32) { 8 })), { "" })
+        }
+    }
+
+    @Test
+    fun `what does not unlock says why`() = withHomeserver { homeserver ->
+        homeserver.open(directory).use { backup ->
+            val typed = homeserver.text("recovery_key")
+            thrownBy<UnlockException.Mistyped> {
+                backup.unlock(UnlockSecret.RecoveryKey(typed.replaceRange(5, 6, if (typed[5] == 'z') "y" else "z")))
+            }
+            thrownBy<UnlockException.NotAKey> { backup.unlock(UnlockSecret.RecoveryKey("0OIl")) }
+            thrownBy<UnlockException.WrongKey> { backup.unlock(UnlockSecret.Passphrase("something else")) }
+            val zeros = UnlockSecret.DecryptionKey("A".repeat(42) + "E=")
+            thrownBy<UnlockException.WrongKey> { backup.unlock(zeros) }
+            assertEquals(RunOutcome.NeedsUnlock, backup.run().outcome)
+        }
+    }
+
+    @Test
+    fun `a sink that throws blocks the run and a later run completes`() = withHomeserver { homeserver ->
+        val sink = RecordingSink()
+        homeserver.open(directory, sink).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            // Neither is declared; an error that is no exception must not leave the other side waiting.
+            for (failure in listOf(IllegalStateException("on purpose"), NotImplementedError("on purpose"))) {
+                sink.failure = failure
+                val blocked = assertInstanceOf(RunOutcome.Blocked::class.java, backup.run().outcome)
+                assertEquals(BlockedReason.SINK_UNAVAILABLE, blocked.reason)
+            }
+            sink.failure = null
+            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            assertEquals(300, sink.names.toSet().size)
+        }
+    }
+
+    @Test
+    fun `an app without a token is not signed in`() = withHomeserver { homeserver ->
+        KeyBackup.open(homeserver.options(directory), { error("signed out") }).use { backup ->
+            assertEquals(RunOutcome.Failed(RunFailure.NotSignedIn(false)), backup.run().outcome)
+        }
+        KeyBackup.open(homeserver.options(directory), { TODO("later") }).use { backup ->
+            assertEquals(RunOutcome.Failed(RunFailure.NotSignedIn(false)), backup.run().outcome)
+        }
+    }
+
+    @Test
+    fun `a closed backup says so`() = withHomeserver { homeserver ->
+        val backup = homeserver.open(directory)
+        backup.close()
+        backup.close()
+        thrownBy<StatusException.ShutDown> { backup.status() }
+        thrownBy<LookupException.ShutDown> { backup.findRoomKey("!room", "session") }
+        thrownBy<ExportException.Cancelled> { backup.exportRoomKeys("passphrase", directory.resolve("keys").toFile()) }
+        assertEquals(RunOutcome.Paused, backup.run().outcome)
+    }
+
+    private fun withHomeserver(block: suspend (Homeserver) -> Unit) = test {
+        Homeserver("--keys", "300", "--rooms", "3").use { block(it) }
+    }
+}

@@ -1,0 +1,48 @@
+package org.matrix.keyferry
+
+import java.nio.file.Path
+import java.util.Collections
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.matrix.keyferry.ffi.HttpTransport
+import org.matrix.keyferry.ffi.RoomKey
+import org.matrix.keyferry.ffi.RoomKeySink
+import org.matrix.keyferry.ffi.SinkAnswer
+
+/** A test that must not hang. */
+internal fun test(block: suspend CoroutineScope.() -> Unit): Unit =
+    runBlocking(Dispatchers.Default) { withTimeout(60.seconds) { block() } }
+
+/** The exception of that type that [block] throws. */
+internal suspend inline fun <reified T : Throwable> thrownBy(crossinline block: suspend () -> Unit): T =
+    assertInstanceOf(T::class.java, runCatching { block() }.exceptionOrNull())
+
+internal suspend fun Homeserver.open(
+    directory: Path,
+    sink: RoomKeySink? = null,
+    transport: HttpTransport = OkHttpTransport(),
+): KeyBackup = KeyBackup.open(options(directory), { accessToken }, sink = sink, transport = transport)
+
+/** A sink that keeps what it is given. */
+internal class RecordingSink(private val pauseMs: Long = 0) : RoomKeySink {
+    val keys: MutableList<RoomKey> = Collections.synchronizedList(mutableListOf())
+
+    /** What it throws instead, while that is set. */
+    @Volatile
+    var failure: Throwable? = null
+
+    val names: List<Pair<String, String>>
+        get() = synchronized(keys) { keys.map { it.roomId to it.sessionId } }
+
+    override suspend fun deliver(keys: List<RoomKey>): List<SinkAnswer> {
+        delay(pauseMs)
+        failure?.let { throw it }
+        this.keys += keys
+        return keys.map { SinkAnswer.Imported }
+    }
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Builds the Kotlin package and runs its tests, against the small homeserver.
+#
+#   scripts/test-kotlin.sh [arguments of "mvn test"]
+#
+# Gets a JDK and Maven from Debian where they are missing (root is needed for that).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+project="$PWD"
+
+release="${CARGO_TARGET_DIR:-$project/target}/release"
+case "$release" in /*) ;; *) release="$project/$release" ;; esac
+homeserver="$release/keyferry-test-homeserver"
+[ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked --workspace" >&2; exit 1; }
+
+packages=()
+command -v javac >/dev/null || packages+=(default-jdk-headless)
+command -v mvn >/dev/null || packages+=(maven)
+if [ ${#packages[@]} -gt 0 ]; then
+  [ "$(id -u)" = 0 ] || { echo "missing: ${packages[*]}" >&2; exit 1; }
+  apt-get update -q
+  apt-get install -y -q --no-install-recommends "${packages[@]}"
+fi
+
+scripts/generate-kotlin.sh
+exec mvn -B -ntp -f bindings/kotlin/pom.xml test \
+  -Dlibrary.dir="$release" -Dhomeserver.binary="$homeserver" "$@"
