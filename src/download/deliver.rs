@@ -17,6 +17,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
+    blocking::blocking,
     sink::{RoomKeySink, SinkAnswer, SinkError},
     vault::{DeliveredAnswer, VaultError, Writer},
 };
