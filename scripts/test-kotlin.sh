@@ -11,7 +11,7 @@ project="$PWD"
 release="${CARGO_TARGET_DIR:-$project/target}/release"
 case "$release" in /*) ;; *) release="$project/$release" ;; esac
 homeserver="$release/keyferry-test-homeserver"
-[ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked --workspace" >&2; exit 1; }
+[ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
 
 packages=()
 command -v javac >/dev/null || packages+=(default-jdk-headless)
@@ -22,6 +22,6 @@ if [ ${#packages[@]} -gt 0 ]; then
   apt-get install -y -q --no-install-recommends "${packages[@]}"
 fi
 
-scripts/generate-kotlin.sh
+scripts/generate-bindings.sh kotlin
 exec mvn -B -ntp -f bindings/kotlin/pom.xml test \
   -Dlibrary.dir="$release" -Dhomeserver.binary="$homeserver" "$@"

@@ -12,8 +12,8 @@ project="$PWD"
 release="${CARGO_TARGET_DIR:-$project/target}/release"
 case "$release" in /*) ;; *) release="$project/$release" ;; esac
 homeserver="$release/keyferry-test-homeserver"
-[ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked --workspace" >&2; exit 1; }
-scripts/generate-swift.sh
+[ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
+scripts/generate-bindings.sh swift
 
 # What the package and its tests are told about the machine.
 settings=(

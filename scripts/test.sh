@@ -2,31 +2,27 @@
 # Runs every test there is, and gets what is missing with plain package managers.
 #
 #   scripts/test.sh            everything
-#   scripts/test.sh rust …     only the named stages: style rust synapse kotlin example
+#   scripts/test.sh rust …     only the named stages: style rust synapse kotlin swift example
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
-  stages=(style rust synapse kotlin example)
+  stages=(style rust synapse kotlin swift example)
 fi
 
-need() {
-  # need COMMAND PACKAGE: installs a Debian package if the command is missing
-  command -v "$1" >/dev/null && return
-  [ "$(id -u)" = 0 ] || { echo "missing: $1 (package $2)" >&2; exit 1; }
-  apt-get update -q && apt-get install -y -q "$2"
-}
-
 stage_style() {
-  need shellcheck shellcheck
+  command -v shellcheck >/dev/null || {
+    [ "$(id -u)" = 0 ] || { echo "missing: shellcheck" >&2; exit 1; }
+    apt-get update -q && apt-get install -y -q shellcheck
+  }
   cargo fmt --all -- --check
   shellcheck scripts/*.sh .ci/run
   cargo clippy --workspace --all-targets --release --locked -- -D warnings
 }
 
 stage_rust() {
-  cargo test --release --locked --workspace --exclude keyferry-bindings-generator
+  cargo test --release --locked
 }
 
 stage_synapse() {
@@ -35,11 +31,13 @@ stage_synapse() {
 }
 
 stage_kotlin() {
-  need mvn maven
-  need javac default-jdk-headless
-  cargo build --release --locked -p keyferry -p keyferry-bindings-generator -p keyferry-test-homeserver
-  scripts/generate-kotlin.sh
-  mvn -B -f bindings/kotlin/pom.xml test
+  cargo build --release --locked
+  scripts/test-kotlin.sh
+}
+
+stage_swift() {
+  cargo build --release --locked
+  scripts/test-swift.sh
 }
 
 stage_example() {

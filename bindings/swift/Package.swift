@@ -1,5 +1,5 @@
 // swift-tools-version:6.0
-// The folder generated/ is made by scripts/generate-swift.sh. The Rust library is found by the linker's own search
+// The folder generated/ is made by scripts/generate-bindings.sh swift. The Rust library is found by the linker's own search
 // path: LIBRARY_PATH while building, LD_LIBRARY_PATH (Linux) or DYLD_LIBRARY_PATH (macOS) while running the tests.
 import PackageDescription
 

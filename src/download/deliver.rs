@@ -122,9 +122,7 @@ impl DeliverStage {
             page.feed.settle(page.number, Passed::Delivered);
             Ok((answers.len() as u64 - refused, refused))
         };
-        tokio::task::spawn_blocking(commit)
-            .await
-            .unwrap_or(Err(VaultError::Corrupt))
+        blocking(commit).await.unwrap_or(Err(VaultError::Corrupt))
     }
 }
 

@@ -25,6 +25,8 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
     private var announced: Int64?
     private var received: Int64 = 0
     private var buffer = BodyBuffer()
+    /// Its reader has begun with the body, and will come for more.
+    private var isBeingRead = false
     private var end: End?
     private var isHeld = false
     private var waiter: Waiter?
@@ -48,9 +50,10 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
     }
 
     func nextChunk() async throws -> Data? {
+        condition.withLock { isBeingRead = true }
         await wait { $0.buffer.count > 0 || $0.end != nil }
         return try condition.withLock {
-            if let chunk = buffer.next(upTo: BodyBuffer.chunkLimit) {
+            if let chunk = try takeChunk() {
                 letGo()
                 return chunk
             }
@@ -59,6 +62,14 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
             case .failed(let error): throw error
             case nil: throw TransportError.Interrupted
             }
+        }
+    }
+
+    private func takeChunk() throws -> Data? {
+        do {
+            return try buffer.next(upTo: BodyBuffer.chunkLimit)
+        } catch {
+            throw TransportError.Failed(detail: "the file of a body that waits cannot be read")
         }
     }
 
@@ -142,8 +153,12 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
         change {
             guard end == nil else { return }
             received += Int64(data.count)
-            buffer.append(data)
-            mostBuffered.note(buffer.count)
+            do {
+                try keep(data)
+            } catch {
+                end = .failed(.Failed(detail: "no room for a body that waits"))
+            }
+            mostBuffered.note(buffer.countInMemory)
         }
         condition.withLock { hold() }
     }
@@ -174,15 +189,24 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
     // MARK: The brake, called with the lock
 
     #if canImport(FoundationNetworking)
+    /// The thread that reads this body reads all others, too: a body that nobody has begun to read must not hold it.
+    private func keep(_ data: Data) throws {
+        if isBeingRead { try buffer.append(data) } else { try buffer.appendOverflowing(data) }
+    }
+
     /// Keeps the reading thread here until there is room: see `URLSessionLane`.
     private func hold() {
-        while end == nil, buffer.count >= BodyBuffer.limit { condition.wait() }
+        while end == nil, isBeingRead, buffer.count >= BodyBuffer.limit { condition.wait() }
     }
 
     private func letGo() {
         condition.broadcast()
     }
     #else
+    private func keep(_ data: Data) throws {
+        try buffer.append(data)
+    }
+
     private func hold() {
         guard end == nil, !isHeld, buffer.count >= BodyBuffer.limit else { return }
         isHeld = true

@@ -11,8 +11,9 @@ import KeyferryFFI
 ///
 /// Every exchange that is under way has a session of its own; sessions are used again, and with them their connections.
 ///
-/// On Linux all sessions of a process read on one thread: there a body that waits for its reader holds up every other
-/// request of the process until it is read on or cancelled.
+/// On Linux all sessions of a process read on one thread. There a body whose reader is slow holds up every other request
+/// of the process until it is read on or cancelled, and what comes of a body that nobody has begun to read waits in a
+/// temporary file.
 public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
     private let configuration: URLSessionConfiguration
     private let lock = NSLock()

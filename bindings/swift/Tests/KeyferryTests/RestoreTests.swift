@@ -28,6 +28,26 @@ final class RestoreTests: BackupTestCase {
         backup.close()
     }
 
+    func testLongRoomsThatAreAskedForTogetherAllCome() async throws {
+        let homeserver = try TestHomeserver(keys: 8_000, rooms: 6)
+        // Cut twice, the whole backup is asked for room by room.
+        try await homeserver.setFaults(#"[{"kind":"cut_body","after_bytes":9000,"endpoint":"all_keys","times":2}]"#)
+        let transport = URLSessionTransport()
+        let recorder = Recorder()
+        let backup = try await open(homeserver, in: newDirectory(), transport: transport, sink: recorder.sink)
+        try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+
+        let report = try await notHanging { await backup.run() }
+
+        XCTAssertEqual(report.outcome, .completed)
+        let names = await recorder.names
+        XCTAssertEqual(names.count, 8_000)
+        XCTAssertLessThanOrEqual(transport.mostBuffered.value, 2 * BodyBuffer.limit)
+        let byRoom = try await homeserver.requests(of: "room_keys")
+        XCTAssertGreaterThan(byRoom, 3, "this is meant to be room by room")
+        backup.close()
+    }
+
     func testTheKeysOfARoomComeOverAllPages() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         let recorder = Recorder()

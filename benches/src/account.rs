@@ -1,0 +1,26 @@
+//! What a contestant is told of the account whose backup it is to bring.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) homeserver_url: String,
+    pub(crate) user_id: String,
+    pub(crate) device_id: String,
+    pub(crate) access_token: String,
+    pub(crate) backup_version: String,
+    pub(crate) backup_decryption_key_base64: String,
+    /// How many keys there are to come.
+    pub(crate) keys: u64,
+}
+
+impl Account {
+    /// The request for the whole backup.
+    pub(crate) fn everything(&self) -> reqwest::RequestBuilder {
+        let url = format!(
+            "{}/_matrix/client/v3/room_keys/keys?version={}",
+            self.homeserver_url, self.backup_version
+        );
+        reqwest::Client::new().get(url).bearer_auth(&self.access_token)
+    }
+}

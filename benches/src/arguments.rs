@@ -1,0 +1,52 @@
+//! The command line.
+
+use std::ffi::OsString;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+pub(crate) const HELP: &str = "\
+Measures keyferry side by side with a plain download, matrix-sdk's way, and the floor.
+
+  --rounds N      rounds of every scenario but the large one, which has a third of them (default: 5)
+  --keys N        keys of the backup (default: 50000)
+  --large-keys N  keys of the large backup, where memory is what matters (default: 500000; 0: none)
+  --only TEXT     only scenarios with this text in their name
+  --synapse PATH  also from Synapse: the Python that has it, see scripts/synapse-venv.sh
+  --write-to DIR  writes README.md and restore.svg there
+";
+
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) rounds: usize,
+    pub(crate) keys: u64,
+    pub(crate) large_keys: u64,
+    pub(crate) only: Option<String>,
+    pub(crate) synapse: Option<String>,
+    pub(crate) write_to: Option<OsString>,
+}
+
+/// `None` means that help was asked for.
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, lexopt::Error> {
+    let mut options = Options {
+        rounds: 5,
+        keys: 50_000,
+        large_keys: 500_000,
+        only: None,
+        synapse: None,
+        write_to: None,
+    };
+    let mut parser = Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("rounds") => options.rounds = parser.value()?.parse::<usize>()?.max(1),
+            Arg::Long("keys") => options.keys = parser.value()?.parse()?,
+            Arg::Long("large-keys") => options.large_keys = parser.value()?.parse()?,
+            Arg::Long("only") => options.only = Some(parser.value()?.string()?),
+            Arg::Long("synapse") => options.synapse = Some(parser.value()?.string()?),
+            Arg::Long("write-to") => options.write_to = Some(parser.value()?),
+            Arg::Long("help") => return Ok(None),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}

@@ -1,0 +1,21 @@
+//! A plain download to a file, durable at the end, as ours is.
+
+use futures_util::StreamExt;
+use tokio::{fs::File, io::AsyncWriteExt, runtime::Runtime};
+
+use crate::{Failure, account::Account, child};
+
+pub(crate) fn run(account: &Account) -> Result<(), Failure> {
+    child::answer((Runtime::new()?, tempfile::tempdir()?), |(runtime, directory)| {
+        runtime.block_on(async {
+            let response = account.everything().send().await?.error_for_status()?;
+            let mut body = response.bytes_stream();
+            let mut file = File::create(directory.path().join("backup.json")).await?;
+            while let Some(chunk) = body.next().await {
+                file.write_all(&chunk?).await?;
+            }
+            file.flush().await?;
+            Ok(file.sync_all().await?)
+        })
+    })
+}

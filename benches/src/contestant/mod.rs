@@ -1,0 +1,75 @@
+//! Who is measured. Each of these runs in a process of its own.
+
+mod download;
+mod floor;
+mod matrix_sdk;
+mod ours;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use crate::{Failure, account::Account};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contestant {
+    /// One request, its body to a file: as fast as it can come.
+    PlainDownload,
+    /// keyferry, until every entry is in the vault.
+    Fetched,
+    /// keyferry, until every entry has been opened.
+    Opened,
+    /// keyferry, until every key is in a matrix-sdk-sqlite store.
+    Delivered,
+    /// One request, the whole body, decrypted one by one, one import into a matrix-sdk-sqlite store.
+    MatrixSdk,
+    /// The key agreement of every entry on all cores, and nothing else.
+    Floor,
+}
+
+impl Contestant {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::PlainDownload,
+        Self::Fetched,
+        Self::Opened,
+        Self::Delivered,
+        Self::MatrixSdk,
+        Self::Floor,
+    ];
+
+    /// As a column of a table says it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::PlainDownload => "plain download",
+            Self::Fetched => "keyferry, fetched",
+            Self::Opened => "keyferry, opened",
+            Self::Delivered => "keyferry, delivered",
+            Self::MatrixSdk => "matrix-sdk's way",
+            Self::Floor => "floor (X25519)",
+        }
+    }
+}
+
+/// Runs the contestant that the arguments name.
+pub(crate) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::say(&format!("failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    let mut text = || arguments.next().and_then(|text| text.into_string().ok());
+    let (name, account) = (text().unwrap_or_default(), text().unwrap_or_default());
+    let account: Account = serde_json::from_str(&account)?;
+    let contestant = Contestant::ALL.into_iter().find(|contestant| contestant.name() == name);
+    match contestant.ok_or("no such contestant")? {
+        Contestant::PlainDownload => download::run(&account),
+        Contestant::Fetched => ours::run(&account, ours::Goal::Fetched),
+        Contestant::Opened => ours::run(&account, ours::Goal::Opened),
+        Contestant::Delivered => ours::run(&account, ours::Goal::Delivered),
+        Contestant::MatrixSdk => matrix_sdk::run(&account),
+        Contestant::Floor => floor::run(&account),
+    }
+}

@@ -1,0 +1,62 @@
+//! The figures as tables.
+
+use std::fmt::Write;
+
+use crate::{
+    scenario::{Measured, Row},
+    statistics::Spread,
+    targets,
+};
+
+/// The whole report. Writing into a string does not fail.
+pub(crate) fn markdown(results: &[Measured], rounds: usize) -> String {
+    let mut text = String::from("# Benchmark\n\n![The figures as a picture](restore.svg)\n\n");
+    let _ = writeln!(
+        text,
+        "Made by `cargo run --release -p keyferry-bench -- --rounds {rounds} --write-to docs/bench`, on {}.\n\n\
+         Every figure is from a process of its own, time and memory taken from outside, in turn, round by round: \
+         median (least to most). Homeserver and contestant share the machine. Memory is the growth of the peak from \
+         when the process is ready to begin.",
+        machine()
+    );
+    for measured in results {
+        let _ = writeln!(text, "\n## {}\n", measured.scenario.name());
+        text.push_str("| | time, s | keys/s | memory, MiB |\n|---|---|---|---|\n");
+        for row in &measured.rows {
+            let _ = writeln!(text, "{}", line(row, measured.scenario.keys));
+        }
+        let targets = targets::of(measured);
+        if !targets.is_empty() {
+            text.push_str("\n| target | reached | |\n|---|---|---|\n");
+            for target in targets {
+                let met = if target.is_met { "met" } else { "**not met**" };
+                let _ = writeln!(text, "| {} | {} | {met} |", target.text, target.value);
+            }
+        }
+    }
+    text
+}
+
+fn line(row: &Row, keys: u64) -> String {
+    format!(
+        "| {} | {} | {:.0} | {} |",
+        row.contestant.name(),
+        spread(&row.time, 2),
+        keys as f64 / row.time.median,
+        spread(&row.growth, 1),
+    )
+}
+
+fn spread(spread: &Spread, digits: usize) -> String {
+    let Spread { least, median, most } = spread;
+    format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
+}
+
+/// What it was measured on, as the kernel describes it.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("an unknown processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    format!("{cores} cores of {model}")
+}

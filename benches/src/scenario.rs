@@ -1,0 +1,127 @@
+//! What is measured against what, on which backup.
+
+use crate::{
+    Failure,
+    arguments::Options,
+    child::{self, Figure},
+    contestant::Contestant,
+    homeserver::Homeserver,
+    statistics::Spread,
+};
+
+/// 100 Mbit/s, in bytes.
+const SLOW_LINK: u64 = 12_500_000;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) kind: Kind,
+    pub(crate) keys: u64,
+    pub(crate) rooms: u64,
+    pub(crate) contestants: Vec<Contestant>,
+    /// Of so many rounds of the others this has one.
+    rounds_divided_by: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Unlimited,
+    SlowLink,
+    /// As many keys as show whether memory grows with them.
+    Large,
+}
+
+/// What came of one.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) scenario: Scenario,
+    pub(crate) rows: Vec<Row>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) contestant: Contestant,
+    /// Seconds.
+    pub(crate) time: Spread,
+    /// Growth of peak memory, in MiB.
+    pub(crate) growth: Spread,
+}
+
+/// All that these options ask for.
+pub(crate) fn all(options: &Options) -> Vec<Scenario> {
+    use Contestant::{Delivered, Fetched, Opened, PlainDownload};
+    let new = |kind, keys, rooms, contestants: &[Contestant]| Scenario {
+        rounds_divided_by: if kind == Kind::Large { 3 } else { 1 },
+        kind,
+        keys,
+        rooms,
+        contestants: contestants.to_vec(),
+    };
+    let mut all = vec![
+        new(Kind::Unlimited, options.keys, 200, &Contestant::ALL),
+        new(Kind::Unlimited, options.keys, 1, &[PlainDownload, Fetched, Opened]),
+        new(Kind::SlowLink, options.keys, 200, &[PlainDownload, Fetched]),
+        new(Kind::SlowLink, options.keys, 1, &[PlainDownload, Fetched]),
+    ];
+    if options.large_keys > 0 {
+        let contestants = [PlainDownload, Fetched, Opened, Delivered];
+        all.push(new(Kind::Large, options.large_keys, 200, &contestants));
+    }
+    if let Some(text) = &options.only {
+        all.retain(|scenario| scenario.name().contains(text));
+    }
+    all
+}
+
+impl Scenario {
+    pub(crate) fn name(&self) -> String {
+        let rooms = if self.rooms == 1 {
+            "one room".to_owned()
+        } else {
+            format!("{} rooms", self.rooms)
+        };
+        let link = match self.kind {
+            Kind::SlowLink => "100 Mbit/s",
+            Kind::Unlimited | Kind::Large => "unlimited link",
+        };
+        format!("{} keys, {rooms}, {link}", self.keys)
+    }
+
+    /// Lets every contestant run, in turn, round by round.
+    pub(crate) fn measure(self, rounds: usize) -> Result<Measured, Failure> {
+        crate::say(&format!("{} …", self.name()));
+        let rate = (self.kind == Kind::SlowLink).then_some(SLOW_LINK);
+        let homeserver = Homeserver::small(self.keys, self.rooms, rate)?;
+        let mut figures = vec![Vec::<Figure>::new(); self.contestants.len()];
+        for _ in 0..rounds.div_ceil(self.rounds_divided_by) {
+            for (contestant, figures) in self.contestants.iter().zip(&mut figures) {
+                let figure = child::run(*contestant, &homeserver.account)?;
+                crate::say(&format!(
+                    "  {:<20} {:>7.2} s {:>7.1} MiB",
+                    contestant.name(),
+                    figure.time.as_secs_f64(),
+                    mebibytes(figure.growth)
+                ));
+                figures.push(figure);
+            }
+        }
+        let rows = self.contestants.iter().zip(&figures).map(|(contestant, figures)| {
+            Some(Row {
+                contestant: *contestant,
+                time: Spread::of(figures.iter().map(|figure| figure.time.as_secs_f64()))?,
+                growth: Spread::of(figures.iter().map(|figure| mebibytes(figure.growth)))?,
+            })
+        });
+        let rows = rows.collect::<Option<_>>().ok_or("nothing was measured")?;
+        Ok(Measured { scenario: self, rows })
+    }
+}
+
+impl Measured {
+    pub(crate) fn row(&self, contestant: Contestant) -> Option<&Row> {
+        self.rows.iter().find(|row| row.contestant == contestant)
+    }
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Makes the Kotlin or Swift code of the bindings from the built library.
+#
+#   scripts/generate-bindings.sh kotlin    into bindings/kotlin/src/generated/kotlin
+#   scripts/generate-bindings.sh swift     into bindings/swift/generated
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+language="${1:-}"
+case "$language" in
+  kotlin | swift) ;;
+  *) echo "usage: $0 kotlin|swift" >&2; exit 2 ;;
+esac
+
+release="${CARGO_TARGET_DIR:-target}/release"
+generator="$release/uniffi-bindgen"
+case "$(uname -s)" in
+  Darwin) library="$release/libkeyferry.dylib" ;;
+  *) library="$release/libkeyferry.so" ;;
+esac
+for file in "$generator" "$library"; do
+  [ -f "$file" ] || { echo "missing: $file; first run: cargo build --release --locked" >&2; exit 1; }
+done
+# The generator asks it where the crate's uniffi.toml is; nothing is built.
+command -v cargo >/dev/null || { echo "missing: cargo" >&2; exit 1; }
+
+fresh="$(mktemp -d)"
+trap 'rm -rf "$fresh"' EXIT
+"$generator" generate --library "$library" --language "$language" --no-format --out-dir "$fresh"
+
+# A file that is as before stays as it is, so that it is not compiled again.
+put() {
+  mkdir -p "$(dirname "$2")"
+  cmp -s "$1" "$2" || cp "$1" "$2"
+}
+
+case "$language" in
+  kotlin)
+    generated=bindings/kotlin/src/generated/kotlin
+    rm -rf "$generated"
+    mkdir -p "$generated"
+    cp -R "$fresh/." "$generated"
+    ;;
+  swift)
+    # SwiftPM wants a folder for each module, and that name for the map.
+    generated=bindings/swift/generated
+    put "$fresh/KeyferryFFI.swift" "$generated/KeyferryFFI/KeyferryFFI.swift"
+    put "$fresh/KeyferryFFIFFI.h" "$generated/KeyferryFFIFFI/KeyferryFFIFFI.h"
+    put "$fresh/KeyferryFFIFFI.modulemap" "$generated/KeyferryFFIFFI/module.modulemap"
+    ;;
+esac
+echo "made $generated"
