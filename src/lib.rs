@@ -27,6 +27,7 @@ mod homeserver;
 mod host;
 mod logging;
 mod lookup;
+mod random;
 mod secret;
 mod sink;
 mod unlock;

@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use tokio::sync::mpsc;
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     blocking::blocking,
     sink::{RoomKeySink, SinkAnswer, SinkError},
-    vault::{DeliveredAnswer, VaultError, Writer},
+    vault::{DeliveredAnswer, SharedWriter, VaultError},
 };
 
 /// Pages between the workers and the sink: what a slow sink can pile up.
@@ -28,7 +28,7 @@ pub(crate) const PAGES_IN_FLIGHT: usize = 2;
 /// What the deliver stage works with.
 pub(crate) struct DeliverStage {
     pub(crate) sink: Arc<dyn RoomKeySink>,
-    pub(crate) writer: Arc<Mutex<Writer>>,
+    pub(crate) writer: SharedWriter,
     pub(crate) tally: Arc<Tally>,
     pub(crate) hints: ArrivalHints,
     pub(crate) stop: StopSignal,
@@ -116,10 +116,12 @@ impl DeliverStage {
                     }
                 })
                 .collect();
-            let mut writer = writer.lock().map_err(|_| VaultError::Corrupt)?;
-            let through = page.feed.mark_with(page.number, Passed::Delivered);
-            writer.commit_delivered(&answers, through)?;
-            page.feed.settle(page.number, Passed::Delivered);
+            writer.with(|writer| {
+                let through = page.feed.mark_with(page.number, Passed::Delivered);
+                writer.commit_delivered(&answers, through)?;
+                page.feed.settle(page.number, Passed::Delivered);
+                Ok(())
+            })?;
             Ok((answers.len() as u64 - refused, refused))
         };
         blocking(commit).await.unwrap_or(Err(VaultError::Corrupt))

@@ -1,7 +1,7 @@
 //! The fetch stage: carries out the plan, request by request, with patience where a failure passes by itself.
 
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,8 @@ use crate::{
     blocking::blocking,
     homeserver::{Backoff, Body, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict},
     host::JobHost,
-    vault::{VaultError, VersionRow, Writer},
+    random::random,
+    vault::{SharedWriter, VaultError, VersionRow, Writer},
 };
 
 /// Rooms that are asked for at the same time, while one of them is read.
@@ -34,7 +35,7 @@ const ROOMS_PER_NOTE: usize = 1_000;
 pub(crate) struct FetchStage {
     pub(crate) homeserver: Homeserver,
     pub(crate) host: Arc<dyn JobHost>,
-    pub(crate) writer: Arc<Mutex<Writer>>,
+    pub(crate) writer: SharedWriter,
     pub(crate) ingest: Ingest,
     pub(crate) tally: Arc<Tally>,
     pub(crate) stop: StopSignal,
@@ -279,7 +280,7 @@ impl FetchStage {
         work: impl FnOnce(&mut Writer, i64) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, FetchEnd> {
         let (writer, version) = (self.writer.clone(), self.version.id);
-        blocking(move || work(&mut *writer.lock().map_err(|_| VaultError::Corrupt)?, version))
+        blocking(move || writer.with(|writer| work(writer, version)))
             .await
             .unwrap_or(Err(VaultError::Corrupt))
             .map_err(FetchEnd::Vault)
@@ -325,10 +326,5 @@ impl From<IngestError> for RequestError {
 
 /// A random number from 0 to 1, to spread waits with.
 pub(crate) fn dice() -> f64 {
-    let mut bytes = [0; 4];
-    // Without random bytes the wait is the longest: nothing is lost.
-    match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
-        Err(_) => 1.0,
-    }
+    f64::from(u32::from_le_bytes(*random())) / f64::from(u32::MAX)
 }

@@ -26,7 +26,7 @@ use crate::{
         reader::{BackupReader, EntryVisitor, RawEntry, ReadError},
         session_id::SessionId,
     },
-    vault::{Connection, EntryBatch, InsertedEntries, NewEntry, Vault, VaultError, Writer},
+    vault::{Connection, EntryBatch, InsertedEntries, NewEntry, SharedWriter, Vault, VaultError},
 };
 
 /// Entries of a transaction: 20 to 30 ms.
@@ -175,7 +175,7 @@ impl Drop for IngestedResponse {
 /// What the thread works with.
 pub(crate) struct IngestWorker {
     pub(crate) vault: Vault,
-    pub(crate) writer: Arc<Mutex<Writer>>,
+    pub(crate) writer: SharedWriter,
     pub(crate) version: i64,
     /// The vault had entries of this version before: they are not to be read again.
     pub(crate) resumes: bool,
@@ -227,7 +227,10 @@ impl IngestWorker {
             self.take(message, &mut responses, &mut batch, known.as_ref())?;
         }
         // Every whole entry that arrived is kept, also when the run was stopped.
-        self.commit(&mut batch)
+        self.commit(&mut batch)?;
+        // Now, beside the opening: the less is left for the end of the run.
+        self.writer.fold_log();
+        Ok(())
     }
 
     fn take(
@@ -314,9 +317,7 @@ impl IngestWorker {
         }
         let inserted = self
             .writer
-            .lock()
-            .map_err(|_| VaultError::Corrupt)?
-            .insert_entries(self.version, batch)
+            .with(|writer| writer.insert_entries(self.version, batch))
             .inspect_err(|_| self.stop.stop(super::stop::StopCause::Abandoned))?;
         let InsertedEntries {
             inserted, conflicts, ..

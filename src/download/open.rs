@@ -4,7 +4,7 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Mutex},
+    sync::Arc,
     thread,
 };
 
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     backup::RoomKey,
     unlock::DecryptionKeys,
-    vault::{Outcome, Vault, VaultError, Writer},
+    vault::{Outcome, SharedWriter, Vault, VaultError},
 };
 
 /// Entries between two looks at the stop signal: a few milliseconds on a slow core.
@@ -29,7 +29,7 @@ const ENTRIES_PER_LOOK: usize = 32;
 /// What the open stage works with.
 pub(crate) struct OpenStage {
     pub(crate) vault: Vault,
-    pub(crate) writer: Arc<Mutex<Writer>>,
+    pub(crate) writer: SharedWriter,
     pub(crate) keys: Arc<DecryptionKeys>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) hints: ArrivalHints,
@@ -159,18 +159,19 @@ impl OpenStage {
         check: &[i64],
         interrupted: bool,
     ) -> Result<Vec<i64>, VaultError> {
-        let mut writer = self.writer.lock().map_err(|_| VaultError::Corrupt)?;
-        // The mark is read and moved under the writer's lock: it never passes a page that is not committed.
-        let through = if interrupted {
-            0
-        } else {
-            feed.mark_with(page, Passed::Opened)
-        };
-        let conflicts = writer.commit_opened(outcomes, through, check)?;
-        if !interrupted {
-            feed.settle(page, Passed::Opened);
-        }
-        drop(writer);
+        let conflicts = self.writer.with(|writer| {
+            // The mark is read and moved under the writer's lock: it never passes a page that is not committed.
+            let through = if interrupted {
+                0
+            } else {
+                feed.mark_with(page, Passed::Opened)
+            };
+            let conflicts = writer.commit_opened(outcomes, through, check)?;
+            if !interrupted {
+                feed.settle(page, Passed::Opened);
+            }
+            Ok(conflicts)
+        })?;
         let failed = outcomes
             .iter()
             .filter(|(_, _, outcome)| matches!(outcome, Outcome::Failed(_)))

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -25,7 +25,7 @@ use crate::{
     blocking::blocking,
     client::Parts,
     homeserver::{HomeserverError, TransportError},
-    vault::{VaultError, VersionRow, Writer},
+    vault::{SharedWriter, VaultError, VersionRow},
 };
 
 /// A run under way: what others may see of it, and how they end it.
@@ -86,10 +86,10 @@ async fn stages(parts: &Parts, handle: &RunHandle, hints: ArrivalHints, deadline
     let begun = blocking(move || {
         let writer = vault.begin_run()?;
         keys.load(writer.reader())?;
-        Ok(writer)
+        Ok(SharedWriter::new(vault, writer))
     });
     let writer = match begun.await.unwrap_or(Err(VaultError::Corrupt)) {
-        Ok(writer) => Arc::new(Mutex::new(writer)),
+        Ok(writer) => writer,
         Err(error) => return vault_outcome(&error),
     };
     let (fetch, opened, delivered) = overlapping(parts, handle, hints, deadline, &writer).await;
@@ -104,7 +104,7 @@ async fn overlapping(
     handle: &RunHandle,
     hints: ArrivalHints,
     deadline: Option<Instant>,
-    writer: &Arc<Mutex<Writer>>,
+    writer: &SharedWriter,
 ) -> (FetchEnd, Result<(), VaultError>, DeliverEnd) {
     let fetch_ended = Arc::new(AtomicBool::new(false));
     let (deliveries, pages) = match parts.sink {
@@ -156,7 +156,7 @@ async fn overlapping(
     tokio::join!(fetch, open, deliver)
 }
 
-async fn fetch(parts: &Parts, handle: &RunHandle, deadline: Option<Instant>, writer: &Arc<Mutex<Writer>>) -> FetchEnd {
+async fn fetch(parts: &Parts, handle: &RunHandle, deadline: Option<Instant>, writer: &SharedWriter) -> FetchEnd {
     let version = match handle.stop.unless_stopped(begin_version(parts, writer)).await {
         None => return FetchEnd::Stopped,
         Some(Err(end)) => return end,
@@ -196,7 +196,7 @@ async fn fetch(parts: &Parts, handle: &RunHandle, deadline: Option<Instant>, wri
     }
 }
 
-async fn begin_version(parts: &Parts, writer: &Arc<Mutex<Writer>>) -> Result<(VersionRow, (u64, u64)), FetchEnd> {
+async fn begin_version(parts: &Parts, writer: &SharedWriter) -> Result<(VersionRow, (u64, u64)), FetchEnd> {
     let info = parts.homeserver.current_version().await.map_err(|error| match error {
         HomeserverError::RateLimited { retry_after } | HomeserverError::ServerFault { retry_after, .. } => {
             FetchEnd::Blocked {
@@ -216,8 +216,7 @@ async fn begin_version(parts: &Parts, writer: &Arc<Mutex<Writer>>) -> Result<(Ve
     }
     let (writer, vault, keys) = (writer.clone(), parts.vault.clone(), parts.keys.clone());
     blocking(move || {
-        let mut writer = writer.lock().map_err(|_| VaultError::Corrupt)?;
-        let version = writer.begin_version(&info)?;
+        let version = writer.with(|writer| writer.begin_version(&info))?;
         if let Some(public_key) = &version.public_key
             && !keys.has(version.id)
             && let Some(key) = keys.with_public_key(public_key)
@@ -225,7 +224,7 @@ async fn begin_version(parts: &Parts, writer: &Arc<Mutex<Writer>>) -> Result<(Ve
             vault.connect()?.keep_decryption_key(&info, key.as_bytes())?;
             keys.insert(version.id, key.as_bytes());
         }
-        let rooms = writer.reader().room_counts(version.id)?;
+        let rooms = writer.with(|writer| writer.reader().room_counts(version.id))?;
         Ok((version, rooms))
     })
     .await
@@ -239,7 +238,7 @@ async fn outcome(
     fetch: FetchEnd,
     opened: Result<(), VaultError>,
     delivered: DeliverEnd,
-    writer: &Arc<Mutex<Writer>>,
+    writer: &SharedWriter,
 ) -> RunOutcome {
     let vault_error = match (&fetch, &opened, &delivered) {
         (_, Err(error), _) | (FetchEnd::Vault(error), ..) | (.., DeliverEnd::Vault(error)) => Some(error),
@@ -284,10 +283,7 @@ async fn outcome(
         };
     }
     let writer = writer.clone();
-    let current = blocking(move || {
-        let writer = writer.lock().map_err(|_| VaultError::Corrupt)?;
-        writer.reader().current_version()
-    });
+    let current = blocking(move || writer.with(|writer| writer.reader().current_version()));
     match current.await.unwrap_or(Err(VaultError::Corrupt)) {
         Ok(Some(version)) if !parts.keys.has(version.id) && version.counts.unopened() > 0 => {
             if version.public_key.is_some() {

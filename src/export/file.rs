@@ -9,7 +9,7 @@ use aws_lc_rs::{
     cipher::{AES_256, EncryptionContext, StreamingEncryptingKey, UnboundCipherKey},
     hmac,
     iv::FixedLength,
-    pbkdf2, rand,
+    pbkdf2,
 };
 use base64::write::EncoderWriter;
 use base64::{
@@ -19,7 +19,7 @@ use base64::{
 use serde::Serialize;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::backup::RoomKey;
+use crate::{backup::RoomKey, random::random};
 
 const HEADER: &str = "-----BEGIN MEGOLM SESSION DATA-----\n";
 const FOOTER: &str = "\n-----END MEGOLM SESSION DATA-----\n";
@@ -44,11 +44,8 @@ pub(super) struct KeyExportWriter<W: Write> {
 impl<W: Write> KeyExportWriter<W> {
     /// Derives the keys, which takes a moment, and writes the head.
     pub(super) fn new(out: W, passphrase: &str) -> io::Result<Self> {
-        let mut salt = [0; 16];
-        let mut iv = [0; 16];
-        rand::fill(&mut salt)
-            .and_then(|()| rand::fill(&mut iv))
-            .map_err(crypto)?;
+        let salt = *random::<16>();
+        let mut iv = *random::<16>();
         // Bit 63 is clear in every file: some implementations count in 64 bits.
         iv[8] &= 0x7f;
         let mut keys = Zeroizing::new([0; 64]);

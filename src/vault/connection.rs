@@ -70,6 +70,13 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Moves the log into the file, as far as no reader needs it. Others may write meanwhile.
+    pub(super) fn fold_log(&self) -> Result<(), VaultError> {
+        Ok(self.inner.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+    }
+}
+
 /// The connection of a run: every transaction first looks whether a newer run has begun.
 pub(crate) struct Writer {
     connection: Connection,

@@ -5,6 +5,7 @@
 //! suspended app holds no file lock.
 //!
 //! - `open`: creating and opening, the account check, the protection
+//! - `shared_writer`: the one writer of a run, for all its threads
 //! - `schema`: tables, pragmas, migrations
 //! - `seal`: what is sealed, and with which key
 //! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one table family each
@@ -20,6 +21,7 @@ mod outcomes;
 mod rooms;
 mod schema;
 mod seal;
+mod shared_writer;
 mod versions;
 
 pub(crate) use connection::{Connection, Vault, Writer};
@@ -30,4 +32,5 @@ pub(crate) use open::{OpenVaultError, Protection};
 pub(crate) use outcomes::{DeliveredAnswer, Outcome};
 pub(crate) use rooms::RoomRow;
 pub(crate) use seal::new_vault_key;
+pub(crate) use shared_writer::SharedWriter;
 pub(crate) use versions::{Counts, VersionRow};

@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 
 use super::{
     Connection, Vault, VaultError, schema,
-    seal::{Sealed, VaultKeys, account_hash, random},
+    seal::{Sealed, VaultKeys, account_hash},
 };
-use crate::secret::KeyBytes;
+use crate::{random::random, secret::KeyBytes};
 
 const FILE: &str = "keyferry.sqlite3";
 const NEW_FILE: &str = "keyferry.sqlite3.new";

@@ -39,14 +39,15 @@ impl Writer {
     ) -> Result<Vec<i64>, VaultError> {
         self.write(|transaction, _| {
             let mut counts: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
-            transaction
+            let batch: i64 = transaction
                 .prepare_cached(
-                    "UPDATE job SET opened_batch = opened_batch + ?1, opened_through = max(opened_through, ?2)",
+                    "UPDATE job SET opened_batch = opened_batch + ?1, opened_through = max(opened_through, ?2)
+                     RETURNING opened_batch",
                 )?
-                .execute(params![!outcomes.is_empty(), through])?;
+                .query_row(params![!outcomes.is_empty(), through], |row| row.get(0))?;
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO opened (entry, batch, failure, first_index, shared_history, sender_key)
-                 VALUES (?1, (SELECT opened_batch FROM job), ?2, ?3, ?4, ?5)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?;
             for (entry, version, outcome) in outcomes {
                 let (opened, failed) = counts.entry(*version).or_default();
@@ -56,12 +57,13 @@ impl Writer {
                         shared_history,
                         sender_key,
                     } => {
-                        insert.execute(params![entry, 0, first_known_index, shared_history, sender_key])?;
+                        insert.execute(params![entry, batch, 0, first_known_index, shared_history, sender_key])?;
                         *opened += 1;
                     }
                     Outcome::Failed(reason) => {
                         insert.execute(params![
                             entry,
+                            batch,
                             reason.code(),
                             None::<u32>,
                             None::<bool>,

@@ -108,7 +108,7 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA checkpoint_fullfsync = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -6000;
-         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = 0;
          PRAGMA mmap_size = 0;
          PRAGMA trusted_schema = OFF;",
@@ -119,7 +119,7 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Makes the tables of a new vault.
 pub(crate) fn create(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
+    connection.execute_batch("PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
     upgrade(connection, 0)
 }
 

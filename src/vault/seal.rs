@@ -5,15 +5,15 @@
 //! that a server cannot choose ids that collide). Without a vault key nothing secret is written and room ids lie open.
 
 use aws_lc_rs::{
-    aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey},
-    digest, hkdf, rand,
+    aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey},
+    digest, hkdf,
 };
 use siphasher::{sip::SipHasher24, sip128::Hasher128, sip128::SipHasher24 as SipHasher24Of128};
 use std::hash::Hasher;
 use zeroize::Zeroizing;
 
 use super::VaultError;
-use crate::secret::KeyBytes;
+use crate::{random::random, secret::KeyBytes};
 
 const NONCE: usize = 12;
 
@@ -37,7 +37,7 @@ impl Sealed<'_> {
 
 /// The keys of an open vault.
 pub(crate) struct VaultKeys {
-    seal: Option<RandomizedNonceKey>,
+    seal: Option<LessSafeKey>,
     index: Zeroizing<[u8; 16]>,
 }
 
@@ -46,9 +46,9 @@ impl VaultKeys {
     pub(crate) fn sealed(vault_key: &[u8; 32]) -> Self {
         let seal = derive::<32>(vault_key, b"keyferry seal");
         let index = derive::<16>(vault_key, b"keyferry index");
-        let seal = RandomizedNonceKey::new(&AES_256_GCM_SIV, seal.as_slice()).expect("32 bytes are a key");
+        let seal = UnboundKey::new(&AES_256_GCM_SIV, seal.as_slice()).expect("32 bytes are a key");
         Self {
-            seal: Some(seal),
+            seal: Some(LessSafeKey::new(seal)),
             index,
         }
     }
@@ -85,10 +85,15 @@ impl VaultKeys {
             return value.to_vec();
         };
         let mut sealed = value.to_vec();
-        let nonce = key
-            .seal_in_place_append_tag(Aad::from(what.context()), &mut sealed)
-            .expect("a short value can be sealed");
-        sealed.extend_from_slice(nonce.as_ref());
+        // Random nonces may even repeat: this cipher forgives it.
+        let nonce = random::<NONCE>();
+        key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(*nonce),
+            Aad::from(what.context()),
+            &mut sealed,
+        )
+        .expect("a short value can be sealed");
+        sealed.extend_from_slice(nonce.as_slice());
         sealed
     }
 
@@ -112,13 +117,6 @@ impl VaultKeys {
 /// A vault key for a keyring to keep.
 pub(crate) fn new_vault_key() -> KeyBytes {
     random()
-}
-
-/// Random bytes for salts and new vault keys.
-pub(crate) fn random<const N: usize>() -> Zeroizing<[u8; N]> {
-    let mut bytes = Zeroizing::new([0; N]);
-    rand::fill(bytes.as_mut_slice()).expect("the system has random bytes");
-    bytes
 }
 
 /// Recognises an account without naming it in the file.

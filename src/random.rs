@@ -1,0 +1,12 @@
+//! Random bytes, straight from the operating system.
+//!
+//! Not from aws-lc: its generator first measures the jitter of the clock for 25 ms and more.
+
+use zeroize::Zeroizing;
+
+/// Random bytes for keys, salts and nonces.
+pub(crate) fn random<const N: usize>() -> Zeroizing<[u8; N]> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(bytes.as_mut_slice()).expect("the system has random bytes");
+    bytes
+}
