@@ -1,6 +1,7 @@
 //! The client: what an app opens once per signed-in account, and the parts that its jobs share.
 
 use std::{
+    fmt,
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -36,6 +37,7 @@ pub struct Account {
 
 /// How secrets in the vault are kept: the backup's decryption key and the room ids.
 #[derive(Clone, uniffi::Enum)]
+#[uniffi::export(Debug)]
 pub enum VaultProtection {
     /// By a key that the crate makes and the host's keyring keeps. The right choice on a phone.
     Keyring {
@@ -54,6 +56,17 @@ pub enum VaultProtection {
     },
     /// Not at all: nothing secret is written, room ids lie open, and a restart needs the recovery key again.
     NoProtection,
+}
+
+impl fmt::Debug for VaultProtection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Keyring { .. } => "Keyring",
+            Self::Key { .. } => "Key(…)",
+            Self::Passphrase { .. } => "Passphrase(…)",
+            Self::NoProtection => "NoProtection",
+        })
+    }
 }
 
 /// What a client is opened with.

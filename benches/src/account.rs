@@ -16,11 +16,11 @@ pub(crate) struct Account {
 
 impl Account {
     /// The request for the whole backup.
-    pub(crate) fn everything(&self) -> reqwest::RequestBuilder {
+    pub(crate) fn everything(&self, client: &reqwest::Client) -> reqwest::RequestBuilder {
         let url = format!(
             "{}/_matrix/client/v3/room_keys/keys?version={}",
             self.homeserver_url, self.backup_version
         );
-        reqwest::Client::new().get(url).bearer_auth(&self.access_token)
+        client.get(url).bearer_auth(&self.access_token)
     }
 }

@@ -15,9 +15,12 @@ pub(crate) fn svg(results: &[Measured]) -> Result<String, Failure> {
         area.fill(&WHITE)?;
         for (panel, measured) in area.split_evenly((results.len().max(1), 1)).iter().zip(results) {
             let (left, right) = panel.split_horizontally(WIDTH * 5 / 8);
-            bars(&left, &format!("{}: seconds", measured.scenario.name()), measured, |row| {
-                (row.time.least, row.time.median, row.time.most)
-            })?;
+            bars(
+                &left,
+                &format!("{}: seconds", measured.scenario.name()),
+                measured,
+                |row| (row.time.least, row.time.median, row.time.most),
+            )?;
             bars(&right, "growth of memory, MiB", measured, |row| {
                 (row.growth.least, row.growth.median, row.growth.most)
             })?;
@@ -33,7 +36,12 @@ fn bars(
     measured: &Measured,
     value: fn(&crate::scenario::Row) -> (f64, f64, f64),
 ) -> Result<(), Failure> {
-    let most = measured.rows.iter().map(|row| value(row).2).fold(0.0, f64::max).max(0.1);
+    let most = measured
+        .rows
+        .iter()
+        .map(|row| value(row).2)
+        .fold(0.0, f64::max)
+        .max(0.1);
     let count = measured.rows.len();
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 15))
@@ -57,7 +65,10 @@ fn bars(
     for (place, row) in measured.rows.iter().rev().enumerate() {
         let (least, median, most) = value(row);
         let place = place as f64;
-        let bar = Rectangle::new([(0.0, place + 0.2), (median, place + 0.8)], colour(row.contestant).filled());
+        let bar = Rectangle::new(
+            [(0.0, place + 0.2), (median, place + 0.8)],
+            colour(row.contestant).filled(),
+        );
         let whisker = PathElement::new(vec![(least, place + 0.5), (most, place + 0.5)], BLACK.stroke_width(2));
         chart.draw_series(std::iter::once(bar))?;
         chart.draw_series(std::iter::once(whisker))?;

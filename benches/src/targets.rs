@@ -1,8 +1,8 @@
 //! What is to be reached, and whether it is.
 
 use crate::{
-    contestant::Contestant::{Delivered, Fetched, Floor, MatrixSdk, Opened, PlainDownload},
     contestant::Contestant,
+    contestant::Contestant::{Delivered, Fetched, Floor, MatrixSdk, Opened, PlainDownload},
     scenario::{Kind, Measured},
 };
 

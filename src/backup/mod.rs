@@ -11,6 +11,7 @@ pub(crate) mod reader;
 pub(crate) mod recovery_key;
 mod room_key;
 pub(crate) mod session_id;
+mod value;
 pub(crate) mod version;
 
 pub use entry::FailureReason;

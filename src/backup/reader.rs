@@ -8,7 +8,10 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use super::limits::{MAX_ENTRY_BYTES, MAX_ID_BYTES};
+use super::{
+    limits::{MAX_ENTRY_BYTES, MAX_ID_BYTES},
+    value::ValueScanner,
+};
 
 /// What a reader tells about the document it reads.
 pub(crate) trait EntryVisitor {
@@ -54,7 +57,7 @@ pub(crate) struct BackupReader {
     /// The part of a captured value that came in earlier chunks.
     captured: Vec<u8>,
     too_large: bool,
-    value: ValueState,
+    value: ValueScanner,
     session_id: String,
     session_id_bad: bool,
     room_id_bad: bool,
@@ -95,21 +98,6 @@ enum Purpose {
     Skip,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ValueState {
-    depth: u64,
-    in_string: bool,
-    escape: bool,
-    scalar: bool,
-}
-
-const VALUE_BEGINS: ValueState = ValueState {
-    depth: 0,
-    in_string: false,
-    escape: false,
-    scalar: false,
-};
-
 impl BackupReader {
     /// A reader of `{"rooms":{ROOM:{"sessions":{SESSION:ENTRY}}}}`.
     pub(crate) fn all_rooms() -> Self {
@@ -131,7 +119,7 @@ impl BackupReader {
             purpose: Purpose::Skip,
             captured: Vec::new(),
             too_large: false,
-            value: VALUE_BEGINS,
+            value: ValueScanner::default(),
             session_id: String::new(),
             session_id_bad: false,
             room_id_bad: false,
@@ -209,7 +197,7 @@ impl BackupReader {
     }
 
     fn begin_value(&mut self) -> Expect {
-        self.value = VALUE_BEGINS;
+        self.value = ValueScanner::default();
         self.captured.clear();
         self.too_large = false;
         Expect::InValue
@@ -341,54 +329,6 @@ impl BackupReader {
         };
         visitor.entry(&self.session_id, entry);
         self.captured.clear();
-    }
-}
-
-impl ValueState {
-    /// Moves to the end of the value or of the chunk; says which.
-    fn advance(&mut self, chunk: &[u8], begin: usize) -> (usize, bool) {
-        let mut at = begin;
-        while at < chunk.len() {
-            if self.in_string {
-                if self.escape {
-                    self.escape = false;
-                    at += 1;
-                    continue;
-                }
-                match memchr2(b'"', b'\\', &chunk[at..]) {
-                    None => return (chunk.len(), false),
-                    Some(found) => {
-                        at += found + 1;
-                        if chunk[at - 1] == b'\\' {
-                            self.escape = true;
-                        } else {
-                            self.in_string = false;
-                            if self.depth == 0 {
-                                return (at, true);
-                            }
-                        }
-                    }
-                }
-                continue;
-            }
-            match chunk[at] {
-                // The end of a number or a word belongs to what is around it.
-                b',' | b'}' | b']' if self.scalar => return (at, true),
-                byte if self.scalar && byte.is_ascii_whitespace() => return (at, true),
-                b'"' => self.in_string = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => {
-                    self.depth -= 1;
-                    if self.depth == 0 {
-                        return (at + 1, true);
-                    }
-                }
-                _ if self.depth == 0 => self.scalar = true,
-                _ => {}
-            }
-            at += 1;
-        }
-        (at, false)
     }
 }
 

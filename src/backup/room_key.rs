@@ -9,6 +9,7 @@ use crate::secret::SecretString;
 /// It is *not authenticated*: whoever can write to the backup could have made it up. Import it as an untrusted key,
 /// as crypto libraries do with keys from a backup.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+#[uniffi::export(Debug)]
 pub struct RoomKey {
     /// The room that the backup lists the session under.
     pub room_id: String,

@@ -2,21 +2,20 @@
 //!
 //! A batch is marked delivered after the sink has answered: after a crash it may come again, and never goes missing.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
 use super::{
     feed::Passed,
+    finished::OpenedPage,
     notify::ArrivalHints,
-    open::{OpenedPage, push_hint},
+    open::push_hint,
     stop::{StopSignal, Wake},
     tally::Tally,
 };
 use crate::{
+    backup::RoomKey,
     blocking::blocking,
     sink::{RoomKeySink, SinkAnswer, SinkError},
     vault::{DeliveredAnswer, SharedWriter, VaultError},
@@ -24,6 +23,9 @@ use crate::{
 
 /// Pages between the workers and the sink: what a slow sink can pile up.
 pub(crate) const PAGES_IN_FLIGHT: usize = 2;
+
+/// How long the sink may go on with its batch when the run is to end.
+const LAST_BATCH: Duration = Duration::from_millis(100);
 
 /// What the deliver stage works with.
 pub(crate) struct DeliverStage {
@@ -81,7 +83,7 @@ impl DeliverStage {
         let answers = if keys.is_empty() {
             Vec::new()
         } else {
-            match self.stop.unless_stopped(self.sink.deliver(keys)).await {
+            match self.answers(keys).await {
                 None => return Ok(false),
                 Some(Ok(answers)) if answers.len() == page.entries.len() => answers,
                 Some(Ok(_)) => {
@@ -98,6 +100,17 @@ impl DeliverStage {
         self.tally.add(&self.tally.refused, refused);
         self.hints.send(hints);
         Ok(true)
+    }
+
+    /// `None` if the run was stopped and the sink took too long to finish.
+    async fn answers(&self, keys: Vec<RoomKey>) -> Option<Result<Vec<SinkAnswer>, SinkError>> {
+        let call = self.sink.deliver(keys);
+        tokio::pin!(call);
+        tokio::select! {
+            biased;
+            result = &mut call => Some(result),
+            () = self.stop.stopped() => tokio::time::timeout(LAST_BATCH, call).await.ok(),
+        }
     }
 
     async fn commit(&self, page: OpenedPage, answers: Vec<SinkAnswer>) -> Result<(u64, u64), VaultError> {
@@ -117,7 +130,7 @@ impl DeliverStage {
                 })
                 .collect();
             writer.with(|writer| {
-                let through = page.feed.mark_with(page.number, Passed::Delivered);
+                let through = page.feed.mark_with(&[page.number], Passed::Delivered);
                 writer.commit_delivered(&answers, through)?;
                 page.feed.settle(page.number, Passed::Delivered);
                 Ok(())

@@ -29,8 +29,10 @@ use crate::{
     vault::{Connection, EntryBatch, InsertedEntries, NewEntry, SharedWriter, Vault, VaultError},
 };
 
-/// Entries of a transaction: 20 to 30 ms.
+/// Entries of a transaction: 20 to 50 ms.
 const BATCH_ENTRIES: usize = 2_000;
+/// The same for the first; the next ones grow with what is there. So the cores soon have something to open.
+const FIRST_BATCH_ENTRIES: usize = 125;
 /// Bytes of a transaction, for entries that are larger than usual.
 const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// How long an entry waits for company.
@@ -258,7 +260,7 @@ impl IngestWorker {
                     // A stop is obeyed between parts: a chunk may hold more than a batch.
                     for part in bytes.chunks(128 * 1024) {
                         self.read(response, part, batch, known)?;
-                        if batch.entries.len() >= BATCH_ENTRIES || batch.bodies.len() >= BATCH_BYTES {
+                        if batch.entries.len() >= self.batch_entries() || batch.bodies.len() >= BATCH_BYTES {
                             self.commit(batch)?;
                         }
                     }
@@ -309,6 +311,14 @@ impl IngestWorker {
             broken.store(true, Ordering::Relaxed);
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    fn batch_entries(&self) -> usize {
+        // Relaxed: only this thread adds to it.
+        let fetched = self.tally.fetched.load(Ordering::Relaxed);
+        usize::try_from(fetched)
+            .unwrap_or(BATCH_ENTRIES)
+            .clamp(FIRST_BATCH_ENTRIES, BATCH_ENTRIES)
     }
 
     fn commit(&self, batch: &mut EntryBatch) -> Result<(), VaultError> {

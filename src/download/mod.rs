@@ -13,6 +13,7 @@
 mod deliver;
 mod feed;
 mod fetch;
+mod finished;
 mod ingest;
 mod job;
 mod notify;

@@ -2,23 +2,19 @@
 //!
 //! With a sink the same decryption serves delivery: X25519 is most of the cost of either.
 
-use std::{
-    num::NonZeroUsize,
-    sync::Arc,
-    thread,
-};
+use std::{num::NonZeroUsize, sync::Arc, thread};
 
 use tokio::sync::mpsc;
 
 use super::{
     ArrivedRoomKeys,
-    feed::{Claim, Feed, Page, Passed},
+    feed::{Claim, Feed, Page},
+    finished::{FinishedPage, FinishedPages, OpenedPage},
     notify::ArrivalHints,
     stop::{StopSignal, Wake},
     tally::Tally,
 };
 use crate::{
-    backup::RoomKey,
     unlock::DecryptionKeys,
     vault::{Outcome, SharedWriter, Vault, VaultError},
 };
@@ -41,16 +37,6 @@ pub(crate) struct OpenStage {
     pub(crate) fetch_ended: Arc<std::sync::atomic::AtomicBool>,
 }
 
-/// Opened keys on their way to the sink.
-pub(crate) struct OpenedPage {
-    pub(crate) number: u64,
-    /// Entry and version of each key.
-    pub(crate) entries: Vec<(i64, i64)>,
-    pub(crate) keys: Vec<RoomKey>,
-    /// The feed that the page came from, to settle it there.
-    pub(crate) feed: Arc<Feed>,
-}
-
 impl OpenStage {
     /// Opens everything there is and everything that comes, until fetching has ended or the run is stopped. Blocks.
     pub(crate) fn work(&self) -> Result<(), VaultError> {
@@ -59,8 +45,11 @@ impl OpenStage {
         loop {
             let feed = Feed::new(self.vault.connect()?, self.deliveries.is_some(), &self.keys)?;
             let feed = Arc::new(feed);
+            let finished = FinishedPages::new(self, feed.clone());
             let results: Vec<_> = thread::scope(|scope| {
-                let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| self.worker(&feed))).collect();
+                let workers: Vec<_> = (0..workers)
+                    .map(|_| scope.spawn(|| self.worker(&feed, &finished)))
+                    .collect();
                 workers
                     .into_iter()
                     .map(|worker| worker.join().unwrap_or(Err(VaultError::Corrupt)))
@@ -73,29 +62,39 @@ impl OpenStage {
             if !again {
                 return Ok(());
             }
+            drop(finished);
             self.await_deliveries(&feed);
         }
     }
 
     /// True if the keys have changed and another pass is due.
-    fn worker(&self, feed: &Arc<Feed>) -> Result<bool, VaultError> {
+    fn worker(&self, feed: &Arc<Feed>, finished: &FinishedPages<'_>) -> Result<bool, VaultError> {
         let mut buffer = Vec::new();
         loop {
             if self.stop.is_stopped() {
+                finished.commit()?;
                 return Ok(false);
             }
             let seen = self.wake.seen();
             let ended = self.fetch_ended.load(std::sync::atomic::Ordering::SeqCst);
             match feed.claim(&self.keys)? {
-                Claim::KeysChanged => return Ok(true),
-                Claim::Page(page) => self.open(feed, page, &mut buffer)?,
-                Claim::Nothing if ended => return Ok(false),
-                Claim::Nothing => self.wake.wait(seen),
+                Claim::Page(page) => finished.add(self.open(feed, page, &mut buffer))?,
+                Claim::KeysChanged => {
+                    finished.commit()?;
+                    return Ok(true);
+                }
+                Claim::Nothing => {
+                    finished.commit()?;
+                    if ended {
+                        return Ok(false);
+                    }
+                    self.wake.wait(seen);
+                }
             }
         }
     }
 
-    fn open(&self, feed: &Arc<Feed>, page: Page, buffer: &mut Vec<u8>) -> Result<(), VaultError> {
+    fn open(&self, feed: &Arc<Feed>, page: Page, buffer: &mut Vec<u8>) -> FinishedPage {
         let wanted = feed.has_sink();
         let mut opened = OpenedPage {
             number: page.number,
@@ -134,51 +133,13 @@ impl OpenStage {
                 outcomes.push((entry.id, room.version, result.unwrap_or_else(Outcome::Failed)));
             }
         }
-        let check: Vec<i64> = opened.entries.iter().map(|(entry, _)| *entry).collect();
-        let conflicts = self.commit(feed, page.number, &outcomes, &check, interrupted)?;
-        if !conflicts.is_empty() {
-            opened.leave_out(&conflicts);
+        FinishedPage {
+            opened,
+            outcomes,
+            hints,
+            for_the_sink: wanted,
+            interrupted,
         }
-        self.hints.send(hints);
-        // A page that was broken off keeps its place: the next run claims what is left of it.
-        if let Some(deliveries) = &self.deliveries
-            && wanted
-            && !interrupted
-            && deliveries.blocking_send(opened).is_err()
-        {
-            feed.sink_is_gone();
-        }
-        Ok(())
-    }
-
-    fn commit(
-        &self,
-        feed: &Feed,
-        page: u64,
-        outcomes: &[(i64, i64, Outcome)],
-        check: &[i64],
-        interrupted: bool,
-    ) -> Result<Vec<i64>, VaultError> {
-        let conflicts = self.writer.with(|writer| {
-            // The mark is read and moved under the writer's lock: it never passes a page that is not committed.
-            let through = if interrupted {
-                0
-            } else {
-                feed.mark_with(page, Passed::Opened)
-            };
-            let conflicts = writer.commit_opened(outcomes, through, check)?;
-            if !interrupted {
-                feed.settle(page, Passed::Opened);
-            }
-            Ok(conflicts)
-        })?;
-        let failed = outcomes
-            .iter()
-            .filter(|(_, _, outcome)| matches!(outcome, Outcome::Failed(_)))
-            .count() as u64;
-        self.tally.add(&self.tally.failed, failed);
-        self.tally.add(&self.tally.opened, outcomes.len() as u64 - failed);
-        Ok(conflicts)
     }
 
     fn await_deliveries(&self, feed: &Arc<Feed>) {
@@ -189,20 +150,6 @@ impl OpenStage {
                 self.wake.wait(seen);
             }
         }
-    }
-}
-
-impl OpenedPage {
-    fn leave_out(&mut self, conflicts: &[i64]) {
-        let keep: Vec<bool> = self
-            .entries
-            .iter()
-            .map(|(entry, _)| !conflicts.contains(entry))
-            .collect();
-        let mut kept = keep.iter();
-        self.entries.retain(|_| *kept.next().unwrap_or(&true));
-        let mut kept = keep.iter();
-        self.keys.retain(|_| *kept.next().unwrap_or(&true));
     }
 }
 

@@ -117,7 +117,7 @@ impl HttpExchange for Exchange {
             return Err(TransportError::Closed);
         };
         match self.unless_closed(response.chunk()).await {
-            Ok(Some(chunk)) => Ok(Some(chunk.to_vec())),
+            Ok(Some(chunk)) => Ok(Some(chunk.into())),
             end => {
                 *state = State::Done;
                 end.map(|_| None)

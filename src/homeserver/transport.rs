@@ -82,6 +82,7 @@ impl HttpMethod {
 
 /// One header of a request or an answer.
 #[derive(Clone, PartialEq, Eq, uniffi::Record)]
+#[uniffi::export(Debug)]
 pub struct HttpHeader {
     /// The name, in any case.
     pub name: String,

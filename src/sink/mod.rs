@@ -17,6 +17,9 @@ use crate::backup::RoomKey;
 ///
 /// Delivery is *at least once*: after a crash the last batch may come again, so taking a key twice must do no harm.
 /// The next batch comes when the last one is answered.
+///
+/// When a run is stopped, the call under way has another 100 ms to answer. One that takes longer is dropped, which cancels
+/// its coroutine or task; its batch comes again in the next run, perhaps while the work of the dropped call still goes on.
 #[uniffi::export(foreign)]
 #[async_trait]
 pub trait RoomKeySink: Send + Sync {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 use matrix_sdk_crypto::{
     OlmMachine,
     olm::ExportedRoomKey,
@@ -18,6 +19,10 @@ use ruma::{DeviceKeyAlgorithm, OwnedRoomId};
 
 use super::{RoomKeySink, SinkAnswer, SinkError};
 use crate::backup::RoomKey;
+
+/// Parts of a batch that are imported at the same time: while one is being saved, the others look up what the store has
+/// of theirs, one session after the other.
+const PARTS: usize = 2;
 
 type MachineSource = dyn Fn() -> Option<OlmMachine> + Send + Sync;
 
@@ -52,13 +57,13 @@ impl RoomKeySink for OlmMachineSink {
         };
         let machine = (self.machine)().ok_or_else(|| unavailable("no machine"))?;
         let mut answers = vec![SinkAnswer::Known; keys.len()];
-        let mut exported = Vec::with_capacity(keys.len());
+        let mut parts: [Vec<ExportedRoomKey>; PARTS] = Default::default();
         let mut positions: HashMap<(OwnedRoomId, String), usize> = HashMap::with_capacity(keys.len());
         for (position, key) in keys.iter().enumerate() {
             match export(key) {
                 Some(key) => {
                     positions.insert((key.room_id.clone(), key.session_id.clone()), position);
-                    exported.push(key);
+                    parts[part_of(&key.session_id)].push(key);
                 }
                 None => {
                     answers[position] = SinkAnswer::Refused {
@@ -67,18 +72,27 @@ impl RoomKeySink for OlmMachineSink {
                 }
             }
         }
-        let result = machine
-            .store()
-            .import_room_keys(exported, None, |_, _| {})
+        let imports = parts
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .map(|part| machine.store().import_room_keys(part, None, |_, _| {}));
+        let results = try_join_all(imports)
             .await
             .map_err(|_| unavailable("import_room_keys"))?;
-        for (room_id, sessions) in imported(&result.keys) {
-            if let Some(position) = positions.get(&(room_id.clone(), sessions.clone())) {
-                answers[*position] = SinkAnswer::Imported;
+        for result in &results {
+            for (room_id, session) in imported(&result.keys) {
+                if let Some(position) = positions.get(&(room_id.clone(), session.clone())) {
+                    answers[*position] = SinkAnswer::Imported;
+                }
             }
         }
         Ok(answers)
     }
+}
+
+/// Two copies of a session go into the same part, so that one is merged into the other.
+fn part_of(session_id: &str) -> usize {
+    session_id.bytes().fold(0, |sum, byte| sum + usize::from(byte)) % PARTS
 }
 
 fn imported(

@@ -23,6 +23,7 @@ use crate::{
 
 /// What a user or an app has to unlock a backup with.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[uniffi::export(Debug)]
 pub enum UnlockSecret {
     /// What the user typed as recovery key (or security key): base58, in any spacing, of secret storage or of the backup.
     RecoveryKey {

@@ -1,8 +1,8 @@
 //! Entries: written as they come, never changed, read again in the order they came.
 
-use std::{collections::HashMap, ops::Range};
+use std::ops::Range;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Statement, Transaction, params};
 
 use super::{Connection, VaultError, Writer, rooms::room_row};
 use crate::backup::session_id::SessionId;
@@ -80,30 +80,38 @@ impl Writer {
             for room_id in &batch.rooms {
                 rooms.push(room_row(transaction, keys, version, room_id)?);
             }
-            let mut per_room: HashMap<i64, i64> = HashMap::new();
+            let mut runs: Vec<RoomRun> = Vec::new();
             let mut insert = transaction
                 .prepare_cached("INSERT INTO entry (room, session_hash, session, body) VALUES (?1, ?2, ?3, ?4)")?;
+            // Without a join: it finds nothing, nearly always.
+            let mut namesakes =
+                transaction.prepare_cached("SELECT id, room, session FROM entry WHERE session_hash = ?1")?;
             for entry in &batch.entries {
                 let room = rooms[entry.room];
                 let session = entry.session.as_bytes();
                 let hash = keys.session_hash(session);
-                let namesakes = namesakes(transaction, version, hash, session)?;
+                let namesakes = self::namesakes(transaction, &mut namesakes, version, hash, session)?;
                 if namesakes.iter().any(|namesake| namesake.room == room) {
                     result.known += 1;
                     continue;
                 }
                 insert.execute(params![room, hash, session, &batch.bodies[entry.body.clone()]])?;
                 result.inserted += 1;
-                *per_room.entry(room).or_default() += 1;
+                let id = transaction.last_insert_rowid();
+                match runs.last_mut() {
+                    Some(run) if run.room == room && run.last_entry + 1 == id => run.last_entry = id,
+                    _ => runs.push(RoomRun {
+                        room,
+                        first_entry: id,
+                        last_entry: id,
+                    }),
+                }
                 if !namesakes.is_empty() {
-                    let id = transaction.last_insert_rowid();
                     result.conflicts += note_conflict(transaction, id, &namesakes)?;
                 }
             }
-            for (room, entries) in per_room {
-                transaction
-                    .prepare_cached("UPDATE room SET entries = entries + ?2 WHERE id = ?1")?
-                    .execute([room, entries])?;
+            for run in runs {
+                note_run(transaction, &run)?;
             }
             for place in &batch.complete_rooms {
                 transaction
@@ -177,6 +185,37 @@ pub(super) fn session_from_row(bytes: Vec<u8>) -> SessionId {
     }
 }
 
+/// Entries of one room with no others between them. Rooms come one after the other, so there are few: an index by room
+/// would have to be written with every entry.
+struct RoomRun {
+    room: i64,
+    first_entry: i64,
+    last_entry: i64,
+}
+
+fn note_run(transaction: &Transaction<'_>, run: &RoomRun) -> Result<(), VaultError> {
+    let RoomRun {
+        room,
+        first_entry,
+        last_entry,
+    } = *run;
+    transaction
+        .prepare_cached("UPDATE room SET entries = entries + ?2 WHERE id = ?1")?
+        .execute([room, last_entry - first_entry + 1])?;
+    let longer = transaction
+        .prepare_cached(
+            "UPDATE room_run SET last_entry = ?3 WHERE room = ?1 AND last_entry = ?2 - 1
+             AND first_entry = (SELECT max(first_entry) FROM room_run WHERE room = ?1)",
+        )?
+        .execute([room, first_entry, last_entry])?;
+    if longer == 0 {
+        transaction
+            .prepare_cached("INSERT INTO room_run (room, first_entry, last_entry) VALUES (?1, ?2, ?3)")?
+            .execute([room, first_entry, last_entry])?;
+    }
+    Ok(())
+}
+
 struct Namesake {
     id: i64,
     room: i64,
@@ -185,21 +224,25 @@ struct Namesake {
 /// Entries of the same session in this version, in whichever room.
 fn namesakes(
     transaction: &Transaction<'_>,
+    by_hash: &mut Statement<'_>,
     version: i64,
     hash: i64,
     session: &[u8],
 ) -> Result<Vec<Namesake>, VaultError> {
-    let mut statement = transaction.prepare_cached(
-        "SELECT entry.id, room FROM entry JOIN room ON room.id = entry.room
-         WHERE session_hash = ?1 AND session = ?2 AND version = ?3",
-    )?;
-    let rows = statement.query_map(params![hash, session, version], |row| {
-        Ok(Namesake {
-            id: row.get(0)?,
-            room: row.get(1)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut namesakes = Vec::new();
+    let mut rows = by_hash.query([hash])?;
+    while let Some(row) = rows.next()? {
+        let room = row.get(1)?;
+        if row.get_ref(2)?.as_blob().is_ok_and(|blob| blob == session) && version_of(transaction, room)? == version {
+            namesakes.push(Namesake { id: row.get(0)?, room });
+        }
+    }
+    Ok(namesakes)
+}
+
+fn version_of(transaction: &Transaction<'_>, room: i64) -> Result<i64, VaultError> {
+    let mut statement = transaction.prepare_cached("SELECT version FROM room WHERE id = ?1")?;
+    Ok(statement.query_row([room], |row| row.get(0))?)
 }
 
 fn note_conflict(transaction: &Transaction<'_>, id: i64, namesakes: &[Namesake]) -> Result<u64, VaultError> {

@@ -74,23 +74,35 @@ impl Connection {
 
     /// Entries of a room after `after`, by entry id. Those in conflict are left out.
     pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<Vec<StoredEntry>, VaultError> {
-        let mut statement = self.inner.prepare_cached(
-            "SELECT id, version, session, body FROM (
-                 SELECT entry.id AS id, version, session, body FROM room JOIN entry ON entry.room = room.id
-                 WHERE hash = ?1 AND entry.id > ?2)
-             WHERE NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)
-             ORDER BY id LIMIT ?3",
+        let mut runs = self.inner.prepare_cached(
+            "SELECT version, max(first_entry, ?2 + 1), last_entry FROM room JOIN room_run ON room_run.room = room.id
+             WHERE hash = ?1 AND last_entry > ?2 ORDER BY first_entry",
         )?;
-        let rows = statement.query_map(params![self.keys.room_hash(room_id), after, limit as i64], |row| {
-            Ok(StoredEntry {
-                id: row.get(0)?,
-                version: row.get(1)?,
-                room_id: room_id.to_owned(),
-                session: session_from_row(row.get(2)?),
-                body: row.get(3)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut in_run = self.inner.prepare_cached(
+            "SELECT id, session, body FROM entry WHERE id BETWEEN ?1 AND ?2
+             AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id) ORDER BY id LIMIT ?3",
+        )?;
+        let mut entries = Vec::new();
+        let mut runs = runs.query(params![self.keys.room_hash(room_id), after])?;
+        while let Some(run) = runs.next()?
+            && entries.len() < limit
+        {
+            let (version, first, last): (i64, i64, i64) = (run.get(0)?, run.get(1)?, run.get(2)?);
+            let left = (limit - entries.len()) as i64;
+            let rows = in_run.query_map([first, last, left], |row| {
+                Ok(StoredEntry {
+                    id: row.get(0)?,
+                    version,
+                    room_id: room_id.to_owned(),
+                    session: session_from_row(row.get(1)?),
+                    body: row.get(2)?,
+                })
+            })?;
+            for entry in rows {
+                entries.push(entry?);
+            }
+        }
+        Ok(entries)
     }
 
     /// Entries of all rooms and versions after `after`, by entry id.
@@ -122,8 +134,12 @@ impl Connection {
     /// Entries opened after the cursor (batch, entry), in the order they were opened.
     pub(crate) fn arrived_since(&self, batch: i64, entry: i64, limit: usize) -> Result<Vec<ArrivedRow>, VaultError> {
         let mut statement = self.inner.prepare_cached(
-            "SELECT batch, entry, room, session FROM opened JOIN entry ON id = opened.entry
-             WHERE (batch, opened.entry) > (?1, ?2) AND failure = 0 ORDER BY batch, opened.entry LIMIT ?3",
+            "SELECT opened_batch.id, opened.entry, room, session
+             FROM opened_batch
+             JOIN opened ON opened.entry BETWEEN first_entry AND last_entry AND batch = opened_batch.id
+             JOIN entry ON entry.id = opened.entry
+             WHERE opened_batch.id >= ?1 AND (opened_batch.id > ?1 OR opened.entry > ?2) AND failure = 0
+             ORDER BY opened_batch.id, opened.entry LIMIT ?3",
         )?;
         let mut rows = statement.query(params![batch, entry, limit as i64])?;
         let mut arrived = Vec::new();

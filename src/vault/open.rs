@@ -198,6 +198,8 @@ fn write_new(path: &Path, user_id: &str, device_id: &str, protection: &Protectio
     let key = derive_key(protection, salt.as_slice(), PASSPHRASE_ITERATIONS);
     let key_check = key.map(|key| VaultKeys::sealed(&key).seal(Sealed::KeyCheck, KEY_CHECK));
     let mut connection = Vault::new(path.to_owned(), VaultKeys::open([0; 16])).connect()?;
+    // Nobody sees the file before it is whole, and it is made durable as a whole.
+    connection.inner.pragma_update(None, "synchronous", "OFF")?;
     schema::create(&mut connection.inner)?;
     connection.inner.execute(
         "INSERT INTO vault (id, protection, salt, kdf_iterations, key_check, index_key, user_hash, device_hash)
@@ -214,7 +216,9 @@ fn write_new(path: &Path, user_id: &str, device_id: &str, protection: &Protectio
     )?;
     // The log must be in the file before the file is moved.
     connection.inner.close().map_err(|(_, error)| error)?;
-    Ok(())
+    fs::File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(OpenVaultError::Directory)
 }
 
 fn derive_key(protection: &Protection, salt: &[u8], iterations: u32) -> Option<KeyBytes> {

@@ -39,12 +39,10 @@ impl Writer {
     ) -> Result<Vec<i64>, VaultError> {
         self.write(|transaction, _| {
             let mut counts: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
-            let batch: i64 = transaction
-                .prepare_cached(
-                    "UPDATE job SET opened_batch = opened_batch + ?1, opened_through = max(opened_through, ?2)
-                     RETURNING opened_batch",
-                )?
-                .query_row(params![!outcomes.is_empty(), through], |row| row.get(0))?;
+            transaction
+                .prepare_cached("UPDATE job SET opened_through = max(opened_through, ?1)")?
+                .execute([through])?;
+            let batch = note_batch(transaction, outcomes)?;
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO opened (entry, batch, failure, first_index, shared_history, sender_key)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -147,6 +145,17 @@ impl Connection {
         }
         Ok(counts)
     }
+}
+
+/// Makes a batch of these, so that what was opened since another one can be found by range, without an index.
+fn note_batch(transaction: &Transaction<'_>, outcomes: &[(i64, i64, Outcome)]) -> Result<i64, VaultError> {
+    let entries = || outcomes.iter().map(|(entry, ..)| *entry);
+    if let (Some(first), Some(last)) = (entries().min(), entries().max()) {
+        transaction
+            .prepare_cached("INSERT INTO opened_batch (first_entry, last_entry) VALUES (?1, ?2)")?
+            .execute([first, last])?;
+    }
+    Ok(transaction.last_insert_rowid())
 }
 
 pub(super) fn forget_deliveries(transaction: &Transaction<'_>) -> Result<(), VaultError> {

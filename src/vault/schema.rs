@@ -28,8 +28,7 @@ CREATE TABLE job (
     generation      INTEGER NOT NULL DEFAULT 0,
     current_version INTEGER REFERENCES backup_version (id),
     opened_through  INTEGER NOT NULL DEFAULT 0,
-    delivered_through INTEGER NOT NULL DEFAULT 0,
-    opened_batch    INTEGER NOT NULL DEFAULT 0
+    delivered_through INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE backup_version (
@@ -71,7 +70,19 @@ CREATE TABLE entry (
     body            BLOB NOT NULL
 ) STRICT;
 CREATE INDEX entry_by_session ON entry (session_hash);
-CREATE INDEX entry_by_room ON entry (room);
+
+CREATE TABLE room_run (
+    room            INTEGER NOT NULL REFERENCES room (id),
+    first_entry     INTEGER NOT NULL,
+    last_entry      INTEGER NOT NULL,
+    PRIMARY KEY (room, first_entry)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE opened_batch (
+    id              INTEGER PRIMARY KEY,
+    first_entry     INTEGER NOT NULL,
+    last_entry      INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE opened (
     entry           INTEGER PRIMARY KEY,
@@ -81,7 +92,6 @@ CREATE TABLE opened (
     shared_history  INTEGER,
     sender_key      BLOB
 ) STRICT;
-CREATE INDEX opened_by_batch ON opened (batch);
 CREATE INDEX opened_failed ON opened (failure, entry) WHERE failure <> 0;
 
 CREATE TABLE conflict (
@@ -119,7 +129,8 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Makes the tables of a new vault.
 pub(crate) fn create(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
+    connection
+        .execute_batch("PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
     upgrade(connection, 0)
 }
 

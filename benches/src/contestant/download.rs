@@ -6,9 +6,10 @@ use tokio::{fs::File, io::AsyncWriteExt, runtime::Runtime};
 use crate::{Failure, account::Account, child};
 
 pub(crate) fn run(account: &Account) -> Result<(), Failure> {
-    child::answer((Runtime::new()?, tempfile::tempdir()?), |(runtime, directory)| {
+    let (runtime, directory) = (Runtime::new()?, tempfile::tempdir()?);
+    child::answer(reqwest::Client::new(), |client| {
         runtime.block_on(async {
-            let response = account.everything().send().await?.error_for_status()?;
+            let response = account.everything(&client).send().await?.error_for_status()?;
             let mut body = response.bytes_stream();
             let mut file = File::create(directory.path().join("backup.json")).await?;
             while let Some(chunk) = body.next().await {

@@ -21,9 +21,15 @@ pub(crate) fn run(account: &Account) -> Result<(), Failure> {
     let user_id = UserId::parse(&account.user_id)?;
     let device_id = OwnedDeviceId::from(account.device_id.as_str());
     let machine = runtime.block_on(OlmMachine::with_store(&user_id, &device_id, store, None))?;
-    child::answer(machine, |machine| {
+    child::answer((machine, reqwest::Client::new()), |(machine, client)| {
         runtime.block_on(async {
-            let body = account.everything().send().await?.error_for_status()?.bytes().await?;
+            let body = account
+                .everything(&client)
+                .send()
+                .await?
+                .error_for_status()?
+                .bytes()
+                .await?;
             let response = get_backup_keys::v3::Response::try_from_http_response(http::Response::new(body))?;
             let decryption_key = BackupDecryptionKey::from_base64(&account.backup_decryption_key_base64)?;
             let mut keys = Vec::new();
@@ -32,7 +38,11 @@ pub(crate) fn run(account: &Account) -> Result<(), Failure> {
                 for (session_id, raw) in sessions {
                     let entry = raw.deserialize()?;
                     let key = decryption_key.decrypt_session_data(entry.session_data)?;
-                    keys.push(ExportedRoomKey::from_backed_up_room_key(room_id.clone(), session_id, key));
+                    keys.push(ExportedRoomKey::from_backed_up_room_key(
+                        room_id.clone(),
+                        session_id,
+                        key,
+                    ));
                 }
             }
             let version = Some(account.backup_version.as_str());

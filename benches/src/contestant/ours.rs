@@ -47,17 +47,22 @@ pub(crate) fn run(account: &Account, goal: Goal) -> Result<(), Failure> {
             key: SecretBytes::from(vec![7; 32]),
         },
     };
-    child::answer((), |()| runtime.block_on(restore(account, goal, options, sink)))
+    // It reads the certificates of the system: an app has done that.
+    let transport = ReqwestTransport::new()?;
+    child::answer(transport, |transport| {
+        runtime.block_on(restore(account, goal, options, transport, sink))
+    })
 }
 
 async fn restore(
     account: &Account,
     goal: Goal,
     options: ClientOptions,
+    transport: ReqwestTransport,
     sink: Option<Arc<dyn RoomKeySink>>,
 ) -> Result<(), Failure> {
     let host = Arc::new(Host(account.access_token.clone()));
-    let client = KeyBackupClient::open(options, Arc::new(ReqwestTransport::new()?), host, sink).await?;
+    let client = KeyBackupClient::open(options, Arc::new(transport), host, sink).await?;
     if goal != Goal::Fetched {
         let base64 = account.backup_decryption_key_base64.as_str().into();
         client.unlock(UnlockSecret::DecryptionKey { base64 }).await?;

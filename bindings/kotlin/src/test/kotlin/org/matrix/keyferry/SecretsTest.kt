@@ -1,0 +1,40 @@
+package org.matrix.keyferry
+
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.matrix.keyferry.ffi.Account
+import org.matrix.keyferry.ffi.ClientOptions
+import org.matrix.keyferry.ffi.HttpHeader
+import org.matrix.keyferry.ffi.HttpMethod
+import org.matrix.keyferry.ffi.HttpRequest
+import org.matrix.keyferry.ffi.RoomKey
+import org.matrix.keyferry.ffi.RoomKeyLookup
+import org.matrix.keyferry.ffi.UnlockSecret
+import org.matrix.keyferry.ffi.VaultProtection
+
+internal class SecretsTest {
+    private val secret = "EsTc"
+
+    @Test
+    fun `no secret is printed with what holds it`() {
+        val key = RoomKey("!room:a", "session", "m.megolm.v1.aes-sha2", "sender", secret, emptyMap(), emptyList(), 0u, true)
+        val account = Account("https://a", "@a:a", "DEVICE")
+        val holders = listOf(
+            key,
+            listOf(key),
+            RoomKeyLookup.Found(key),
+            UnlockSecret.RecoveryKey(secret),
+            UnlockSecret.Passphrase(secret),
+            UnlockSecret.DecryptionKey(secret),
+            VaultProtection.Passphrase(secret),
+            ClientOptions(account, "/a", VaultProtection.Key(secret.toByteArray())),
+            HttpRequest(HttpMethod.GET, "https://a", listOf(HttpHeader("Authorization", secret)), null, 1u),
+        )
+        for (holder in holders) {
+            val text = holder.toString()
+            assertFalse(secret in text || secret.toByteArray().contentToString() in text, text)
+        }
+        assertTrue("!room:a" in key.toString(), "the rest is still told")
+    }
+}

@@ -1,0 +1,148 @@
+//! Pages that have been opened, on their way into the vault and to the sink: several share a transaction.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use super::{
+    ArrivedRoomKeys,
+    feed::{Feed, Passed},
+    open::OpenStage,
+};
+use crate::{
+    backup::RoomKey,
+    vault::{Outcome, VaultError},
+};
+
+/// Entries of a transaction: 20 ms.
+const COMMIT_ENTRIES: usize = 4_000;
+/// How long a page waits for company.
+const COMMIT_AGE: Duration = Duration::from_millis(250);
+
+/// One page, opened as far as it goes.
+pub(crate) struct FinishedPage {
+    pub(crate) opened: OpenedPage,
+    /// Entry, version and outcome of each that was not opened before.
+    pub(crate) outcomes: Vec<(i64, i64, Outcome)>,
+    pub(crate) hints: Vec<ArrivedRoomKeys>,
+    pub(crate) for_the_sink: bool,
+    /// Broken off by the end of the run: it keeps its place, and the next run claims what is left of it.
+    pub(crate) interrupted: bool,
+}
+
+/// Opened keys on their way to the sink.
+pub(crate) struct OpenedPage {
+    pub(crate) number: u64,
+    /// Entry and version of each key.
+    pub(crate) entries: Vec<(i64, i64)>,
+    pub(crate) keys: Vec<RoomKey>,
+    /// The feed that the page came from, to settle it there.
+    pub(crate) feed: Arc<Feed>,
+}
+
+/// Where pages wait for each other.
+pub(crate) struct FinishedPages<'a> {
+    stage: &'a OpenStage,
+    feed: Arc<Feed>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    pages: Vec<FinishedPage>,
+    entries: usize,
+    since: Option<Instant>,
+}
+
+impl<'a> FinishedPages<'a> {
+    pub(crate) fn new(stage: &'a OpenStage, feed: Arc<Feed>) -> Self {
+        Self {
+            stage,
+            feed,
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Takes a page, and commits if enough are waiting. A page for the sink waits for nothing. Blocks.
+    pub(crate) fn add(&self, page: FinishedPage) -> Result<(), VaultError> {
+        let is_due = {
+            let mut waiting = self.waiting.lock().map_err(|_| VaultError::Corrupt)?;
+            let is_urgent = page.for_the_sink || page.interrupted;
+            waiting.entries += page.outcomes.len();
+            waiting.pages.push(page);
+            let since = *waiting.since.get_or_insert_with(Instant::now);
+            is_urgent || waiting.entries >= COMMIT_ENTRIES || since.elapsed() >= COMMIT_AGE
+        };
+        if is_due { self.commit() } else { Ok(()) }
+    }
+
+    /// Commits what waits, and sends it on. Blocks.
+    pub(crate) fn commit(&self) -> Result<(), VaultError> {
+        let Waiting { mut pages, .. } = mem::take(&mut *self.waiting.lock().map_err(|_| VaultError::Corrupt)?);
+        if pages.is_empty() {
+            return Ok(());
+        }
+        let outcomes: Vec<_> = pages.iter_mut().flat_map(|page| page.outcomes.drain(..)).collect();
+        let entries = pages.iter().flat_map(|page| &page.opened.entries);
+        let check: Vec<i64> = entries.map(|(entry, _)| *entry).collect();
+        let ended: Vec<u64> = pages
+            .iter()
+            .filter(|page| !page.interrupted)
+            .map(|page| page.opened.number)
+            .collect();
+        let conflicts = self.stage.writer.with(|writer| {
+            // The mark is read and moved under the writer's lock: it never passes a page that is not committed.
+            let through = self.feed.mark_with(&ended, Passed::Opened);
+            let conflicts = writer.commit_opened(&outcomes, through, &check)?;
+            for page in &ended {
+                self.feed.settle(*page, Passed::Opened);
+            }
+            Ok(conflicts)
+        })?;
+        self.count(&outcomes);
+        for page in pages {
+            self.send_on(page, &conflicts);
+        }
+        Ok(())
+    }
+
+    fn count(&self, outcomes: &[(i64, i64, Outcome)]) {
+        let failed = outcomes
+            .iter()
+            .filter(|(_, _, outcome)| matches!(outcome, Outcome::Failed(_)))
+            .count() as u64;
+        let tally = &self.stage.tally;
+        tally.add(&tally.failed, failed);
+        tally.add(&tally.opened, outcomes.len() as u64 - failed);
+    }
+
+    fn send_on(&self, mut page: FinishedPage, conflicts: &[i64]) {
+        self.stage.hints.send(page.hints);
+        if !conflicts.is_empty() {
+            page.opened.leave_out(conflicts);
+        }
+        if let Some(deliveries) = &self.stage.deliveries
+            && page.for_the_sink
+            && !page.interrupted
+            && deliveries.blocking_send(page.opened).is_err()
+        {
+            self.feed.sink_is_gone();
+        }
+    }
+}
+
+impl OpenedPage {
+    fn leave_out(&mut self, conflicts: &[i64]) {
+        let keep: Vec<bool> = self
+            .entries
+            .iter()
+            .map(|(entry, _)| !conflicts.contains(entry))
+            .collect();
+        let mut kept = keep.iter();
+        self.entries.retain(|_| *kept.next().unwrap_or(&true));
+        let mut kept = keep.iter();
+        self.keys.retain(|_| *kept.next().unwrap_or(&true));
+    }
+}
