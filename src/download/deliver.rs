@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Pages between the workers and the sink: what a slow sink can pile up.
-pub(crate) const PAGES_IN_FLIGHT: usize = 2;
+pub(crate) const PAGES_IN_FLIGHT: usize = 1;
 
 /// How long the sink may go on with its batch when the run is to end.
 const LAST_BATCH: Duration = Duration::from_millis(100);

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Keys of a page: a batch for the sink. Worth 30 to 150 ms of a core.
-const PAGE_ENTRIES: usize = 1_000;
+const PAGE_ENTRIES: usize = 2_000;
 /// The same without a sink: the smaller, the more evenly the cores end.
 const PAGE_ENTRIES_WITHOUT_SINK: usize = 250;
 

@@ -31,6 +31,11 @@ impl ArrivalHints {
         (Self(sender), receiver)
     }
 
+    /// Whether there is room for a hint: otherwise none need be made.
+    pub(crate) fn are_taken(&self) -> bool {
+        self.0.capacity() > 0
+    }
+
     /// Passes a hint on, or drops it where the host does not keep up.
     pub(crate) fn send(&self, arrived: Vec<ArrivedRoomKeys>) {
         if !arrived.is_empty() {

@@ -104,6 +104,7 @@ impl OpenStage {
         };
         let mut outcomes = Vec::with_capacity(page.entries.len());
         let mut hints = Vec::new();
+        let hints_wanted = !wanted && self.hints.are_taken();
         let mut interrupted = false;
         for (position, (entry, room)) in page.entries.iter().enumerate() {
             if position % ENTRIES_PER_LOOK == 0 && self.stop.is_stopped() {
@@ -127,7 +128,7 @@ impl OpenStage {
                 }
             });
             if entry.unopened {
-                if result.is_ok() && !wanted {
+                if result.is_ok() && hints_wanted {
                     push_hint(&mut hints, &room.room_id, entry.session.to_string());
                 }
                 outcomes.push((entry.id, room.version, result.unwrap_or_else(Outcome::Failed)));

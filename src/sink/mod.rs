@@ -23,7 +23,7 @@ use crate::backup::RoomKey;
 #[uniffi::export(foreign)]
 #[async_trait]
 pub trait RoomKeySink: Send + Sync {
-    /// Takes a batch of at most 1,000 keys and answers for each, in the same order. When it returns, what it answered
+    /// Takes a batch of at most 2,000 keys and answers for each, in the same order. When it returns, what it answered
     /// `Imported` or `Known` must be durable: it will not be delivered again.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
 use matrix_sdk_crypto::{
     OlmMachine,
     olm::ExportedRoomKey,
@@ -19,10 +18,6 @@ use ruma::{DeviceKeyAlgorithm, OwnedRoomId};
 
 use super::{RoomKeySink, SinkAnswer, SinkError};
 use crate::backup::RoomKey;
-
-/// Parts of a batch that are imported at the same time: while one is being saved, the others look up what the store has
-/// of theirs, one session after the other.
-const PARTS: usize = 2;
 
 type MachineSource = dyn Fn() -> Option<OlmMachine> + Send + Sync;
 
@@ -57,13 +52,14 @@ impl RoomKeySink for OlmMachineSink {
         };
         let machine = (self.machine)().ok_or_else(|| unavailable("no machine"))?;
         let mut answers = vec![SinkAnswer::Known; keys.len()];
-        let mut parts: [Vec<ExportedRoomKey>; PARTS] = Default::default();
+        let mut exported = Vec::with_capacity(keys.len());
         let mut positions: HashMap<(OwnedRoomId, String), usize> = HashMap::with_capacity(keys.len());
+        let mut signing_keys = SigningKeys::default();
         for (position, key) in keys.iter().enumerate() {
-            match export(key) {
+            match export(key, &mut signing_keys) {
                 Some(key) => {
                     positions.insert((key.room_id.clone(), key.session_id.clone()), position);
-                    parts[part_of(&key.session_id)].push(key);
+                    exported.push(key);
                 }
                 None => {
                     answers[position] = SinkAnswer::Refused {
@@ -72,27 +68,18 @@ impl RoomKeySink for OlmMachineSink {
                 }
             }
         }
-        let imports = parts
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .map(|part| machine.store().import_room_keys(part, None, |_, _| {}));
-        let results = try_join_all(imports)
+        let result = machine
+            .store()
+            .import_room_keys(exported, None, |_, _| {})
             .await
             .map_err(|_| unavailable("import_room_keys"))?;
-        for result in &results {
-            for (room_id, session) in imported(&result.keys) {
-                if let Some(position) = positions.get(&(room_id.clone(), session.clone())) {
-                    answers[*position] = SinkAnswer::Imported;
-                }
+        for (room_id, sessions) in imported(&result.keys) {
+            if let Some(position) = positions.get(&(room_id.clone(), sessions.clone())) {
+                answers[*position] = SinkAnswer::Imported;
             }
         }
         Ok(answers)
     }
-}
-
-/// Two copies of a session go into the same part, so that one is merged into the other.
-fn part_of(session_id: &str) -> usize {
-    session_id.bytes().fold(0, |sum, byte| sum + usize::from(byte)) % PARTS
 }
 
 fn imported(
@@ -102,14 +89,28 @@ fn imported(
         .flat_map(|(room_id, senders)| senders.values().flatten().map(move |session| (room_id, session)))
 }
 
+/// The signing keys of devices that made sessions: few devices make many, and a key is costly to parse.
+#[derive(Default)]
+struct SigningKeys(BTreeMap<(DeviceKeyAlgorithm, String), Option<SigningKey>>);
+
+impl SigningKeys {
+    fn of(&mut self, algorithm: &DeviceKeyAlgorithm, text: &str) -> Option<SigningKey> {
+        self.0
+            .entry((algorithm.clone(), text.to_owned()))
+            .or_insert_with(|| SigningKey::from_parts(algorithm, text.to_owned()).ok())
+            .clone()
+    }
+}
+
 /// The key in that crate's type. Its fields are strict where ours are patient: parts that it would refuse are left out.
-fn export(key: &RoomKey) -> Option<ExportedRoomKey> {
+fn export(key: &RoomKey, signing_keys: &mut SigningKeys) -> Option<ExportedRoomKey> {
     let sender_claimed_keys = key
         .sender_claimed_keys
         .iter()
         .filter_map(|(algorithm, key)| {
             let algorithm = DeviceKeyAlgorithm::from(algorithm.as_str());
-            Some((algorithm.clone(), SigningKey::from_parts(&algorithm, key.clone()).ok()?))
+            let signing_key = signing_keys.of(&algorithm, key)?;
+            Some((algorithm, signing_key))
         })
         .collect();
     let forwarding_chain: Result<_, _> = key

@@ -130,7 +130,7 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 /// Makes the tables of a new vault.
 pub(crate) fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     connection
-        .execute_batch("PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
+        .execute_batch("PRAGMA page_size = 32768; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
     upgrade(connection, 0)
 }
 

@@ -2,7 +2,7 @@ import KeyferryFFI
 
 /// A sink made of a closure.
 ///
-/// The closure gets at most 1,000 keys and answers for each, in the same order, once they are durable. If it throws,
+/// The closure gets at most 2,000 keys and answers for each, in the same order, once they are durable. If it throws,
 /// nothing of the batch counts as delivered, the run ends as blocked, and the keys come again in a later run.
 public final class ClosureSink: RoomKeySink {
     private let take: @Sendable ([RoomKey]) async throws -> [SinkAnswer]

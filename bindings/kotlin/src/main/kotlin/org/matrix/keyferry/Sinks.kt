@@ -8,7 +8,7 @@ import org.matrix.keyferry.ffi.SinkAnswer
 import org.matrix.keyferry.ffi.SinkException
 
 /**
- * A sink from a function: it takes a batch of at most 1,000 keys into the app's crypto and answers for each, in the same
+ * A sink from a function: it takes a batch of at most 2,000 keys into the app's crypto and answers for each, in the same
  * order. What it answers `Imported` or `Known` must be durable by then. A batch may come twice.
  */
 public fun roomKeySink(deliver: suspend (List<RoomKey>) -> List<SinkAnswer>): RoomKeySink = object : RoomKeySink {
