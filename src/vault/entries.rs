@@ -2,9 +2,13 @@
 
 use std::ops::Range;
 
-use rusqlite::{OptionalExtension, Statement, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Connection, VaultError, Writer, rooms::room_row};
+use super::{
+    Connection, VaultError, Writer,
+    rooms::room_row,
+    session_index::{ENTRIES_OF_HASH, SessionIndex, merge_if_due},
+};
 use crate::backup::session_id::SessionId;
 
 /// Entries on their way into the vault, with the bodies in one buffer.
@@ -81,23 +85,22 @@ impl Writer {
                 rooms.push(room_row(transaction, keys, version, room_id)?);
             }
             let mut runs: Vec<RoomRun> = Vec::new();
-            let mut insert = transaction
-                .prepare_cached("INSERT INTO entry (room, session_hash, session, body) VALUES (?1, ?2, ?3, ?4)")?;
-            // Without a join: it finds nothing, nearly always.
-            let mut namesakes =
-                transaction.prepare_cached("SELECT id, room, session FROM entry WHERE session_hash = ?1")?;
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO entry (room, session, body) VALUES (?1, ?2, ?3)")?;
+            let mut index = SessionIndex::new(transaction)?;
             for entry in &batch.entries {
                 let room = rooms[entry.room];
                 let session = entry.session.as_bytes();
                 let hash = keys.session_hash(session);
-                let namesakes = self::namesakes(transaction, &mut namesakes, version, hash, session)?;
+                let namesakes = namesakes(transaction, &index.entries(hash)?, version, session)?;
                 if namesakes.iter().any(|namesake| namesake.room == room) {
                     result.known += 1;
                     continue;
                 }
-                insert.execute(params![room, hash, session, &batch.bodies[entry.body.clone()]])?;
+                insert.execute(params![room, session, &batch.bodies[entry.body.clone()]])?;
                 result.inserted += 1;
                 let id = transaction.last_insert_rowid();
+                index.add(hash, id)?;
                 match runs.last_mut() {
                     Some(run) if run.room == room && run.last_entry + 1 == id => run.last_entry = id,
                     _ => runs.push(RoomRun {
@@ -110,6 +113,7 @@ impl Writer {
                     result.conflicts += note_conflict(transaction, id, &namesakes)?;
                 }
             }
+            merge_if_due(transaction)?;
             for run in runs {
                 note_run(transaction, &run)?;
             }
@@ -136,10 +140,10 @@ impl Connection {
     /// Whether the vault has this entry. Cheaper than to read the entry.
     pub(crate) fn has_entry(&self, version: i64, room_id: &str, session: &SessionId) -> Result<bool, VaultError> {
         let session = session.as_bytes();
-        let mut statement = self.inner.prepare_cached(
+        let mut statement = self.inner.prepare_cached(&format!(
             "SELECT 1 FROM entry JOIN room ON room.id = entry.room
-             WHERE session_hash = ?1 AND session = ?2 AND version = ?3 AND hash = ?4",
-        )?;
+             WHERE entry.id IN ({ENTRIES_OF_HASH}) AND session = ?2 AND version = ?3 AND hash = ?4",
+        ))?;
         let hash = self.keys.session_hash(session);
         Ok(statement.exists(params![hash, session, version, self.keys.room_hash(room_id)])?)
     }
@@ -224,25 +228,22 @@ struct Namesake {
 /// Entries of the same session in this version, in whichever room.
 fn namesakes(
     transaction: &Transaction<'_>,
-    by_hash: &mut Statement<'_>,
+    candidates: &[i64],
     version: i64,
-    hash: i64,
     session: &[u8],
 ) -> Result<Vec<Namesake>, VaultError> {
     let mut namesakes = Vec::new();
-    let mut rows = by_hash.query([hash])?;
-    while let Some(row) = rows.next()? {
-        let room = row.get(1)?;
-        if row.get_ref(2)?.as_blob().is_ok_and(|blob| blob == session) && version_of(transaction, room)? == version {
-            namesakes.push(Namesake { id: row.get(0)?, room });
+    for &id in candidates {
+        let mut statement = transaction.prepare_cached(
+            "SELECT room, session = ?2 AND version = ?3 FROM entry JOIN room ON room.id = room WHERE entry.id = ?1",
+        )?;
+        let (room, is_namesake) =
+            statement.query_row(params![id, session, version], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if is_namesake {
+            namesakes.push(Namesake { id, room });
         }
     }
     Ok(namesakes)
-}
-
-fn version_of(transaction: &Transaction<'_>, room: i64) -> Result<i64, VaultError> {
-    let mut statement = transaction.prepare_cached("SELECT version FROM room WHERE id = ?1")?;
-    Ok(statement.query_row([room], |row| row.get(0))?)
 }
 
 fn note_conflict(transaction: &Transaction<'_>, id: i64, namesakes: &[Namesake]) -> Result<u64, VaultError> {

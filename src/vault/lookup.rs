@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     Connection, VaultError,
     entries::{in_conflict, session_from_row},
+    session_index::ENTRIES_OF_HASH,
 };
 use crate::backup::{FailureReason, session_id::SessionId};
 
@@ -47,10 +48,10 @@ impl Connection {
     /// Looks for a session in a room, in every backup version, the newest first.
     pub(crate) fn find(&self, room_id: &str, session_id: &str) -> Result<Found, VaultError> {
         let session = SessionId::parse(session_id);
-        let mut statement = self.inner.prepare_cached(
+        let mut statement = self.inner.prepare_cached(&format!(
             "SELECT entry.id, version, body FROM entry JOIN room ON room.id = entry.room
-             WHERE session_hash = ?1 AND session = ?2 AND hash = ?3 ORDER BY version DESC LIMIT 1",
-        )?;
+             WHERE entry.id IN ({ENTRIES_OF_HASH}) AND session = ?2 AND hash = ?3 ORDER BY version DESC LIMIT 1",
+        ))?;
         let hash = self.keys.session_hash(session.as_bytes());
         let found: Option<(i64, i64, Vec<u8>)> = statement
             .query_row(params![hash, session.as_bytes(), self.keys.room_hash(room_id)], |row| {

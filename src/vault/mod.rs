@@ -9,6 +9,7 @@
 //! - `schema`: tables, pragmas, migrations
 //! - `seal`: what is sealed, and with which key
 //! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one table family each
+//! - `session_index`: from a session to its entries
 //! - `lookup`: reading for the app, page by page
 
 mod connection;
@@ -21,6 +22,7 @@ mod outcomes;
 mod rooms;
 mod schema;
 mod seal;
+mod session_index;
 mod shared_writer;
 mod versions;
 

@@ -65,11 +65,20 @@ CREATE INDEX room_to_fetch ON room (version, position) WHERE complete = 0 AND po
 CREATE TABLE entry (
     id              INTEGER PRIMARY KEY,
     room            INTEGER NOT NULL,
-    session_hash    INTEGER NOT NULL,
     session         BLOB NOT NULL,
     body            BLOB NOT NULL
 ) STRICT;
-CREATE INDEX entry_by_session ON entry (session_hash);
+
+CREATE TABLE session_index (
+    hash            INTEGER NOT NULL,
+    entry           INTEGER NOT NULL,
+    PRIMARY KEY (hash, entry)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE session_index_recent (
+    hash            INTEGER NOT NULL,
+    entry           INTEGER NOT NULL,
+    PRIMARY KEY (hash, entry)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE room_run (
     room            INTEGER NOT NULL REFERENCES room (id),
