@@ -6,6 +6,7 @@
 use std::{borrow::Cow, fmt};
 
 use base64::Engine;
+use memchr::memchr;
 use serde::{
     Deserialize,
     de::{Deserializer, MapAccess, Visitor},
@@ -30,7 +31,7 @@ const SHARED_HISTORY_NAMES: [&str; 3] = [
 /// A decrypted entry that has passed every check.
 pub(crate) struct OpenedEntry<'a> {
     fields: Fields<'a>,
-    sender_key: Vec<u8>,
+    sender_key: [u8; 32],
     session: Zeroizing<Vec<u8>>,
     session_id: SessionId,
 }
@@ -51,16 +52,14 @@ impl<'a> OpenedEntry<'a> {
         else {
             return Err(FailureReason::NotARoomKey);
         };
-        let sender_key = BASE64
-            .decode(sender_key.as_bytes())
-            .map_err(|_| FailureReason::NotARoomKey)?;
+        let sender_key = key_bytes(sender_key).ok_or(FailureReason::NotARoomKey)?;
         let mut session = Zeroizing::new(Vec::with_capacity(EXPORTED_SESSION_BYTES + 3));
         let decoded = BASE64.decode_vec(session_key.as_bytes(), &mut session);
         if let Cow::Owned(mut copy) = session_key {
             copy.zeroize();
         }
         decoded.map_err(|_| FailureReason::NotARoomKey)?;
-        if sender_key.len() != 32 || session.len() != EXPORTED_SESSION_BYTES || session[0] != EXPORT_VERSION {
+        if session.len() != EXPORTED_SESSION_BYTES || session[0] != EXPORT_VERSION {
             return Err(FailureReason::NotARoomKey);
         }
         // matrix-sdk-crypto keeps the claimed id: a wrong key under it would shut out the genuine one.
@@ -79,7 +78,7 @@ impl<'a> OpenedEntry<'a> {
         u32::from_be_bytes(self.session[1..5].try_into().expect("four bytes"))
     }
 
-    pub(crate) fn sender_key(&self) -> &[u8] {
+    pub(crate) fn sender_key(&self) -> &[u8; 32] {
         &self.sender_key
     }
 
@@ -98,7 +97,7 @@ impl<'a> OpenedEntry<'a> {
             room_id: room_id.to_owned(),
             session_id: self.session_id.to_string(),
             algorithm: MEGOLM_V1.to_owned(),
-            sender_key: BASE64.encode(&self.sender_key),
+            sender_key: BASE64.encode(self.sender_key),
             session_key: SecretString::from(BASE64.encode(&*self.session)),
             sender_claimed_keys: lenient(self.fields.sender_claimed_keys),
             forwarding_curve25519_key_chain: lenient(self.fields.forwarding_chain),
@@ -172,7 +171,21 @@ fn keep_first<T>(slot: &mut Option<T>, value: impl FnOnce() -> Option<T>) {
     }
 }
 
+/// The 32 bytes of a key in base64.
+fn key_bytes(text: &str) -> Option<[u8; 32]> {
+    // The decoder wants room for whole groups of three.
+    let mut bytes = [0; 36];
+    let length = BASE64.decode_slice(text, &mut bytes).ok()?;
+    bytes[..length].try_into().ok()
+}
+
 fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    // The parser has been over it: without an escape the text is what stands between the quotes.
+    if let Some(text) = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
+        && memchr(b'\\', text.as_bytes()).is_none()
+    {
+        return Some(Cow::Borrowed(text));
+    }
     serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
 }
 

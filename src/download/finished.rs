@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Entries of a transaction: 20 ms.
-const COMMIT_ENTRIES: usize = 4_000;
+const COMMIT_ENTRIES: usize = 8_000;
 /// How long a page waits for company.
 const COMMIT_AGE: Duration = Duration::from_millis(250);
 

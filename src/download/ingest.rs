@@ -30,11 +30,11 @@ use crate::{
 };
 
 /// Entries of a transaction: 20 to 50 ms.
-const BATCH_ENTRIES: usize = 2_000;
+const BATCH_ENTRIES: usize = 4_000;
 /// The same for the first; the next ones grow with what is there. So the cores soon have something to open.
 const FIRST_BATCH_ENTRIES: usize = 125;
 /// Bytes of a transaction, for entries that are larger than usual.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How long an entry waits for company.
 const BATCH_AGE: Duration = Duration::from_millis(250);
 /// Chunks that wait for the thread: what a slow disk can pile up.

@@ -119,12 +119,10 @@ impl OpenStage {
                     opened.entries.push((entry.id, room.version));
                     opened.keys.push(found.room_key(&room.room_id));
                 }
-                let mut sender_key = [0; 32];
-                sender_key.copy_from_slice(found.sender_key());
                 Outcome::Opened {
                     first_known_index: found.first_known_index(),
                     shared_history: found.shared_history(),
-                    sender_key,
+                    sender_key: *found.sender_key(),
                 }
             });
             if entry.unopened {
