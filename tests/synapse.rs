@@ -2,28 +2,22 @@
 //!
 //! `scripts/test.sh synapse` installs Synapse and runs this; without it there is nothing to test against.
 
-use std::{
-    collections::BTreeMap,
-    net::TcpListener,
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use keyferry::{
     Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, JobHost, KeyBackupClient, OlmMachineSink,
     ReqwestTransport, RunBudget, RunOutcome, SecretBytes, SecretString, TokenRequest, UnlockSecret, VaultProtection,
 };
+use keyferry_test_synapse::{Device, Synapse};
 use matrix_sdk_crypto::{
     DecryptionSettings, EncryptionSettings, OlmMachine, TrustRequirement, secret_storage::SecretStorageKey,
     store::types::BackupDecryptionKey,
 };
 use matrix_sdk_sqlite::SqliteCryptoStore;
 use ruma::{
-    OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, api::client::backup::add_backup_keys,
-    events::secret::request::SecretName, serde::Raw,
+    OwnedRoomId, OwnedUserId, RoomId, api::client::backup::add_backup_keys, events::secret::request::SecretName,
+    serde::Raw,
 };
 use serde_json::{Value, json};
 
@@ -34,13 +28,15 @@ const SESSIONS_PER_ROOM: usize = 40;
 #[ignore = "needs Synapse: run scripts/test.sh synapse"]
 async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
     let directory = tempfile::tempdir().expect("a directory");
-    let synapse = Synapse::start(directory.path()).await;
-    let user = synapse.register("alice").await;
+    let python = std::env::var("KEYFERRY_SYNAPSE_PYTHON").expect("KEYFERRY_SYNAPSE_PYTHON: see scripts/test.sh");
+    let synapse = Synapse::start(&python).await;
+    let user = synapse.register("alice", "FIRST").await;
+    let user_id = OwnedUserId::try_from(user.user_id.as_str()).expect("a user id");
 
     // A first device makes sessions, encrypts a message with each, and backs them up.
-    let machine = OlmMachine::new(&user.id, &user.device).await;
+    let machine = OlmMachine::new(&user_id, user.id.as_str().into()).await;
     let decryption_key = BackupDecryptionKey::new();
-    let version = user.create_backup(&decryption_key).await;
+    let version = create_backup(&user, &decryption_key).await;
     let backup_key = decryption_key.megolm_v1_public_key();
     backup_key.set_version(version.clone());
     machine
@@ -48,16 +44,16 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
         .enable_backup_v1(backup_key)
         .await
         .expect("backups are on");
-    let recovery_key = user.store_in_secret_storage(&decryption_key).await;
+    let recovery_key = store_in_secret_storage(&user, &decryption_key).await;
     let mut messages = Vec::new();
     for room in 0..ROOMS {
-        let room_id = user.create_room().await;
+        let room_id = create_room(&user).await;
         for session in 0..SESSIONS_PER_ROOM {
             messages.push(
                 encrypt(
                     &machine,
                     &room_id,
-                    &user.id,
+                    &user_id,
                     &format!("message {session} in room {room}"),
                 )
                 .await,
@@ -69,13 +65,8 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
         }
     }
     while let Some((request_id, request)) = machine.backup_machine().backup().await.expect("a request") {
-        let body = user
-            .send(
-                reqwest::Method::PUT,
-                &format!("room_keys/keys?version={version}"),
-                Some(json!({ "rooms": request.rooms })),
-            )
-            .await;
+        let path = format!("room_keys/keys?version={version}");
+        let body = user.put(&path, json!({ "rooms": request.rooms })).await;
         let response = add_backup_keys::v3::Response::new(
             body["etag"].as_str().expect("an etag").to_owned(),
             body["count"]
@@ -90,21 +81,22 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
             .expect("it was sent");
     }
 
-    // A second device has an empty crypto store, and what the user typed.
+    // A second device signs in. It has an empty crypto store, and what the user typed.
     let store = SqliteCryptoStore::open(directory.path().join("store"), None)
         .await
         .expect("a store");
-    let restored = OlmMachine::with_store(&user.id, "SECOND".into(), store, None)
+    let second = synapse.login("alice", "SECOND").await;
+    let restored = OlmMachine::with_store(&user_id, "SECOND".into(), store, None)
         .await
         .expect("a machine");
     let sink = Arc::new(OlmMachineSink::new(restored.clone()));
-    let host = Arc::new(Host(user.token.clone()));
+    let host = Arc::new(Host(second.access_token().to_owned()));
     let transport = Arc::new(ReqwestTransport::new().expect("a transport"));
     let options = ClientOptions {
         account: Account {
-            homeserver_url: synapse.url.clone(),
-            user_id: user.id.to_string(),
-            device_id: "SECOND".to_owned(),
+            homeserver_url: synapse.url().to_owned(),
+            user_id: second.user_id.clone(),
+            device_id: second.id.clone(),
         },
         data_dir: directory.path().join("vault").display().to_string(),
         protection: VaultProtection::Key {
@@ -217,151 +209,31 @@ impl JobHost for Host {
     }
 }
 
-/// A Synapse of its own, ended with the test.
-struct Synapse {
-    process: Child,
-    url: String,
+async fn create_room(user: &Device) -> OwnedRoomId {
+    let answer = user.post("createRoom", json!({})).await;
+    OwnedRoomId::try_from(answer["room_id"].as_str().expect("a room id")).expect("a room id")
 }
 
-impl Drop for Synapse {
-    fn drop(&mut self) {
-        // It has nothing to save.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+async fn create_backup(user: &Device, key: &BackupDecryptionKey) -> String {
+    let info = serde_json::to_value(key.to_backup_info()).expect("JSON");
+    let answer = user.post("room_keys/version", info).await;
+    answer["version"].as_str().expect("a version").to_owned()
 }
 
-impl Synapse {
-    async fn start(directory: &Path) -> Self {
-        let python = std::env::var("KEYFERRY_SYNAPSE_PYTHON").expect("KEYFERRY_SYNAPSE_PYTHON: see scripts/test.sh");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|socket| socket.local_addr())
-            .expect("a port")
-            .port();
-        let unlimited = json!({ "per_second": 100_000, "burst_count": 100_000 });
-        let config = json!({
-            "server_name": "localhost",
-            "pid_file": directory.join("synapse.pid"),
-            "signing_key_path": directory.join("signing.key"),
-            "media_store_path": directory.join("media"),
-            "database": { "name": "sqlite3", "args": { "database": directory.join("synapse.db") } },
-            "listeners": [{
-                "port": port, "type": "http", "tls": false, "bind_addresses": ["127.0.0.1"],
-                "resources": [{ "names": ["client"] }],
-            }],
-            "enable_registration": true,
-            "enable_registration_without_verification": true,
-            "report_stats": false,
-            "trusted_key_servers": [],
-            "suppress_key_server_warning": true,
-            "rc_registration": unlimited,
-            "rc_message": unlimited,
-            "rc_room_creation": unlimited,
-            "rc_login": { "address": unlimited, "account": unlimited, "failed_attempts": unlimited },
-        });
-        // YAML takes JSON.
-        let path = directory.join("homeserver.yaml");
-        std::fs::write(&path, config.to_string()).expect("a file");
-        let synapse = |extra: &[&str]| {
-            let mut command = Command::new(&python);
-            command
-                .args(["-m", "synapse.app.homeserver", "-c"])
-                .arg(&path)
-                .args(extra);
-            command
-                .current_dir(directory)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            command
-        };
-        assert!(synapse(&["--generate-keys"]).status().expect("Synapse runs").success());
-        let synapse = Self {
-            process: synapse(&[]).spawn().expect("Synapse starts"),
-            url: format!("http://127.0.0.1:{port}"),
-        };
-        let began = Instant::now();
-        while reqwest::get(format!("{}/_matrix/client/versions", synapse.url))
-            .await
-            .is_err()
-        {
-            assert!(began.elapsed() < Duration::from_secs(120), "Synapse does not come up");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        synapse
-    }
-
-    async fn register(&self, name: &str) -> User {
-        let mut user = User {
-            base: format!("{}/_matrix/client/v3", self.url),
-            token: String::new(),
-            id: OwnedUserId::try_from(format!("@{name}:localhost")).expect("a user id"),
-            device: "FIRST".into(),
-        };
-        let answer = user
-            .post("register", json!({
-                "username": name, "password": "a password", "device_id": "FIRST", "auth": { "type": "m.login.dummy" },
-            }))
+async fn store_in_secret_storage(user: &Device, backup_key: &BackupDecryptionKey) -> String {
+    let storage_key = SecretStorageKey::new();
+    let id = storage_key.key_id();
+    let secret = storage_key.encrypt(backup_key.to_base64().into_bytes(), &SecretName::RecoveryKey);
+    for (kind, content) in [
+        (
+            format!("m.secret_storage.key.{id}"),
+            serde_json::to_value(storage_key.event_content()).expect("JSON"),
+        ),
+        ("m.secret_storage.default_key".to_owned(), json!({ "key": id })),
+        ("m.megolm_backup.v1".to_owned(), json!({ "encrypted": { id: secret } })),
+    ] {
+        user.put(&format!("user/{}/account_data/{kind}", user.user_id), content)
             .await;
-        user.token = answer["access_token"].as_str().expect("a token").to_owned();
-        user
     }
-}
-
-/// A signed-in user, by plain HTTP.
-struct User {
-    base: String,
-    token: String,
-    id: OwnedUserId,
-    device: OwnedDeviceId,
-}
-
-impl User {
-    async fn send(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
-        let mut request = reqwest::Client::new().request(method, format!("{}/{path}", self.base));
-        if !self.token.is_empty() {
-            request = request.bearer_auth(&self.token);
-        }
-        if let Some(body) = body {
-            request = request.body(body.to_string());
-        }
-        let response = request.send().await.expect("an answer");
-        let status = response.status();
-        let text = response.text().await.expect("a body");
-        assert!(status.is_success(), "{path}: {status} {text}");
-        serde_json::from_str(&text).expect("JSON")
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        self.send(reqwest::Method::POST, path, Some(body)).await
-    }
-
-    async fn create_room(&self) -> OwnedRoomId {
-        let answer = self.post("createRoom", json!({})).await;
-        OwnedRoomId::try_from(answer["room_id"].as_str().expect("a room id")).expect("a room id")
-    }
-
-    async fn create_backup(&self, key: &BackupDecryptionKey) -> String {
-        let info = serde_json::to_value(key.to_backup_info()).expect("JSON");
-        let answer = self.post("room_keys/version", info).await;
-        answer["version"].as_str().expect("a version").to_owned()
-    }
-
-    async fn store_in_secret_storage(&self, backup_key: &BackupDecryptionKey) -> String {
-        let storage_key = SecretStorageKey::new();
-        let id = storage_key.key_id();
-        let secret = storage_key.encrypt(backup_key.to_base64().into_bytes(), &SecretName::RecoveryKey);
-        for (kind, content) in [
-            (
-                format!("m.secret_storage.key.{id}"),
-                serde_json::to_value(storage_key.event_content()).expect("JSON"),
-            ),
-            ("m.secret_storage.default_key".to_owned(), json!({ "key": id })),
-            ("m.megolm_backup.v1".to_owned(), json!({ "encrypted": { id: secret } })),
-        ] {
-            let path = format!("user/{}/account_data/{kind}", self.id);
-            self.send(reqwest::Method::PUT, &path, Some(content)).await;
-        }
-        storage_key.to_base58()
-    }
+    storage_key.to_base58()
 }

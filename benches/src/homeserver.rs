@@ -5,16 +5,31 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use keyferry_test_synapse::Synapse;
+use serde_json::{Map, Value, json};
+
 use crate::{Failure, account::Account};
 
 /// Makes this program the small homeserver.
 pub(crate) const FLAG: &str = "--homeserver";
 
+/// Rooms that are copied to Synapse in one request, at most.
+const ROOMS_AT_ONCE: usize = 10;
+
 /// A homeserver with a backup, ended when it is dropped.
 pub(crate) struct Homeserver {
-    process: Child,
+    _running: Running,
     pub(crate) account: Account,
 }
+
+#[expect(dead_code, reason = "held for what it does when it is dropped")]
+enum Running {
+    Small(Ended),
+    Synapse(Synapse),
+}
+
+/// A process that does not outlive what it was started for.
+struct Ended(Child);
 
 impl Homeserver {
     /// Starts the small one. It ends with its standard input, so it does not outlive this program.
@@ -27,15 +42,57 @@ impl Homeserver {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        let account = serde_json::from_str(&line)?;
-        Ok(Self { process, account })
+        Ok(Self {
+            _running: Running::Small(Ended(process)),
+            account: serde_json::from_str(&line)?,
+        })
+    }
+
+    /// Starts Synapse with this Python, and copies a backup of the small one there.
+    pub(crate) async fn synapse(python: &str, keys: u64, rooms: u64) -> Result<Self, Failure> {
+        let small = Self::small(keys, rooms, None)?;
+        let synapse = Synapse::start(python).await;
+        let device = synapse.register("alice", "DEVICE").await;
+        let version = small.get("version").await?;
+        let version = json!({ "algorithm": version["algorithm"], "auth_data": version["auth_data"] });
+        let version = device.post("room_keys/version", version).await;
+        let version = version["version"].as_str().ok_or("no version")?;
+        let mut everything = small
+            .get(&format!("keys?version={}", small.account.backup_version))
+            .await?;
+        let rooms = everything["rooms"].as_object_mut().ok_or("no rooms")?;
+        while !rooms.is_empty() {
+            let next: Vec<String> = rooms.keys().take(ROOMS_AT_ONCE).cloned().collect();
+            let part: Map<String, Value> = next.iter().filter_map(|room| rooms.remove_entry(room)).collect();
+            device
+                .put(&format!("room_keys/keys?version={version}"), json!({ "rooms": part }))
+                .await;
+        }
+        let account = Account {
+            homeserver_url: synapse.url().to_owned(),
+            user_id: device.user_id.clone(),
+            device_id: device.id.clone(),
+            access_token: device.access_token().to_owned(),
+            backup_version: version.to_owned(),
+            ..small.account.clone()
+        };
+        Ok(Self {
+            _running: Running::Synapse(synapse),
+            account,
+        })
+    }
+
+    async fn get(&self, path: &str) -> Result<Value, Failure> {
+        let url = format!("{}/_matrix/client/v3/room_keys/{path}", self.account.homeserver_url);
+        let request = reqwest::Client::new().get(url).bearer_auth(&self.account.access_token);
+        Ok(serde_json::from_slice(&request.send().await?.bytes().await?)?)
     }
 }
 
-impl Drop for Homeserver {
+impl Drop for Ended {
     fn drop(&mut self) {
         // It has nothing to save.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

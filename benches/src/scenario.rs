@@ -1,5 +1,7 @@
 //! What is measured against what, on which backup.
 
+use tokio::runtime::Runtime;
+
 use crate::{
     Failure,
     arguments::Options,
@@ -28,6 +30,8 @@ pub(crate) enum Kind {
     SlowLink,
     /// As many keys as show whether memory grows with them.
     Large,
+    /// From Synapse, started with this Python.
+    Synapse(String),
 }
 
 /// What came of one.
@@ -66,6 +70,10 @@ pub(crate) fn all(options: &Options) -> Vec<Scenario> {
         let contestants = [PlainDownload, Fetched, Opened, Delivered];
         all.push(new(Kind::Large, options.large_keys, 200, &contestants));
     }
+    if let Some(python) = &options.synapse {
+        let contestants = [PlainDownload, Fetched, Opened, Delivered, Contestant::MatrixSdk];
+        all.push(new(Kind::Synapse(python.clone()), options.keys, 200, &contestants));
+    }
     if let Some(text) = &options.only {
         all.retain(|scenario| scenario.name().contains(text));
     }
@@ -82,6 +90,7 @@ impl Scenario {
         let link = match self.kind {
             Kind::SlowLink => "100 Mbit/s",
             Kind::Unlimited | Kind::Large => "unlimited link",
+            Kind::Synapse(_) => "Synapse",
         };
         format!("{} keys, {rooms}, {link}", self.keys)
     }
@@ -89,8 +98,11 @@ impl Scenario {
     /// Lets every contestant run, in turn, round by round.
     pub(crate) fn measure(self, rounds: usize) -> Result<Measured, Failure> {
         crate::say(&format!("{} …", self.name()));
-        let rate = (self.kind == Kind::SlowLink).then_some(SLOW_LINK);
-        let homeserver = Homeserver::small(self.keys, self.rooms, rate)?;
+        let homeserver = match &self.kind {
+            Kind::Unlimited | Kind::Large => Homeserver::small(self.keys, self.rooms, None)?,
+            Kind::SlowLink => Homeserver::small(self.keys, self.rooms, Some(SLOW_LINK))?,
+            Kind::Synapse(python) => Runtime::new()?.block_on(Homeserver::synapse(python, self.keys, self.rooms))?,
+        };
         let mut figures = vec![Vec::<Figure>::new(); self.contestants.len()];
         for _ in 0..rounds.div_ceil(self.rounds_divided_by) {
             for (contestant, figures) in self.contestants.iter().zip(&mut figures) {

@@ -48,9 +48,9 @@ pub(crate) fn of(measured: &Measured) -> Vec<Target> {
                 |value| value >= 2.0,
             );
         }
-        Kind::Large => {}
+        Kind::Large | Kind::Synapse(_) => {}
     }
-    if measured.scenario.kind != Kind::SlowLink {
+    if matches!(measured.scenario.kind, Kind::Unlimited | Kind::Large) {
         for (contestant, most) in [(Fetched, 32.0), (Opened, 32.0), (Delivered, 64.0)] {
             if let Some(row) = measured.row(contestant) {
                 targets.push(Target {

@@ -45,11 +45,18 @@ pub(super) fn merge_if_due(transaction: &Transaction<'_>) -> Result<(), VaultErr
     let recent: i64 = transaction
         .prepare_cached("SELECT count(*) FROM session_index_recent")?
         .query_row([], |row| row.get(0))?;
-    if recent >= MOST_RECENT {
-        transaction.execute_batch(
-            "INSERT INTO session_index (hash, entry) SELECT hash, entry FROM session_index_recent ORDER BY hash, entry;
-             DELETE FROM session_index_recent;",
-        )?;
+    if recent < MOST_RECENT {
+        return Ok(());
     }
+    // Row by row: in one statement, SQLite would keep what every page was before in memory, to take it back.
+    let mut read = transaction.prepare_cached("SELECT hash, entry FROM session_index_recent ORDER BY hash, entry")?;
+    let mut write = transaction.prepare_cached("INSERT INTO session_index (hash, entry) VALUES (?1, ?2)")?;
+    let mut rows = read.query([])?;
+    while let Some(row) = rows.next()? {
+        let (hash, entry): (i64, i64) = (row.get(0)?, row.get(1)?);
+        write.execute([hash, entry])?;
+    }
+    drop(rows);
+    transaction.execute("DELETE FROM session_index_recent", [])?;
     Ok(())
 }

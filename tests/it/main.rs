@@ -1,6 +1,7 @@
 //! Tests through the public surface, against the small homeserver. One program: it links the crypto crate once.
 
 mod common;
+mod conflict;
 mod export;
 mod faults;
 mod interruption;

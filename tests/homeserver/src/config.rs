@@ -9,6 +9,8 @@ pub struct Config {
     pub rooms: u64,
     /// How many of the rooms, counted from the last, are missing from `/joined_rooms`.
     pub left_rooms: u64,
+    /// How many of the last keys are the first ones once more, in another room.
+    pub twins: u64,
     /// Every key, id and secret is derived from it.
     pub seed: u64,
     /// The port on 127.0.0.1; 0 takes any that is free.
@@ -33,6 +35,7 @@ impl Default for Config {
             keys: 100,
             rooms: 10,
             left_rooms: 0,
+            twins: 0,
             seed: 1,
             port: 0,
             latency_ms: 0,

@@ -79,6 +79,7 @@ pub struct Truth {
     /// The first index of every room, and the number of keys as a last element.
     starts: Vec<u64>,
     odd_every: Option<u64>,
+    twins: u64,
     senders: Vec<Sender>,
 }
 
@@ -100,6 +101,7 @@ impl Truth {
             seed,
             starts,
             odd_every: config.odd_entries.then_some(config.odd_every.max(1)),
+            twins: config.twins,
             senders: senders.collect(),
         }
     }
@@ -140,6 +142,16 @@ impl Truth {
         self.starts[room]..self.starts[room + 1]
     }
 
+    /// The index of the same session in another room, if it has one.
+    pub fn twin(&self, index: u64) -> Option<u64> {
+        let apart = self.len().saturating_sub(self.twins);
+        if index < self.twins {
+            Some(index + apart)
+        } else {
+            index.checked_sub(apart).filter(|twin| *twin < self.twins)
+        }
+    }
+
     /// What is odd about an entry.
     pub fn oddity(&self, index: u64) -> Option<Oddity> {
         let every = self.odd_every?;
@@ -150,6 +162,9 @@ impl Truth {
     /// One room key.
     pub fn key(&self, index: u64) -> TrueKey {
         let oddity = self.oddity(index);
+        let room_id = self.room_id(self.room_of(index));
+        // What follows is derived from the first of two twins.
+        let index = self.twin(index).map_or(index, |twin| twin.min(index));
         let public = crypto::ed25519_public(&self.seed.bytes("session", index));
         let traits = self.seed.bytes("traits", index);
         let first_known_index = if traits[0] < 192 { 0 } else { u32::from(traits[1]) };
@@ -168,7 +183,7 @@ impl Truth {
         };
         let sender = &self.senders[usize::from(traits[2]) % self.senders.len()];
         TrueKey {
-            room_id: self.room_id(self.room_of(index)),
+            room_id,
             session_id: crypto::base64(&session_id),
             sender_key: sender.curve25519.clone(),
             sender_claimed_ed25519: match oddity {
