@@ -35,7 +35,7 @@ impl RoomKeySink for FileSink {
         };
         let mut file = self.0.lock().map_err(|_| unavailable("lock"))?;
         // What is answered for must be durable.
-        file.write_all(format!("{lines}--\n").as_bytes())
+        file.write_all(lines.as_bytes())
             .and_then(|()| file.sync_data())
             .map_err(|_| unavailable("file"))?;
         Ok(vec![SinkAnswer::Imported; keys.len()])
@@ -98,9 +98,10 @@ async fn restore() -> Result<RunOutcome, Box<dyn std::error::Error>> {
             key: SecretBytes::from(vec![7; 32]),
         },
     };
-    let sink = FileSink(Mutex::new(
-        OpenOptions::new().create(true).append(true).open(deliveries)?,
-    ));
+    let mut deliveries = OpenOptions::new().create(true).append(true).open(deliveries)?;
+    // A line that a kill has torn off ends here.
+    writeln!(deliveries)?;
+    let sink = FileSink(Mutex::new(deliveries));
     let transport = Arc::new(ReqwestTransport::new()?);
     let host = Arc::new(Host(text("access_token").into()));
     let client = KeyBackupClient::open(options, transport, host, Some(Arc::new(sink))).await?;

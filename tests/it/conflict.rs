@@ -7,7 +7,7 @@ use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserve
 
 use crate::common::{Setup, start};
 
-const KEYS: u64 = 3_000;
+const KEYS: u64 = 1_000;
 const TWINS: u64 = 3;
 
 fn with_twins() -> Homeserver {
@@ -52,7 +52,7 @@ async fn seen_after_delivery_the_later_one_is_withheld() {
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
     homeserver.set_faults(vec![
-        Fault::from(FaultKind::Stall { after_bytes: 1_000_000 }).on(EndpointKind::AllKeys),
+        Fault::from(FaultKind::Stall { after_bytes: 300_000 }).on(EndpointKind::AllKeys),
     ]);
     let budget = RunBudget {
         max_duration_ms: Some(2_000),

@@ -140,7 +140,7 @@ async fn a_dropped_run_leaves_a_vault_to_go_on_from() {
     // A batch that was under way when the run was dropped may have come twice.
     let mut keys = sink.keys.lock().expect("not poisoned").clone();
     let delivered = keys.len();
-    assert!(delivered <= 8_000 + 5 * 1_000, "{delivered}");
+    assert!(delivered <= 8_000 + 5 * 2_000, "{delivered}");
     let mut seen = std::collections::HashSet::new();
     keys.retain(|key| seen.insert((key.room_id.clone(), key.session_id.clone())));
     assert_all_once(&keys, &homeserver);
@@ -193,7 +193,7 @@ async fn a_slow_sink_gets_batches_one_by_one() {
             .lock()
             .expect("not poisoned")
             .iter()
-            .all(|batch| *batch <= 1_000)
+            .all(|batch| *batch <= 2_000)
     );
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
 }

@@ -36,6 +36,8 @@ import org.matrix.keyferry.ffi.UnlockedBackup
  *
  * Open it once and keep it: while nothing is asked of it, it holds no database, connection or thread. [close] it when the
  * account signs out.
+ *
+ * What goes wrong is told by the type of the exception: match on it. The messages are for logs, and may be empty.
  */
 public class KeyBackup private constructor(
     /** The client below, for what is not here. */
