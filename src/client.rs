@@ -174,7 +174,12 @@ impl KeyBackupClient {
         } = options.account;
         let url = Url::parse(&homeserver_url)
             .ok()
-            .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host() && url.query().is_none())
+            .filter(|url| {
+                matches!(url.scheme(), "https" | "http")
+                    && url.has_host()
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+            })
             .ok_or(OpenError::InvalidHomeserverUrl)?;
         if !is_user_id(&user_id) || device_id.is_empty() {
             return Err(OpenError::InvalidAccount);
@@ -210,14 +215,16 @@ impl KeyBackupClient {
         self.download.clone()
     }
 
-    /// Ends everything and drops the callbacks. May be called more than once; afterwards every call answers that the
-    /// client is shut down. The vault stays on disk.
+    /// Ends everything, wipes keys and drops the callbacks. May be called more than once; afterwards every call answers
+    /// that the client is shut down, and a run that it is paused. The vault stays on disk.
     pub fn shutdown(&self) {
         self.export.stop();
         self.download.shut_down();
         self.lookup.shut_down();
-        if let Ok(mut parts) = self.parts.lock() {
-            parts.take();
+        if let Ok(mut parts) = self.parts.lock()
+            && let Some(parts) = parts.take()
+        {
+            parts.keys.clear();
         }
     }
 }

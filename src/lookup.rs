@@ -142,13 +142,25 @@ impl Lookup {
     }
 
     fn find(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, LookupError> {
-        self.with(|session| match session.connection.find(room_id, session_id)? {
-            Found::Nothing => Ok(RoomKeyLookup::NotFound),
-            Found::Conflict => Ok(RoomKeyLookup::Conflict),
-            Found::Entry(entry) => Ok(match self.open(session, &entry)? {
-                Ok(key) => RoomKeyLookup::Found { key },
-                Err(reason) => RoomKeyLookup::Unusable { reason },
-            }),
+        self.with(|session| {
+            let entries = match session.connection.find(room_id, session_id)? {
+                Found::Conflict => return Ok(RoomKeyLookup::Conflict),
+                Found::Entries(entries) => entries,
+            };
+            // The newest version that opens; else what is wrong with the newest.
+            let mut first = None;
+            for entry in &entries {
+                match self.open(session, entry) {
+                    Ok(Ok(key)) => return Ok(RoomKeyLookup::Found { key }),
+                    other => first = first.or(Some(other)),
+                }
+            }
+            match first {
+                None => Ok(RoomKeyLookup::NotFound),
+                Some(Ok(Err(reason))) => Ok(RoomKeyLookup::Unusable { reason }),
+                Some(Err(error)) => Err(error),
+                Some(Ok(Ok(key))) => Ok(RoomKeyLookup::Found { key }),
+            }
         })
     }
 

@@ -2,12 +2,16 @@
 //!
 //! A batch is marked delivered after the sink has answered: after a crash it may come again, and never goes missing.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::sync::mpsc;
 
 use super::{
-    feed::Passed,
+    feed::{Feed, Passed},
     finished::OpenedPage,
     notify::ArrivalHints,
     open::push_hint,
@@ -52,11 +56,11 @@ impl DeliverStage {
     pub(crate) async fn work(&self, mut pages: mpsc::Receiver<OpenedPage>) -> DeliverEnd {
         let mut early = BTreeMap::new();
         let mut next = 0;
-        let mut feed = None;
+        let mut feed: Option<Weak<Feed>> = None;
         while let Some(Some(page)) = self.stop.unless_stopped(pages.recv()).await {
             // Another pass numbers its pages anew.
-            let current = Arc::as_ptr(&page.feed) as usize;
-            if feed.replace(current) != Some(current) {
+            let current = Arc::downgrade(&page.feed);
+            if !feed.replace(current.clone()).is_some_and(|feed| feed.ptr_eq(&current)) {
                 next = 0;
                 early.clear();
             }
@@ -75,6 +79,10 @@ impl DeliverStage {
 
     /// False if the run was stopped meanwhile.
     async fn deliver(&self, mut page: OpenedPage) -> Result<bool, DeliverEnd> {
+        // One may have been found while the page waited for a slow sink.
+        if self.tally.conflicts.load(Ordering::Relaxed) > 0 {
+            page = self.without_conflicts(page).await.map_err(DeliverEnd::Vault)?;
+        }
         let mut hints = Vec::new();
         for key in &page.keys {
             push_hint(&mut hints, &key.room_id, key.session_id.clone());
@@ -100,6 +108,17 @@ impl DeliverStage {
         self.tally.add(&self.tally.refused, refused);
         self.hints.send(hints);
         Ok(true)
+    }
+
+    async fn without_conflicts(&self, mut page: OpenedPage) -> Result<OpenedPage, VaultError> {
+        let writer = self.writer.clone();
+        let look = move || {
+            let entries: Vec<i64> = page.entries.iter().map(|(entry, _)| *entry).collect();
+            let conflicts = writer.with(|writer| writer.reader().conflicts_among(&entries))?;
+            page.leave_out(&conflicts);
+            Ok(page)
+        };
+        blocking(look).await.unwrap_or(Err(VaultError::Corrupt))
     }
 
     /// `None` if the run was stopped and the sink took too long to finish.

@@ -47,6 +47,8 @@ pub(crate) struct Page {
 /// What there is to do.
 pub(crate) enum Claim {
     Page(Page),
+    /// Entries that nobody can open yet. There may be more.
+    PassedOver,
     /// Nothing now.
     Nothing,
     /// The set of keys has changed: what was passed over is to be looked at again, from the start.
@@ -97,35 +99,35 @@ impl Feed {
         if state.keys_seen != keys.changes() {
             return Ok(Claim::KeysChanged);
         }
-        loop {
-            let (with_sink, most) = if self.has_sink() {
-                (true, PAGE_ENTRIES)
-            } else {
-                (false, PAGE_ENTRIES_WITHOUT_SINK)
-            };
-            let pending = state.connection.pending_entries(state.cursor, with_sink, most)?;
-            let Some(last) = pending.last().map(|entry| entry.id) else {
-                return Ok(Claim::Nothing);
-            };
-            state.cursor = last;
-            let claimed = pending.len();
-            let mut entries = Vec::with_capacity(claimed);
-            for entry in pending {
-                let room = state.room(entry.room)?;
-                if keys.has(room.version) {
-                    entries.push((entry, room));
-                }
-            }
-            let number = state.next_page;
-            state.next_page += 1;
-            // What nobody can open yet holds the mark back, and is passed over.
-            let whole = entries.len() == claimed;
-            state.opened.claim(number, last, whole);
-            state.delivered.claim(number, last, whole);
-            if !entries.is_empty() {
-                return Ok(Claim::Page(Page { number, entries }));
+        let (with_sink, most) = if self.has_sink() {
+            (true, PAGE_ENTRIES)
+        } else {
+            (false, PAGE_ENTRIES_WITHOUT_SINK)
+        };
+        let pending = state.connection.pending_entries(state.cursor, with_sink, most)?;
+        let Some(last) = pending.last().map(|entry| entry.id) else {
+            return Ok(Claim::Nothing);
+        };
+        let claimed = pending.len();
+        let mut entries = Vec::with_capacity(claimed);
+        for entry in pending {
+            let room = state.room(entry.room)?;
+            if keys.has(room.version) {
+                entries.push((entry, room));
             }
         }
+        // Nothing is claimed before all of it could be read.
+        state.cursor = last;
+        let number = state.next_page;
+        // What nobody can open yet holds the mark back, and is passed over.
+        let whole = entries.len() == claimed;
+        state.opened.claim(number, last, whole);
+        state.delivered.claim(number, last, whole);
+        if entries.is_empty() {
+            return Ok(Claim::PassedOver);
+        }
+        state.next_page += 1;
+        Ok(Claim::Page(Page { number, entries }))
     }
 
     /// Where the mark will be once these pages have passed. To be written in the same transaction as they.

@@ -14,7 +14,7 @@ use super::{
     tally::{FetchActivity, Tally},
 };
 use crate::{
-    backup::reader::ReadError,
+    backup::{limits::MAX_ID_BYTES, reader::ReadError},
     blocking::blocking,
     homeserver::{Backoff, Body, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict},
     host::JobHost,
@@ -86,14 +86,13 @@ impl FetchStage {
                 }
                 Step::Rooms => self.rooms().await?,
                 Step::Everything => match self.ask(&KeysRequest::AllRooms).await {
-                    Ok(()) => {
-                        self.vault(|writer, version| writer.complete_version(version)).await?;
-                        break;
-                    }
+                    Ok(()) => break,
                     Err(error) => {
+                        if error.is_too_much() {
+                            cuts += 1;
+                        }
                         if error.is_a_cut() {
                             // Something came: the next failure is a new one.
-                            cuts += 1;
                             backoff.reset();
                         }
                         self.wait_or_end(&mut backoff, error).await?;
@@ -159,6 +158,11 @@ impl FetchStage {
     }
 
     async fn note_rooms(&self, rooms: &[String], first_position: usize) -> Result<(), FetchEnd> {
+        let rooms: Vec<_> = rooms
+            .iter()
+            .filter(|room| (1..=MAX_ID_BYTES).contains(&room.len()))
+            .cloned()
+            .collect();
         for (round, rooms) in rooms.chunks(ROOMS_PER_NOTE).enumerate() {
             let (rooms, first) = (rooms.to_vec(), (first_position + round * ROOMS_PER_NOTE) as u64);
             self.vault(move |writer, version| writer.list_rooms(version, &rooms, first))
@@ -188,6 +192,16 @@ impl FetchStage {
             let mut result = self.once(&request, answer).await;
             let mut backoff = Backoff::default();
             while let Err(error) = result {
+                if error.is_of_the_room()
+                    && let KeysRequest::OneRoom(room_id) = &request
+                {
+                    // The last request, for everything, brings what it has.
+                    let room_id = room_id.clone();
+                    log::warn!("the server refuses to answer for a room");
+                    self.vault(move |writer, version| writer.unlist_room(version, &room_id))
+                        .await?;
+                    break;
+                }
                 self.wait_or_end(&mut backoff, error).await?;
                 result = self.ask(&request).await;
             }
@@ -202,8 +216,9 @@ impl FetchStage {
             RequestError::Homeserver(HomeserverError::NotFound) => {
                 return Err(FetchEnd::VersionGone);
             }
-            RequestError::Homeserver(error) => error,
+            RequestError::Homeserver(error) | RequestError::Cut(error) => error,
             RequestError::Stopped => return Err(FetchEnd::Stopped),
+            RequestError::Ended(end) => return Err(end),
         };
         match backoff.after(&error, dice()) {
             Verdict::Retry(wait) => {
@@ -244,10 +259,11 @@ impl FetchStage {
             // The failure of the vault is told elsewhere.
             return Err(RequestError::Stopped);
         }
+        let result = result.map_err(|error| if bytes > 0 { error.after_a_beginning() } else { error });
         let cut = everything && bytes > 0 && result.as_ref().is_err_and(RequestError::is_a_cut);
         self.vault(move |writer, version| writer.count_request(version, bytes, cut))
             .await
-            .map_err(|_| RequestError::Stopped)?;
+            .map_err(RequestError::Ended)?;
         result
     }
 
@@ -289,19 +305,46 @@ impl FetchStage {
 
 enum RequestError {
     Homeserver(HomeserverError),
+    /// The answer had begun and broke off.
+    Cut(HomeserverError),
     /// The run was stopped, or the vault takes no more.
     Stopped,
+    /// Nothing goes on after it.
+    Ended(FetchEnd),
 }
 
 impl RequestError {
-    /// The answer had begun well and broke off.
+    fn after_a_beginning(self) -> Self {
+        match self {
+            Self::Homeserver(
+                error @ HomeserverError::Transport(TransportError::Interrupted | TransportError::Timeout),
+            ) => Self::Cut(error),
+            other => other,
+        }
+    }
+
+    /// The answer had begun, and did not come to its end.
     fn is_a_cut(&self) -> bool {
+        matches!(self, Self::Cut(_) | Self::Stopped)
+    }
+
+    /// The server does not take the room id.
+    fn is_of_the_room(&self) -> bool {
         matches!(
             self,
-            Self::Stopped
-                | Self::Homeserver(HomeserverError::Transport(
-                    TransportError::Interrupted | TransportError::Timeout
-                ))
+            Self::Homeserver(HomeserverError::Refused { .. } | HomeserverError::NoSuchEndpoint)
+        )
+    }
+
+    /// It may have been too much for the server, or for the way from there.
+    fn is_too_much(&self) -> bool {
+        matches!(
+            self,
+            Self::Cut(_)
+                | Self::Homeserver(
+                    HomeserverError::Transport(TransportError::Interrupted | TransportError::Timeout)
+                        | HomeserverError::ServerFault { .. }
+                )
         )
     }
 }

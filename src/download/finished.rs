@@ -134,7 +134,7 @@ impl<'a> FinishedPages<'a> {
 }
 
 impl OpenedPage {
-    fn leave_out(&mut self, conflicts: &[i64]) {
+    pub(super) fn leave_out(&mut self, conflicts: &[i64]) {
         let keep: Vec<bool> = self
             .entries
             .iter()

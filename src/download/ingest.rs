@@ -257,7 +257,7 @@ impl IngestWorker {
                 if let Some(response) = responses.get_mut(&request)
                     && response.result.is_ok()
                 {
-                    // A stop is obeyed between parts: a chunk may hold more than a batch.
+                    // A chunk may hold more than a batch.
                     for part in bytes.chunks(128 * 1024) {
                         self.read(response, part, batch, known)?;
                         if batch.entries.len() >= self.batch_entries() || batch.bodies.len() >= BATCH_BYTES {

@@ -247,7 +247,7 @@ impl KeyDownload {
         Ok(RefusedPage { entries, next })
     }
 
-    /// The app's crypto store is a new one: the next run delivers everything again. Pause a run that is under way first.
+    /// The app's crypto store is a new one: the next run delivers everything again. A run that is under way ends as overtaken.
     /// A vault that is opened for another device id does this by itself.
     ///
     /// # Errors
@@ -259,11 +259,13 @@ impl KeyDownload {
 
 impl KeyDownload {
     async fn run_once(&self, budget: RunBudget) -> RunOutcome {
+        let has_sink = self.parts().is_some_and(|parts| parts.sink.is_some());
+        let Some(claim) = RunClaim::new(self, has_sink) else {
+            return RunOutcome::AlreadyRunning;
+        };
+        // Only now: a shutdown before the claim would not have ended this run.
         let Some(parts) = self.parts() else {
             return RunOutcome::Paused;
-        };
-        let Some(claim) = RunClaim::new(self, parts.sink.is_some()) else {
-            return RunOutcome::AlreadyRunning;
         };
         let outcome = run(&parts, &claim.run, budget).await;
         if self.vault.keeps_secrets() {

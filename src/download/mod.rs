@@ -6,9 +6,9 @@
 //! - `run`: puts a run together and takes it apart
 //! - `plan`: which request comes next (pure)
 //! - `fetch`, `ingest`: network to vault
-//! - `feed`, `open`: vault to opened keys, on all cores
+//! - `feed`, `open`, `finished`: vault to opened keys, on all cores, and what is learnt back into the vault
 //! - `deliver`: opened keys to the sink
-//! - `stop`, `tally`, `notify`: ending, counting, telling
+//! - `stop`, `tally`, `notify`, `records`: ending, counting, telling, and in which words
 
 mod deliver;
 mod feed;

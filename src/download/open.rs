@@ -11,7 +11,7 @@ use super::{
     feed::{Claim, Feed, Page},
     finished::{FinishedPage, FinishedPages, OpenedPage},
     notify::ArrivalHints,
-    stop::{StopSignal, Wake},
+    stop::{StopCause, StopSignal, Wake},
     tally::Tally,
 };
 use crate::{
@@ -48,7 +48,13 @@ impl OpenStage {
             let finished = FinishedPages::new(self, feed.clone());
             let results: Vec<_> = thread::scope(|scope| {
                 let workers: Vec<_> = (0..workers)
-                    .map(|_| scope.spawn(|| self.worker(&feed, &finished)))
+                    .map(|_| {
+                        // Without one worker, its page is missing: the others must not go on as if it had passed.
+                        scope.spawn(|| {
+                            self.worker(&feed, &finished)
+                                .inspect_err(|_| self.stop.stop(StopCause::Abandoned))
+                        })
+                    })
                     .collect();
                 workers
                     .into_iter()
@@ -57,7 +63,7 @@ impl OpenStage {
             });
             let mut again = false;
             for result in results {
-                again |= result.inspect_err(|_| self.wake.notify())?;
+                again |= result?;
             }
             if !again {
                 return Ok(());
@@ -79,6 +85,7 @@ impl OpenStage {
             let ended = self.fetch_ended.load(std::sync::atomic::Ordering::SeqCst);
             match feed.claim(&self.keys)? {
                 Claim::Page(page) => finished.add(self.open(feed, page, &mut buffer))?,
+                Claim::PassedOver => {}
                 Claim::KeysChanged => {
                     finished.commit()?;
                     return Ok(true);
@@ -112,7 +119,9 @@ impl OpenStage {
                 break;
             }
             let Some(key) = self.keys.get(room.version) else {
-                continue;
+                // The client was shut down.
+                interrupted = true;
+                break;
             };
             let result = key.open(&entry.body, &entry.session, buffer, |found| {
                 if wanted {

@@ -27,7 +27,7 @@ pub(crate) struct Facts {
     pub(crate) complete: bool,
     /// How often a request for everything was cut, over all runs.
     pub(crate) cuts: u32,
-    /// How often in this run.
+    /// How often in this run, also where not even its beginning came.
     pub(crate) cuts_in_this_run: u32,
     /// There are rooms that have not been asked for.
     pub(crate) rooms_left: bool,
@@ -57,7 +57,7 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
     if facts.complete || (facts.rooms_listed && !facts.rooms_left && facts.fetched >= facts.server_count) {
         return Step::Done;
     }
-    if !facts.rooms_listed && likely_to_come_through(facts) {
+    if !facts.rooms_listed && !facts.rooms_left && likely_to_come_through(facts) {
         return Step::Everything;
     }
     if !facts.rooms_listed {
@@ -77,7 +77,7 @@ fn likely_to_come_through(facts: &Facts) -> bool {
     let allowed_ms = facts
         .time_left_ms
         .map_or(PATIENCE_MS, |left| (left / 2).min(PATIENCE_MS));
-    facts.cuts < CUTS_BEFORE_ROOMS && expected_ms <= allowed_ms
+    facts.cuts.max(facts.cuts_in_this_run) < CUTS_BEFORE_ROOMS && expected_ms <= allowed_ms
 }
 
 #[cfg(test)]

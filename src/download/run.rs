@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use super::{
     BlockedReason, RunBudget, RunFailure, RunOutcome,
     deliver::{DeliverEnd, DeliverStage, PAGES_IN_FLIGHT},
-    fetch::{FetchEnd, FetchStage},
+    fetch::{FetchEnd, FetchStage, dice},
     ingest::{Ingest, IngestWorker},
     notify::{ArrivalHints, telling},
     open::OpenStage,
@@ -21,12 +21,15 @@ use super::{
     tally::{FetchActivity, Tally},
 };
 use crate::{
-    backup::version::CURVE25519_AES_SHA2,
+    backup::version::{CURVE25519_AES_SHA2, VersionInfo},
     blocking::blocking,
     client::Parts,
-    homeserver::{HomeserverError, TransportError},
+    homeserver::{Backoff, HomeserverError, TransportError, Verdict},
     vault::{SharedWriter, VaultError, VersionRow},
 };
+
+/// Where not even the first request came through, the next run should not come sooner.
+const LEAST_WAIT: Duration = Duration::from_secs(30);
 
 /// A run under way: what others may see of it, and how they end it.
 #[derive(Clone)]
@@ -92,11 +95,25 @@ async fn stages(parts: &Parts, handle: &RunHandle, hints: ArrivalHints, deadline
         Ok(writer) => writer,
         Err(error) => return vault_outcome(&error),
     };
-    let (fetch, opened, delivered) = overlapping(parts, handle, hints, deadline, &writer).await;
+    let mut ends = overlapping(parts, handle, hints.clone(), deadline, &writer).await;
+    if let (FetchEnd::Complete, Ok(()), DeliverEnd::Done) = &ends
+        && is_unlocked_late(parts, handle, &writer).await
+    {
+        ends = overlapping(parts, handle, hints, deadline, &writer).await;
+    }
+    let (fetch, opened, delivered) = ends;
     let outcome = outcome(parts, handle, fetch, opened, delivered, &writer).await;
     // Closing folds the log into the file: not on the caller's thread.
     blocking(move || drop(writer)).await;
     outcome
+}
+
+/// The key came when nobody looked for it any more, while the sink took the last batches.
+async fn is_unlocked_late(parts: &Parts, handle: &RunHandle, writer: &SharedWriter) -> bool {
+    let (writer, keys) = (writer.clone(), parts.keys.clone());
+    let look = move || writer.with(|writer| writer.reader().current_version());
+    let current = blocking(look).await.and_then(Result::ok).flatten();
+    !handle.stop.is_stopped() && current.is_some_and(|version| keys.has(version.id) && version.counts.unopened() > 0)
 }
 
 async fn overlapping(
@@ -157,10 +174,9 @@ async fn overlapping(
 }
 
 async fn fetch(parts: &Parts, handle: &RunHandle, deadline: Option<Instant>, writer: &SharedWriter) -> FetchEnd {
-    let version = match handle.stop.unless_stopped(begin_version(parts, writer)).await {
-        None => return FetchEnd::Stopped,
-        Some(Err(end)) => return end,
-        Some(Ok((version, rooms))) => {
+    let version = match begin_version(parts, handle, writer).await {
+        Err(end) => return end,
+        Ok((version, rooms)) => {
             handle.tally.begin(&version, rooms);
             version
         }
@@ -196,21 +212,39 @@ async fn fetch(parts: &Parts, handle: &RunHandle, deadline: Option<Instant>, wri
     }
 }
 
-async fn begin_version(parts: &Parts, writer: &SharedWriter) -> Result<(VersionRow, (u64, u64)), FetchEnd> {
-    let info = parts.homeserver.current_version().await.map_err(|error| match error {
-        HomeserverError::RateLimited { retry_after } | HomeserverError::ServerFault { retry_after, .. } => {
-            FetchEnd::Blocked {
-                error,
-                retry_after: retry_after.unwrap_or(Duration::from_secs(30)),
-            }
-        }
-        HomeserverError::Transport(TransportError::Offline | TransportError::Timeout | TransportError::Interrupted)
-        | HomeserverError::NotTheHomeserver => FetchEnd::Blocked {
+async fn current_version(parts: &Parts, handle: &RunHandle) -> Result<VersionInfo, FetchEnd> {
+    let stop = &handle.stop;
+    let mut backoff = Backoff::default();
+    loop {
+        let answer = stop.unless_stopped(parts.homeserver.current_version()).await;
+        let error = match answer.ok_or(FetchEnd::Stopped)? {
+            Ok(info) => return Ok(info),
+            Err(error) => error,
+        };
+        let no_network = matches!(
             error,
-            retry_after: Duration::from_secs(30),
-        },
-        other => FetchEnd::Failed(other),
-    })?;
+            HomeserverError::NotTheHomeserver | HomeserverError::Transport(TransportError::Offline)
+        );
+        match backoff.after(&error, dice()) {
+            Verdict::Retry(wait) if !no_network => {
+                let waited = stop.unless_stopped(tokio::time::sleep(wait)).await;
+                waited.ok_or(FetchEnd::Stopped)?;
+            }
+            Verdict::Retry(wait) | Verdict::Later(wait) => {
+                let retry_after = wait.max(LEAST_WAIT);
+                return Err(FetchEnd::Blocked { error, retry_after });
+            }
+            Verdict::GiveUp => return Err(FetchEnd::Failed(error)),
+        }
+    }
+}
+
+async fn begin_version(
+    parts: &Parts,
+    handle: &RunHandle,
+    writer: &SharedWriter,
+) -> Result<(VersionRow, (u64, u64)), FetchEnd> {
+    let info = current_version(parts, handle).await?;
     if info.algorithm != CURVE25519_AES_SHA2 {
         log::warn!("the backup is of an unknown algorithm; its entries are kept as they are");
     }

@@ -96,6 +96,7 @@ fn sort(head: &HttpHead, body: &[u8], now: SystemTime) -> HomeserverError {
         404 if errcode == "M_NOT_FOUND" => HomeserverError::NotFound,
         404 => HomeserverError::NoSuchEndpoint,
         429 => HomeserverError::RateLimited { retry_after },
+        511 => HomeserverError::NotTheHomeserver,
         status @ 500..=599 => HomeserverError::ServerFault { status, retry_after },
         // Any 2xx but 200 is no answer of ours; 511 and 407 are a network that wants a login first.
         200..=299 | 407 => HomeserverError::NotTheHomeserver,

@@ -179,6 +179,7 @@ async fn from_recovery_key(
 ) -> Result<KeyBytes, UnlockError> {
     match secret_storage::backup_key(&parts.homeserver, StorageInput::RecoveryKey(text)).await? {
         FromStorage::Key(key) if fits(&key) => Ok(key),
+        FromStorage::Unsupported => Err(UnlockError::Unsupported),
         _ => Err(UnlockError::WrongKey),
     }
 }

@@ -34,8 +34,6 @@ pub(crate) struct NewEntry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InsertedEntries {
     pub(crate) inserted: u64,
-    /// Entries that were known already.
-    pub(crate) known: u64,
     /// Keys newly found to be under two rooms.
     pub(crate) conflicts: u64,
 }
@@ -92,9 +90,8 @@ impl Writer {
                 let room = rooms[entry.room];
                 let session = entry.session.as_bytes();
                 let hash = keys.session_hash(session);
-                let namesakes = namesakes(transaction, &index.entries(hash)?, version, session)?;
-                if namesakes.iter().any(|namesake| namesake.room == room) {
-                    result.known += 1;
+                let namesakes = namesakes(transaction, &index.entries(hash)?, room, session)?;
+                if namesakes.iter().any(|namesake| namesake.is_known) {
                     continue;
                 }
                 insert.execute(params![room, session, &batch.bodies[entry.body.clone()]])?;
@@ -109,8 +106,9 @@ impl Writer {
                         last_entry: id,
                     }),
                 }
-                if !namesakes.is_empty() {
-                    result.conflicts += note_conflict(transaction, id, &namesakes)?;
+                let elsewhere: Vec<i64> = ids_elsewhere(&namesakes);
+                if !elsewhere.is_empty() {
+                    result.conflicts += note_conflict(transaction, id, &elsewhere)?;
                 }
             }
             merge_if_due(transaction)?;
@@ -222,35 +220,49 @@ fn note_run(transaction: &Transaction<'_>, run: &RoomRun) -> Result<(), VaultErr
 
 struct Namesake {
     id: i64,
-    room: i64,
+    /// It is the same entry: same room, same version.
+    is_known: bool,
+    in_same_room: bool,
 }
 
-/// Entries of the same session in this version, in whichever room.
+/// Entries of the same session, in whichever room and version: a server may announce a version anew to move keys.
 fn namesakes(
     transaction: &Transaction<'_>,
     candidates: &[i64],
-    version: i64,
+    own_room: i64,
     session: &[u8],
 ) -> Result<Vec<Namesake>, VaultError> {
     let mut namesakes = Vec::new();
     for &id in candidates {
         let mut statement = transaction.prepare_cached(
-            "SELECT room, session = ?2 AND version = ?3 FROM entry JOIN room ON room.id = room WHERE entry.id = ?1",
+            "SELECT other.id = own.id, other.hash = own.hash FROM entry
+             JOIN room AS other ON other.id = entry.room JOIN room AS own ON own.id = ?2
+             WHERE entry.id = ?1 AND session = ?3",
         )?;
-        let (room, is_namesake) =
-            statement.query_row(params![id, session, version], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if is_namesake {
-            namesakes.push(Namesake { id, room });
+        let found = statement
+            .query_row(params![id, own_room, session], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((is_known, in_same_room)) = found {
+            namesakes.push(Namesake {
+                id,
+                is_known,
+                in_same_room,
+            });
         }
     }
     Ok(namesakes)
 }
 
-fn note_conflict(transaction: &Transaction<'_>, id: i64, namesakes: &[Namesake]) -> Result<u64, VaultError> {
+fn ids_elsewhere(namesakes: &[Namesake]) -> Vec<i64> {
+    let elsewhere = namesakes.iter().filter(|namesake| !namesake.in_same_room);
+    elsewhere.map(|namesake| namesake.id).collect()
+}
+
+fn note_conflict(transaction: &Transaction<'_>, id: i64, others: &[i64]) -> Result<u64, VaultError> {
     let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO conflict (entry) VALUES (?1)")?;
     let mut noted = insert.execute([id])?;
-    for namesake in namesakes {
-        noted += insert.execute([namesake.id])?;
+    for other in others {
+        noted += insert.execute([other])?;
     }
     Ok(noted as u64)
 }

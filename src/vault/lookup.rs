@@ -1,6 +1,6 @@
 //! Reading for the app: one key, a room's keys, what arrived, what failed. Paged by key, in short transactions.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::{
     Connection, VaultError,
@@ -12,9 +12,9 @@ use crate::backup::{FailureReason, session_id::SessionId};
 /// What the vault has under a room and a session.
 #[derive(Debug)]
 pub(crate) enum Found {
-    Entry(StoredEntry),
+    /// In each version that has it, the newest first; none, if none has it.
+    Entries(Vec<StoredEntry>),
     Conflict,
-    Nothing,
 }
 
 /// An entry with all it takes to open it.
@@ -45,32 +45,30 @@ pub(crate) struct ArrivedRow {
 }
 
 impl Connection {
-    /// Looks for a session in a room, in every backup version, the newest first.
+    /// Looks for a session in a room, in every backup version.
     pub(crate) fn find(&self, room_id: &str, session_id: &str) -> Result<Found, VaultError> {
         let session = SessionId::parse(session_id);
         let mut statement = self.inner.prepare_cached(&format!(
             "SELECT entry.id, version, body FROM entry JOIN room ON room.id = entry.room
-             WHERE entry.id IN ({ENTRIES_OF_HASH}) AND session = ?2 AND hash = ?3 ORDER BY version DESC LIMIT 1",
+             WHERE entry.id IN ({ENTRIES_OF_HASH}) AND session = ?2 AND hash = ?3 ORDER BY version DESC",
         ))?;
         let hash = self.keys.session_hash(session.as_bytes());
-        let found: Option<(i64, i64, Vec<u8>)> = statement
-            .query_row(params![hash, session.as_bytes(), self.keys.room_hash(room_id)], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        let rows = statement.query_map(params![hash, session.as_bytes(), self.keys.room_hash(room_id)], |row| {
+            Ok(StoredEntry {
+                id: row.get(0)?,
+                version: row.get(1)?,
+                room_id: room_id.to_owned(),
+                session: session.clone(),
+                body: row.get(2)?,
             })
-            .optional()?;
-        let Some((id, version, body)) = found else {
-            return Ok(Found::Nothing);
-        };
-        if in_conflict(&self.inner, id)? {
-            return Ok(Found::Conflict);
+        })?;
+        let entries: Vec<StoredEntry> = rows.collect::<Result<_, _>>()?;
+        for entry in &entries {
+            if in_conflict(&self.inner, entry.id)? {
+                return Ok(Found::Conflict);
+            }
         }
-        Ok(Found::Entry(StoredEntry {
-            id,
-            version,
-            room_id: room_id.to_owned(),
-            session,
-            body,
-        }))
+        Ok(Found::Entries(entries))
     }
 
     /// Entries of a room after `after`, by entry id. Those in conflict are left out.

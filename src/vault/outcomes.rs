@@ -78,13 +78,7 @@ impl Writer {
                     )?
                     .execute([version, opened, failed])?;
             }
-            let mut conflicts = Vec::new();
-            for entry in check {
-                if in_conflict(transaction, *entry)? {
-                    conflicts.push(*entry);
-                }
-            }
-            Ok(conflicts)
+            conflicts_among(transaction, check)
         })
     }
 
@@ -127,12 +121,17 @@ impl Writer {
 }
 
 impl Connection {
+    /// Those of the entries that are in conflict by now.
+    pub(crate) fn conflicts_among(&self, entries: &[i64]) -> Result<Vec<i64>, VaultError> {
+        conflicts_among(&self.inner, entries)
+    }
+
     /// Everything opened is to be delivered again: the crypto store is a new one.
     pub(crate) fn deliver_again(&mut self) -> Result<(), VaultError> {
         self.write(|transaction, _| forget_deliveries(transaction))
     }
 
-    /// The number of failed entries of a version, by reason.
+    /// The number of failed entries, by reason.
     pub(crate) fn failure_counts(&self) -> Result<Vec<(FailureReason, u64)>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT failure, count(*) FROM opened WHERE failure <> 0 GROUP BY failure ORDER BY failure",
@@ -147,6 +146,16 @@ impl Connection {
     }
 }
 
+fn conflicts_among(connection: &rusqlite::Connection, entries: &[i64]) -> Result<Vec<i64>, VaultError> {
+    let mut conflicts = Vec::new();
+    for entry in entries {
+        if in_conflict(connection, *entry)? {
+            conflicts.push(*entry);
+        }
+    }
+    Ok(conflicts)
+}
+
 /// Makes a batch of these, so that what was opened since another one can be found by range, without an index.
 fn note_batch(transaction: &Transaction<'_>, outcomes: &[(i64, i64, Outcome)]) -> Result<i64, VaultError> {
     let entries = || outcomes.iter().map(|(entry, ..)| *entry);
@@ -158,11 +167,12 @@ fn note_batch(transaction: &Transaction<'_>, outcomes: &[(i64, i64, Outcome)]) -
     Ok(transaction.last_insert_rowid())
 }
 
+/// Overtakes a run that is still ending: it would put its marks back.
 pub(super) fn forget_deliveries(transaction: &Transaction<'_>) -> Result<(), VaultError> {
     transaction.execute_batch(
         "DELETE FROM delivered;
          UPDATE backup_version SET delivered = 0, refused = 0;
-         UPDATE job SET delivered_through = 0;",
+         UPDATE job SET delivered_through = 0, generation = generation + 1;",
     )?;
     Ok(())
 }

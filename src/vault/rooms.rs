@@ -65,6 +65,18 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Asks for a room no more by itself.
+    pub(crate) fn unlist_room(&mut self, version: i64, room_id: &str) -> Result<(), VaultError> {
+        self.write(|transaction, keys| {
+            transaction
+                .prepare_cached("UPDATE room SET position = NULL WHERE version = ?1 AND hash = ?2")?
+                .execute(params![version, keys.room_hash(room_id)])?;
+            Ok(())
+        })
+    }
+}
+
 /// The row of a room, made if there is none.
 pub(super) fn room_row(
     transaction: &Transaction<'_>,
