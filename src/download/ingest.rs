@@ -38,7 +38,7 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How long an entry waits for company.
 const BATCH_AGE: Duration = Duration::from_millis(250);
 /// Chunks that wait for the thread: what a slow disk can pile up.
-const CHUNKS_IN_FLIGHT: usize = 8;
+const CHUNKS_IN_FLIGHT: usize = 4;
 
 /// What fetching tells the thread.
 enum Message {

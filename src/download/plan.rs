@@ -133,6 +133,15 @@ mod tests {
                 server_count: u64::MAX,
                 ..FRESH
             },
+            Facts {
+                cuts_in_this_run: CUTS_BEFORE_ROOMS,
+                ..FRESH
+            },
+            // Begun room by room, it is gone on with room by room.
+            Facts {
+                rooms_left: true,
+                ..FRESH
+            },
         ] {
             assert_eq!(next_step(&facts), Step::ListRooms, "{facts:?}");
             let listed = Facts {

@@ -9,6 +9,9 @@ use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 
 use super::{VaultError, schema, seal::VaultKeys};
 
+/// Room for the pages of a transaction, so that they are written once. SQLite counts KiB below zero.
+const WRITER_CACHE_KIB: i64 = -6_000;
+
 /// Where the vault is and how to read it. Holds no connection, no lock, no thread.
 #[derive(Clone)]
 pub(crate) struct Vault {
@@ -38,6 +41,7 @@ impl Vault {
     /// Takes the vault over for a new run: from here on only its writer commits. Blocks.
     pub(crate) fn begin_run(&self) -> Result<Writer, VaultError> {
         let mut connection = self.connect()?;
+        connection.inner.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
         let generation = connection.write(|transaction, _| {
             transaction.execute("UPDATE job SET generation = generation + 1", [])?;
             Ok(transaction.query_row("SELECT generation FROM job", [], |row| row.get(0))?)

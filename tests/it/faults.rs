@@ -58,6 +58,48 @@ async fn everything_that_is_always_cut_is_taken_room_by_room() {
 }
 
 #[tokio::test]
+async fn everything_that_never_begins_is_taken_room_by_room() {
+    let homeserver = homeserver(2_000, 6);
+    survives(
+        &homeserver,
+        vec![Fault::from(status(504, json!("<html>too slow</html>"))).on(EndpointKind::AllKeys)],
+    )
+    .await;
+    assert_eq!(homeserver.requests().of(EndpointKind::RoomKeys), 6);
+}
+
+#[tokio::test]
+async fn a_room_that_the_server_refuses_is_left_to_the_last_request() {
+    let homeserver = homeserver(2_000, 6);
+    survives(
+        &homeserver,
+        vec![
+            Fault::from(status(504, json!({}))).on(EndpointKind::AllKeys).times(2),
+            Fault::from(status(400, json!({ "errcode": "M_INVALID_PARAM" })))
+                .on(EndpointKind::RoomKeys)
+                .times(1),
+        ],
+    )
+    .await;
+    assert_eq!(homeserver.requests().of(EndpointKind::RoomKeys), 6);
+    assert_eq!(homeserver.requests().of(EndpointKind::AllKeys), 3);
+}
+
+#[tokio::test]
+async fn the_first_request_is_retried_too() {
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    homeserver.set_faults(vec![
+        Fault::from(status(502, json!({})))
+            .on(EndpointKind::CurrentVersion)
+            .times(1),
+    ]);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+}
+
+#[tokio::test]
 async fn passing_faults_are_retried() {
     let homeserver = homeserver(1_000, 4);
     for fault in [
