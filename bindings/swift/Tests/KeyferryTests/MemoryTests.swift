@@ -8,7 +8,7 @@ import XCTest
 final class MemoryTests: BackupTestCase {
     func testASlowReaderAndASlowSinkHoldMemoryFlat() async throws {
         // A first restore, for the memory that any restore takes.
-        try await restore(keys: 4_000, dawdle: 0)
+        try await restore(keys: 20_000, dawdle: 0)
         let before = try residentBytes()
         let most = HighWaterMark()
         let watch = Task {
@@ -39,12 +39,12 @@ final class MemoryTests: BackupTestCase {
         XCTAssertEqual(report.summary.delivered, UInt64(keys))
         backup.close()
     }
+}
 
-    private func residentBytes() throws -> Int {
-        let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-        let line = try XCTUnwrap(status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") })
-        return try XCTUnwrap(Int(line.filter(\.isNumber))) * 1024
-    }
+private func residentBytes() throws -> Int {
+    let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+    let line = try XCTUnwrap(status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") })
+    return try XCTUnwrap(Int(line.filter(\.isNumber))) * 1024
 }
 
 /// Dawdles before every chunk.
