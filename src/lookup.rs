@@ -54,7 +54,7 @@ pub enum LookupError {
     /// Another process writes for longer than five seconds, or the phone is locked. Passes by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault is damaged or was removed.
+    /// The vault is damaged.
     #[error("the vault is damaged")]
     Damaged,
     /// The client is shut down.

@@ -132,19 +132,26 @@ impl DeliverStage {
         }
     }
 
+    /// The numbers of delivered and of refused keys of the version that is counted.
     async fn commit(&self, page: OpenedPage, answers: Vec<SinkAnswer>) -> Result<(u64, u64), VaultError> {
-        let writer = self.writer.clone();
+        let (writer, tally) = (self.writer.clone(), self.tally.clone());
         let commit = move || {
-            let mut refused = 0;
+            let (mut delivered, mut refused) = (0, 0);
             let answers: Vec<_> = page
                 .entries
                 .iter()
                 .zip(answers)
-                .map(|(&(entry, version), answer)| match answer {
-                    SinkAnswer::Imported | SinkAnswer::Known => (entry, version, DeliveredAnswer::Taken),
-                    SinkAnswer::Refused { reason } => {
-                        refused += 1;
-                        (entry, version, DeliveredAnswer::Refused(reason))
+                .map(|(&(entry, version), answer)| {
+                    let counts = u64::from(tally.is_of(version));
+                    match answer {
+                        SinkAnswer::Imported | SinkAnswer::Known => {
+                            delivered += counts;
+                            (entry, version, DeliveredAnswer::Taken)
+                        }
+                        SinkAnswer::Refused { reason } => {
+                            refused += counts;
+                            (entry, version, DeliveredAnswer::Refused(reason))
+                        }
                     }
                 })
                 .collect();
@@ -154,7 +161,7 @@ impl DeliverStage {
                 page.feed.settle(page.number, Passed::Delivered);
                 Ok(())
             })?;
-            Ok((answers.len() as u64 - refused, refused))
+            Ok((delivered, refused))
         };
         blocking(commit).await.unwrap_or(Err(VaultError::Corrupt))
     }

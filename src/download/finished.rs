@@ -109,13 +109,16 @@ impl<'a> FinishedPages<'a> {
     }
 
     fn count(&self, outcomes: &[(i64, i64, Outcome)]) {
-        let failed = outcomes
-            .iter()
-            .filter(|(_, _, outcome)| matches!(outcome, Outcome::Failed(_)))
-            .count() as u64;
         let tally = &self.stage.tally;
+        let (mut opened, mut failed) = (0, 0);
+        for (_, _, outcome) in outcomes.iter().filter(|(_, version, _)| tally.is_of(*version)) {
+            match outcome {
+                Outcome::Opened { .. } => opened += 1,
+                Outcome::Failed(_) => failed += 1,
+            }
+        }
         tally.add(&tally.failed, failed);
-        tally.add(&tally.opened, outcomes.len() as u64 - failed);
+        tally.add(&tally.opened, opened);
     }
 
     fn send_on(&self, mut page: FinishedPage, conflicts: &[i64]) {

@@ -277,7 +277,7 @@ pub enum StatusError {
     /// The vault cannot be read now: the phone is locked, as a rule. Passes by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault is damaged or was removed.
+    /// The vault is damaged.
     #[error("the vault is damaged")]
     Damaged,
 }

@@ -89,10 +89,22 @@ async fn stages(parts: &Parts, handle: &RunHandle, hints: ArrivalHints, deadline
     let begun = blocking(move || {
         let writer = vault.begin_run()?;
         keys.load(writer.reader())?;
-        Ok(SharedWriter::new(vault, writer))
+        let version = match writer.reader().current_version()? {
+            Some(version) => {
+                let rooms = writer.reader().room_counts(version.id)?;
+                Some((version, rooms))
+            }
+            None => None,
+        };
+        Ok((SharedWriter::new(vault, writer), version))
     });
     let writer = match begun.await.unwrap_or(Err(VaultError::Corrupt)) {
-        Ok(writer) => writer,
+        Ok((writer, version)) => {
+            if let Some((version, rooms)) = version {
+                handle.tally.begin(&version, rooms);
+            }
+            writer
+        }
         Err(error) => return vault_outcome(&error),
     };
     let mut ends = overlapping(parts, handle, hints.clone(), deadline, &writer).await;
@@ -177,7 +189,7 @@ async fn fetch(parts: &Parts, handle: &RunHandle, deadline: Option<Instant>, wri
     let version = match begin_version(parts, handle, writer).await {
         Err(end) => return end,
         Ok((version, rooms)) => {
-            handle.tally.begin(&version, rooms);
+            handle.tally.goes_on(&version, rooms);
             version
         }
     };

@@ -5,7 +5,7 @@
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
 use tokio::sync::watch;
@@ -16,6 +16,8 @@ use crate::vault::{Counts, VersionRow};
 /// Counters of one run. Relaxed: each is a figure of its own, and no decision hangs on two of them together.
 #[derive(Default)]
 pub(crate) struct Tally {
+    /// The row of the version that is counted; entries of others are opened and delivered beside it.
+    version: AtomicI64,
     pub(crate) total: AtomicU64,
     pub(crate) fetched: AtomicU64,
     pub(crate) opened: AtomicU64,
@@ -56,6 +58,22 @@ impl Tally {
         tally
     }
 
+    /// Whether entries of that version are counted here.
+    pub(crate) fn is_of(&self, version: i64) -> bool {
+        self.version.load(Ordering::Relaxed) == version
+    }
+
+    /// The server has answered: takes what it says of the version, and leaves what has been counted since the start.
+    pub(crate) fn goes_on(&self, version: &VersionRow, rooms: (u64, u64)) {
+        if !self.is_of(version.id) {
+            return self.begin(version, rooms);
+        }
+        self.total.store(version.server_count, Ordering::Relaxed);
+        self.rooms_done.store(rooms.0, Ordering::Relaxed);
+        self.rooms.store(rooms.1, Ordering::Relaxed);
+        self.changed.send_replace(());
+    }
+
     /// Sets the figures to what the vault holds.
     pub(crate) fn begin(&self, version: &VersionRow, (rooms_done, rooms): (u64, u64)) {
         let Counts {
@@ -66,6 +84,7 @@ impl Tally {
             delivered,
             refused,
         } = version.counts;
+        self.version.store(version.id, Ordering::Relaxed);
         for (counter, value) in [
             (&self.total, version.server_count),
             (&self.fetched, fetched),

@@ -101,7 +101,7 @@ impl std::fmt::Debug for HttpHeader {
 pub struct HttpHead {
     /// The HTTP status code.
     pub status: u16,
-    /// The headers. Only `Retry-After` and `Location` are looked at.
+    /// The headers. Only `Retry-After` is looked at.
     pub headers: Vec<HttpHeader>,
 }
 

@@ -5,7 +5,6 @@
 
 use matrix_sdk_crypto::secret_storage::{AesHmacSha2EncryptedData, SecretStorageKey};
 use ruma::events::{
-    GlobalAccountDataEventType,
     secret::request::SecretName,
     secret_storage::key::{PassPhrase, SecretStorageEncryptionAlgorithm, SecretStorageKeyEventContent},
 };
@@ -119,10 +118,6 @@ fn open(key_id: &str, mut description: Value, encrypted: Value, input: &StorageI
     let Ok(key) = SecretStorageKey::from_account_data(text.expose(), content) else {
         return FromStorage::WrongSecret;
     };
-    debug_assert!(matches!(
-        key.event_type(),
-        GlobalAccountDataEventType::SecretStorageKey(_)
-    ));
     let Ok(encrypted) = serde_json::from_value::<AesHmacSha2EncryptedData>(encrypted) else {
         return FromStorage::Unsupported;
     };
