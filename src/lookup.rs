@@ -68,7 +68,9 @@ impl From<VaultError> for LookupError {
             VaultError::Busy | VaultError::Overtaken | VaultError::Inaccessible | VaultError::DiskFull => {
                 Self::Inaccessible
             }
-            VaultError::Corrupt | VaultError::Unsealable | VaultError::Sqlite(_) => Self::Damaged,
+            VaultError::Corrupt | VaultError::Unsealable | VaultError::Panicked | VaultError::Sqlite(_) => {
+                Self::Damaged
+            }
         }
     }
 }

@@ -118,7 +118,7 @@ impl DeliverStage {
             page.leave_out(&conflicts);
             Ok(page)
         };
-        blocking(look).await.unwrap_or(Err(VaultError::Corrupt))
+        blocking(look).await.unwrap_or(Err(VaultError::Panicked))
     }
 
     /// `None` if the run was stopped and the sink took too long to finish.
@@ -163,7 +163,7 @@ impl DeliverStage {
             })?;
             Ok((delivered, refused))
         };
-        blocking(commit).await.unwrap_or(Err(VaultError::Corrupt))
+        blocking(commit).await.unwrap_or(Err(VaultError::Panicked))
     }
 }
 

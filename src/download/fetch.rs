@@ -298,7 +298,7 @@ impl FetchStage {
         let (writer, version) = (self.writer.clone(), self.version.id);
         blocking(move || writer.with(|writer| work(writer, version)))
             .await
-            .unwrap_or(Err(VaultError::Corrupt))
+            .unwrap_or(Err(VaultError::Panicked))
             .map_err(FetchEnd::Vault)
     }
 }

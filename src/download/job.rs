@@ -76,7 +76,7 @@ impl KeyDownload {
         }
         let vault = self.vault.clone();
         let result = blocking(move || work(&mut vault.connect()?)).await;
-        Ok(result.unwrap_or(Err(VaultError::Corrupt))?)
+        Ok(result.unwrap_or(Err(VaultError::Panicked))?)
     }
 
     async fn summary(&self) -> Result<(DownloadSummary, bool, bool), StatusError> {
@@ -306,7 +306,9 @@ impl From<VaultError> for StatusError {
         match error {
             VaultError::Busy | VaultError::Overtaken => Self::Busy,
             VaultError::Inaccessible | VaultError::DiskFull => Self::Inaccessible,
-            VaultError::Corrupt | VaultError::Unsealable | VaultError::Sqlite(_) => Self::Damaged,
+            VaultError::Corrupt | VaultError::Unsealable | VaultError::Panicked | VaultError::Sqlite(_) => {
+                Self::Damaged
+            }
         }
     }
 }

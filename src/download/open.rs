@@ -58,7 +58,7 @@ impl OpenStage {
                     .collect();
                 workers
                     .into_iter()
-                    .map(|worker| worker.join().unwrap_or(Err(VaultError::Corrupt)))
+                    .map(|worker| worker.join().unwrap_or(Err(VaultError::Panicked)))
                     .collect()
             });
             let mut again = false;

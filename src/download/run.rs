@@ -98,7 +98,7 @@ async fn stages(parts: &Parts, handle: &RunHandle, hints: ArrivalHints, deadline
         };
         Ok((SharedWriter::new(vault, writer), version))
     });
-    let writer = match begun.await.unwrap_or(Err(VaultError::Corrupt)) {
+    let writer = match begun.await.unwrap_or(Err(VaultError::Panicked)) {
         Ok((writer, version)) => {
             if let Some((version, rooms)) = version {
                 handle.tally.begin(&version, rooms);
@@ -160,7 +160,7 @@ async fn overlapping(
     };
     let stop = handle.stop.clone();
     let open = async {
-        let opened = blocking(move || open.work()).await.unwrap_or(Err(VaultError::Corrupt));
+        let opened = blocking(move || open.work()).await.unwrap_or(Err(VaultError::Panicked));
         if opened.is_err() {
             stop.stop(StopCause::Abandoned);
         }
@@ -218,7 +218,7 @@ async fn fetch(parts: &Parts, handle: &RunHandle, deadline: Option<Instant>, wri
     let work = async move { stage.work().await };
     let (end, written) = tokio::join!(work, thread);
     // What the thread could not write explains why the stage stopped.
-    match written.unwrap_or(Err(VaultError::Corrupt)) {
+    match written.unwrap_or(Err(VaultError::Panicked)) {
         Err(error) => FetchEnd::Vault(error),
         Ok(()) => end,
     }
@@ -274,7 +274,7 @@ async fn begin_version(
         Ok((version, rooms))
     })
     .await
-    .unwrap_or(Err(VaultError::Corrupt))
+    .unwrap_or(Err(VaultError::Panicked))
     .map_err(FetchEnd::Vault)
 }
 
@@ -330,7 +330,7 @@ async fn outcome(
     }
     let writer = writer.clone();
     let current = blocking(move || writer.with(|writer| writer.reader().current_version()));
-    match current.await.unwrap_or(Err(VaultError::Corrupt)) {
+    match current.await.unwrap_or(Err(VaultError::Panicked)) {
         Ok(Some(version)) if !parts.keys.has(version.id) && version.counts.unopened() > 0 => {
             if version.public_key.is_some() {
                 RunOutcome::NeedsUnlock
@@ -357,6 +357,7 @@ pub(crate) fn vault_outcome(error: &VaultError) -> RunOutcome {
         VaultError::Overtaken => failed(RunFailure::Overtaken),
         VaultError::DiskFull => failed(RunFailure::DiskFull),
         VaultError::Corrupt | VaultError::Unsealable => failed(RunFailure::VaultDamaged),
+        VaultError::Panicked => failed(RunFailure::Internal),
         VaultError::Sqlite(error) => {
             log::error!("the vault failed: {error}");
             failed(RunFailure::Internal)

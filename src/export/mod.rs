@@ -64,7 +64,9 @@ impl From<VaultError> for ExportError {
             VaultError::Busy | VaultError::Overtaken | VaultError::Inaccessible | VaultError::DiskFull => {
                 Self::VaultInaccessible
             }
-            VaultError::Corrupt | VaultError::Unsealable | VaultError::Sqlite(_) => Self::VaultDamaged,
+            VaultError::Corrupt | VaultError::Unsealable | VaultError::Panicked | VaultError::Sqlite(_) => {
+                Self::VaultDamaged
+            }
         }
     }
 }

@@ -18,6 +18,9 @@ pub(crate) enum VaultError {
     /// The file is damaged.
     #[error("the vault is damaged")]
     Corrupt,
+    /// A thread at work on it panicked: a bug of ours, and nothing that the vault has.
+    #[error("work on the vault panicked")]
+    Panicked,
     /// What is sealed does not open with this vault key.
     #[error("a sealed value does not open")]
     Unsealable,
