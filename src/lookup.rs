@@ -150,19 +150,16 @@ impl Lookup {
                 Found::Entries(entries) => entries,
             };
             // The newest version that opens; else what is wrong with the newest.
-            let mut first = None;
+            let mut newest = None;
             for entry in &entries {
-                match self.open(session, entry) {
+                let answer = match self.open(session, entry) {
                     Ok(Ok(key)) => return Ok(RoomKeyLookup::Found { key }),
-                    other => first = first.or(Some(other)),
-                }
+                    Ok(Err(reason)) => Ok(RoomKeyLookup::Unusable { reason }),
+                    Err(error) => Err(error),
+                };
+                newest.get_or_insert(answer);
             }
-            match first {
-                None => Ok(RoomKeyLookup::NotFound),
-                Some(Ok(Err(reason))) => Ok(RoomKeyLookup::Unusable { reason }),
-                Some(Err(error)) => Err(error),
-                Some(Ok(Ok(key))) => Ok(RoomKeyLookup::Found { key }),
-            }
+            newest.unwrap_or(Ok(RoomKeyLookup::NotFound))
         })
     }
 

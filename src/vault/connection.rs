@@ -104,6 +104,11 @@ impl Writer {
         })
     }
 
+    /// Rows inserted, changed and deleted since the run began.
+    pub(super) fn rows_written(&self) -> u64 {
+        self.connection.inner.total_changes()
+    }
+
     /// For reading: what is read needs no fence.
     pub(crate) fn reader(&self) -> &Connection {
         &self.connection

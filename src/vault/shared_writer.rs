@@ -2,13 +2,13 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use super::{Vault, VaultError, Writer};
 
-/// Commits between two foldings: some 16 MB of log.
-const COMMITS_PER_FOLD: u32 = 8;
+/// Rows between two foldings: some 20 MB of log.
+const ROWS_PER_FOLD: u64 = 48_000;
 
 /// One writer for all threads of a run. Its lock is held for a transaction, never across a callback or an await.
 #[derive(Clone)]
@@ -19,7 +19,8 @@ pub(crate) struct SharedWriter {
 struct Shared {
     writer: Mutex<Writer>,
     vault: Vault,
-    commits: AtomicU32,
+    /// Rows that the writer had written when the log was folded last.
+    folded_at: AtomicU64,
 }
 
 impl SharedWriter {
@@ -28,16 +29,26 @@ impl SharedWriter {
             shared: Arc::new(Shared {
                 writer: Mutex::new(writer),
                 vault,
-                commits: AtomicU32::new(0),
+                folded_at: AtomicU64::new(0),
             }),
         }
     }
 
     /// Does `work` with the writer. Now and then the calling thread then folds the log, while others write on. Blocks.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, VaultError>) -> Result<T, VaultError> {
-        let result = work(&mut *self.shared.writer.lock().map_err(|_| VaultError::Corrupt)?);
-        // Relaxed: it only counts.
-        if self.shared.commits.fetch_add(1, Ordering::Relaxed) % COMMITS_PER_FOLD == COMMITS_PER_FOLD - 1 {
+        let folded_at = &self.shared.folded_at;
+        let (result, is_due) = {
+            let mut writer = self.shared.writer.lock().map_err(|_| VaultError::Panicked)?;
+            let result = work(&mut writer);
+            let rows = writer.rows_written();
+            // Relaxed: the lock orders it.
+            let is_due = rows - folded_at.load(Ordering::Relaxed) >= ROWS_PER_FOLD;
+            if is_due {
+                folded_at.store(rows, Ordering::Relaxed);
+            }
+            (result, is_due)
+        };
+        if is_due {
             self.fold_log();
         }
         result
