@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     unlock::DecryptionKeys,
-    vault::{Connection, PendingEntry, RoomRow, VaultError},
+    vault::{Connection, PendingEntries, PendingEntry, RoomRow, VaultError, Waiting},
 };
 
 /// Keys of a page: a batch for the sink. Worth 30 to 150 ms of a core.
@@ -30,6 +30,8 @@ pub(crate) struct Feed {
 struct FeedState {
     connection: Connection,
     cursor: i64,
+    /// Past this one nothing was opened before: it need not be looked at.
+    opened_before: i64,
     next_page: u64,
     room: Option<Arc<RoomRow>>,
     keys_seen: u64,
@@ -42,6 +44,8 @@ pub(crate) struct Page {
     /// Pages are numbered in order, without gaps.
     pub(crate) number: u64,
     pub(crate) entries: Vec<(PendingEntry, Arc<RoomRow>)>,
+    /// The bodies of them all.
+    pub(crate) bodies: Vec<u8>,
 }
 
 /// What there is to do.
@@ -65,6 +69,7 @@ pub(crate) enum Passed {
 impl Feed {
     pub(crate) fn new(connection: Connection, with_sink: bool, keys: &DecryptionKeys) -> Result<Self, VaultError> {
         let cursor = connection.settled_through(with_sink)?;
+        let opened_before = connection.last_opened()?;
         let mark = SettledMark {
             through: cursor,
             ..SettledMark::default()
@@ -72,6 +77,7 @@ impl Feed {
         let state = FeedState {
             connection,
             cursor,
+            opened_before,
             next_page: 0,
             room: None,
             keys_seen: keys.changes(),
@@ -104,11 +110,20 @@ impl Feed {
         } else {
             (false, PAGE_ENTRIES_WITHOUT_SINK)
         };
-        let pending = state.connection.pending_entries(state.cursor, with_sink, most)?;
-        let Some(last) = pending.last().map(|entry| entry.id) else {
+        let waiting = match with_sink {
+            _ if state.cursor >= state.opened_before => Waiting::All,
+            true => Waiting::UnopenedOrUndelivered,
+            false => Waiting::Unopened,
+        };
+        let pending = state.connection.pending_entries(state.cursor, waiting, most)?;
+        let Some(last) = pending.entries.last().map(|entry| entry.id) else {
             return Ok(Claim::Nothing);
         };
-        let claimed = pending.len();
+        let claimed = pending.entries.len();
+        let PendingEntries {
+            entries: pending,
+            bodies,
+        } = pending;
         let mut entries = Vec::with_capacity(claimed);
         for entry in pending {
             let room = state.room(entry.room)?;
@@ -127,7 +142,11 @@ impl Feed {
             return Ok(Claim::PassedOver);
         }
         state.next_page += 1;
-        Ok(Claim::Page(Page { number, entries }))
+        Ok(Claim::Page(Page {
+            number,
+            entries,
+            bodies,
+        }))
     }
 
     /// Where the mark will be once these pages have passed. To be written in the same transaction as they.

@@ -123,7 +123,7 @@ impl OpenStage {
                 interrupted = true;
                 break;
             };
-            let result = key.open(&entry.body, &entry.session, buffer, |found| {
+            let result = key.open(&page.bodies[entry.body.clone()], &entry.session, buffer, |found| {
                 if wanted {
                     opened.entries.push((entry.id, room.version));
                     opened.keys.push(found.room_key(&room.room_id));

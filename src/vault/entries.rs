@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{
     Connection, VaultError, Writer,
@@ -10,6 +10,9 @@ use super::{
     session_index::{ENTRIES_OF_HASH, SessionIndex, merge_if_due},
 };
 use crate::backup::session_id::SessionId;
+
+/// Bytes of a body as clients write it today, rounded up.
+const USUAL_BODY_BYTES: usize = 640;
 
 /// Entries on their way into the vault, with the bodies in one buffer.
 #[derive(Default)]
@@ -38,16 +41,48 @@ pub(crate) struct InsertedEntries {
     pub(crate) conflicts: u64,
 }
 
-/// An entry that waits to be opened, or to be delivered.
+/// Entries that wait to be opened, or to be delivered, with the bodies in one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct PendingEntries {
+    pub(crate) entries: Vec<PendingEntry>,
+    pub(crate) bodies: Vec<u8>,
+}
+
+/// One of them.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingEntry {
     pub(crate) id: i64,
     /// Row id.
     pub(crate) room: i64,
     pub(crate) session: SessionId,
-    pub(crate) body: Vec<u8>,
+    /// By place in `PendingEntries::bodies`.
+    pub(crate) body: Range<usize>,
     /// False where it only waits to be delivered.
     pub(crate) unopened: bool,
+}
+
+/// Which entries wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// All of them, without a look at what was learnt: for those past the last one opened.
+    All,
+    Unopened,
+    UnopenedOrUndelivered,
+}
+
+impl PendingEntries {
+    fn push(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+        let begin = self.bodies.len();
+        self.bodies.extend_from_slice(row.get_ref(3)?.as_blob()?);
+        self.entries.push(PendingEntry {
+            id: row.get(0)?,
+            room: row.get(1)?,
+            session: session_from_row(row, 2)?,
+            body: begin..self.bodies.len(),
+            unopened: row.get(4)?,
+        });
+        Ok(())
+    }
 }
 
 impl EntryBatch {
@@ -146,45 +181,56 @@ impl Connection {
         Ok(statement.exists(params![hash, session, version, self.keys.room_hash(room_id)])?)
     }
 
-    /// The next entries after `after`, in the order they came, that wait to be opened or, if asked for, delivered.
+    /// The next entries after `after`, in the order they came, that wait.
     pub(crate) fn pending_entries(
         &self,
         after: i64,
-        undelivered_too: bool,
+        waiting: Waiting,
         limit: usize,
-    ) -> Result<Vec<PendingEntry>, VaultError> {
-        let sql = if undelivered_too {
-            "SELECT id, room, session, body, opened.entry IS NULL
-             FROM entry LEFT JOIN opened ON opened.entry = id
-             WHERE id > ?1 AND (opened.entry IS NULL OR (failure = 0
-                 AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
-                 AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)))
-             ORDER BY id LIMIT ?2"
-        } else {
-            "SELECT id, room, session, body, 1
-             FROM entry LEFT JOIN opened ON opened.entry = id
-             WHERE id > ?1 AND opened.entry IS NULL ORDER BY id LIMIT ?2"
+    ) -> Result<PendingEntries, VaultError> {
+        let sql = match waiting {
+            Waiting::All => "SELECT id, room, session, body, 1 FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2",
+            Waiting::Unopened => {
+                "SELECT id, room, session, body, 1
+                 FROM entry LEFT JOIN opened ON opened.entry = id
+                 WHERE id > ?1 AND opened.entry IS NULL ORDER BY id LIMIT ?2"
+            }
+            Waiting::UnopenedOrUndelivered => {
+                "SELECT id, room, session, body, opened.entry IS NULL
+                 FROM entry LEFT JOIN opened ON opened.entry = id
+                 WHERE id > ?1 AND (opened.entry IS NULL OR (failure = 0
+                     AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
+                     AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)))
+                 ORDER BY id LIMIT ?2"
+            }
         };
         let mut statement = self.inner.prepare_cached(sql)?;
-        let rows = statement.query_map(params![after, limit as i64], |row| {
-            Ok(PendingEntry {
-                id: row.get(0)?,
-                room: row.get(1)?,
-                session: session_from_row(row.get(2)?),
-                body: row.get(3)?,
-                unopened: row.get(4)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = statement.query(params![after, limit as i64])?;
+        let mut pending = PendingEntries::default();
+        while let Some(row) = rows.next()? {
+            if pending.entries.is_empty() {
+                pending.entries.reserve_exact(limit);
+                pending.bodies.reserve_exact(limit * USUAL_BODY_BYTES);
+            }
+            pending.push(row)?;
+        }
+        Ok(pending)
+    }
+
+    /// The last entry that has been opened, or has failed: whatever came later waits.
+    pub(crate) fn last_opened(&self) -> Result<i64, VaultError> {
+        let sql = "SELECT coalesce(max(entry), 0) FROM opened";
+        Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 }
 
 /// A session id as the entry table has it: 32 bytes are a key, anything else is a text of another length.
-pub(super) fn session_from_row(bytes: Vec<u8>) -> SessionId {
-    match <[u8; 32]>::try_from(bytes) {
+pub(super) fn session_from_row(row: &Row<'_>, column: usize) -> rusqlite::Result<SessionId> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    Ok(match <[u8; 32]>::try_from(bytes) {
         Ok(key) => SessionId::Key(key),
-        Err(bytes) => SessionId::Text(String::from_utf8_lossy(&bytes).into_owned()),
-    }
+        Err(_) => SessionId::Text(String::from_utf8_lossy(bytes).into_owned()),
+    })
 }
 
 /// Entries of one room with no others between them. Rooms come one after the other, so there are few: an index by room

@@ -93,7 +93,7 @@ impl Connection {
                     id: row.get(0)?,
                     version,
                     room_id: room_id.to_owned(),
-                    session: session_from_row(row.get(1)?),
+                    session: session_from_row(row, 1)?,
                     body: row.get(2)?,
                 })
             })?;
@@ -119,7 +119,7 @@ impl Connection {
                 id: row.get(0)?,
                 version: room.version,
                 room_id: room.room_id.clone(),
-                session: session_from_row(row.get(2)?),
+                session: session_from_row(row, 2)?,
                 body: row.get(3)?,
             };
             entries.push(ListedEntry {
@@ -148,7 +148,7 @@ impl Connection {
                 batch: row.get(0)?,
                 entry: row.get(1)?,
                 room_id: self.cached_room(&mut room, row.get(2)?)?.room_id.clone(),
-                session: session_from_row(row.get(3)?),
+                session: session_from_row(row, 3)?,
             });
         }
         Ok(arrived)
@@ -211,7 +211,7 @@ impl Connection {
         let mut room = None;
         while let Some(row) = rows.next()? {
             let room_id = self.cached_room(&mut room, row.get(1)?)?.room_id.clone();
-            listed.push((row.get(0)?, room_id, session_from_row(row.get(2)?), row.get(3)?));
+            listed.push((row.get(0)?, room_id, session_from_row(row, 2)?, row.get(3)?));
         }
         Ok(listed)
     }
