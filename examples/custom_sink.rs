@@ -16,9 +16,9 @@ use std::{
 
 use async_trait::async_trait;
 use keyferry::{
-    Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, JobHost, KeyBackupClient, ReqwestTransport,
-    RoomKey, RoomKeySink, RunBudget, RunOutcome, SecretBytes, SecretString, SinkAnswer, SinkError, TokenRequest,
-    UnlockSecret, VaultProtection,
+    Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, JobHost, KeyBackupClient, PreferenceConflict,
+    PreferenceNotice, PreferenceResolution, ReqwestTransport, RoomKey, RoomKeySink, RunBudget, RunOutcome, SecretBytes,
+    SecretString, SinkAnswer, SinkError, TokenRequest, UnlockSecret, VaultProtection, WakeUp, WakeUpPurpose,
 };
 
 struct FileSink(Mutex<File>);
@@ -61,6 +61,21 @@ impl JobHost for Host {
     async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
         Ok(())
     }
+
+    async fn on_preference_changed(&self, _notice: PreferenceNotice) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn resolve_preference_conflict(
+        &self,
+        _conflict: PreferenceConflict,
+    ) -> Result<PreferenceResolution, HostError> {
+        Ok(PreferenceResolution::AskLater)
+    }
+
+    async fn schedule_wake_up(&self, _purpose: WakeUpPurpose, _wake_up: Option<WakeUp>) -> Result<(), HostError> {
+        Ok(())
+    }
 }
 
 #[tokio::main]
@@ -97,6 +112,7 @@ async fn restore() -> Result<RunOutcome, Box<dyn std::error::Error>> {
         protection: VaultProtection::Key {
             key: SecretBytes::from(vec![7; 32]),
         },
+        preference: None,
     };
     let mut deliveries = OpenOptions::new().create(true).append(true).open(deliveries)?;
     // A line that a kill has torn off ends here.

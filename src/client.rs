@@ -15,6 +15,7 @@ use crate::{
     homeserver::{Homeserver, HttpTransport},
     host::{JobHost, Keyring},
     lookup::Lookup,
+    preference::{KeyBackupPreference, PreferencePolicy},
     secret::{SecretBytes, SecretString},
     sink::RoomKeySink,
     unlock::DecryptionKeys,
@@ -79,6 +80,11 @@ pub struct ClientOptions {
     pub data_dir: String,
     /// How secrets are kept.
     pub protection: VaultProtection,
+    /// How the app takes part in the backup preference that the user's clients share (MSC4287). `None`: as
+    /// [`PreferencePolicy::default`] does it, which follows a value, asks the user where there is none, and writes both
+    /// forms.
+    #[uniffi(default = None)]
+    pub preference: Option<PreferencePolicy>,
 }
 
 /// The key backup of one account.
@@ -89,6 +95,7 @@ pub struct ClientOptions {
 pub struct KeyBackupClient {
     pub(crate) parts: Mutex<Option<Arc<Parts>>>,
     pub(crate) download: Arc<KeyDownload>,
+    preference: Arc<KeyBackupPreference>,
     pub(crate) lookup: Arc<Lookup>,
     pub(crate) export: crate::export::ExportStop,
 }
@@ -188,6 +195,7 @@ impl KeyBackupClient {
         if !directory.is_absolute() && options.data_dir.trim().is_empty() {
             return Err(OpenError::UnusableDataDir);
         }
+        let policy = options.preference.unwrap_or_default();
         let homeserver = Homeserver::new(&url, &user_id, transport, host.clone());
         let open = move || {
             let protection = protection(&options.protection, &directory, &user_id)?;
@@ -204,6 +212,7 @@ impl KeyBackupClient {
         });
         Ok(Arc::new(Self {
             download: Arc::new(KeyDownload::new(parts.clone())),
+            preference: Arc::new(KeyBackupPreference::new(parts.clone(), policy)),
             lookup: Arc::new(Lookup::new(vault, keys)),
             parts: Mutex::new(Some(parts)),
             export: crate::export::ExportStop::default(),
@@ -215,11 +224,17 @@ impl KeyBackupClient {
         self.download.clone()
     }
 
+    /// The preference that the user's clients share: always the same object.
+    pub fn preference(&self) -> Arc<KeyBackupPreference> {
+        self.preference.clone()
+    }
+
     /// Ends everything, wipes keys and drops the callbacks. May be called more than once; afterwards every call answers
     /// that the client is shut down, and a run that it is paused. The vault stays on disk.
     pub fn shutdown(&self) {
         self.export.stop();
         self.download.shut_down();
+        self.preference.shut_down();
         self.lookup.shut_down();
         if let Ok(mut parts) = self.parts.lock()
             && let Some(parts) = parts.take()

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     download::{ArrivedRoomKeys, DownloadProgress},
+    preference::{PreferenceConflict, PreferenceNotice, PreferenceResolution},
     secret::{SecretBytes, SecretString},
 };
 
@@ -40,6 +41,53 @@ pub trait JobHost: Send + Sync {
     /// # Errors
     /// Ignored.
     async fn on_room_keys_arrived(&self, arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError>;
+
+    /// The account's backup preference has changed, by another device: show it. Nothing has been switched.
+    ///
+    /// # Errors
+    /// Ignored.
+    async fn on_preference_changed(&self, notice: PreferenceNotice) -> Result<(), HostError>;
+
+    /// The user has chosen one thing on this device and the opposite on another since. Which one counts? May take as long
+    /// as the user does; the call that asks waits for it, unless its budget ends.
+    ///
+    /// # Errors
+    /// A [`HostError`] counts as [`PreferenceResolution::AskLater`].
+    async fn resolve_preference_conflict(
+        &self,
+        conflict: PreferenceConflict,
+    ) -> Result<PreferenceResolution, HostError>;
+
+    /// Asks to be woken: by WorkManager, by a BGTask, or by a timer while the app is open. One wake-up for each purpose: a
+    /// new one takes the place of the last, `None` cancels it. When it comes, call what the purpose says. Must not wait
+    /// for a call into this client.
+    ///
+    /// # Errors
+    /// Ignored: the app then has to call by itself.
+    async fn schedule_wake_up(&self, purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> Result<(), HostError>;
+}
+
+/// What a wake-up is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+#[non_exhaustive]
+pub enum WakeUpPurpose {
+    /// A preference that is not yet written: call `flush` of the preference.
+    PreferenceWrite,
+}
+
+/// When there is a point in waking, and what it then takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct WakeUp {
+    /// Milliseconds from now before which there is none.
+    pub not_before_ms: u64,
+    /// It needs a network.
+    pub needs_network: bool,
+    /// It needs one that is not metered.
+    pub needs_unmetered: bool,
+    /// It should wait for the charger.
+    pub needs_charging: bool,
+    /// How much it expects to send and receive, in bytes.
+    pub expected_bytes: u64,
 }
 
 /// Which access token is wanted.

@@ -10,6 +10,7 @@
 //! | `client` | the client: what an app opens, and the parts that all jobs share |
 //! | `unlock` | from what a user has to the backup's decryption key |
 //! | `download` | the job: plan, fetch, open, deliver |
+//! | `preference` | whether to back up at all, as the user's clients share it |
 //! | `lookup` | one key, or a room's keys, from the vault |
 //! | `export` | the encrypted key export file |
 //! | `backup` | a key backup as data: no I/O |
@@ -27,6 +28,7 @@ mod homeserver;
 mod host;
 mod logging;
 mod lookup;
+mod preference;
 mod random;
 mod secret;
 mod sink;
@@ -40,9 +42,10 @@ pub use export::{ExportError, ExportSummary};
 #[cfg(feature = "reqwest-transport")]
 pub use homeserver::ReqwestTransport;
 pub use homeserver::{HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport, TransportError};
-pub use host::{HostError, JobHost, Keyring, TokenRequest};
+pub use host::{HostError, JobHost, Keyring, TokenRequest, WakeUp, WakeUpPurpose};
 pub use logging::{LogLevel, init_logging};
 pub use lookup::{LookupError, RoomKeyLookup, RoomKeyPage};
+pub use preference::*;
 pub use secret::{SecretBytes, SecretString};
 #[cfg(feature = "matrix-sdk-sink")]
 pub use sink::OlmMachineSink;

@@ -10,3 +10,8 @@ pub(crate) fn random<const N: usize>() -> Zeroizing<[u8; N]> {
     getrandom::fill(bytes.as_mut_slice()).expect("the system has random bytes");
     bytes
 }
+
+/// A random number from 0 to 1, to spread waits with.
+pub(crate) fn dice() -> f64 {
+    f64::from(u32::from_le_bytes(*random())) / f64::from(u32::MAX)
+}

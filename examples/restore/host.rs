@@ -7,7 +7,10 @@ use std::{
 
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
-use keyferry::{ArrivedRoomKeys, DownloadProgress, DownloadStage, HostError, JobHost, SecretString, TokenRequest};
+use keyferry::{
+    ArrivedRoomKeys, DownloadProgress, DownloadStage, HostError, JobHost, PreferenceConflict, PreferenceNotice,
+    PreferenceResolution, SecretString, TokenRequest, WakeUp, WakeUpPurpose,
+};
 
 pub(crate) struct ExampleHost {
     access_token: SecretString,
@@ -69,6 +72,21 @@ impl JobHost for ExampleHost {
     }
 
     async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn on_preference_changed(&self, _notice: PreferenceNotice) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn resolve_preference_conflict(
+        &self,
+        _conflict: PreferenceConflict,
+    ) -> Result<PreferenceResolution, HostError> {
+        Ok(PreferenceResolution::AskLater)
+    }
+
+    async fn schedule_wake_up(&self, _purpose: WakeUpPurpose, _wake_up: Option<WakeUp>) -> Result<(), HostError> {
         Ok(())
     }
 }

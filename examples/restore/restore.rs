@@ -68,6 +68,7 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
             },
             None => VaultProtection::NoProtection,
         },
+        preference: None,
     };
     let client = KeyBackupClient::open(client_options, Arc::new(transport), host.clone(), sink.clone())
         .await

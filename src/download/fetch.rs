@@ -18,7 +18,7 @@ use crate::{
     blocking::blocking,
     homeserver::{Backoff, Body, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict},
     host::JobHost,
-    random::random,
+    random::dice,
     vault::{SharedWriter, VaultError, VersionRow, Writer},
 };
 
@@ -365,9 +365,4 @@ impl From<IngestError> for RequestError {
             }
         }
     }
-}
-
-/// A random number from 0 to 1, to spread waits with.
-pub(crate) fn dice() -> f64 {
-    f64::from(u32::from_le_bytes(*random())) / f64::from(u32::MAX)
 }

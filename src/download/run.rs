@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use super::{
     BlockedReason, RunBudget, RunFailure, RunOutcome,
     deliver::{DeliverEnd, DeliverStage, PAGES_IN_FLIGHT},
-    fetch::{FetchEnd, FetchStage, dice},
+    fetch::{FetchEnd, FetchStage},
     ingest::{Ingest, IngestWorker},
     notify::{ArrivalHints, telling},
     open::OpenStage,
@@ -25,6 +25,7 @@ use crate::{
     blocking::blocking,
     client::Parts,
     homeserver::{Backoff, HomeserverError, TransportError, Verdict},
+    random::dice,
     vault::{SharedWriter, VaultError, VersionRow},
 };
 

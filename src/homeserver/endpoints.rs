@@ -85,16 +85,46 @@ impl Homeserver {
     /// `GET /user/{userId}/account_data/{type}`: the content, or `None` where there is none. An empty object is how
     /// clients delete account data, and counts as none.
     pub(crate) async fn account_data(&self, event_type: &str) -> Result<Option<Value>, HomeserverError> {
-        let path = format!("user/{}/account_data/{}", segment(&self.user_id), segment(event_type));
-        match self.get_small(&path, MAX_SMALL_BODY_BYTES).await {
+        match self.account_data_as_it_is(event_type).await? {
+            Some(Value::Object(content)) if content.is_empty() => Ok(None),
+            None => Ok(None),
+            Some(content @ Value::Object(_)) => Ok(Some(content)),
+            Some(_) => Err(HomeserverError::NotTheHomeserver),
+        }
+    }
+
+    /// The same, with whatever JSON is there: it may be of another shape.
+    pub(crate) async fn account_data_as_it_is(&self, event_type: &str) -> Result<Option<Value>, HomeserverError> {
+        match self
+            .get_small(&self.account_data_path(event_type), MAX_SMALL_BODY_BYTES)
+            .await
+        {
             Ok(body) => match serde_json::from_slice(&body) {
-                Ok(Value::Object(content)) if content.is_empty() => Ok(None),
-                Ok(content @ Value::Object(_)) => Ok(Some(content)),
-                _ => Err(HomeserverError::NotTheHomeserver),
+                Ok(content) => Ok(Some(content)),
+                Err(_) => Err(HomeserverError::NotTheHomeserver),
             },
             Err(HomeserverError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// `PUT /user/{userId}/account_data/{type}`.
+    pub(crate) async fn put_account_data(&self, event_type: &str, content: &Value) -> Result<(), HomeserverError> {
+        let request = Request {
+            method: HttpMethod::Put,
+            path: &self.account_data_path(event_type),
+            body: Some(content.to_string().into_bytes()),
+        };
+        let body = self.send(&request).await?.read_small(MAX_SMALL_BODY_BYTES).await?;
+        // A captive portal says 200, too.
+        match serde_json::from_slice(&body) {
+            Ok(Value::Object(_)) => Ok(()),
+            _ => Err(HomeserverError::NotTheHomeserver),
+        }
+    }
+
+    fn account_data_path(&self, event_type: &str) -> String {
+        format!("user/{}/account_data/{}", segment(&self.user_id), segment(event_type))
     }
 
     async fn get_small(&self, path: &str, bound: usize) -> Result<Vec<u8>, HomeserverError> {
@@ -102,10 +132,19 @@ impl Homeserver {
     }
 
     async fn get(&self, path: &str) -> Result<Body, HomeserverError> {
-        match self.get_once(path, TokenRequest::Any).await {
+        self.send(&Request {
+            method: HttpMethod::Get,
+            path,
+            body: None,
+        })
+        .await
+    }
+
+    async fn send(&self, request: &Request<'_>) -> Result<Body, HomeserverError> {
+        match self.send_once(request, TokenRequest::Any).await {
             // Once more with a new token: it may have expired between two requests.
             Err(rejected @ HomeserverError::NotSignedIn { .. }) => {
-                match self.get_once(path, TokenRequest::PreviousRejected).await {
+                match self.send_once(request, TokenRequest::PreviousRejected).await {
                     // Without a new one, what the server said of the old one is what counts.
                     Err(HomeserverError::NoToken) => Err(rejected),
                     result => result,
@@ -115,31 +154,41 @@ impl Homeserver {
         }
     }
 
-    async fn get_once(&self, path: &str, token: TokenRequest) -> Result<Body, HomeserverError> {
+    async fn send_once(&self, request: &Request<'_>, token: TokenRequest) -> Result<Body, HomeserverError> {
         let token = self
             .host
             .access_token(token)
             .await
             .map_err(|_| HomeserverError::NoToken)?;
+        let header = |name: &str, value: String| HttpHeader {
+            name: name.to_owned(),
+            value,
+        };
+        let mut headers = vec![
+            header("Authorization", format!("Bearer {}", token.expose())),
+            header("Accept", "application/json".to_owned()),
+        ];
+        if request.body.is_some() {
+            headers.push(header("Content-Type", "application/json".to_owned()));
+        }
         let request = HttpRequest {
-            method: HttpMethod::Get,
-            url: format!("{}/_matrix/client/v3/{path}", self.base),
-            headers: vec![
-                HttpHeader {
-                    name: "Authorization".to_owned(),
-                    value: format!("Bearer {}", token.expose()),
-                },
-                HttpHeader {
-                    name: "Accept".to_owned(),
-                    value: "application/json".to_owned(),
-                },
-            ],
-            body: None,
+            method: request.method,
+            url: format!("{}/_matrix/client/v3/{}", self.base, request.path),
+            headers,
+            body: request.body.clone(),
             idle_timeout_ms: IDLE_TIMEOUT.as_millis() as u64,
         };
         let exchange = self.transport.start(request)?;
         Body::open(exchange, IDLE_TIMEOUT, SystemTime::now()).await
     }
+}
+
+/// A request, before it has a token.
+struct Request<'a> {
+    method: HttpMethod,
+    /// Below `/_matrix/client/v3/`, percent-encoded.
+    path: &'a str,
+    body: Option<Vec<u8>>,
 }
 
 fn segment(text: &str) -> impl std::fmt::Display + '_ {

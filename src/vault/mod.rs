@@ -9,6 +9,7 @@
 //! - `schema`: tables, pragmas, migrations
 //! - `seal`: what is sealed, and with which key
 //! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one table family each
+//! - `preference`: what was seen of it, and the wish that is not yet written
 //! - `session_index`: from a session to its entries
 //! - `lookup`: reading for the app, page by page
 
@@ -19,6 +20,7 @@ mod job;
 mod lookup;
 mod open;
 mod outcomes;
+mod preference;
 mod rooms;
 mod schema;
 mod seal;
@@ -32,6 +34,7 @@ pub(crate) use error::VaultError;
 pub(crate) use lookup::{Found, StoredEntry};
 pub(crate) use open::{OpenVaultError, Protection};
 pub(crate) use outcomes::{DeliveredAnswer, Outcome};
+pub(crate) use preference::{PreferenceRow, WishRow};
 pub(crate) use rooms::RoomRow;
 pub(crate) use seal::new_vault_key;
 pub(crate) use shared_writer::SharedWriter;

@@ -113,7 +113,18 @@ CREATE TABLE delivered (
 ) STRICT;
 CREATE INDEX delivered_refused ON delivered (entry) WHERE refusal IS NOT NULL;
 
+CREATE TABLE preference (
+    id              INTEGER PRIMARY KEY CHECK (id = 1),
+    stable          INTEGER,
+    unstable        INTEGER,
+    wish            INTEGER,
+    base            INTEGER,
+    last_number     INTEGER NOT NULL DEFAULT 0,
+    tries           INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
 INSERT INTO job (id) VALUES (1);
+INSERT INTO preference (id) VALUES (1);
 ";
 
 /// Sets up a connection; the same for readers and writers.

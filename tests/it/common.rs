@@ -9,8 +9,9 @@ use std::{
 use async_trait::async_trait;
 use keyferry::{
     Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, HttpTransport, JobHost, KeyBackupClient,
-    OpenError, ReqwestTransport, RoomKey, RoomKeyLookup, RoomKeySink, SecretBytes, SecretString, SinkAnswer, SinkError,
-    TokenRequest, UnlockSecret, VaultProtection,
+    OpenError, PreferenceConflict, PreferenceNotice, PreferenceResolution, ReqwestTransport, RoomKey, RoomKeyLookup,
+    RoomKeySink, SecretBytes, SecretString, SinkAnswer, SinkError, TokenRequest, UnlockSecret, VaultProtection, WakeUp,
+    WakeUpPurpose,
 };
 use keyferry_test_homeserver::{AccountInfo, Config, Homeserver, TrueKey};
 use tempfile::TempDir;
@@ -36,6 +37,12 @@ pub(crate) struct Listener {
     pub(crate) rooms: Mutex<Vec<String>>,
     pub(crate) progress: Mutex<Vec<DownloadProgress>>,
     pub(crate) arrived: Mutex<u64>,
+    pub(crate) notices: Mutex<Vec<PreferenceNotice>>,
+    pub(crate) conflicts: Mutex<Vec<PreferenceConflict>>,
+    /// What it answers to a conflict.
+    pub(crate) resolution: Mutex<Option<PreferenceResolution>>,
+    /// The wake-up that it keeps, if it was asked for one.
+    pub(crate) wake_up: Mutex<Option<WakeUp>>,
 }
 
 #[async_trait]
@@ -62,6 +69,28 @@ impl JobHost for Listener {
     async fn on_room_keys_arrived(&self, arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
         *self.arrived.lock().expect("not poisoned") +=
             arrived.iter().map(|room| room.session_ids.len() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    async fn on_preference_changed(&self, notice: PreferenceNotice) -> Result<(), HostError> {
+        self.notices.lock().expect("not poisoned").push(notice);
+        Ok(())
+    }
+
+    async fn resolve_preference_conflict(
+        &self,
+        conflict: PreferenceConflict,
+    ) -> Result<PreferenceResolution, HostError> {
+        self.conflicts.lock().expect("not poisoned").push(conflict);
+        let resolution = *self.resolution.lock().expect("not poisoned");
+        resolution.ok_or(HostError::Failed {
+            detail: "nobody to ask".to_owned(),
+        })
+    }
+
+    async fn schedule_wake_up(&self, purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> Result<(), HostError> {
+        assert_eq!(purpose, WakeUpPurpose::PreferenceWrite);
+        *self.wake_up.lock().expect("not poisoned") = wake_up;
         Ok(())
     }
 }
@@ -148,6 +177,7 @@ impl Setup {
             protection: VaultProtection::Key {
                 key: SecretBytes::from(vec![7; 32]),
             },
+            preference: None,
         }
     }
 

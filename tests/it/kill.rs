@@ -4,13 +4,15 @@
 
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use keyferry::RunBudget;
+use keyferry::{PreferenceWrite, RunBudget};
 use keyferry_test_homeserver::{Config, Homeserver};
+use serde_json::json;
 
 use crate::common::{Setup, assert_vault_complete, start};
 
@@ -79,15 +81,80 @@ async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
     assert_eq!(client.download().run(RunBudget::default()).await.summary.fetched, KEYS);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
+    let homeserver = start(Config {
+        keys: 1,
+        rooms: 1,
+        latency_ms: 10,
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let forms = || {
+        (
+            homeserver.account_data("m.key_backup"),
+            homeserver.account_data("m.org.matrix.custom.backup_disabled"),
+        )
+    };
+    let both = |enabled: bool| {
+        (
+            Some(json!({ "enabled": enabled })),
+            Some(json!({ "disabled": !enabled })),
+        )
+    };
+    let client = setup.open().await;
+    assert_eq!(
+        client.preference().set_enabled(true).await,
+        Ok(PreferenceWrite::Written)
+    );
+    let mut dice = Dice(20_261_121);
+    let (mut kept, mut ended) = (0, 0);
+    let mut now = true;
+    for _ in 0..40 {
+        let wish = !now;
+        let word = if wish { "on" } else { "off" };
+        let mut child = spawn_example("preference", &homeserver, &setup, word.as_ref());
+        tokio::time::sleep(Duration::from_secs_f64(dice.next() * 0.12)).await;
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+        // A request that it made may still be on its way.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        match client.preference().pending().await.expect("the vault is whole") {
+            Some(pending) => {
+                kept += 1;
+                assert_eq!((pending.enabled, pending.changed_meanwhile), (wish, None));
+                let flushed = client.preference().flush(RunBudget::default()).await;
+                assert_eq!(flushed, Ok(Some(PreferenceWrite::Written)));
+                assert_eq!(forms(), both(wish));
+                now = wish;
+            }
+            None if forms() == both(wish) => {
+                ended += 1;
+                now = wish;
+            }
+            None => assert_eq!(forms(), both(now), "a write without a wish"),
+        }
+    }
+    eprintln!("{kept} of 40 wishes were killed on their way, {ended} had been written");
+    assert!(kept > 5, "the kills come while there is work");
+    assert!(setup.host.conflicts.lock().expect("not poisoned").is_empty());
+}
+
 fn spawn(homeserver: &Homeserver, setup: &Setup) -> Child {
+    let deliveries = deliveries(setup.directory.path());
+    spawn_example("custom_sink", homeserver, setup, deliveries.as_ref())
+}
+
+fn spawn_example(name: &str, homeserver: &Homeserver, setup: &Setup, argument: &OsStr) -> Child {
     let directory = setup.directory.path();
     let account = directory.join("account.json");
     std::fs::write(&account, serde_json::to_string(homeserver.account()).expect("JSON")).expect("a file");
-    Command::new(example("custom_sink"))
+    Command::new(example(name))
         .arg(account)
         .arg(directory.join("vault"))
-        .arg(deliveries(directory))
+        .arg(argument)
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .spawn()
         .expect("the example starts")
 }

@@ -8,6 +8,7 @@ mod interruption;
 mod kill;
 mod olm_machine;
 mod open;
+mod preference;
 mod readme;
 mod restore;
 mod unlock;

@@ -7,7 +7,9 @@ fn the_snippets_are_the_compiled_ones() {
     let readme = read("README.md");
     for path in [
         "bindings/kotlin/src/test/kotlin/org/matrix/keyferry/ReadmeSnippet.kt",
+        "bindings/kotlin/src/test/kotlin/org/matrix/keyferry/ReadmeSignIn.kt",
         "bindings/swift/Tests/KeyferryTests/ReadmeSnippet.swift",
+        "bindings/swift/Tests/KeyferryTests/ReadmeSignIn.swift",
     ] {
         let source = read(path);
         let (_, rest) = source.split_once("// README begin\n").expect("a beginning");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use keyferry::{
     ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, JobHost, KeyBackupClient, OlmMachineSink,
-    ReqwestTransport, RoomKeySink, RunBudget, RunOutcome, SecretBytes, SecretString, TokenRequest, UnlockSecret,
-    VaultProtection,
+    PreferenceConflict, PreferenceNotice, PreferenceResolution, ReqwestTransport, RoomKeySink, RunBudget, RunOutcome,
+    SecretBytes, SecretString, TokenRequest, UnlockSecret, VaultProtection, WakeUp, WakeUpPurpose,
 };
 use matrix_sdk_crypto::OlmMachine;
 use matrix_sdk_sqlite::SqliteCryptoStore;
@@ -46,6 +46,7 @@ pub(crate) fn run(account: &Account, goal: Goal) -> Result<(), Failure> {
         protection: VaultProtection::Key {
             key: SecretBytes::from(vec![7; 32]),
         },
+        preference: None,
     };
     // It reads the certificates of the system: an app has done that.
     let transport = ReqwestTransport::new()?;
@@ -98,6 +99,21 @@ impl JobHost for Host {
     }
 
     async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn on_preference_changed(&self, _notice: PreferenceNotice) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn resolve_preference_conflict(
+        &self,
+        _conflict: PreferenceConflict,
+    ) -> Result<PreferenceResolution, HostError> {
+        Ok(PreferenceResolution::AskLater)
+    }
+
+    async fn schedule_wake_up(&self, _purpose: WakeUpPurpose, _wake_up: Option<WakeUp>) -> Result<(), HostError> {
         Ok(())
     }
 }

@@ -1,0 +1,126 @@
+//! The backup preference of an account, as the user's clients share it (MSC4287): shown, decided upon, changed.
+//!
+//! ```text
+//! preference ACCOUNT.json DATA_DIR [sign-in | on | off | flush]
+//! ```
+//! The account is what `keyferry-test-homeserver` prints: JSON with `homeserver_url`, `user_id`, `device_id` and
+//! `access_token`. Exits with 0 when it is done, with 2 when a wish is kept and not yet written.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
+use std::{process::ExitCode, sync::Arc};
+
+use async_trait::async_trait;
+use keyferry::{
+    Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, JobHost, KeyBackupClient, PreferenceConflict,
+    PreferenceNotice, PreferenceResolution, PreferenceWrite, ReqwestTransport, RunBudget, SecretBytes, SecretString,
+    TokenRequest, VaultProtection, WakeUp, WakeUpPurpose,
+};
+
+/// What the app knows and wants to be told.
+struct Host {
+    access_token: SecretString,
+}
+
+#[async_trait]
+impl JobHost for Host {
+    async fn access_token(&self, _request: TokenRequest) -> Result<SecretString, HostError> {
+        Ok(self.access_token.clone())
+    }
+
+    async fn rooms_by_priority(&self) -> Result<Vec<String>, HostError> {
+        Ok(Vec::new())
+    }
+
+    async fn on_progress(&self, _progress: DownloadProgress) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn on_preference_changed(&self, notice: PreferenceNotice) -> Result<(), HostError> {
+        println!("changed by another device: {:?}", notice.now.value);
+        Ok(())
+    }
+
+    async fn resolve_preference_conflict(
+        &self,
+        conflict: PreferenceConflict,
+    ) -> Result<PreferenceResolution, HostError> {
+        println!("another device has chosen {:?} meanwhile", conflict.theirs.value);
+        Ok(PreferenceResolution::AskLater)
+    }
+
+    async fn schedule_wake_up(&self, _purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> Result<(), HostError> {
+        match wake_up {
+            Some(wake_up) => println!("to be woken in {} ms", wake_up.not_before_ms),
+            None => println!("no need to be woken"),
+        }
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    const USAGE: &str = "usage: preference ACCOUNT.json DATA_DIR [sign-in | on | off | flush]";
+    let mut arguments = std::env::args().skip(1);
+    let (Some(account), Some(data_dir)) = (arguments.next(), arguments.next()) else {
+        return Err(USAGE.into());
+    };
+    let account: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(account)?)?;
+    let text = |name: &str| account[name].as_str().unwrap_or_default().to_owned();
+    let options = ClientOptions {
+        account: Account {
+            homeserver_url: text("homeserver_url"),
+            user_id: text("user_id"),
+            device_id: text("device_id"),
+        },
+        data_dir,
+        // An app keeps a random key in the system's keyring instead.
+        protection: VaultProtection::Key {
+            key: SecretBytes::from(vec![7; 32]),
+        },
+        preference: None,
+    };
+    let host = Arc::new(Host {
+        access_token: text("access_token").into(),
+    });
+    let client = KeyBackupClient::open(options, Arc::new(ReqwestTransport::new()?), host, None).await?;
+    let preference = client.preference();
+    let write = match arguments.next().as_deref() {
+        None => {
+            println!("{:?}", preference.refresh().await?);
+            println!("pending: {:?}", preference.pending().await?);
+            None
+        }
+        Some("sign-in") => {
+            let decision = preference.decide_at_sign_in().await?;
+            println!("{decision:?}");
+            decision.write
+        }
+        Some("on") => Some(preference.set_enabled(true).await?),
+        Some("off") => Some(preference.set_enabled(false).await?),
+        Some("flush") => preference.flush(RunBudget::default()).await?,
+        Some(_) => return Err(USAGE.into()),
+    };
+    client.shutdown();
+    if let Some(write) = &write {
+        println!("{write:?}");
+    }
+    Ok(match write {
+        Some(PreferenceWrite::Pending { .. }) => ExitCode::from(2),
+        _ => ExitCode::SUCCESS,
+    })
+}

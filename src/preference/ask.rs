@@ -1,0 +1,89 @@
+//! Asking the homeserver, with the patience that a user has.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    PreferenceError, PreferenceForm,
+    wire::{FormReading, Reading},
+};
+use crate::{
+    homeserver::{Backoff, Homeserver, HomeserverError, TransportError, Verdict},
+    random::dice,
+};
+
+/// How long a user waits for an answer in a settings screen, or at sign-in.
+const INTERACTIVE: Duration = Duration::from_secs(10);
+
+/// The longest wait before a request is made again: a user stands by.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// How long an attempt may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    /// As long as a user has, who is also asked without haste.
+    Interactive,
+    /// Until then, also for the host's answer.
+    Until(Option<Instant>),
+}
+
+impl Patience {
+    pub(super) fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Interactive => Some(Instant::now() + INTERACTIVE),
+            Self::Until(deadline) => deadline,
+        }
+    }
+}
+
+/// Reads both forms.
+pub(super) async fn read_both(homeserver: &Homeserver) -> Result<Reading, HomeserverError> {
+    let (stable, unstable) = tokio::try_join!(
+        read_form(homeserver, PreferenceForm::Stable),
+        read_form(homeserver, PreferenceForm::Unstable)
+    )?;
+    Ok(Reading { stable, unstable })
+}
+
+async fn read_form(homeserver: &Homeserver, form: PreferenceForm) -> Result<FormReading, HomeserverError> {
+    let content = homeserver.account_data_as_it_is(form.event_type()).await?;
+    Ok(form.read(content.as_ref()))
+}
+
+/// Whether the account has a key backup.
+pub(super) async fn backup_exists(homeserver: &Homeserver) -> Result<bool, PreferenceError> {
+    let ask = patiently(|| homeserver.current_version());
+    match within(Patience::Interactive.deadline(), ask).await {
+        Some(Ok(_)) => Ok(true),
+        Some(Err(HomeserverError::NotFound)) => Ok(false),
+        Some(Err(error)) => Err(error.into()),
+        None => Err(HomeserverError::from(TransportError::Timeout).into()),
+    }
+}
+
+/// Tries again where a failure passes by itself, and soon.
+pub(super) async fn patiently<T, F>(request: impl Fn() -> F) -> Result<T, HomeserverError>
+where
+    F: Future<Output = Result<T, HomeserverError>>,
+{
+    let mut backoff = Backoff::default();
+    loop {
+        let error = match request().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        match backoff.after(&error, dice()) {
+            Verdict::Retry(wait) if wait <= LONGEST_WAIT => tokio::time::sleep(wait).await,
+            _ => return Err(error),
+        }
+    }
+}
+
+/// `None` if time is up before.
+pub(super) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, work).await.ok(),
+        None => Some(work.await),
+    }
+}

@@ -1,0 +1,246 @@
+//! What to do about backups at sign-in. A pure function of what the account says and what the app wants.
+//!
+//! `docs/preference.md` has it as a table; a test holds the two together.
+
+use super::wire::{PreferenceValue, SharedPreference};
+
+/// How an app takes part in the preference. Chosen once, before anybody signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+pub enum PreferencePolicy {
+    /// The preference is read and written.
+    TakePart {
+        /// What to do about a value that is there.
+        determined: DeterminedPolicy,
+        /// What to do where nobody has said.
+        undetermined: UndeterminedPolicy,
+        /// Whether the unstable form is written beside the stable one, for clients from before 2026. Reading takes both.
+        write_unstable: bool,
+    },
+    /// The preference is neither read nor written: every call answers that, and no request is made.
+    OptOut,
+}
+
+impl Default for PreferencePolicy {
+    /// Follows a value, asks the user where there is none, and writes both forms.
+    fn default() -> Self {
+        Self::TakePart {
+            determined: DeterminedPolicy::Follow,
+            undetermined: UndeterminedPolicy::AskUser,
+            write_unstable: true,
+        }
+    }
+}
+
+/// What to do at sign-in about a value that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+pub enum DeterminedPolicy {
+    /// Follow it, and tell the user.
+    Follow,
+    /// Ask the user, with the value as the default: account data is not encrypted, so a server can invent one.
+    Confirm,
+}
+
+/// What to do at sign-in where nobody has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+pub enum UndeterminedPolicy {
+    /// Choose backups on, and write that.
+    ChooseOn,
+    /// Choose backups off, and write that.
+    ChooseOff,
+    /// Ask the user, and write the answer with `set_enabled`.
+    AskUser,
+    /// Leave backups off, and write nothing.
+    LeaveOff,
+}
+
+/// Why a decision is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+#[non_exhaustive]
+pub enum DecisionReason {
+    /// The account's value is followed.
+    FollowsValue,
+    /// The account's value is the default of a question to the user.
+    ValueToConfirm,
+    /// There was no value; the policy has chosen, and the choice is written.
+    ChosenByPolicy,
+    /// There is no value, and the user has to choose.
+    UserHasToChoose,
+    /// There is no value, and the policy leaves backups off.
+    LeftOff,
+    /// The user has chosen on this device, and that is not yet written.
+    ChosenHere,
+}
+
+/// The pure part of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) backups: PreferenceValue,
+    pub(crate) reason: DecisionReason,
+    pub(crate) ask_user: bool,
+    /// To be written to account data.
+    pub(crate) write: Option<bool>,
+}
+
+/// Decides. `wish` is what the user has chosen here and is not written yet.
+pub(crate) fn decide(
+    determined: DeterminedPolicy,
+    undetermined: UndeterminedPolicy,
+    shared: SharedPreference,
+    wish: Option<bool>,
+) -> Decision {
+    use PreferenceValue::{Disabled, Undetermined};
+    let decision = |backups, reason| Decision {
+        backups,
+        reason,
+        ask_user: matches!(reason, DecisionReason::ValueToConfirm | DecisionReason::UserHasToChoose),
+        write: None,
+    };
+    if let Some(enabled) = wish {
+        return Decision {
+            write: Some(enabled),
+            ..decision(PreferenceValue::of(enabled), DecisionReason::ChosenHere)
+        };
+    }
+    let chosen = |enabled| Decision {
+        write: Some(enabled),
+        ..decision(PreferenceValue::of(enabled), DecisionReason::ChosenByPolicy)
+    };
+    if shared.value == Undetermined {
+        return match undetermined {
+            UndeterminedPolicy::ChooseOn => chosen(true),
+            UndeterminedPolicy::ChooseOff => chosen(false),
+            UndeterminedPolicy::AskUser => decision(Undetermined, DecisionReason::UserHasToChoose),
+            UndeterminedPolicy::LeaveOff => decision(Disabled, DecisionReason::LeftOff),
+        };
+    }
+    match determined {
+        DeterminedPolicy::Follow => decision(shared.value, DecisionReason::FollowsValue),
+        DeterminedPolicy::Confirm => decision(shared.value, DecisionReason::ValueToConfirm),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::preference::wire::{FormReading, Reading};
+
+    const READINGS: [(FormReading, &str); 4] = [
+        (FormReading::Nothing, "nothing"),
+        (FormReading::Malformed, "malformed"),
+        (FormReading::Says(true), "on"),
+        (FormReading::Says(false), "off"),
+    ];
+    const DETERMINED: [DeterminedPolicy; 2] = [DeterminedPolicy::Follow, DeterminedPolicy::Confirm];
+    const UNDETERMINED: [UndeterminedPolicy; 4] = [
+        UndeterminedPolicy::ChooseOn,
+        UndeterminedPolicy::ChooseOff,
+        UndeterminedPolicy::AskUser,
+        UndeterminedPolicy::LeaveOff,
+    ];
+
+    fn cell(decision: Decision) -> String {
+        let mut text = match decision.backups {
+            PreferenceValue::Enabled => "on",
+            PreferenceValue::Disabled => "off",
+            PreferenceValue::Undetermined => "undetermined",
+        }
+        .to_owned();
+        if decision.ask_user {
+            text.push_str(", ask");
+        }
+        if let Some(enabled) = decision.write {
+            let _ = write!(text, ", write {}", if enabled { "on" } else { "off" });
+        }
+        text
+    }
+
+    /// The lines of the table: one for each pair of forms, one column for each policy.
+    fn table() -> String {
+        let mut table = String::new();
+        for (stable, stable_name) in READINGS {
+            for (unstable, unstable_name) in READINGS {
+                let shared = Reading { stable, unstable }.shared();
+                let mut line = format!("| {stable_name} | {unstable_name} |");
+                let decide = |determined, undetermined| cell(decide(determined, undetermined, shared, None));
+                if shared.value == PreferenceValue::Undetermined {
+                    for undetermined in UNDETERMINED {
+                        for determined in DETERMINED {
+                            assert_eq!(decide(determined, undetermined), decide(DETERMINED[0], undetermined));
+                        }
+                        let _ = write!(line, " {} |", decide(DETERMINED[0], undetermined));
+                    }
+                    line.push_str(" | |");
+                } else {
+                    line.push_str(" | | | |");
+                    for determined in DETERMINED {
+                        for undetermined in UNDETERMINED {
+                            assert_eq!(decide(determined, undetermined), decide(determined, UNDETERMINED[0]));
+                        }
+                        let _ = write!(line, " {} |", decide(determined, UNDETERMINED[0]));
+                    }
+                }
+                table.push_str(line.trim_end());
+                table.push('\n');
+            }
+        }
+        table
+    }
+
+    #[test]
+    fn the_table_in_the_docs_is_every_combination() {
+        let docs = include_str!("../../docs/preference.md");
+        for line in table().lines() {
+            assert!(
+                docs.contains(line),
+                "docs/preference.md lacks this line:\n{line}\nof\n{}",
+                table()
+            );
+        }
+    }
+
+    #[test]
+    fn a_wish_of_this_device_comes_first_whatever_the_account_says() {
+        for (stable, _) in READINGS {
+            for (unstable, _) in READINGS {
+                for determined in DETERMINED {
+                    for undetermined in UNDETERMINED {
+                        for enabled in [true, false] {
+                            let shared = Reading { stable, unstable }.shared();
+                            let decision = decide(determined, undetermined, shared, Some(enabled));
+                            let expected = Decision {
+                                backups: PreferenceValue::of(enabled),
+                                reason: DecisionReason::ChosenHere,
+                                ask_user: false,
+                                write: Some(enabled),
+                            };
+                            assert_eq!(decision, expected);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_choice_is_written_and_no_value_is_overruled() {
+        for (stable, _) in READINGS {
+            for (unstable, _) in READINGS {
+                for determined in DETERMINED {
+                    for undetermined in UNDETERMINED {
+                        let shared = Reading { stable, unstable }.shared();
+                        let decision = decide(determined, undetermined, shared, None);
+                        match shared.value.choice() {
+                            Some(_) => assert_eq!((decision.backups, decision.write), (shared.value, None)),
+                            None => assert_eq!(
+                                decision.write.is_some(),
+                                decision.reason == DecisionReason::ChosenByPolicy
+                            ),
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+use super::*;
+use FormReading::{Malformed, Nothing, Says};
+
+const READINGS: [FormReading; 4] = [Nothing, Malformed, Says(true), Says(false)];
+const BASES: [Option<PreferenceValue>; 4] = [
+    None,
+    Some(PreferenceValue::Undetermined),
+    Some(PreferenceValue::Enabled),
+    Some(PreferenceValue::Disabled),
+];
+
+fn reading(stable: FormReading, unstable: FormReading) -> Seen {
+    Reading { stable, unstable }.into()
+}
+
+fn every_ledger() -> impl Iterator<Item = Ledger> {
+    READINGS.into_iter().flat_map(|stable| {
+        READINGS.into_iter().flat_map(move |unstable| {
+            BASES.into_iter().flat_map(move |base| {
+                [true, false].into_iter().map(move |enabled| Ledger {
+                    seen: reading(stable, unstable),
+                    wish: Some(Wish {
+                        number: 1,
+                        enabled,
+                        base,
+                    }),
+                    last_number: 1,
+                    tries: 0,
+                })
+            })
+        })
+    })
+}
+
+#[test]
+fn nothing_is_overruled_silently_and_every_wish_comes_to_an_end() {
+    for write_unstable in [true, false] {
+        for mut ledger in every_ledger() {
+            let wish = ledger.wish.expect("a wish");
+            let before = ledger.seen.shared().expect("it was seen").value;
+            let overrules = before.choice().is_some_and(|theirs| theirs != wish.enabled);
+            let mut asked = false;
+            let mut written = Vec::new();
+            let end = loop {
+                match ledger.next_step(write_unstable) {
+                    NextStep::AskHost(theirs) => {
+                        assert!(!asked, "asked twice: {ledger:?}");
+                        asked = true;
+                        ledger.expect(1, theirs.value);
+                    }
+                    NextStep::Write(form) => {
+                        written.push(form);
+                        assert!(written.len() <= 2, "{ledger:?}");
+                        ledger.wrote(form, wish.enabled);
+                    }
+                    end => break end,
+                }
+            };
+            assert_eq!(end, NextStep::Done);
+            assert_eq!(
+                asked,
+                overrules && wish.base != Some(before),
+                "{wish:?} over {before:?}"
+            );
+            let shared = ledger.seen.shared().expect("it was seen");
+            assert_eq!(shared.value, PreferenceValue::of(wish.enabled));
+            assert!(!write_unstable || !shared.forms_disagree);
+            assert!(written.is_sorted_by_key(|form| *form == PreferenceForm::Unstable));
+            ledger.end_wish(1);
+            assert_eq!(ledger.next_step(write_unstable), NextStep::Nothing);
+        }
+    }
+}
+
+#[test]
+fn a_choice_between_our_two_writes_is_no_surprise_only_if_it_is_ours() {
+    let mut ledger = Ledger::default();
+    ledger.observe(reading(Says(true), Says(true)));
+    ledger.wish(false);
+    assert_eq!(ledger.next_step(true), NextStep::Write(PreferenceForm::Stable));
+    ledger.wrote(PreferenceForm::Stable, false);
+    // Killed here, and read again.
+    ledger.observe(reading(Says(false), Says(true)));
+    assert_eq!(ledger.next_step(true), NextStep::Write(PreferenceForm::Unstable));
+    // Another device turns backups on again meanwhile.
+    ledger.observe(reading(Says(true), Says(true)));
+    assert!(matches!(ledger.next_step(true), NextStep::AskHost(_)));
+}
+
+#[test]
+fn a_later_wish_takes_the_place_of_an_earlier_one() {
+    let mut ledger = Ledger::default();
+    ledger.observe(reading(Nothing, Nothing));
+    let first = ledger.wish(true);
+    let second = ledger.wish(false);
+    // The first one was on its way, and arrives.
+    ledger.wrote(PreferenceForm::Stable, true);
+    ledger.end_wish(first);
+    assert_eq!(ledger.next_step(false), NextStep::Write(PreferenceForm::Stable));
+    ledger.wrote(PreferenceForm::Stable, false);
+    assert_eq!(ledger.next_step(false), NextStep::Done);
+    ledger.end_wish(second);
+    assert_eq!(ledger.wish, None);
+}
+
+#[test]
+fn changes_are_told_once_each_and_nothing_else_is() {
+    let mut ledger = Ledger::default();
+    assert_eq!(ledger.observe(Seen::default()), None);
+    assert_eq!(ledger.observe(reading(Nothing, Malformed)), None, "nothing is no news");
+    let told = |ledger: &mut Ledger, seen: Seen| {
+        ledger
+            .observe(seen)
+            .map(|notice| (notice.now.value, notice.changed, notice.now.forms_disagree))
+    };
+    let stable = |enabled| Seen {
+        stable: Some(Says(enabled)),
+        unstable: None,
+    };
+    let unstable = |enabled| Seen {
+        stable: None,
+        unstable: Some(Says(enabled)),
+    };
+    use PreferenceForm::{Stable, Unstable};
+    use PreferenceValue::{Disabled, Enabled, Undetermined};
+    for (seen, news) in [
+        (unstable(false), Some((Disabled, Unstable, false))),
+        (stable(true), Some((Enabled, Stable, true))),
+        (stable(true), None),
+        (unstable(true), None),
+        (unstable(false), Some((Enabled, Unstable, true))),
+        (unstable(false), None),
+        (stable(false), Some((Disabled, Stable, false))),
+        (stable(true), Some((Enabled, Stable, true))),
+        (stable(false), Some((Disabled, Stable, false))),
+        (reading(Nothing, Nothing), Some((Undetermined, Stable, false))),
+    ] {
+        assert_eq!(told(&mut ledger, seen), news, "{seen:?}");
+    }
+}
+
+#[test]
+fn the_first_sight_of_a_value_says_that_it_is_the_first() {
+    let notice = Ledger::default().observe(reading(Says(false), Nothing)).expect("news");
+    assert_eq!((notice.before, notice.now.value), (None, PreferenceValue::Disabled));
+}
+
+#[test]
+fn the_vault_gives_back_what_it_was_given() {
+    for ledger in every_ledger() {
+        assert_eq!(Ledger::from(PreferenceRow::from(ledger)), ledger);
+    }
+    assert_eq!(Ledger::from(PreferenceRow::default()), Ledger::default());
+}

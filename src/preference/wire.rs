@@ -1,0 +1,261 @@
+//! The preference as it stands in account data: two forms of opposite sense, and how much of each is to be believed.
+//!
+//! MSC4287. Pure: JSON in, a reading out. Only a JSON boolean is a choice.
+
+use serde_json::{Value, json};
+
+/// One of the two ways in which clients write the preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+pub enum PreferenceForm {
+    /// `m.key_backup` with `{"enabled": …}` (MSC4287).
+    Stable,
+    /// `m.org.matrix.custom.backup_disabled` with `{"disabled": …}`, as clients wrote it before.
+    Unstable,
+}
+
+/// What the user wants, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+pub enum PreferenceValue {
+    /// Room keys are to be backed up.
+    Enabled,
+    /// Room keys are not to be backed up. A backup that exists may still be restored from.
+    Disabled,
+    /// Nobody has said.
+    Undetermined,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+pub enum PreferenceSource {
+    /// The stable form. It wins over the unstable one.
+    Stable,
+    /// The unstable form; the stable one is not there, or malformed.
+    Unstable,
+    /// Neither form is there.
+    Nothing,
+    /// What is there is no choice: something other than a boolean stands in its place.
+    Malformed,
+}
+
+/// The preference that the account's clients share, from both forms together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Record)]
+pub struct SharedPreference {
+    /// What it says.
+    pub value: PreferenceValue,
+    /// By which form.
+    pub source: PreferenceSource,
+    /// Both forms are well-formed and say the opposite of each other: an older client wrote the unstable one alone, or a
+    /// newer one the stable one. The stable one counts.
+    pub forms_disagree: bool,
+}
+
+/// What one form says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FormReading {
+    Nothing,
+    Malformed,
+    /// In the sense of "enabled", for both forms.
+    Says(bool),
+}
+
+/// Both forms, read at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) stable: FormReading,
+    pub(crate) unstable: FormReading,
+}
+
+impl PreferenceForm {
+    pub(crate) const ALL: [Self; 2] = [Self::Stable, Self::Unstable];
+
+    /// The type of the account data event.
+    pub(crate) fn event_type(self) -> &'static str {
+        match self {
+            Self::Stable => "m.key_backup",
+            Self::Unstable => "m.org.matrix.custom.backup_disabled",
+        }
+    }
+
+    fn field(self) -> &'static str {
+        match self {
+            Self::Stable => "enabled",
+            Self::Unstable => "disabled",
+        }
+    }
+
+    /// The boolean that stands for `enabled`, and back.
+    fn sense(self, value: bool) -> bool {
+        match self {
+            Self::Stable => value,
+            Self::Unstable => !value,
+        }
+    }
+
+    /// Reads the content of the event; `None` where the server has none.
+    pub(crate) fn read(self, content: Option<&Value>) -> FormReading {
+        match content {
+            None => FormReading::Nothing,
+            Some(Value::Object(content)) => match content.get(self.field()) {
+                None => FormReading::Nothing,
+                Some(Value::Bool(value)) => FormReading::Says(self.sense(*value)),
+                Some(_) => FormReading::Malformed,
+            },
+            Some(_) => FormReading::Malformed,
+        }
+    }
+
+    /// The content to write.
+    pub(crate) fn content(self, enabled: bool) -> Value {
+        json!({ self.field(): self.sense(enabled) })
+    }
+}
+
+impl PreferenceValue {
+    pub(crate) fn of(enabled: bool) -> Self {
+        if enabled { Self::Enabled } else { Self::Disabled }
+    }
+
+    /// True or false for a choice.
+    pub(crate) fn choice(self) -> Option<bool> {
+        match self {
+            Self::Enabled => Some(true),
+            Self::Disabled => Some(false),
+            Self::Undetermined => None,
+        }
+    }
+}
+
+impl Reading {
+    pub(crate) fn shared(self) -> SharedPreference {
+        use FormReading::{Malformed, Nothing, Says};
+        let (choice, source) = match (self.stable, self.unstable) {
+            (Says(enabled), _) => (Some(enabled), PreferenceSource::Stable),
+            (_, Says(enabled)) => (Some(enabled), PreferenceSource::Unstable),
+            (Nothing, Nothing) => (None, PreferenceSource::Nothing),
+            (Malformed, _) | (_, Malformed) => (None, PreferenceSource::Malformed),
+        };
+        SharedPreference {
+            value: choice.map_or(PreferenceValue::Undetermined, PreferenceValue::of),
+            source,
+            forms_disagree: matches!((self.stable, self.unstable), (Says(stable), Says(unstable)) if stable != unstable),
+        }
+    }
+
+    pub(crate) fn form(self, form: PreferenceForm) -> FormReading {
+        match form {
+            PreferenceForm::Stable => self.stable,
+            PreferenceForm::Unstable => self.unstable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_a_boolean_is_a_choice() {
+        let stable = |content: Value| PreferenceForm::Stable.read(Some(&content));
+        let unstable = |content: Value| PreferenceForm::Unstable.read(Some(&content));
+        assert_eq!(stable(json!({ "enabled": true })), FormReading::Says(true));
+        assert_eq!(stable(json!({ "enabled": false, "x": 1 })), FormReading::Says(false));
+        assert_eq!(unstable(json!({ "disabled": true })), FormReading::Says(false));
+        assert_eq!(unstable(json!({ "disabled": false })), FormReading::Says(true));
+        for nothing in [
+            json!({}),
+            json!({ "disabled": true }),
+            json!({ "m.key_backup": { "enabled": true } }),
+        ] {
+            assert_eq!(stable(nothing), FormReading::Nothing);
+        }
+        for odd in [
+            json!(null),
+            json!("true"),
+            json!(1),
+            json!({}),
+            json!([true]),
+            json!([]),
+        ] {
+            assert_eq!(stable(json!({ "enabled": odd })), FormReading::Malformed);
+            assert_eq!(unstable(json!({ "disabled": odd })), FormReading::Malformed);
+        }
+        for odd in [json!([]), json!(true), json!("enabled"), json!(null)] {
+            assert_eq!(stable(odd), FormReading::Malformed);
+        }
+        assert_eq!(PreferenceForm::Stable.read(None), FormReading::Nothing);
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for form in PreferenceForm::ALL {
+            for enabled in [true, false] {
+                assert_eq!(form.read(Some(&form.content(enabled))), FormReading::Says(enabled));
+            }
+        }
+        assert_eq!(PreferenceForm::Stable.content(true), json!({ "enabled": true }));
+        assert_eq!(PreferenceForm::Unstable.content(true), json!({ "disabled": false }));
+    }
+
+    #[test]
+    fn the_stable_form_wins_if_it_is_well_formed() {
+        use FormReading::{Malformed, Nothing, Says};
+        use PreferenceSource as Source;
+        use PreferenceValue::{Disabled, Enabled, Undetermined};
+        for (stable, unstable, value, source, forms_disagree) in [
+            (Says(true), Says(true), Enabled, Source::Stable, false),
+            (Says(true), Says(false), Enabled, Source::Stable, true),
+            (Says(false), Says(true), Disabled, Source::Stable, true),
+            (Says(false), Malformed, Disabled, Source::Stable, false),
+            (Says(false), Nothing, Disabled, Source::Stable, false),
+            (Malformed, Says(false), Disabled, Source::Unstable, false),
+            (Nothing, Says(true), Enabled, Source::Unstable, false),
+            (Malformed, Malformed, Undetermined, Source::Malformed, false),
+            (Malformed, Nothing, Undetermined, Source::Malformed, false),
+            (Nothing, Malformed, Undetermined, Source::Malformed, false),
+            (Nothing, Nothing, Undetermined, Source::Nothing, false),
+        ] {
+            let shared = Reading { stable, unstable }.shared();
+            let expected = SharedPreference {
+                value,
+                source,
+                forms_disagree,
+            };
+            assert_eq!(shared, expected, "{stable:?} {unstable:?}");
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "true|false|enabled|disabled|.{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec(("enabled|disabled|m.key_backup|.{0,4}", inner), 0..4)
+                    .prop_map(|fields| fields.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        #[test]
+        fn nothing_but_the_boolean_counts(content in any_json()) {
+            for form in PreferenceForm::ALL {
+                let boolean = content.as_object().and_then(|object| object.get(form.field())).and_then(Value::as_bool);
+                let says = match form.read(Some(&content)) {
+                    FormReading::Says(enabled) => Some(form.sense(enabled)),
+                    FormReading::Nothing | FormReading::Malformed => None,
+                };
+                prop_assert_eq!(says, boolean);
+            }
+        }
+    }
+}
