@@ -1,15 +1,9 @@
-//! A real restore from a real Synapse: a backup that matrix-sdk-crypto uploads, brought onto another device.
-//!
-//! `scripts/test.sh synapse` installs Synapse and runs this; without it there is nothing to test against.
+//! A real restore: a backup that matrix-sdk-crypto uploads, brought onto another device.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_trait::async_trait;
-use keyferry::{
-    Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, JobHost, KeyBackupClient, OlmMachineSink,
-    ReqwestTransport, RunBudget, RunOutcome, SecretBytes, SecretString, TokenRequest, UnlockSecret, VaultProtection,
-};
-use keyferry_test_synapse::{Device, Synapse};
+use keyferry::{KeyBackupClient, OlmMachineSink, RunBudget, RunOutcome, UnlockSecret};
+use keyferry_test_synapse::Device;
 use matrix_sdk_crypto::{
     DecryptionSettings, EncryptionSettings, OlmMachine, TrustRequirement, secret_storage::SecretStorageKey,
     store::types::BackupDecryptionKey,
@@ -21,6 +15,8 @@ use ruma::{
 };
 use serde_json::{Value, json};
 
+use crate::common::{Host, options, synapse, transport};
+
 const ROOMS: usize = 4;
 const SESSIONS_PER_ROOM: usize = 40;
 
@@ -28,8 +24,7 @@ const SESSIONS_PER_ROOM: usize = 40;
 #[ignore = "needs Synapse: run scripts/test.sh synapse"]
 async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
     let directory = tempfile::tempdir().expect("a directory");
-    let python = std::env::var("KEYFERRY_SYNAPSE_PYTHON").expect("KEYFERRY_SYNAPSE_PYTHON: see scripts/test.sh");
-    let synapse = Synapse::start(&python).await;
+    let synapse = synapse().await;
     let user = synapse.register("alice", "FIRST").await;
     let user_id = OwnedUserId::try_from(user.user_id.as_str()).expect("a user id");
 
@@ -90,19 +85,8 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
         .await
         .expect("a machine");
     let sink = Arc::new(OlmMachineSink::new(restored.clone()));
-    let host = Arc::new(Host(second.access_token().to_owned()));
-    let transport = Arc::new(ReqwestTransport::new().expect("a transport"));
-    let options = ClientOptions {
-        account: Account {
-            homeserver_url: synapse.url().to_owned(),
-            user_id: second.user_id.clone(),
-            device_id: second.id.clone(),
-        },
-        data_dir: directory.path().join("vault").display().to_string(),
-        protection: VaultProtection::Key {
-            key: SecretBytes::from(vec![7; 32]),
-        },
-    };
+    let options = options(&synapse, &second, directory.path().join("vault"));
+    let (transport, host) = (transport(), Arc::new(Host::of(&second)));
     let client = KeyBackupClient::open(options, transport, host, Some(sink))
         .await
         .expect("the client opens");
@@ -186,27 +170,6 @@ async fn encrypt(
         "content": encrypted.content,
     });
     (room_id.to_owned(), event, text.to_owned())
-}
-
-struct Host(String);
-
-#[async_trait]
-impl JobHost for Host {
-    async fn access_token(&self, _request: TokenRequest) -> Result<SecretString, HostError> {
-        Ok(self.0.as_str().into())
-    }
-
-    async fn rooms_by_priority(&self) -> Result<Vec<String>, HostError> {
-        Ok(Vec::new())
-    }
-
-    async fn on_progress(&self, _progress: DownloadProgress) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
-        Ok(())
-    }
 }
 
 async fn create_room(user: &Device) -> OwnedRoomId {
