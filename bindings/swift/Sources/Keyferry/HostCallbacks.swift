@@ -1,18 +1,31 @@
 import KeyferryFFI
 
-/// The host as the Rust crate calls it, made of two closures and two streams.
+/// The host as the Rust crate calls it, made of closures and streams.
 final class HostCallbacks: JobHost {
     typealias AccessToken = @Sendable (TokenRequest) async throws -> String
     typealias RoomsByPriority = @Sendable () async throws -> [String]
+    typealias ResolveConflict = @Sendable (PreferenceConflict) async throws -> PreferenceResolution
+    typealias ScheduleWakeUp = @Sendable (WakeUpPurpose, WakeUp?) async throws -> Void
 
     let progress = Broadcast<DownloadProgress>(bufferLimit: 1, repeatsLatest: true)
     let arrivals = Broadcast<[ArrivedRoomKeys]>(bufferLimit: 64, repeatsLatest: false)
+    /// The latest is repeated: the screen that shows it may not be there yet.
+    let preferenceNotices = Broadcast<PreferenceNotice>(bufferLimit: 64, repeatsLatest: true)
     private let token: AccessToken
     private let rooms: RoomsByPriority
+    private let resolve: ResolveConflict
+    private let schedule: ScheduleWakeUp
 
-    init(accessToken: @escaping AccessToken, roomsByPriority: @escaping RoomsByPriority) {
+    init(
+        accessToken: @escaping AccessToken,
+        roomsByPriority: @escaping RoomsByPriority,
+        resolvePreferenceConflict: @escaping ResolveConflict,
+        scheduleWakeUp: @escaping ScheduleWakeUp
+    ) {
         token = accessToken
         rooms = roomsByPriority
+        resolve = resolvePreferenceConflict
+        schedule = scheduleWakeUp
     }
 
     func accessToken(request: TokenRequest) async throws -> SecretString {
@@ -31,8 +44,21 @@ final class HostCallbacks: JobHost {
         arrivals.send(arrived)
     }
 
+    func onPreferenceChanged(notice: PreferenceNotice) async throws {
+        preferenceNotices.send(notice)
+    }
+
+    func resolvePreferenceConflict(conflict: PreferenceConflict) async throws -> PreferenceResolution {
+        try await resolve(conflict)
+    }
+
+    func scheduleWakeUp(purpose: WakeUpPurpose, wakeUp: WakeUp?) async throws {
+        try await schedule(purpose, wakeUp)
+    }
+
     func finish() {
         progress.finish()
         arrivals.finish()
+        preferenceNotices.finish()
     }
 }

@@ -10,12 +10,15 @@ public final class KeyBackup: Sendable {
     public let client: KeyBackupClient
     /// The download of the backup below, for what this class has no word for.
     public let download: KeyDownload
+    /// Whether the user wants room keys to be backed up, as all their clients share it.
+    public let preference: BackupPreference
     private let host: HostCallbacks
 
     private init(client: KeyBackupClient, host: HostCallbacks) {
         self.client = client
         self.host = host
         download = client.download()
+        preference = BackupPreference(client.preference(), host: host)
     }
 
     deinit {
@@ -31,6 +34,11 @@ public final class KeyBackup: Sendable {
     ///   - protection: How secrets in the vault are kept.
     ///   - transport: Who speaks HTTP.
     ///   - sink: The app's crypto, if it is to be filled.
+    ///   - preferencePolicy: How the app takes part in the backup preference. `nil`: it follows a value, asks the user
+    ///     where there is none, and writes both forms.
+    ///   - resolvePreferenceConflict: Asks the user which choice counts, when this and another device differ.
+    ///   - scheduleWakeUp: Asks the OS for one wake-up of that purpose, in the place of the last; `nil` cancels it.
+    ///     Without it the app itself calls `flush` of the preference.
     ///   - roomsByPriority: The rooms that the app knows, the most wanted first.
     ///   - accessToken: The access token. Asked for before every request, never kept.
     /// - Throws: An `OpenError`.
@@ -40,11 +48,26 @@ public final class KeyBackup: Sendable {
         protection: VaultProtection,
         transport: any HttpTransport = URLSessionTransport(),
         sink: (any RoomKeySink)? = nil,
+        preferencePolicy: PreferencePolicy? = nil,
+        resolvePreferenceConflict: @escaping @Sendable (PreferenceConflict) async throws -> PreferenceResolution = { _ in
+            .askLater
+        },
+        scheduleWakeUp: @escaping @Sendable (WakeUpPurpose, WakeUp?) async throws -> Void = { _, _ in },
         roomsByPriority: @escaping @Sendable () async throws -> [String] = { [] },
         accessToken: @escaping @Sendable (TokenRequest) async throws -> String
     ) async throws -> KeyBackup {
-        let host = HostCallbacks(accessToken: accessToken, roomsByPriority: roomsByPriority)
-        let options = ClientOptions(account: account, dataDir: directory.path, protection: protection)
+        let host = HostCallbacks(
+            accessToken: accessToken,
+            roomsByPriority: roomsByPriority,
+            resolvePreferenceConflict: resolvePreferenceConflict,
+            scheduleWakeUp: scheduleWakeUp
+        )
+        let options = ClientOptions(
+            account: account,
+            dataDir: directory.path,
+            protection: protection,
+            preference: preferencePolicy
+        )
         let client = try await KeyBackupClient.open(options: options, transport: transport, host: host, sink: sink)
         let backup = KeyBackup(client: client, host: host)
         await backup.tellWhatIsThere()
@@ -86,7 +109,7 @@ public final class KeyBackup: Sendable {
     ///
     /// - Parameter budget: Seconds after which the run comes back by itself; `nil`: until it is done.
     public func run(budget: TimeInterval? = nil) async -> RunReport {
-        let limit = RunBudget(maxDurationMs: budget.flatMap { $0.isFinite ? UInt64(max(0, $0) * 1000) : nil })
+        let limit = RunBudget(seconds: budget)
         return await stoppable(stop: { [download] in download.pause() }, work: { [download] in
             await download.run(budget: limit)
         })

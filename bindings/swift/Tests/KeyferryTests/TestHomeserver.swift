@@ -94,14 +94,36 @@ final class TestHomeserver {
         return counted.byEndpoint[endpoint] ?? 0
     }
 
+    /// The content as another client reads it; `nil` if there is none.
+    func accountData(_ type: String) async throws -> String? {
+        let (data, status) = try await send("GET", accountDataPath(type), nil)
+        return status == 200 ? String(decoding: data, as: UTF8.self) : nil
+    }
+
+    /// Writes as another client does.
+    func putAccountData(_ type: String, _ json: String) async throws {
+        let (_, status) = try await send("PUT", accountDataPath(type), Data(json.utf8))
+        guard status == 200 else { throw Problem.refusedControl(status) }
+    }
+
+    private func accountDataPath(_ type: String) -> String {
+        let user = details.userId.replacingOccurrences(of: "@", with: "%40").replacingOccurrences(of: ":", with: "%3A")
+        return "/_matrix/client/v3/user/" + user + "/account_data/" + type
+    }
+
     private func control(_ method: String, _ name: String, _ body: Data?) async throws -> Data {
-        guard let url = URL(string: details.homeserverUrl + "/_control/" + name) else { throw Problem.noDetails }
+        let (data, status) = try await send(method, "/_control/" + name, body)
+        guard status == 200 else { throw Problem.refusedControl(status) }
+        return data
+    }
+
+    private func send(_ method: String, _ path: String, _ body: Data?) async throws -> (Data, Int) {
+        guard let url = URL(string: details.homeserverUrl + path) else { throw Problem.noDetails }
         var request = URLRequest(url: url)
         request.httpMethod = method
         request.httpBody = body
+        request.setValue("Bearer " + details.accessToken, forHTTPHeaderField: "Authorization")
         let (data, response) = try await URLSession.shared.data(for: request)
-        let status = (response as? HTTPURLResponse)?.statusCode ?? 0
-        guard status == 200 else { throw Problem.refusedControl(status) }
-        return data
+        return (data, (response as? HTTPURLResponse)?.statusCode ?? 0)
     }
 }

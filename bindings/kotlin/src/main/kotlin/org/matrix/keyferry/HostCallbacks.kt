@@ -9,19 +9,33 @@ import org.matrix.keyferry.ffi.DownloadStage
 import org.matrix.keyferry.ffi.DownloadStatus
 import org.matrix.keyferry.ffi.HostException
 import org.matrix.keyferry.ffi.JobHost
+import org.matrix.keyferry.ffi.PreferenceConflict
+import org.matrix.keyferry.ffi.PreferenceNotice
+import org.matrix.keyferry.ffi.PreferenceResolution
 import org.matrix.keyferry.ffi.TokenRequest
+import org.matrix.keyferry.ffi.WakeUp
+import org.matrix.keyferry.ffi.WakeUpPurpose
 
-/** Announcements that a slow collector of the arrivals may lag behind. */
-private const val ARRIVALS_KEPT = 64
+/** Announcements that a slow collector of the arrivals, or of the notices, may lag behind. */
+private const val ANNOUNCEMENTS_KEPT = 64
 
 /** The host's callbacks from two functions of the app; what the library tells goes into flows. */
 internal class HostCallbacks(
     private val accessToken: suspend (TokenRequest) -> String,
     private val roomsByPriority: suspend () -> List<String>,
+    private val resolvePreferenceConflict: suspend (PreferenceConflict) -> PreferenceResolution,
+    private val scheduleWakeUp: suspend (WakeUpPurpose, WakeUp?) -> Unit,
 ) : JobHost {
     val progress = MutableStateFlow(NOTHING_YET)
     val arrivals = MutableSharedFlow<List<ArrivedRoomKeys>>(
-        extraBufferCapacity = ARRIVALS_KEPT,
+        extraBufferCapacity = ANNOUNCEMENTS_KEPT,
+        onBufferOverflow = BufferOverflow.DROP_OLDEST,
+    )
+
+    /** The last one is kept: the screen that shows it may not be there yet. */
+    val preferenceNotices = MutableSharedFlow<PreferenceNotice>(
+        replay = 1,
+        extraBufferCapacity = ANNOUNCEMENTS_KEPT,
         onBufferOverflow = BufferOverflow.DROP_OLDEST,
     )
 
@@ -37,6 +51,16 @@ internal class HostCallbacks(
     override suspend fun onRoomKeysArrived(arrived: List<ArrivedRoomKeys>) {
         arrivals.tryEmit(arrived)
     }
+
+    override suspend fun onPreferenceChanged(notice: PreferenceNotice) {
+        preferenceNotices.tryEmit(notice)
+    }
+
+    override suspend fun resolvePreferenceConflict(conflict: PreferenceConflict): PreferenceResolution =
+        answered(HostException::Failed) { resolvePreferenceConflict.invoke(conflict) }
+
+    override suspend fun scheduleWakeUp(purpose: WakeUpPurpose, wakeUp: WakeUp?): Unit =
+        answered(HostException::Failed) { scheduleWakeUp.invoke(purpose, wakeUp) }
 }
 
 private val NOTHING_YET = DownloadProgress(

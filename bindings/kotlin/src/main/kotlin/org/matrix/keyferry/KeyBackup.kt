@@ -22,6 +22,8 @@ import org.matrix.keyferry.ffi.ExportSummary
 import org.matrix.keyferry.ffi.HttpTransport
 import org.matrix.keyferry.ffi.KeyBackupClient
 import org.matrix.keyferry.ffi.KeyDownload
+import org.matrix.keyferry.ffi.PreferenceConflict
+import org.matrix.keyferry.ffi.PreferenceResolution
 import org.matrix.keyferry.ffi.RoomKeyLookup
 import org.matrix.keyferry.ffi.RoomKeySink
 import org.matrix.keyferry.ffi.RunBudget
@@ -30,6 +32,8 @@ import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.TokenRequest
 import org.matrix.keyferry.ffi.UnlockSecret
 import org.matrix.keyferry.ffi.UnlockedBackup
+import org.matrix.keyferry.ffi.WakeUp
+import org.matrix.keyferry.ffi.WakeUpPurpose
 
 /**
  * The key backup of one signed-in account.
@@ -53,6 +57,9 @@ public class KeyBackup private constructor(
     /** Keys that can be looked up now: retry what is on screen. A hint; [arrivedSince] is exact. */
     public val arrivals: SharedFlow<List<ArrivedRoomKeys>> = callbacks.arrivals.asSharedFlow()
 
+    /** Whether the user wants room keys to be backed up, as all their clients share it. */
+    public val preference: BackupPreference = BackupPreference(client.preference(), callbacks)
+
     /** Not the caller's scope: a run that is cancelled is paused, and not torn off. */
     private val runs = CoroutineScope(SupervisorJob() + Dispatchers.Default)
 
@@ -67,9 +74,8 @@ public class KeyBackup private constructor(
      * or thread of it is busy.
      */
     public suspend fun run(budget: Duration? = null): RunReport {
-        val limit = budget?.inWholeMilliseconds?.coerceAtLeast(0)?.toULong()
         // Undispatched: the run has begun when this returns, so that a pause cannot come before it.
-        val run = runs.async(start = CoroutineStart.UNDISPATCHED) { download.run(RunBudget(limit)) }
+        val run = runs.async(start = CoroutineStart.UNDISPATCHED) { download.run(budget.toRunBudget()) }
         try {
             return run.await()
         } catch (cancelled: CancellationException) {
@@ -115,6 +121,9 @@ public class KeyBackup private constructor(
          * @param options whose backup it is, and where and how it is kept
          * @param accessToken gives the access token; a refreshed one if the last was rejected
          * @param roomsByPriority the rooms that the app knows, the most wanted first
+         * @param resolvePreferenceConflict asks the user which choice counts, when this and another device differ
+         * @param scheduleWakeUp asks the OS for one wake-up of that purpose, in the place of the last; `null` cancels it.
+         *   Without it the app itself calls `flush` of the preference
          * @param sink takes the keys into the app's crypto; without one they are only kept and looked up
          * @param transport speaks HTTP; give [OkHttpTransport] the app's own OkHttp client
          */
@@ -122,10 +131,13 @@ public class KeyBackup private constructor(
             options: ClientOptions,
             accessToken: suspend (TokenRequest) -> String,
             roomsByPriority: suspend () -> List<String> = { emptyList() },
+            resolvePreferenceConflict: suspend (PreferenceConflict) -> PreferenceResolution =
+                { PreferenceResolution.ASK_LATER },
+            scheduleWakeUp: suspend (WakeUpPurpose, WakeUp?) -> Unit = { _, _ -> },
             sink: RoomKeySink? = null,
             transport: HttpTransport = OkHttpTransport(),
         ): KeyBackup {
-            val callbacks = HostCallbacks(accessToken, roomsByPriority)
+            val callbacks = HostCallbacks(accessToken, roomsByPriority, resolvePreferenceConflict, scheduleWakeUp)
             val client = KeyBackupClient.open(options, transport, callbacks, sink?.let(::OneAtATimeSink))
             val backup = KeyBackup(client, callbacks)
             try {
@@ -140,3 +152,5 @@ public class KeyBackup private constructor(
         }
     }
 }
+
+internal fun Duration?.toRunBudget(): RunBudget = RunBudget(this?.inWholeMilliseconds?.coerceAtLeast(0)?.toULong())

@@ -41,11 +41,31 @@ internal class Homeserver(vararg arguments: String) : AutoCloseable {
     )
 
     fun setFaults(json: String) {
-        val request = HttpRequest.newBuilder(URI(text("homeserver_url") + "/_control/faults"))
-            .POST(HttpRequest.BodyPublishers.ofString(json))
-            .build()
-        val answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString())
+        val answer = send("/_control/faults") { POST(HttpRequest.BodyPublishers.ofString(json)) }
         check(answer.statusCode() == 200) { answer.body() }
+    }
+
+    /** The content as another client reads it; `null` if there is none. */
+    fun accountData(type: String): String? {
+        val answer = send(accountDataPath(type)) { GET() }
+        return answer.body().takeIf { answer.statusCode() == 200 }
+    }
+
+    /** Writes as another client does. */
+    fun putAccountData(type: String, json: String) {
+        val answer = send(accountDataPath(type)) { PUT(HttpRequest.BodyPublishers.ofString(json)) }
+        check(answer.statusCode() == 200) { answer.body() }
+    }
+
+    private fun accountDataPath(type: String) =
+        "/_matrix/client/v3/user/" + text("user_id").replace("@", "%40").replace(":", "%3A") + "/account_data/" + type
+
+    private fun send(path: String, method: HttpRequest.Builder.() -> HttpRequest.Builder): HttpResponse<String> {
+        val request = HttpRequest.newBuilder(URI(text("homeserver_url") + path))
+            .header("Authorization", "Bearer $accessToken")
+            .method()
+            .build()
+        return HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString())
     }
 
     override fun close() {

@@ -1,0 +1,143 @@
+package org.matrix.keyferry
+
+import java.nio.file.Path
+import java.util.concurrent.CopyOnWriteArrayList
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.withTimeout
+import kotlin.time.Duration.Companion.seconds
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+import org.matrix.keyferry.ffi.AccountDataEvent
+import org.matrix.keyferry.ffi.DecisionReason
+import org.matrix.keyferry.ffi.DeterminedPolicy
+import org.matrix.keyferry.ffi.PendingReason
+import org.matrix.keyferry.ffi.PreferenceException
+import org.matrix.keyferry.ffi.PreferencePolicy
+import org.matrix.keyferry.ffi.PreferenceResolution
+import org.matrix.keyferry.ffi.PreferenceSource
+import org.matrix.keyferry.ffi.PreferenceValue
+import org.matrix.keyferry.ffi.PreferenceWrite
+import org.matrix.keyferry.ffi.UndeterminedPolicy
+import org.matrix.keyferry.ffi.WakeUp
+
+private const val STABLE = "m.key_backup"
+private const val UNSTABLE = "m.org.matrix.custom.backup_disabled"
+
+internal class PreferenceTest {
+    @TempDir
+    lateinit var directory: Path
+
+    @Test
+    fun `what one device turns off another one finds off`() = withHomeserver { homeserver ->
+        homeserver.open(directory.resolve("first")).use { first ->
+            assertEquals(PreferenceWrite.Written, first.preference.setEnabled(false))
+        }
+        assertEquals("""{"enabled":false}""", homeserver.accountData(STABLE))
+        assertEquals("""{"disabled":true}""", homeserver.accountData(UNSTABLE))
+        homeserver.open(directory.resolve("second")).use { second ->
+            val decision = second.preference.decideAtSignIn()
+            assertEquals(PreferenceValue.DISABLED, decision.backups)
+            assertEquals(DecisionReason.FOLLOWS_VALUE, decision.reason)
+            assertEquals(PreferenceSource.STABLE, decision.preference.source)
+            assertTrue(decision.backupExists)
+            assertFalse(decision.askUser)
+        }
+    }
+
+    @Test
+    fun `where nobody has said the user is asked, and the answer is written`() = withHomeserver { homeserver ->
+        homeserver.open(directory).use { backup ->
+            assertTrue(signIn(backup, askUser = { default -> default == PreferenceValue.UNDETERMINED }))
+            assertEquals("""{"enabled":true}""", homeserver.accountData(STABLE))
+        }
+    }
+
+    @Test
+    fun `a wish without network is kept, asks for a wake-up, and is written later`() = withHomeserver { homeserver ->
+        val wakeUps = CopyOnWriteArrayList<WakeUp?>()
+        suspend fun open() = KeyBackup.open(
+            homeserver.options(directory),
+            accessToken = { homeserver.accessToken },
+            scheduleWakeUp = { _, wakeUp -> wakeUps += wakeUp },
+        )
+        homeserver.setFaults("""[{"kind":"status","code":503,"endpoint":"put_account_data"}]""")
+        open().use { backup ->
+            val write = assertInstanceOf(PreferenceWrite.Pending::class.java, backup.preference.setEnabled(true))
+            assertEquals(PendingReason.Unreachable, write.reason)
+            assertEquals(true, backup.preference.pending()?.enabled)
+            assertTrue(wakeUps.last()?.needsNetwork == true)
+        }
+        homeserver.setFaults("[]")
+        open().use { backup ->
+            assertEquals(PreferenceWrite.Written, backup.preference.flush(budget = 20.seconds))
+            assertNull(backup.preference.pending())
+            assertNull(backup.preference.flush())
+            assertNull(wakeUps.last())
+        }
+        assertEquals("""{"disabled":false}""", homeserver.accountData(UNSTABLE))
+    }
+
+    @Test
+    fun `a change by another device is told to those who listen, and to those who come later`() =
+        withHomeserver { homeserver ->
+            homeserver.open(directory).use { backup ->
+                backup.preference.setEnabled(true)
+                backup.preference.accountDataArrived(listOf(AccountDataEvent(STABLE, """{"enabled":true}""")))
+                backup.preference.accountDataArrived(listOf(AccountDataEvent(STABLE, """{"enabled":false}""")))
+                val notice = withTimeout(5.seconds) { backup.preference.notices.first() }
+                assertEquals(PreferenceValue.ENABLED, notice.before?.value)
+                assertEquals(PreferenceValue.DISABLED, notice.now.value)
+                assertTrue(notice.now.formsDisagree)
+                assertEquals(PreferenceValue.DISABLED, backup.preference.lastSeen()?.value)
+                assertEquals("""{"enabled":true}""", homeserver.accountData(STABLE), "nothing is written in answer")
+            }
+        }
+
+    @Test
+    fun `a conflict is asked about, and an answer that throws leaves the wish pending`() = withHomeserver { homeserver ->
+        var resolution: () -> PreferenceResolution = { error("no screen to ask on") }
+        KeyBackup.open(
+            homeserver.options(directory),
+            accessToken = { homeserver.accessToken },
+            resolvePreferenceConflict = { resolution() },
+        ).use { backup ->
+            backup.preference.setEnabled(true)
+            homeserver.setFaults("""[{"kind":"status","code":503,"endpoint":"get_account_data"}]""")
+            backup.preference.setEnabled(true)
+            homeserver.setFaults("[]")
+            homeserver.putAccountData(STABLE, """{"enabled":false}""")
+            val write = assertInstanceOf(PreferenceWrite.Pending::class.java, backup.preference.flush())
+            assertInstanceOf(PendingReason.ChangedMeanwhile::class.java, write.reason)
+            resolution = { PreferenceResolution.TAKE_THEIRS }
+            val taken = assertInstanceOf(PreferenceWrite.TheirsTaken::class.java, backup.preference.flush())
+            assertEquals(PreferenceValue.DISABLED, taken.theirs.value)
+        }
+    }
+
+    @Test
+    fun `what is no answer is an exception, and opting out is another`() = withHomeserver { homeserver ->
+        val choosing = PreferencePolicy.TakePart(DeterminedPolicy.FOLLOW, UndeterminedPolicy.CHOOSE_ON, true)
+        homeserver.open(directory.resolve("first"), choosing).use { backup ->
+            homeserver.setFaults("""[{"kind":"not_json","endpoint":"get_account_data"}]""")
+            thrownBy<PreferenceException.Unreachable> { backup.preference.decideAtSignIn() }
+            homeserver.setFaults("[]")
+        }
+        homeserver.open(directory.resolve("second"), PreferencePolicy.OptOut).use { backup ->
+            thrownBy<PreferenceException.OptedOut> { backup.preference.setEnabled(true) }
+            thrownBy<PreferenceException.OptedOut> { backup.preference.decideAtSignIn() }
+        }
+        assertNull(homeserver.accountData(STABLE))
+    }
+
+    private suspend fun Homeserver.open(directory: Path, policy: PreferencePolicy): KeyBackup =
+        KeyBackup.open(options(directory).copy(preference = policy), accessToken = { accessToken })
+
+    private fun withHomeserver(block: suspend (Homeserver) -> Unit) = test {
+        Homeserver("--keys", "10", "--rooms", "1").use { block(it) }
+    }
+}

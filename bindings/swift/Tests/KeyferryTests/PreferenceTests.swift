@@ -1,0 +1,182 @@
+import XCTest
+
+@testable import Keyferry
+
+private let stable = "m.key_backup"
+private let unstable = "m.org.matrix.custom.backup_disabled"
+
+final class PreferenceTests: BackupTestCase {
+    func testWhatOneDeviceTurnsOffAnotherOneFindsOff() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let first = try await open(homeserver, in: newDirectory())
+        let write = try await first.preference.setEnabled(false)
+        XCTAssertEqual(write, .written)
+        first.close()
+        let forms = try await (homeserver.accountData(stable), homeserver.accountData(unstable))
+        XCTAssertEqual(forms.0, #"{"enabled":false}"#)
+        XCTAssertEqual(forms.1, #"{"disabled":true}"#)
+
+        let second = try await open(homeserver, in: newDirectory())
+        let decision = try await second.preference.decideAtSignIn()
+        XCTAssertEqual(decision.backups, .disabled)
+        XCTAssertEqual(decision.reason, .followsValue)
+        XCTAssertEqual(decision.preference.source, .stable)
+        XCTAssertTrue(decision.backupExists)
+        XCTAssertFalse(decision.askUser)
+        second.close()
+    }
+
+    func testWhereNobodyHasSaidTheUserIsAskedAndTheAnswerIsWritten() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let backup = try await open(homeserver, in: newDirectory())
+        let isOn = try await signIn(backup) { $0 == .undetermined }
+        XCTAssertTrue(isOn)
+        let written = try await homeserver.accountData(stable)
+        XCTAssertEqual(written, #"{"enabled":true}"#)
+        backup.close()
+    }
+
+    func testAWishWithoutNetworkIsKeptAsksForAWakeUpAndIsWrittenLater() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let directory = try newDirectory()
+        let wakeUps = WakeUps()
+        try await homeserver.setFaults(#"[{"kind":"status","code":503,"endpoint":"put_account_data"}]"#)
+        let first = try await openWithWakeUps(homeserver, in: directory, wakeUps)
+        let write = try await first.preference.setEnabled(true)
+        guard case .pending(.unreachable, _) = write else { return XCTFail("it ended as \(write)") }
+        let pending = try await first.preference.pending()
+        XCTAssertEqual(pending?.enabled, true)
+        let wanted = await wakeUps.latest
+        XCTAssertEqual(wanted?.needsNetwork, true)
+        first.close()
+
+        try await homeserver.setFaults("[]")
+        let second = try await openWithWakeUps(homeserver, in: directory, wakeUps)
+        let flushed = try await second.preference.flush(budget: 20)
+        XCTAssertEqual(flushed, .written)
+        let left = try await second.preference.pending()
+        XCTAssertNil(left)
+        let again = try await second.preference.flush()
+        XCTAssertNil(again)
+        let cancelled = await wakeUps.latest
+        XCTAssertNil(cancelled)
+        second.close()
+        let written = try await homeserver.accountData(unstable)
+        XCTAssertEqual(written, #"{"disabled":false}"#)
+    }
+
+    func testAChangeByAnotherDeviceIsToldToThoseWhoListenAndToThoseWhoComeLater() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let backup = try await open(homeserver, in: newDirectory())
+        let early = backup.preference.notices
+        _ = try await backup.preference.setEnabled(true)
+        try await backup.preference.accountDataArrived([
+            AccountDataEvent(eventType: stable, contentJson: #"{"enabled":true}"#)
+        ])
+        try await backup.preference.accountDataArrived([
+            AccountDataEvent(eventType: stable, contentJson: #"{"enabled":false}"#)
+        ])
+        for listener in [early, backup.preference.notices] {
+            let notice = try await notHanging { await listener.first { _ in true } }
+            XCTAssertEqual(notice?.before?.value, .enabled)
+            XCTAssertEqual(notice?.now.value, .disabled)
+            XCTAssertEqual(notice?.now.formsDisagree, true)
+        }
+        let seen = try await backup.preference.lastSeen()
+        XCTAssertEqual(seen?.value, .disabled)
+        let onServer = try await homeserver.accountData(stable)
+        XCTAssertEqual(onServer, #"{"enabled":true}"#, "nothing is written in answer")
+        backup.close()
+    }
+
+    func testAConflictIsAskedAboutAndAnAnswerThatThrowsLeavesTheWishPending() async throws {
+        struct NoScreen: Error {}
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let directory = try newDirectory()
+        let silent = try await openResolving(homeserver, in: directory) { _ in throw NoScreen() }
+        _ = try await silent.preference.setEnabled(true)
+        try await homeserver.setFaults(#"[{"kind":"status","code":503,"endpoint":"get_account_data"}]"#)
+        _ = try await silent.preference.setEnabled(true)
+        try await homeserver.setFaults("[]")
+        try await homeserver.putAccountData(stable, #"{"enabled":false}"#)
+        let write = try await silent.preference.flush()
+        guard case .pending(.changedMeanwhile(let theirs), _) = write else {
+            return XCTFail("it ended as \(String(describing: write))")
+        }
+        XCTAssertEqual(theirs.value, .disabled)
+        silent.close()
+
+        let asking = try await openResolving(homeserver, in: directory) { conflict in
+            conflict.ours ? .takeTheirs : .keepOurs
+        }
+        let taken = try await asking.preference.flush()
+        XCTAssertEqual(taken, .theirsTaken(theirs: theirs))
+        asking.close()
+    }
+
+    func testWhatIsNoAnswerIsAnErrorAndOptingOutIsAnother() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let token = homeserver.details.accessToken
+        let open = { (directory: URL, policy: PreferencePolicy) in
+            try await KeyBackup.open(
+                account: homeserver.account,
+                directory: directory,
+                protection: .key(key: self.vaultKey),
+                preferencePolicy: policy
+            ) { _ in token }
+        }
+        try await homeserver.setFaults(#"[{"kind":"not_json","endpoint":"get_account_data"}]"#)
+        let choosing = try await open(
+            newDirectory(),
+            .takePart(determined: .follow, undetermined: .chooseOn, writeUnstable: true)
+        )
+        await assertThrows(PreferenceError.Unreachable(retryAfterMs: nil)) {
+            _ = try await choosing.preference.decideAtSignIn()
+        }
+        choosing.close()
+        try await homeserver.setFaults("[]")
+        let outside = try await open(newDirectory(), .optOut)
+        await assertThrows(PreferenceError.OptedOut) { _ = try await outside.preference.setEnabled(true) }
+        await assertThrows(PreferenceError.OptedOut) { _ = try await outside.preference.decideAtSignIn() }
+        outside.close()
+        let written = try await homeserver.accountData(stable)
+        XCTAssertNil(written)
+    }
+
+    private func openWithWakeUps(
+        _ homeserver: TestHomeserver,
+        in directory: URL,
+        _ wakeUps: WakeUps
+    ) async throws -> KeyBackup {
+        let token = homeserver.details.accessToken
+        return try await KeyBackup.open(
+            account: homeserver.account,
+            directory: directory,
+            protection: .key(key: vaultKey),
+            scheduleWakeUp: { _, wakeUp in await wakeUps.take(wakeUp) }
+        ) { _ in token }
+    }
+
+    private func openResolving(
+        _ homeserver: TestHomeserver,
+        in directory: URL,
+        _ resolve: @escaping @Sendable (PreferenceConflict) async throws -> PreferenceResolution
+    ) async throws -> KeyBackup {
+        let token = homeserver.details.accessToken
+        return try await KeyBackup.open(
+            account: homeserver.account,
+            directory: directory,
+            protection: .key(key: vaultKey),
+            resolvePreferenceConflict: resolve
+        ) { _ in token }
+    }
+}
+
+/// The wake-up that is wanted, as the OS would keep it.
+private actor WakeUps {
+    private(set) var latest: WakeUp?
+
+    func take(_ wakeUp: WakeUp?) {
+        latest = wakeUp
+    }
+}
