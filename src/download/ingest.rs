@@ -26,7 +26,7 @@ use crate::{
         reader::{BackupReader, EntryVisitor, RawEntry, ReadError},
         session_id::SessionId,
     },
-    vault::{Connection, EntryBatch, InsertedEntries, NewEntry, SharedWriter, Vault, VaultError},
+    vault::{EntryBatch, InsertedEntries, KnownEntries, NewEntry, SharedWriter, Vault, VaultError},
 };
 
 /// Entries of a transaction: 20 to 50 ms.
@@ -199,7 +199,7 @@ struct Response {
 impl IngestWorker {
     fn work(self, mut messages: mpsc::Receiver<Message>) -> Result<(), VaultError> {
         let known = if self.resumes {
-            Some(self.vault.connect()?)
+            Some(KnownEntries::new(self.vault.connect()?)?)
         } else {
             None
         };
@@ -240,7 +240,7 @@ impl IngestWorker {
         message: Message,
         responses: &mut HashMap<u64, Response>,
         batch: &mut EntryBatch,
-        known: Option<&Connection>,
+        known: Option<&KnownEntries>,
     ) -> Result<(), VaultError> {
         match message {
             Message::Begin {
@@ -288,7 +288,7 @@ impl IngestWorker {
         response: &mut Response,
         chunk: &[u8],
         batch: &mut EntryBatch,
-        known: Option<&Connection>,
+        known: Option<&KnownEntries>,
     ) -> Result<(), VaultError> {
         let Response {
             reader,
@@ -372,7 +372,7 @@ impl Response {
 struct BatchVisitor<'a> {
     batch: &'a mut EntryBatch,
     current_room: &'a mut String,
-    known: Option<&'a Connection>,
+    known: Option<&'a KnownEntries>,
     version: i64,
     failure: Option<VaultError>,
 }
@@ -385,7 +385,7 @@ impl EntryVisitor for BatchVisitor<'_> {
     fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {
         let session = SessionId::parse(session_id);
         if let Some(known) = self.known {
-            match known.has_entry(self.version, self.current_room, &session) {
+            match known.has(self.version, self.current_room, &session) {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => self.failure = Some(error),

@@ -7,10 +7,10 @@ use std::{
 
 use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 
-use super::{VaultError, schema, seal::VaultKeys};
+use super::{VaultError, schema, seal::VaultKeys, session_index::RecentSessions};
 
 /// Room for the pages of a transaction, so that they are written once. SQLite counts KiB below zero.
-const WRITER_CACHE_KIB: i64 = -6_000;
+const WRITER_CACHE_KIB: i64 = -5_500;
 
 /// Where the vault is and how to read it. Holds no connection, no lock, no thread.
 #[derive(Clone)]
@@ -46,7 +46,11 @@ impl Vault {
             transaction.execute("UPDATE job SET generation = generation + 1", [])?;
             Ok(transaction.query_row("SELECT generation FROM job", [], |row| row.get(0))?)
         })?;
-        Ok(Writer { connection, generation })
+        Ok(Writer {
+            connection,
+            generation,
+            recent: None,
+        })
     }
 
     /// Whether decryption keys can be kept over a restart.
@@ -85,9 +89,23 @@ impl Connection {
 pub(crate) struct Writer {
     connection: Connection,
     generation: i64,
+    /// As the vault has it: nobody else writes while this run does. Read when it is needed first.
+    recent: Option<RecentSessions>,
 }
 
 impl Writer {
+    /// What the index has not yet taken in; to be given back, changed, after the transaction that changes it.
+    pub(super) fn recent_sessions(&mut self) -> Result<RecentSessions, VaultError> {
+        match self.recent.take() {
+            Some(recent) => Ok(recent),
+            None => RecentSessions::read(&self.connection.inner),
+        }
+    }
+
+    pub(super) fn keep_recent_sessions(&mut self, recent: RecentSessions) {
+        self.recent = Some(recent);
+    }
+
     pub(super) fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &VaultKeys) -> Result<T, VaultError>,

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::{
     Connection, VaultError, Writer,
     rooms::room_row,
-    session_index::{ENTRIES_OF_HASH, SessionIndex, merge_if_due},
+    session_index::{self, RecentSessions, SessionIndex},
 };
 use crate::backup::session_id::SessionId;
 
@@ -111,7 +111,8 @@ impl EntryBatch {
 impl Writer {
     /// Writes a batch in one transaction: entries that are new, conflicts, and rooms that are complete by now.
     pub(crate) fn insert_entries(&mut self, version: i64, batch: &EntryBatch) -> Result<InsertedEntries, VaultError> {
-        self.write(|transaction, keys| {
+        let recent = self.recent_sessions()?;
+        let (result, recent) = self.write(|transaction, keys| {
             let mut result = InsertedEntries::default();
             let mut rooms = Vec::with_capacity(batch.rooms.len());
             for room_id in &batch.rooms {
@@ -120,7 +121,7 @@ impl Writer {
             let mut runs: Vec<RoomRun> = Vec::new();
             let mut insert =
                 transaction.prepare_cached("INSERT INTO entry (room, session, body) VALUES (?1, ?2, ?3)")?;
-            let mut index = SessionIndex::new(transaction)?;
+            let mut index = SessionIndex::new(transaction, &recent)?;
             for entry in &batch.entries {
                 let room = rooms[entry.room];
                 let session = entry.session.as_bytes();
@@ -132,7 +133,7 @@ impl Writer {
                 insert.execute(params![room, session, &batch.bodies[entry.body.clone()]])?;
                 result.inserted += 1;
                 let id = transaction.last_insert_rowid();
-                index.add(hash, id)?;
+                index.add(hash, id);
                 match runs.last_mut() {
                     Some(run) if run.room == room && run.last_entry + 1 == id => run.last_entry = id,
                     _ => runs.push(RoomRun {
@@ -146,7 +147,8 @@ impl Writer {
                     result.conflicts += note_conflict(transaction, id, &elsewhere)?;
                 }
             }
-            merge_if_due(transaction)?;
+            let added = index.into_added();
+            let recent = session_index::write(transaction, recent, added)?;
             for run in runs {
                 note_run(transaction, &run)?;
             }
@@ -164,23 +166,46 @@ impl Writer {
                     result.inserted.cast_signed(),
                     result.conflicts.cast_signed()
                 ])?;
-            Ok(result)
-        })
+            Ok((result, recent))
+        })?;
+        self.keep_recent_sessions(recent);
+        Ok(result)
+    }
+}
+
+/// Entries of earlier runs, to be recognised before they are packed.
+pub(crate) struct KnownEntries {
+    connection: Connection,
+    recent: RecentSessions,
+}
+
+impl KnownEntries {
+    pub(crate) fn new(connection: Connection) -> Result<Self, VaultError> {
+        let recent = RecentSessions::read(&connection.inner)?;
+        Ok(Self { connection, recent })
+    }
+
+    /// Whether the entry is one of them. One that has come since may be missed: it costs only time.
+    pub(crate) fn has(&self, version: i64, room_id: &str, session: &SessionId) -> Result<bool, VaultError> {
+        let Connection { inner, keys } = &self.connection;
+        let session = session.as_bytes();
+        let hash = keys.session_hash(session);
+        let mut candidates = session_index::in_tree(inner, hash)?;
+        candidates.extend(self.recent.entries(hash));
+        let mut is_it = inner.prepare_cached(
+            "SELECT 1 FROM entry JOIN room ON room.id = entry.room
+             WHERE entry.id = ?1 AND session = ?2 AND version = ?3 AND hash = ?4",
+        )?;
+        for candidate in candidates {
+            if is_it.exists(params![candidate, session, version, keys.room_hash(room_id)])? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
 impl Connection {
-    /// Whether the vault has this entry. Cheaper than to read the entry.
-    pub(crate) fn has_entry(&self, version: i64, room_id: &str, session: &SessionId) -> Result<bool, VaultError> {
-        let session = session.as_bytes();
-        let mut statement = self.inner.prepare_cached(&format!(
-            "SELECT 1 FROM entry JOIN room ON room.id = entry.room
-             WHERE entry.id IN ({ENTRIES_OF_HASH}) AND session = ?2 AND version = ?3 AND hash = ?4",
-        ))?;
-        let hash = self.keys.session_hash(session);
-        Ok(statement.exists(params![hash, session, version, self.keys.room_hash(room_id)])?)
-    }
-
     /// The next entries after `after`, in the order they came, that wait.
     pub(crate) fn pending_entries(
         &self,

@@ -1,11 +1,13 @@
 //! Reading for the app: one key, a room's keys, what arrived, what failed. Paged by key, in short transactions.
 
-use rusqlite::params;
+use std::cmp::Reverse;
+
+use rusqlite::{OptionalExtension, params};
 
 use super::{
     Connection, VaultError,
     entries::{in_conflict, session_from_row},
-    session_index::ENTRIES_OF_HASH,
+    session_index::entries_of,
 };
 use crate::backup::{FailureReason, session_id::SessionId};
 
@@ -48,21 +50,27 @@ impl Connection {
     /// Looks for a session in a room, in every backup version.
     pub(crate) fn find(&self, room_id: &str, session_id: &str) -> Result<Found, VaultError> {
         let session = SessionId::parse(session_id);
-        let mut statement = self.inner.prepare_cached(&format!(
-            "SELECT entry.id, version, body FROM entry JOIN room ON room.id = entry.room
-             WHERE entry.id IN ({ENTRIES_OF_HASH}) AND session = ?2 AND hash = ?3 ORDER BY version DESC",
-        ))?;
-        let hash = self.keys.session_hash(session.as_bytes());
-        let rows = statement.query_map(params![hash, session.as_bytes(), self.keys.room_hash(room_id)], |row| {
-            Ok(StoredEntry {
-                id: row.get(0)?,
-                version: row.get(1)?,
-                room_id: room_id.to_owned(),
-                session: session.clone(),
-                body: row.get(2)?,
-            })
-        })?;
-        let entries: Vec<StoredEntry> = rows.collect::<Result<_, _>>()?;
+        let mut statement = self.inner.prepare_cached(
+            "SELECT version, body FROM entry JOIN room ON room.id = entry.room
+             WHERE entry.id = ?1 AND session = ?2 AND hash = ?3",
+        )?;
+        let room = self.keys.room_hash(room_id);
+        let mut entries = Vec::new();
+        for id in entries_of(&self.inner, self.keys.session_hash(session.as_bytes()))? {
+            let row = statement.query_row(params![id, session.as_bytes(), room], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            });
+            if let Some((version, body)) = row.optional()? {
+                entries.push(StoredEntry {
+                    id,
+                    version,
+                    room_id: room_id.to_owned(),
+                    session: session.clone(),
+                    body,
+                });
+            }
+        }
+        entries.sort_by_key(|entry| Reverse(entry.version));
         for entry in &entries {
             if in_conflict(&self.inner, entry.id)? {
                 return Ok(Found::Conflict);

@@ -29,7 +29,7 @@ mod shared_writer;
 mod versions;
 
 pub(crate) use connection::{Connection, Vault, Writer};
-pub(crate) use entries::{EntryBatch, InsertedEntries, NewEntry, PendingEntries, PendingEntry, Waiting};
+pub(crate) use entries::{EntryBatch, InsertedEntries, KnownEntries, NewEntry, PendingEntries, PendingEntry, Waiting};
 pub(crate) use error::VaultError;
 pub(crate) use lookup::{Found, StoredEntry};
 pub(crate) use open::{OpenVaultError, Protection};

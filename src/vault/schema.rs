@@ -74,11 +74,10 @@ CREATE TABLE session_index (
     entry           INTEGER NOT NULL,
     PRIMARY KEY (hash, entry)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE session_index_recent (
-    hash            INTEGER NOT NULL,
-    entry           INTEGER NOT NULL,
-    PRIMARY KEY (hash, entry)
-) STRICT, WITHOUT ROWID;
+CREATE TABLE session_recent (
+    first_entry     INTEGER PRIMARY KEY,
+    hashes          BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE room_run (
     room            INTEGER NOT NULL REFERENCES room (id),

@@ -1,62 +1,156 @@
 //! The index from a session's hash to its entries, in two levels.
 //!
-//! The hashes are as good as random: in one tree every new one lands on another page, and with a large backup each
-//! transaction writes nearly all of the tree. So new ones go into a small tree, which is merged into the large one, in
-//! order, once in a while: a third of the bytes at 500,000 keys.
+//! The hashes are as good as random: in a tree every new one lands on another page, and with a large backup each
+//! transaction writes nearly all of it. So the hashes of a transaction become one short row, in the order of its entries,
+//! and are merged into the tree, in the order of the hash, once in a while. A run keeps what is not merged in memory.
 
-use rusqlite::{Statement, Transaction};
+use std::collections::HashSet;
+
+use rusqlite::{CachedStatement, Connection, Transaction};
 
 use super::VaultError;
 
-/// Finds the entries of a hash, `?1`.
-pub(super) const ENTRIES_OF_HASH: &str = "SELECT entry FROM session_index WHERE hash = ?1
-     UNION ALL SELECT entry FROM session_index_recent WHERE hash = ?1";
-/// Rows of the small tree from which on it is merged: a megabyte.
-const MOST_RECENT: i64 = 32_000;
+/// Hashes that wait to be merged: half a megabyte of memory, and what a look-up reads through at most.
+const MOST_RECENT: usize = 32_000;
+/// Bytes of a hash.
+const HASH: usize = 8;
+const IN_TREE: &str = "SELECT entry FROM session_index WHERE hash = ?1";
 
-/// The index, for many entries in one transaction.
+/// What is not yet in the tree, as one run knows it: hash and entry, in that order.
+#[derive(Default)]
+pub(super) struct RecentSessions {
+    sorted: Vec<(i64, i64)>,
+}
+
+impl RecentSessions {
+    pub(super) fn read(connection: &Connection) -> Result<Self, VaultError> {
+        let mut sorted = Vec::new();
+        scan(connection, |hash, entry| sorted.push((hash, entry)))?;
+        sorted.sort_unstable();
+        Ok(Self { sorted })
+    }
+
+    pub(super) fn entries(&self, hash: i64) -> impl Iterator<Item = i64> {
+        let first = self.sorted.partition_point(|(other, _)| *other < hash);
+        let same = self.sorted[first..].iter().take_while(move |(other, _)| *other == hash);
+        same.map(|(_, entry)| *entry)
+    }
+
+    fn add(&mut self, added: Vec<(i64, i64)>) {
+        self.sorted.extend(added);
+        // Two runs, each in order: this merges them.
+        self.sorted.sort();
+    }
+}
+
+/// The entries of a hash that are in the tree.
+pub(super) fn in_tree(connection: &Connection, hash: i64) -> Result<Vec<i64>, VaultError> {
+    let mut find = connection.prepare_cached(IN_TREE)?;
+    let rows = find.query_map([hash], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The entries of a hash: those of the session, and seldom of another one with the same hash.
+pub(super) fn entries_of(connection: &Connection, hash: i64) -> Result<Vec<i64>, VaultError> {
+    let mut entries = in_tree(connection, hash)?;
+    scan(connection, |other, entry| {
+        if other == hash {
+            entries.push(entry);
+        }
+    })?;
+    Ok(entries)
+}
+
+/// The index, for the entries of one transaction.
 pub(super) struct SessionIndex<'a> {
-    find: Statement<'a>,
-    add: Statement<'a>,
+    /// None while the tree is empty: a first download of some size is spared the look-ups.
+    tree: Option<CachedStatement<'a>>,
+    recent: &'a RecentSessions,
+    /// In the order of the entries, which follow each other.
+    added: Vec<(i64, i64)>,
+    added_hashes: HashSet<i64>,
 }
 
 impl<'a> SessionIndex<'a> {
-    pub(super) fn new(transaction: &'a Transaction<'_>) -> Result<Self, VaultError> {
+    pub(super) fn new(transaction: &'a Transaction<'_>, recent: &'a RecentSessions) -> Result<Self, VaultError> {
+        let is_empty = !transaction.prepare_cached("SELECT 1 FROM session_index")?.exists([])?;
         Ok(Self {
-            find: transaction.prepare(ENTRIES_OF_HASH)?,
-            add: transaction.prepare("INSERT INTO session_index_recent (hash, entry) VALUES (?1, ?2)")?,
+            tree: (!is_empty).then(|| transaction.prepare_cached(IN_TREE)).transpose()?,
+            recent,
+            added: Vec::new(),
+            added_hashes: HashSet::new(),
         })
     }
 
     /// The entries of a hash: those of the session, and seldom of another one with the same hash.
     pub(super) fn entries(&mut self, hash: i64) -> Result<Vec<i64>, VaultError> {
-        let rows = self.find.query_map([hash], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut entries: Vec<i64> = self.recent.entries(hash).collect();
+        if let Some(tree) = &mut self.tree {
+            let rows = tree.query_map([hash], |row| row.get(0))?;
+            for entry in rows {
+                entries.push(entry?);
+            }
+        }
+        if self.added_hashes.contains(&hash) {
+            let added = self.added.iter().filter(|(other, _)| *other == hash);
+            entries.extend(added.map(|(_, entry)| entry));
+        }
+        Ok(entries)
     }
 
-    pub(super) fn add(&mut self, hash: i64, entry: i64) -> Result<(), VaultError> {
-        self.add.execute([hash, entry])?;
-        Ok(())
+    pub(super) fn add(&mut self, hash: i64, entry: i64) {
+        debug_assert!(self.added.last().is_none_or(|(_, last)| last + 1 == entry));
+        self.added.push((hash, entry));
+        self.added_hashes.insert(hash);
+    }
+
+    /// What was added, to be written.
+    pub(super) fn into_added(self) -> Vec<(i64, i64)> {
+        self.added
     }
 }
 
-/// Merges the small tree into the large one if it has grown enough.
-pub(super) fn merge_if_due(transaction: &Transaction<'_>) -> Result<(), VaultError> {
-    let recent: i64 = transaction
-        .prepare_cached("SELECT count(*) FROM session_index_recent")?
-        .query_row([], |row| row.get(0))?;
-    if recent < MOST_RECENT {
-        return Ok(());
+/// Writes what was added; merges it all into the tree when it has grown enough. Gives what is recent from then on, once
+/// the transaction is committed.
+pub(super) fn write(
+    transaction: &Transaction<'_>,
+    mut recent: RecentSessions,
+    mut added: Vec<(i64, i64)>,
+) -> Result<RecentSessions, VaultError> {
+    let Some((_, first_entry)) = added.first().copied() else {
+        return Ok(recent);
+    };
+    let is_due = recent.sorted.len() + added.len() >= MOST_RECENT;
+    if !is_due {
+        let hashes: Vec<u8> = added.iter().flat_map(|(hash, _)| hash.to_le_bytes()).collect();
+        transaction
+            .prepare_cached("INSERT INTO session_recent (first_entry, hashes) VALUES (?1, ?2)")?
+            .execute((first_entry, hashes))?;
+    }
+    added.sort_unstable();
+    recent.add(added);
+    if !is_due {
+        return Ok(recent);
     }
     // Row by row: in one statement, SQLite would keep what every page was before in memory, to take it back.
-    let mut read = transaction.prepare_cached("SELECT hash, entry FROM session_index_recent ORDER BY hash, entry")?;
-    let mut write = transaction.prepare_cached("INSERT INTO session_index (hash, entry) VALUES (?1, ?2)")?;
-    let mut rows = read.query([])?;
-    while let Some(row) = rows.next()? {
-        let (hash, entry): (i64, i64) = (row.get(0)?, row.get(1)?);
-        write.execute([hash, entry])?;
+    let mut insert = transaction.prepare_cached("INSERT INTO session_index (hash, entry) VALUES (?1, ?2)")?;
+    for (hash, entry) in recent.sorted {
+        insert.execute([hash, entry])?;
     }
-    drop(rows);
-    transaction.execute("DELETE FROM session_index_recent", [])?;
+    transaction.execute("DELETE FROM session_recent", [])?;
+    Ok(RecentSessions::default())
+}
+
+/// Hash and entry of everything that is not in the tree.
+fn scan(connection: &Connection, mut see: impl FnMut(i64, i64)) -> Result<(), VaultError> {
+    let mut statement = connection.prepare_cached("SELECT first_entry, hashes FROM session_recent")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let first_entry: i64 = row.get(0)?;
+        let hashes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        for (entry, hash) in (first_entry..).zip(hashes.chunks_exact(HASH)) {
+            see(i64::from_le_bytes(hash.try_into().expect("eight bytes")), entry);
+        }
+    }
     Ok(())
 }
