@@ -1,6 +1,7 @@
 //! The other callbacks of the host: what only the app knows, and what it wants to be told.
 //!
-//! Every one may be slow, may throw and may call back into the crate: no lock is held around any of them. One that
+//! Every one may be slow, may throw and may call back into the crate: no lock is held around any of them, but for the access
+//! token of a request, which must not wait for another call into the same object. One that
 //! throws is ignored where it only tells something, and ends the run in a resting state where its answer is needed.
 
 use async_trait::async_trait;
@@ -15,7 +16,8 @@ use crate::{
 #[uniffi::export(foreign)]
 #[async_trait]
 pub trait JobHost: Send + Sync {
-    /// The account's access token. Asked for before every request, never kept.
+    /// The account's access token. Asked for before every request, never kept. Must not wait for a call into this client:
+    /// that may be waiting for the token.
     ///
     /// # Errors
     /// A [`HostError`] ends what was asked for as "not signed in".

@@ -35,7 +35,11 @@ impl Body {
         if head.status == 200 {
             return Ok(body);
         }
-        let answer = body.read_small(MAX_SMALL_BODY_BYTES).await.unwrap_or_default();
+        let answer = match body.read_small(MAX_SMALL_BODY_BYTES).await {
+            // Cut short, it does not say which kind of 401 or 404 it was meant to be.
+            Err(error @ HomeserverError::Transport(_)) if matches!(head.status, 401 | 404) => return Err(error),
+            answer => answer.unwrap_or_default(),
+        };
         Err(sort(&head, &answer, now))
     }
 

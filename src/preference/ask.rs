@@ -9,6 +9,7 @@ use super::{
     wire::{FormReading, Reading},
 };
 use crate::{
+    download::RunBudget,
     homeserver::{Backoff, Homeserver, HomeserverError, TransportError, Verdict},
     random::dice,
 };
@@ -19,20 +20,38 @@ const INTERACTIVE: Duration = Duration::from_secs(10);
 /// The longest wait before a request is made again: a user stands by.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// How long an attempt may take in the background, if nobody says.
+const BACKGROUND: Duration = Duration::from_secs(120);
+
 /// How long an attempt may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Patience {
     /// As long as a user has, who is also asked without haste.
     Interactive,
     /// Until then, also for the host's answer.
-    Until(Option<Instant>),
+    Until(Instant),
 }
 
 impl Patience {
+    /// Of a budget.
+    pub(super) fn of(budget: RunBudget) -> Self {
+        let limit = budget.max_duration_ms.map_or(BACKGROUND, Duration::from_millis);
+        let now = Instant::now();
+        Self::Until(now.checked_add(limit).unwrap_or(now + BACKGROUND))
+    }
+
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Interactive => Some(Instant::now() + INTERACTIVE),
-            Self::Until(deadline) => deadline,
+            Self::Until(deadline) => Some(deadline),
+        }
+    }
+
+    /// A question to the user takes as long as the user does.
+    pub(super) fn deadline_of_a_question(self) -> Option<Instant> {
+        match self {
+            Self::Interactive => None,
+            Self::Until(deadline) => Some(deadline),
         }
     }
 }
@@ -69,14 +88,21 @@ where
 {
     let mut backoff = Backoff::default();
     loop {
-        let error = match request().await {
+        match request().await {
             Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        match backoff.after(&error, dice()) {
-            Verdict::Retry(wait) if wait <= LONGEST_WAIT => tokio::time::sleep(wait).await,
-            _ => return Err(error),
+            Err(error) => soon(&mut backoff, error).await?,
         }
+    }
+}
+
+/// Waits for a failure to pass, if it does by itself, and soon. Gives it back otherwise.
+pub(super) async fn soon(backoff: &mut Backoff, error: HomeserverError) -> Result<(), HomeserverError> {
+    match backoff.after(&error, dice()) {
+        Verdict::Retry(wait) if wait <= LONGEST_WAIT => {
+            tokio::time::sleep(wait).await;
+            Ok(())
+        }
+        _ => Err(error),
     }
 }
 

@@ -16,7 +16,7 @@ pub enum PreferencePolicy {
         /// Whether the unstable form is written beside the stable one, for clients from before 2026. Reading takes both.
         write_unstable: bool,
     },
-    /// The preference is neither read nor written: every call answers that, and no request is made.
+    /// The preference is neither read nor written: every call that would do so answers that, and no request is made.
     OptOut,
 }
 
@@ -67,8 +67,11 @@ pub enum DecisionReason {
     UserHasToChoose,
     /// There is no value, and the policy leaves backups off.
     LeftOff,
-    /// The user has chosen on this device, and that is not yet written.
+    /// The user has chosen on this device, and that was not yet written.
     ChosenHere,
+    /// The user has chosen on this device, that was not yet written, and another device has chosen the opposite since: the
+    /// account's value is the default of a question to the user.
+    ChoicesDiffer,
 }
 
 /// The pure part of a decision.
@@ -81,21 +84,41 @@ pub(crate) struct Decision {
     pub(crate) write: Option<bool>,
 }
 
-/// Decides. `wish` is what the user has chosen here and is not written yet.
+/// What was chosen on this device and is not written yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChosenHere {
+    pub(crate) enabled: bool,
+    pub(crate) by_user: bool,
+}
+
+/// Decides where this device and another have chosen the opposite of each other.
+pub(crate) fn choices_differ(theirs: SharedPreference) -> Decision {
+    Decision {
+        backups: theirs.value,
+        reason: DecisionReason::ChoicesDiffer,
+        ask_user: true,
+        write: None,
+    }
+}
+
+/// Decides.
 pub(crate) fn decide(
     determined: DeterminedPolicy,
     undetermined: UndeterminedPolicy,
     shared: SharedPreference,
-    wish: Option<bool>,
+    chosen_here: Option<ChosenHere>,
 ) -> Decision {
     use PreferenceValue::{Disabled, Undetermined};
     let decision = |backups, reason| Decision {
         backups,
         reason,
-        ask_user: matches!(reason, DecisionReason::ValueToConfirm | DecisionReason::UserHasToChoose),
+        ask_user: matches!(
+            reason,
+            DecisionReason::ValueToConfirm | DecisionReason::UserHasToChoose | DecisionReason::ChoicesDiffer
+        ),
         write: None,
     };
-    if let Some(enabled) = wish {
+    if let Some(ChosenHere { enabled, by_user: true }) = chosen_here {
         return Decision {
             write: Some(enabled),
             ..decision(PreferenceValue::of(enabled), DecisionReason::ChosenHere)
@@ -106,6 +129,9 @@ pub(crate) fn decide(
         ..decision(PreferenceValue::of(enabled), DecisionReason::ChosenByPolicy)
     };
     if shared.value == Undetermined {
+        if let Some(ChosenHere { enabled, .. }) = chosen_here {
+            return chosen(enabled);
+        }
         return match undetermined {
             UndeterminedPolicy::ChooseOn => chosen(true),
             UndeterminedPolicy::ChooseOff => chosen(false),
@@ -113,6 +139,7 @@ pub(crate) fn decide(
             UndeterminedPolicy::LeaveOff => decision(Disabled, DecisionReason::LeftOff),
         };
     }
+    // What the policy has chosen gives way to it.
     match determined {
         DeterminedPolicy::Follow => decision(shared.value, DecisionReason::FollowsValue),
         DeterminedPolicy::Confirm => decision(shared.value, DecisionReason::ValueToConfirm),
@@ -201,14 +228,28 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_of_this_device_comes_first_whatever_the_account_says() {
+    fn a_wish_of_the_user_comes_first_and_one_of_the_policy_gives_way() {
         for (stable, _) in READINGS {
             for (unstable, _) in READINGS {
                 for determined in DETERMINED {
                     for undetermined in UNDETERMINED {
                         for enabled in [true, false] {
                             let shared = Reading { stable, unstable }.shared();
-                            let decision = decide(determined, undetermined, shared, Some(enabled));
+                            let by_policy = decide(
+                                determined,
+                                undetermined,
+                                shared,
+                                Some(ChosenHere {
+                                    enabled,
+                                    by_user: false,
+                                }),
+                            );
+                            assert_eq!(by_policy.write.is_some(), shared.value == PreferenceValue::Undetermined);
+                            if let Some(theirs) = shared.value.choice() {
+                                assert_eq!(by_policy.backups, PreferenceValue::of(theirs));
+                            }
+                            let chosen_here = ChosenHere { enabled, by_user: true };
+                            let decision = decide(determined, undetermined, shared, Some(chosen_here));
                             let expected = Decision {
                                 backups: PreferenceValue::of(enabled),
                                 reason: DecisionReason::ChosenHere,

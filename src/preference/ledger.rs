@@ -3,7 +3,7 @@
 //! Pure: the vault keeps it, `writer` acts on it.
 
 use super::wire::{FormReading, PreferenceForm, PreferenceValue, Reading, SharedPreference};
-use crate::vault::{PreferenceRow, WishRow};
+use crate::vault::{FormCodes, PreferenceRow, WishRow};
 
 /// A value that has changed since the host was last told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
@@ -23,20 +23,26 @@ pub(crate) struct Seen {
     pub(crate) unstable: Option<FormReading>,
 }
 
-/// What the user wants on this device, until it is written.
+/// What is wanted on this device, until it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wish {
     /// Wishes are numbered: a later one takes the place of an earlier one.
     pub(crate) number: i64,
     pub(crate) enabled: bool,
+    /// The user made it. One that the policy made gives way to what another device has chosen.
+    pub(crate) by_user: bool,
     /// The account's value when the wish was made, or as we wrote it since; `None` if it was not known.
-    pub(crate) base: Option<PreferenceValue>,
+    base: Option<PreferenceValue>,
 }
 
 /// All of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
     pub(crate) seen: Seen,
+    /// As the host knows it.
+    told: Seen,
+    /// Writes whose end is not known: what reads like one of them is our own.
+    attempted: Seen,
     pub(crate) wish: Option<Wish>,
     last_number: i64,
     /// Attempts at writing the wish that came to nothing.
@@ -50,6 +56,8 @@ pub(crate) enum NextStep {
     Nothing,
     /// Another device has chosen the opposite meanwhile: ask the host.
     AskHost(SharedPreference),
+    /// The same, and the wish is the policy's: it ends.
+    GiveWay(SharedPreference),
     /// Write this form.
     Write(PreferenceForm),
     /// The account says what was wished for.
@@ -72,15 +80,22 @@ impl Seen {
         seen.then(|| self.reading().shared())
     }
 
-    pub(crate) fn set(&mut self, form: PreferenceForm, reading: FormReading) {
+    pub(crate) fn get(self, form: PreferenceForm) -> Option<FormReading> {
         match form {
-            PreferenceForm::Stable => self.stable = Some(reading),
-            PreferenceForm::Unstable => self.unstable = Some(reading),
+            PreferenceForm::Stable => self.stable,
+            PreferenceForm::Unstable => self.unstable,
         }
     }
 
-    /// Both forms, as if a form that was never seen were not there.
-    pub(crate) fn reading(self) -> Reading {
+    pub(crate) fn set(&mut self, form: PreferenceForm, reading: Option<FormReading>) {
+        match form {
+            PreferenceForm::Stable => self.stable = reading,
+            PreferenceForm::Unstable => self.unstable = reading,
+        }
+    }
+
+    /// As if a form that was never seen were not there.
+    fn reading(self) -> Reading {
         Reading {
             stable: self.stable.unwrap_or(FormReading::Nothing),
             unstable: self.unstable.unwrap_or(FormReading::Nothing),
@@ -89,37 +104,71 @@ impl Seen {
 }
 
 impl Ledger {
-    /// Takes note of what was seen. Gives what the host has to be told.
-    pub(crate) fn observe(&mut self, seen: Seen) -> Option<PreferenceNotice> {
-        let before = self.seen;
-        self.seen = Seen {
-            stable: seen.stable.or(before.stable),
-            unstable: seen.unstable.or(before.unstable),
-        };
+    /// Takes note of what was seen. What we may have written ourselves is no news.
+    pub(crate) fn observe(&mut self, seen: Seen) {
+        for form in PreferenceForm::ALL {
+            let Some(reading) = seen.get(form) else { continue };
+            self.seen.set(form, Some(reading));
+            if self.attempted.get(form) == Some(reading) {
+                self.told.set(form, Some(reading));
+            }
+        }
+    }
+
+    /// The same for both forms, read from the server while nothing was being written: then every attempt has come to an
+    /// end.
+    pub(crate) fn observe_all(&mut self, reading: Reading) {
+        self.observe(reading.into());
+        self.attempted = Seen::default();
+    }
+
+    /// What the host is to be told, and what it knows when it has been.
+    pub(crate) fn news(&self) -> Option<(PreferenceNotice, Seen)> {
         let now = self.seen.shared()?;
-        let is_news = match before.shared() {
+        let before = self.told.shared();
+        let is_news = match before {
             Some(before) => now.value != before.value || (now.forms_disagree && !before.forms_disagree),
             None => now.value != PreferenceValue::Undetermined,
         };
-        let changed = if self.seen.reading().stable != before.reading().stable {
+        let changed = if self.seen.reading().stable != self.told.reading().stable {
             PreferenceForm::Stable
         } else {
             PreferenceForm::Unstable
         };
-        is_news.then(|| PreferenceNotice {
-            before: before.shared(),
-            now,
-            changed,
-        })
+        is_news.then_some((PreferenceNotice { before, now, changed }, self.seen))
+    }
+
+    /// The host has been told of that.
+    pub(crate) fn has_told(&mut self, seen: Seen) {
+        self.told = seen;
+    }
+
+    /// The first sight of a value is no change for one who has asked for it.
+    pub(crate) fn first_sight_is_told(&mut self) {
+        if self.told.shared().is_none() {
+            self.told = self.seen;
+        }
     }
 
     /// Takes note of what the user wants. Gives the number of the wish.
     pub(crate) fn wish(&mut self, enabled: bool) -> i64 {
+        self.make_wish(enabled, true)
+    }
+
+    /// Takes note of what the policy chooses, if nobody else has chosen. To be called with what has just been read.
+    pub(crate) fn choose(&mut self, enabled: bool) -> Option<i64> {
+        let shared = self.seen.shared()?;
+        let is_free = self.wish.is_none() && shared.value == PreferenceValue::Undetermined;
+        is_free.then(|| self.make_wish(enabled, false))
+    }
+
+    fn make_wish(&mut self, enabled: bool, by_user: bool) -> i64 {
         self.last_number += 1;
         self.tries = 0;
         self.wish = Some(Wish {
             number: self.last_number,
             enabled,
+            by_user,
             base: self.seen.shared().map(|shared| shared.value),
         });
         self.last_number
@@ -134,7 +183,11 @@ impl Ledger {
         let shared = reading.shared();
         let overruled = shared.value.choice().is_some_and(|theirs| theirs != wish.enabled);
         if overruled && wish.base != Some(shared.value) {
-            return NextStep::AskHost(shared);
+            return if wish.by_user {
+                NextStep::AskHost(shared)
+            } else {
+                NextStep::GiveWay(shared)
+            };
         }
         let wanted = FormReading::Says(wish.enabled);
         if reading.stable != wanted {
@@ -146,15 +199,28 @@ impl Ledger {
         }
     }
 
-    /// The server has taken this form. What it says from now on is ours, also if a later wish has been made meanwhile.
+    /// A write is about to be made. Until its end is known, what reads like it is ours.
+    pub(crate) fn attempts(&mut self, form: PreferenceForm, enabled: bool) {
+        self.attempted.set(form, Some(FormReading::Says(enabled)));
+    }
+
+    /// The server has refused it.
+    pub(crate) fn was_refused(&mut self, form: PreferenceForm) {
+        self.attempted.set(form, None);
+    }
+
+    /// The server has taken it. What it says from now on is ours, also if a later wish has been made meanwhile.
     pub(crate) fn wrote(&mut self, form: PreferenceForm, enabled: bool) {
-        self.seen.set(form, FormReading::Says(enabled));
+        let written = Some(FormReading::Says(enabled));
+        self.attempted.set(form, None);
+        self.seen.set(form, written);
+        self.told.set(form, written);
         if let (Some(wish), Some(shared)) = (&mut self.wish, self.seen.shared()) {
             wish.base = Some(shared.value);
         }
     }
 
-    /// What the server says now is no surprise to this wish: the host keeps its own value, or it was there first.
+    /// What the server says now is no surprise to this wish: the host keeps its own value.
     pub(crate) fn expect(&mut self, number: i64, value: PreferenceValue) {
         if let Some(wish) = &mut self.wish
             && wish.number == number
@@ -163,25 +229,36 @@ impl Ledger {
         }
     }
 
-    /// Gives the wish up, because it is fulfilled or because the host takes the account's value.
-    pub(crate) fn end_wish(&mut self, number: i64) {
-        if self.wish.is_some_and(|wish| wish.number == number) {
+    /// What the server says now was there when the wish was made, a moment ago, if it was not known better.
+    pub(crate) fn expect_if_unknown(&mut self, number: i64) {
+        if let Some(shared) = self.seen.shared()
+            && self.wish.is_some_and(|wish| wish.base.is_none())
+        {
+            self.expect(number, shared.value);
+        }
+    }
+
+    /// Gives the wish up, because it is fulfilled or because the account's value is taken. False if it is gone already.
+    pub(crate) fn end_wish(&mut self, number: i64) -> bool {
+        let is_it = self.wish.is_some_and(|wish| wish.number == number);
+        if is_it {
             self.wish = None;
             self.tries = 0;
         }
+        is_it
     }
 }
 
 impl From<PreferenceRow> for Ledger {
     fn from(row: PreferenceRow) -> Self {
         Self {
-            seen: Seen {
-                stable: row.stable.map(FormReading::from_code),
-                unstable: row.unstable.map(FormReading::from_code),
-            },
+            seen: row.seen.into(),
+            told: row.told.into(),
+            attempted: row.attempted.into(),
             wish: row.wish.map(|wish| Wish {
                 number: row.last_number,
                 enabled: wish.enabled,
+                by_user: wish.by_user,
                 base: wish.base.map(PreferenceValue::from_code),
             }),
             last_number: row.last_number,
@@ -193,15 +270,32 @@ impl From<PreferenceRow> for Ledger {
 impl From<Ledger> for PreferenceRow {
     fn from(ledger: Ledger) -> Self {
         Self {
-            stable: ledger.seen.stable.map(FormReading::code),
-            unstable: ledger.seen.unstable.map(FormReading::code),
+            seen: ledger.seen.into(),
+            told: ledger.told.into(),
+            attempted: ledger.attempted.into(),
             wish: ledger.wish.map(|wish| WishRow {
                 enabled: wish.enabled,
+                by_user: wish.by_user,
                 base: wish.base.map(PreferenceValue::code),
             }),
             last_number: ledger.last_number,
             tries: ledger.tries,
         }
+    }
+}
+
+impl From<FormCodes> for Seen {
+    fn from((stable, unstable): FormCodes) -> Self {
+        Self {
+            stable: stable.map(FormReading::from_code),
+            unstable: unstable.map(FormReading::from_code),
+        }
+    }
+}
+
+impl From<Seen> for FormCodes {
+    fn from(seen: Seen) -> Self {
+        (seen.stable.map(FormReading::code), seen.unstable.map(FormReading::code))
     }
 }
 

@@ -9,8 +9,21 @@ const BASES: [Option<PreferenceValue>; 4] = [
     Some(PreferenceValue::Disabled),
 ];
 
+fn both(stable: FormReading, unstable: FormReading) -> Reading {
+    Reading { stable, unstable }
+}
+
 fn reading(stable: FormReading, unstable: FormReading) -> Seen {
-    Reading { stable, unstable }.into()
+    both(stable, unstable).into()
+}
+
+/// What the host is told after that.
+fn told(ledger: &mut Ledger, seen: Seen) -> Option<PreferenceNotice> {
+    ledger.observe(seen);
+    let (notice, seen) = ledger.news()?;
+    ledger.has_told(seen);
+    assert_eq!(ledger.news(), None, "told once");
+    Some(notice)
 }
 
 fn every_ledger() -> impl Iterator<Item = Ledger> {
@@ -22,10 +35,11 @@ fn every_ledger() -> impl Iterator<Item = Ledger> {
                     wish: Some(Wish {
                         number: 1,
                         enabled,
+                        by_user: true,
                         base,
                     }),
                     last_number: 1,
-                    tries: 0,
+                    ..Ledger::default()
                 })
             })
         })
@@ -80,10 +94,10 @@ fn a_choice_between_our_two_writes_is_no_surprise_only_if_it_is_ours() {
     assert_eq!(ledger.next_step(true), NextStep::Write(PreferenceForm::Stable));
     ledger.wrote(PreferenceForm::Stable, false);
     // Killed here, and read again.
-    ledger.observe(reading(Says(false), Says(true)));
+    ledger.observe_all(both(Says(false), Says(true)));
     assert_eq!(ledger.next_step(true), NextStep::Write(PreferenceForm::Unstable));
     // Another device turns backups on again meanwhile.
-    ledger.observe(reading(Says(true), Says(true)));
+    ledger.observe_all(both(Says(true), Says(true)));
     assert!(matches!(ledger.next_step(true), NextStep::AskHost(_)));
 }
 
@@ -104,15 +118,34 @@ fn a_later_wish_takes_the_place_of_an_earlier_one() {
 }
 
 #[test]
+fn what_the_policy_chose_gives_way_and_is_chosen_only_where_nobody_has() {
+    for stable in READINGS {
+        for unstable in READINGS {
+            let mut ledger = Ledger::default();
+            assert_eq!(ledger.choose(true), None, "nothing has been read");
+            ledger.observe_all(both(stable, unstable));
+            let is_free = both(stable, unstable).shared().value == PreferenceValue::Undetermined;
+            assert_eq!(ledger.choose(true).is_some(), is_free);
+            assert_eq!(ledger.choose(false), None, "there is a wish, or a value");
+            if is_free {
+                ledger.observe_all(both(Says(false), Nothing));
+                assert!(matches!(ledger.next_step(true), NextStep::GiveWay(_)));
+                ledger.observe_all(both(Says(true), Nothing));
+                assert_eq!(ledger.next_step(true), NextStep::Write(PreferenceForm::Unstable));
+            }
+        }
+    }
+}
+
+#[test]
 fn changes_are_told_once_each_and_nothing_else_is() {
     let mut ledger = Ledger::default();
-    assert_eq!(ledger.observe(Seen::default()), None);
-    assert_eq!(ledger.observe(reading(Nothing, Malformed)), None, "nothing is no news");
-    let told = |ledger: &mut Ledger, seen: Seen| {
-        ledger
-            .observe(seen)
-            .map(|notice| (notice.now.value, notice.changed, notice.now.forms_disagree))
-    };
+    assert_eq!(told(&mut ledger, Seen::default()), None);
+    assert_eq!(
+        told(&mut ledger, reading(Nothing, Malformed)),
+        None,
+        "nothing is no news"
+    );
     let stable = |enabled| Seen {
         stable: Some(Says(enabled)),
         unstable: None,
@@ -121,6 +154,7 @@ fn changes_are_told_once_each_and_nothing_else_is() {
         stable: None,
         unstable: Some(Says(enabled)),
     };
+    ledger.first_sight_is_told();
     use PreferenceForm::{Stable, Unstable};
     use PreferenceValue::{Disabled, Enabled, Undetermined};
     for (seen, news) in [
@@ -128,21 +162,50 @@ fn changes_are_told_once_each_and_nothing_else_is() {
         (stable(true), Some((Enabled, Stable, true))),
         (stable(true), None),
         (unstable(true), None),
-        (unstable(false), Some((Enabled, Unstable, true))),
+        (stable(false), Some((Disabled, Stable, true))),
         (unstable(false), None),
-        (stable(false), Some((Disabled, Stable, false))),
         (stable(true), Some((Enabled, Stable, true))),
         (stable(false), Some((Disabled, Stable, false))),
         (reading(Nothing, Nothing), Some((Undetermined, Stable, false))),
     ] {
-        assert_eq!(told(&mut ledger, seen), news, "{seen:?}");
+        let notice = told(&mut ledger, seen);
+        let notice = notice.map(|notice| (notice.now.value, notice.changed, notice.now.forms_disagree));
+        assert_eq!(notice, news, "{seen:?}");
     }
 }
 
 #[test]
+fn a_host_that_was_not_told_is_told_later_and_of_the_latest_only() {
+    let mut ledger = Ledger::default();
+    ledger.observe(reading(Says(true), Nothing));
+    ledger.first_sight_is_told();
+    ledger.observe(reading(Says(false), Nothing));
+    assert!(ledger.news().is_some(), "nobody has called has_told");
+    assert!(ledger.news().is_some());
+    ledger.observe(reading(Says(true), Nothing));
+    assert_eq!(ledger.news(), None, "it is what it was");
+}
+
+#[test]
 fn the_first_sight_of_a_value_says_that_it_is_the_first() {
-    let notice = Ledger::default().observe(reading(Says(false), Nothing)).expect("news");
+    let notice = told(&mut Ledger::default(), reading(Says(false), Nothing)).expect("news");
     assert_eq!((notice.before, notice.now.value), (None, PreferenceValue::Disabled));
+}
+
+#[test]
+fn a_write_whose_end_is_not_known_is_ours_until_the_server_says_otherwise() {
+    let mut ledger = Ledger::default();
+    ledger.observe_all(both(Says(true), Nothing));
+    ledger.first_sight_is_told();
+    ledger.wish(false);
+    ledger.attempts(PreferenceForm::Stable, false);
+    // It had arrived, and only the answer was lost.
+    let mut arrived = ledger;
+    arrived.observe_all(both(Says(false), Nothing));
+    assert_eq!(arrived.news(), None);
+    // It had not; from then on the same value is another device's.
+    ledger.observe_all(both(Says(true), Nothing));
+    assert!(told(&mut ledger, reading(Says(false), Nothing)).is_some());
 }
 
 #[test]

@@ -1,19 +1,17 @@
 //! The preference: whether the user wants room keys to be backed up, as all their clients share it (MSC4287).
 //!
 //! It never switches anything: it says what it found, and the app acts. What is uncertain is decided in pure code (`wire`,
-//! `decision`, `ledger`, `echo`), what is durable is in the vault. Nothing here knows about the download.
+//! `decision`, `ledger`), what is durable is in the vault. Nothing here knows about the download.
 //!
 //! - `object`: the exported object
 //! - `wire`: account data, in both forms
 //! - `decision`: what to do at sign-in (pure, and a table in `docs/preference.md`)
 //! - `ledger`: what was seen, what is wished for, and the next step (pure)
-//! - `echo`: which account data is only our own come back (pure)
 //! - `ask`, `writer`: asking the homeserver, and writing what is wished for
 //! - `records`: in which words
 
 mod ask;
 mod decision;
-mod echo;
 mod ledger;
 mod object;
 mod records;

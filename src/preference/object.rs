@@ -1,34 +1,30 @@
 //! The preference as apps see it.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
-use tokio::time::Instant;
+use tokio::sync::watch;
 
 use super::{
-    AccountDataEvent, DecisionReason, DeterminedPolicy, PendingPreference, PreferenceError, PreferenceForm,
-    PreferencePolicy, PreferenceWrite, SharedPreference, SignInDecision, UndeterminedPolicy,
+    AccountDataEvent, DecisionReason, DeterminedPolicy, PendingPreference, PendingReason, PreferenceError,
+    PreferenceForm, PreferencePolicy, PreferenceWrite, SharedPreference, SignInDecision, UndeterminedPolicy,
     ask::{Patience, backup_exists},
-    decision::{Decision, decide},
-    ledger::{Ledger, NextStep},
-    wire::{FormReading, Reading},
-    writer::{PreferenceWriter, change, schedule},
+    decision::{ChosenHere, Decision, choices_differ, decide},
+    ledger::{Ledger, NextStep, Seen},
+    writer::{Intent, PreferenceWriter, change, reschedule, schedule_first, tell_news},
 };
 use crate::{blocking::blocking, client::Parts, download::RunBudget, vault::VaultError};
-
-/// Before that a wake-up comes too early for a wish that is just being written.
-const FIRST_WAKE_UP: Duration = Duration::from_secs(30);
 
 /// Whether the user wants room keys to be backed up, as all their clients share it (MSC4287). Get it from
 /// `KeyBackupClient.preference()`.
 ///
 /// It decides about *backing up* only: a backup that exists may be restored from whatever it says. It switches nothing by
 /// itself; the app acts on what it is told.
+///
+/// Every call may be dropped: what was durable by then stays, and `pending` tells of it. Open one client for a vault.
 #[derive(uniffi::Object)]
 pub struct KeyBackupPreference {
     parts: Mutex<Option<Arc<Parts>>>,
+    closed: watch::Sender<bool>,
     policy: PreferencePolicy,
     writer: PreferenceWriter,
 }
@@ -43,87 +39,71 @@ struct Part {
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyBackupPreference {
     /// What to do about backups on this device, now that the user has signed in. Ask before the app joins an existing
-    /// backup as well as before it creates one. Takes at most some 20 seconds.
+    /// backup as well as before it creates one.
     ///
     /// Reads both forms and whether a backup exists. Where the policy chooses, it reads once more and writes the choice;
-    /// what it leaves off it does not write. Only an answer of the homeserver that there is no value counts as none.
+    /// what it leaves off it does not write. Only an answer of the homeserver that there is no value counts as none. A
+    /// choice of the user on this device that is still to be written is written on the way, and the host is asked if
+    /// another device has chosen the opposite. Takes at most some 20 seconds, and as long as the host takes to answer.
     ///
     /// # Errors
     /// A [`PreferenceError`]: then nothing is decided, and nothing written. Leave backups as they are and ask again.
     pub async fn decide_at_sign_in(&self) -> Result<SignInDecision, PreferenceError> {
         let (parts, part) = self.take_part()?;
-        let ((mut preference, ledger), backup_exists) =
-            tokio::try_join!(self.writer.read(&parts), backup_exists(&parts.homeserver))?;
-        let wish = ledger.wish.map(|wish| wish.enabled);
-        let mut decision = part.decide(preference, wish);
-        let mut write = None;
-        if decision.reason == DecisionReason::ChosenByPolicy {
-            // Another client may be choosing at this moment.
-            let (now, ledger) = self.writer.read(&parts).await?;
-            preference = now;
-            decision = part.decide(now, ledger.wish.map(|wish| wish.enabled));
-            if let Some(enabled) = decision.write {
-                write = Some(self.wish(&parts, part, enabled, Some(ledger.seen.reading())).await?);
-            }
-        } else if decision.write.is_some() {
-            let pending = self
-                .writer
-                .write(&parts, part.write_unstable, None, None, Patience::Interactive);
-            write = pending.await?;
-        }
-        if let Some(PreferenceWrite::TheirsTaken { theirs }) = write {
-            preference = theirs;
-            decision = part.decide(theirs, None);
-        }
-        let Decision {
-            backups,
-            reason,
-            ask_user,
-            ..
-        } = decision;
-        Ok(SignInDecision {
-            backups,
-            reason,
-            ask_user,
-            preference,
-            backup_exists,
-            write,
-        })
+        self.unless_closed(self.decide(&parts, part)).await
     }
 
-    /// The user turns backups on or off on this device. The wish is durable when this returns, or when the process dies
-    /// before that; the last one counts. Takes at most some 10 seconds, and as long as the host takes to answer a conflict.
+    /// The user turns backups on or off on this device. The wish is durable before anything is asked of the network, and
+    /// the last one counts. Takes at most some 10 seconds, and as long as the host takes to answer a conflict.
     ///
     /// Delete or create a backup only after [`PreferenceWrite::Written`].
     ///
     /// # Errors
-    /// [`PreferenceError::OptedOut`], `Vault` or `ShutDown`: then the wish is not kept. What is wrong with the network is
-    /// no error here, but [`PreferenceWrite::Pending`].
+    /// [`PreferenceError::OptedOut`], `Vault` or `ShutDown`; after `Vault` the wish is not kept. What is wrong with the
+    /// network is no error here, but [`PreferenceWrite::Pending`].
     pub async fn set_enabled(&self, enabled: bool) -> Result<PreferenceWrite, PreferenceError> {
         let (parts, part) = self.take_part()?;
-        self.wish(&parts, part, enabled, None).await
+        self.unless_closed(async {
+            schedule_first(&parts).await;
+            let number = match change(&parts, move |ledger| ledger.wish(enabled)).await {
+                Ok(number) => number,
+                Err(error) => {
+                    reschedule(&parts, None, None).await;
+                    return Err(error.into());
+                }
+            };
+            let intent = Intent::Made(number);
+            let write = self
+                .writer
+                .write(&parts, part.write_unstable, intent, Patience::Interactive);
+            // None: somebody else has dealt with it, through another client on the same vault.
+            Ok(write.await?.unwrap_or(PreferenceWrite::Superseded))
+        })
+        .await
     }
 
     /// Writes a wish that is pending: call it on a wake-up, when the network is back, and when the app starts. `None` if
-    /// there is none; then no request is made.
+    /// there is none; then no request is made. Without a limit in the budget it takes at most two minutes; the app's own
+    /// callbacks may add some seconds.
     ///
     /// # Errors
     /// [`PreferenceError::OptedOut`], `Vault` or `ShutDown`.
     pub async fn flush(&self, budget: RunBudget) -> Result<Option<PreferenceWrite>, PreferenceError> {
         let (parts, part) = self.take_part()?;
-        let deadline = budget
-            .max_duration_ms
-            .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
-        if self.ledger(&parts).await?.wish.is_none() {
-            schedule(&parts, None).await;
-            return Ok(None);
-        }
-        let patience = Patience::Until(deadline);
-        let write = self.writer.write(&parts, part.write_unstable, None, None, patience);
-        Ok(write.await?)
+        let patience = Patience::of(budget);
+        self.unless_closed(async {
+            if self.ledger(&parts).await?.wish.is_none() {
+                reschedule(&parts, None, None).await;
+                return Ok(None);
+            }
+            self.writer
+                .write(&parts, part.write_unstable, Intent::Flush, patience)
+                .await
+        })
+        .await
     }
 
-    /// The wish that is not yet written, if there is one. Without network.
+    /// The wish that is not yet written, if there is one. Without network, and also for an app that takes no part.
     ///
     /// # Errors
     /// [`PreferenceError::Vault`] or `ShutDown`.
@@ -139,7 +119,8 @@ impl KeyBackupPreference {
         }))
     }
 
-    /// The account's value as it was seen last on this device; `None` if it never was. Without network.
+    /// The account's value as it was seen last on this device; `None` if it never was. Without network, and also for an
+    /// app that takes no part.
     ///
     /// # Errors
     /// [`PreferenceError::Vault`] or `ShutDown`.
@@ -154,21 +135,33 @@ impl KeyBackupPreference {
     /// A [`PreferenceError`].
     pub async fn refresh(&self) -> Result<SharedPreference, PreferenceError> {
         let (parts, _) = self.take_part()?;
-        Ok(self.writer.read(&parts).await?.0)
+        self.unless_closed(async {
+            let ledger = self.writer.read(&parts).await?;
+            change(&parts, Ledger::first_sight_is_told).await?;
+            tell_news(&parts).await;
+            ledger.seen.shared().ok_or(PreferenceError::Vault)
+        })
+        .await
     }
 
-    /// Takes note of account data that a sync has brought: pass all events of one answer at once; other types and what is
-    /// no JSON are passed over. It switches nothing; a change is told to the host, our own echo is not.
+    /// Takes note of account data that a sync has brought: pass all events of one answer at once, and one answer after the
+    /// other. Other types, and what is no JSON, are passed over. It switches nothing; a change is told to the host, our own
+    /// echo is not. Makes a request only where it could be either.
     ///
     /// # Errors
     /// [`PreferenceError::OptedOut`], `Vault` or `ShutDown`.
     pub async fn account_data_arrived(&self, events: Vec<AccountDataEvent>) -> Result<(), PreferenceError> {
         let (parts, _) = self.take_part()?;
-        let readings: Vec<_> = events.iter().filter_map(reading_of).collect();
-        if !readings.is_empty() {
-            self.writer.observe(&parts, &readings).await?;
+        let seen = seen_in(&events);
+        if seen == Seen::default() {
+            return Ok(());
         }
-        Ok(())
+        self.unless_closed(async {
+            self.writer.observe(&parts, seen).await?;
+            tell_news(&parts).await;
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -176,15 +169,30 @@ impl KeyBackupPreference {
     pub(crate) fn new(parts: Arc<Parts>, policy: PreferencePolicy) -> Self {
         Self {
             parts: Mutex::new(Some(parts)),
+            closed: watch::Sender::new(false),
             policy,
             writer: PreferenceWriter::default(),
         }
     }
 
-    /// Drops the callbacks. What is being written comes to its end; what is not, stays pending.
+    /// Ends every call, and drops the callbacks. A wish stays pending.
     pub(crate) fn shut_down(&self) {
+        self.closed.send_replace(true);
         if let Ok(mut parts) = self.parts.lock() {
             parts.take();
+        }
+    }
+
+    async fn unless_closed<T>(
+        &self,
+        work: impl Future<Output = Result<T, PreferenceError>>,
+    ) -> Result<T, PreferenceError> {
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            biased;
+            // The sender lives as long as `self`: the wait cannot fail.
+            _ = closed.wait_for(|closed| *closed) => Err(PreferenceError::ShutDown),
+            result = work => result,
         }
     }
 
@@ -211,21 +219,51 @@ impl KeyBackupPreference {
         }
     }
 
-    async fn wish(
-        &self,
-        parts: &Parts,
-        part: Part,
-        enabled: bool,
-        fresh: Option<Reading>,
-    ) -> Result<PreferenceWrite, PreferenceError> {
-        let number = change(parts, move |ledger| ledger.wish(enabled)).await?;
-        // Before anything can go wrong: a process that is killed from here on is woken for it.
-        schedule(parts, Some(FIRST_WAKE_UP)).await;
-        let write = self
-            .writer
-            .write(parts, part.write_unstable, Some(number), fresh, Patience::Interactive);
-        // None: somebody else has dealt with it, through another client on the same vault.
-        Ok(write.await?.unwrap_or(PreferenceWrite::Superseded))
+    async fn decide(&self, parts: &Parts, part: Part) -> Result<SignInDecision, PreferenceError> {
+        let (read, exists) = tokio::join!(self.writer.read(parts), backup_exists(&parts.homeserver));
+        let (mut ledger, backup_exists) = (read?, exists?);
+        let mut decision = part.decide(ledger)?;
+        let mut write = None;
+        if let Some(enabled) = decision.write {
+            let intent = match decision.reason {
+                DecisionReason::ChosenByPolicy if ledger.wish.is_none() => {
+                    schedule_first(parts).await;
+                    Intent::Choose(enabled)
+                }
+                _ => Intent::Flush,
+            };
+            let written = self
+                .writer
+                .write(parts, part.write_unstable, intent, Patience::Interactive);
+            write = written.await?;
+            ledger = self.ledger(parts).await?;
+            match &write {
+                Some(PreferenceWrite::Written) => {}
+                Some(PreferenceWrite::Pending {
+                    reason: PendingReason::ChangedMeanwhile { theirs },
+                    ..
+                }) => decision = choices_differ(*theirs),
+                Some(PreferenceWrite::Pending { .. }) if ledger.wish.map(|wish| wish.enabled) == Some(enabled) => {}
+                // It came to nothing: what is there now counts.
+                _ => decision = part.decide(ledger)?,
+            }
+        }
+        change(parts, Ledger::first_sight_is_told).await?;
+        tell_news(parts).await;
+        let Decision {
+            backups,
+            reason,
+            ask_user,
+            ..
+        } = decision;
+        Ok(SignInDecision {
+            backups,
+            reason,
+            ask_user,
+            preference: ledger.seen.shared().ok_or(PreferenceError::Vault)?,
+            backup_exists,
+            write,
+        })
     }
 
     async fn ledger(&self, parts: &Parts) -> Result<Ledger, PreferenceError> {
@@ -236,15 +274,27 @@ impl KeyBackupPreference {
 }
 
 impl Part {
-    fn decide(self, shared: SharedPreference, wish: Option<bool>) -> Decision {
-        decide(self.determined, self.undetermined, shared, wish)
+    fn decide(self, ledger: Ledger) -> Result<Decision, PreferenceError> {
+        let shared = ledger.seen.shared().ok_or(PreferenceError::Vault)?;
+        let chosen_here = ledger.wish.map(|wish| ChosenHere {
+            enabled: wish.enabled,
+            by_user: wish.by_user,
+        });
+        Ok(decide(self.determined, self.undetermined, shared, chosen_here))
     }
 }
 
-fn reading_of(event: &AccountDataEvent) -> Option<(PreferenceForm, FormReading)> {
-    let form = PreferenceForm::ALL
-        .into_iter()
-        .find(|form| form.event_type() == event.event_type)?;
-    let content = serde_json::from_str(&event.content_json).ok()?;
-    Some((form, form.read(Some(&content))))
+fn seen_in(events: &[AccountDataEvent]) -> Seen {
+    let mut seen = Seen::default();
+    for event in events {
+        let form = PreferenceForm::ALL
+            .into_iter()
+            .find(|form| form.event_type() == event.event_type);
+        if let Some(form) = form
+            && let Ok(content) = serde_json::from_str(&event.content_json)
+        {
+            seen.set(form, Some(form.read(Some(&content))));
+        }
+    }
+    seen
 }

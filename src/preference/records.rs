@@ -71,6 +71,8 @@ pub enum PendingReason {
     },
     /// Time was up: the server is slow, or the budget small.
     OutOfTime,
+    /// The vault could not be written for the next step: it is busy, or the disk is full. The wish itself is in it.
+    Vault,
 }
 
 /// A wish that is not yet written.
@@ -198,7 +200,7 @@ pub(super) fn retry_after(reason: &PendingReason, asked: Option<Duration>, tries
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     match reason {
         PendingReason::ChangedMeanwhile { .. } => None,
-        PendingReason::OutOfTime => Some(FIRST),
+        PendingReason::OutOfTime | PendingReason::Vault => Some(FIRST),
         // It may be mended, and not by us.
         PendingReason::Refused => Some(DAY),
         PendingReason::Unreachable | PendingReason::NotSignedIn { .. } => {

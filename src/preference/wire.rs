@@ -140,13 +140,6 @@ impl Reading {
             forms_disagree: matches!((self.stable, self.unstable), (Says(stable), Says(unstable)) if stable != unstable),
         }
     }
-
-    pub(crate) fn form(self, form: PreferenceForm) -> FormReading {
-        match form {
-            PreferenceForm::Stable => self.stable,
-            PreferenceForm::Unstable => self.unstable,
-        }
-    }
 }
 
 #[cfg(test)]

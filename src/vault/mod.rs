@@ -34,7 +34,7 @@ pub(crate) use error::VaultError;
 pub(crate) use lookup::{Found, StoredEntry};
 pub(crate) use open::{OpenVaultError, Protection};
 pub(crate) use outcomes::{DeliveredAnswer, Outcome};
-pub(crate) use preference::{PreferenceRow, WishRow};
+pub(crate) use preference::{FormCodes, PreferenceRow, WishRow};
 pub(crate) use rooms::RoomRow;
 pub(crate) use seal::new_vault_key;
 pub(crate) use shared_writer::SharedWriter;

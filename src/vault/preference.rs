@@ -1,14 +1,18 @@
 //! The preference: what was seen of it, and the wish that is not yet written.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::{Connection, VaultError};
 
-/// What is kept, as numbers whose meaning is the preference's own.
+/// The stable and the unstable form, as numbers whose meaning is the preference's own.
+pub(crate) type FormCodes = (Option<i64>, Option<i64>);
+
+/// What is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PreferenceRow {
-    pub(crate) stable: Option<i64>,
-    pub(crate) unstable: Option<i64>,
+    pub(crate) seen: FormCodes,
+    pub(crate) told: FormCodes,
+    pub(crate) attempted: FormCodes,
     pub(crate) wish: Option<WishRow>,
     pub(crate) last_number: i64,
     pub(crate) tries: u32,
@@ -17,6 +21,7 @@ pub(crate) struct PreferenceRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WishRow {
     pub(crate) enabled: bool,
+    pub(crate) by_user: bool,
     pub(crate) base: Option<i64>,
 }
 
@@ -32,11 +37,18 @@ impl Connection {
             let result = change(&mut row);
             if row != before {
                 transaction.execute(
-                    "UPDATE preference SET stable = ?1, unstable = ?2, wish = ?3, base = ?4, last_number = ?5, tries = ?6",
+                    "UPDATE preference SET seen_stable = ?1, seen_unstable = ?2, told_stable = ?3, told_unstable = ?4,
+                        attempted_stable = ?5, attempted_unstable = ?6, wish = ?7, by_user = ?8, base = ?9,
+                        last_number = ?10, tries = ?11",
                     params![
-                        row.stable,
-                        row.unstable,
+                        row.seen.0,
+                        row.seen.1,
+                        row.told.0,
+                        row.told.1,
+                        row.attempted.0,
+                        row.attempted.1,
                         row.wish.map(|wish| wish.enabled),
+                        row.wish.map(|wish| wish.by_user),
                         row.wish.and_then(|wish| wish.base),
                         row.last_number,
                         row.tries
@@ -54,17 +66,29 @@ impl Connection {
 
 fn read(connection: &rusqlite::Connection) -> rusqlite::Result<PreferenceRow> {
     connection.query_row(
-        "SELECT stable, unstable, wish, base, last_number, tries FROM preference",
+        "SELECT seen_stable, seen_unstable, told_stable, told_unstable, attempted_stable, attempted_unstable,
+            wish, by_user, base, last_number, tries FROM preference",
         [],
         |row| {
-            let base = row.get(3)?;
             Ok(PreferenceRow {
-                stable: row.get(0)?,
-                unstable: row.get(1)?,
-                wish: row.get::<_, Option<bool>>(2)?.map(|enabled| WishRow { enabled, base }),
-                last_number: row.get(4)?,
-                tries: row.get(5)?,
+                seen: (row.get(0)?, row.get(1)?),
+                told: (row.get(2)?, row.get(3)?),
+                attempted: (row.get(4)?, row.get(5)?),
+                wish: wish(row)?,
+                last_number: row.get(9)?,
+                tries: row.get(10)?,
             })
         },
     )
+}
+
+fn wish(row: &Row<'_>) -> rusqlite::Result<Option<WishRow>> {
+    let Some(enabled) = row.get(6)? else {
+        return Ok(None);
+    };
+    Ok(Some(WishRow {
+        enabled,
+        by_user: row.get(7)?,
+        base: row.get(8)?,
+    }))
 }

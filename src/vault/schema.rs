@@ -114,9 +114,14 @@ CREATE INDEX delivered_refused ON delivered (entry) WHERE refusal IS NOT NULL;
 
 CREATE TABLE preference (
     id              INTEGER PRIMARY KEY CHECK (id = 1),
-    stable          INTEGER,
-    unstable        INTEGER,
+    seen_stable     INTEGER,
+    seen_unstable   INTEGER,
+    told_stable     INTEGER,
+    told_unstable   INTEGER,
+    attempted_stable INTEGER,
+    attempted_unstable INTEGER,
     wish            INTEGER,
+    by_user         INTEGER,
     base            INTEGER,
     last_number     INTEGER NOT NULL DEFAULT 0,
     tries           INTEGER NOT NULL DEFAULT 0

@@ -138,6 +138,11 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
     eprintln!("{kept} of 40 wishes were killed on their way, {ended} had been written");
     assert!(kept > 5, "the kills come while there is work");
     assert!(setup.host.conflicts.lock().expect("not poisoned").is_empty());
+    assert_eq!(
+        *setup.host.notices.lock().expect("not poisoned"),
+        [],
+        "our own writes are no news"
+    );
 }
 
 fn spawn(homeserver: &Homeserver, setup: &Setup) -> Child {

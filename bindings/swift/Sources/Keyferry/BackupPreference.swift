@@ -30,7 +30,7 @@ public struct BackupPreference: Sendable {
     }
 
     /// The user turns backups on or off. The wish is durable when this returns; the last one counts. Delete or create a
-    /// backup only after `written`.
+    /// backup only after `written`. Cancelling the task does not take the wish back.
     ///
     /// - Throws: A `PreferenceError`, if the wish could not be kept.
     public func setEnabled(_ enabled: Bool) async throws -> PreferenceWrite {
@@ -69,8 +69,8 @@ public struct BackupPreference: Sendable {
         try await preference.refresh()
     }
 
-    /// Takes note of account data that a sync has brought: pass all events of one answer at once. It switches nothing;
-    /// changes come by `notices`.
+    /// Takes note of account data that a sync has brought: pass all events of one answer at once, and one answer after the
+    /// other. It switches nothing; changes come by `notices`.
     ///
     /// - Throws: A `PreferenceError`.
     public func accountDataArrived(_ events: [AccountDataEvent]) async throws {

@@ -5,9 +5,9 @@ import Keyferry
 /// backups as they are, and ask again.
 func signIn(_ backup: KeyBackup, ask: (_ default: PreferenceValue) async -> Bool) async throws -> Bool {
     let decision = try await backup.preference.decideAtSignIn()
-    guard decision.askUser else { return decision.backups == .enabled }
-    let enabled = await ask(decision.backups)
-    // Create a backup only once that is written. What is pending, `flush` writes when the app is woken for it.
-    return try await backup.preference.setEnabled(enabled) == .written && enabled
+    let enabled = decision.askUser ? await ask(decision.backups) : decision.backups == .enabled
+    let write = decision.askUser ? try await backup.preference.setEnabled(enabled) : decision.write
+    // Create a backup only once the choice is written. What is pending, `flush` writes when the app is woken for it.
+    return enabled && (write == nil || write == .written)
 }
 // README end

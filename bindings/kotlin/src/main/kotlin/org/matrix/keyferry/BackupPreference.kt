@@ -33,7 +33,7 @@ public class BackupPreference internal constructor(
 
     /**
      * The user turns backups on or off. The wish is durable when this returns; the last one counts. Delete or create a
-     * backup only after [PreferenceWrite.Written].
+     * backup only after [PreferenceWrite.Written]. Cancelled on its way the wish may be there: [pending] tells.
      */
     public suspend fun setEnabled(enabled: Boolean): PreferenceWrite = preference.setEnabled(enabled)
 
@@ -50,8 +50,8 @@ public class BackupPreference internal constructor(
     public suspend fun refresh(): SharedPreference = preference.refresh()
 
     /**
-     * Takes note of account data that a sync has brought: pass all events of one answer at once. It switches nothing;
-     * changes come by [notices].
+     * Takes note of account data that a sync has brought: pass all events of one answer at once, and one answer after the
+     * other. It switches nothing; changes come by [notices].
      */
     public suspend fun accountDataArrived(events: List<AccountDataEvent>) {
         preference.accountDataArrived(events)

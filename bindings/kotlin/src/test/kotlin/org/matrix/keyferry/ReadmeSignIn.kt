@@ -8,9 +8,9 @@ internal suspend fun signIn(backup: KeyBackup, askUser: suspend (default: Prefer
     // README begin
     // Before the app joins a backup, or creates one. An exception is no decision: leave backups as they are, ask again.
     val decision = backup.preference.decideAtSignIn()
-    if (!decision.askUser) return decision.backups == PreferenceValue.ENABLED
-    val enabled = askUser(decision.backups)
-    // Create a backup only once that is written. What is pending, `flush` writes when the app is woken for it.
-    return backup.preference.setEnabled(enabled) == PreferenceWrite.Written && enabled
+    val enabled = if (decision.askUser) askUser(decision.backups) else decision.backups == PreferenceValue.ENABLED
+    val write = if (decision.askUser) backup.preference.setEnabled(enabled) else decision.write
+    // Create a backup only once the choice is written. What is pending, `flush` writes when the app is woken for it.
+    return enabled && (write == null || write == PreferenceWrite.Written)
     // README end
 }
