@@ -10,7 +10,7 @@ use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 use super::{VaultError, schema, seal::VaultKeys, session_index::RecentSessions};
 
 /// Room for the pages of a transaction, so that they are written once. SQLite counts KiB below zero.
-const WRITER_CACHE_KIB: i64 = -5_500;
+const WRITER_CACHE_KIB: i64 = -3_500;
 
 /// Where the vault is and how to read it. Holds no connection, no lock, no thread.
 #[derive(Clone)]
