@@ -2,13 +2,12 @@
 //!
 //! Pure: the vault keeps it, `writer` acts on it.
 
-use super::wire::{FormReading, PreferenceForm, PreferenceValue, Reading, SharedPreference};
-use crate::vault::{FormCodes, PreferenceRow, WishRow};
+use super::wire::{FormReading, PreferenceForm, PreferenceSource, PreferenceValue, Reading, SharedPreference};
 
 /// A value that has changed since the host was last told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct PreferenceNotice {
-    /// What it was; `None` if it was never seen on this device.
+    /// What it was when the host was told last; `None` if it never was told of a value.
     pub before: Option<SharedPreference>,
     /// What it is now.
     pub now: SharedPreference,
@@ -32,7 +31,7 @@ pub(crate) struct Wish {
     /// The user made it. One that the policy made gives way to what another device has chosen.
     pub(crate) by_user: bool,
     /// The account's value when the wish was made, or as we wrote it since; `None` if it was not known.
-    base: Option<PreferenceValue>,
+    pub(super) base: Option<PreferenceValue>,
 }
 
 /// All of it.
@@ -40,13 +39,20 @@ pub(crate) struct Wish {
 pub(crate) struct Ledger {
     pub(crate) seen: Seen,
     /// As the host knows it.
-    told: Seen,
+    pub(super) told: Seen,
     /// Writes whose end is not known: what reads like one of them is our own.
-    attempted: Seen,
+    pub(super) attempted: Seen,
     pub(crate) wish: Option<Wish>,
-    last_number: i64,
+    pub(super) last_number: i64,
     /// Attempts at writing the wish that came to nothing.
     pub(crate) tries: u32,
+}
+
+/// A notice, and what the host knows after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct News {
+    pub(crate) notice: PreferenceNotice,
+    to: Seen,
 }
 
 /// What a wish asks for next.
@@ -113,6 +119,17 @@ impl Ledger {
                 self.told.set(form, Some(reading));
             }
         }
+        let shared = self.seen.reading().shared();
+        let decides = match shared.source {
+            PreferenceSource::Stable => Some(PreferenceForm::Stable),
+            PreferenceSource::Unstable => Some(PreferenceForm::Unstable),
+            PreferenceSource::Nothing | PreferenceSource::Malformed => None,
+        };
+        if let (Some(wish), Some(form)) = (&mut self.wish, decides)
+            && self.attempted.get(form) == self.seen.get(form)
+        {
+            wish.base = Some(shared.value);
+        }
     }
 
     /// The same for both forms, read from the server while nothing was being written: then every attempt has come to an
@@ -122,8 +139,8 @@ impl Ledger {
         self.attempted = Seen::default();
     }
 
-    /// What the host is to be told, and what it knows when it has been.
-    pub(crate) fn news(&self) -> Option<(PreferenceNotice, Seen)> {
+    /// What the host is to be told.
+    pub(crate) fn news(&self) -> Option<News> {
         let now = self.seen.shared()?;
         let before = self.told.shared();
         let is_news = match before {
@@ -135,12 +152,20 @@ impl Ledger {
         } else {
             PreferenceForm::Unstable
         };
-        is_news.then_some((PreferenceNotice { before, now, changed }, self.seen))
+        is_news.then_some(News {
+            notice: PreferenceNotice { before, now, changed },
+            to: self.seen,
+        })
     }
 
-    /// The host has been told of that.
-    pub(crate) fn has_told(&mut self, seen: Seen) {
-        self.told = seen;
+    /// The host has been told of that. Where we have written since, it knows what we wrote already.
+    pub(crate) fn has_told(&mut self, news: News, has_written_since: bool) {
+        for form in PreferenceForm::ALL {
+            let is_ours = has_written_since && self.told.get(form) == self.seen.get(form);
+            if !is_ours {
+                self.told.set(form, news.to.get(form));
+            }
+        }
     }
 
     /// The first sight of a value is no change for one who has asked for it.
@@ -199,9 +224,15 @@ impl Ledger {
         }
     }
 
-    /// A write is about to be made. Until its end is known, what reads like it is ours.
-    pub(crate) fn attempts(&mut self, form: PreferenceForm, enabled: bool) {
-        self.attempted.set(form, Some(FormReading::Says(enabled)));
+    /// A write of this wish is about to be made, unless something has come in between. Until its end is known, what reads
+    /// like it is ours.
+    pub(crate) fn attempts(&mut self, wish: Wish, form: PreferenceForm, write_unstable: bool) -> bool {
+        let is_due = self.wish.is_some_and(|current| current.number == wish.number)
+            && self.next_step(write_unstable) == NextStep::Write(form);
+        if is_due {
+            self.attempted.set(form, Some(FormReading::Says(wish.enabled)));
+        }
+        is_due
     }
 
     /// The server has refused it.
@@ -215,8 +246,8 @@ impl Ledger {
         self.attempted.set(form, None);
         self.seen.set(form, written);
         self.told.set(form, written);
-        if let (Some(wish), Some(shared)) = (&mut self.wish, self.seen.shared()) {
-            wish.base = Some(shared.value);
+        if let (Some(wish), PreferenceForm::Stable) = (&mut self.wish, form) {
+            wish.base = Some(PreferenceValue::of(enabled));
         }
     }
 
@@ -246,96 +277,6 @@ impl Ledger {
             self.tries = 0;
         }
         is_it
-    }
-}
-
-impl From<PreferenceRow> for Ledger {
-    fn from(row: PreferenceRow) -> Self {
-        Self {
-            seen: row.seen.into(),
-            told: row.told.into(),
-            attempted: row.attempted.into(),
-            wish: row.wish.map(|wish| Wish {
-                number: row.last_number,
-                enabled: wish.enabled,
-                by_user: wish.by_user,
-                base: wish.base.map(PreferenceValue::from_code),
-            }),
-            last_number: row.last_number,
-            tries: row.tries,
-        }
-    }
-}
-
-impl From<Ledger> for PreferenceRow {
-    fn from(ledger: Ledger) -> Self {
-        Self {
-            seen: ledger.seen.into(),
-            told: ledger.told.into(),
-            attempted: ledger.attempted.into(),
-            wish: ledger.wish.map(|wish| WishRow {
-                enabled: wish.enabled,
-                by_user: wish.by_user,
-                base: wish.base.map(PreferenceValue::code),
-            }),
-            last_number: ledger.last_number,
-            tries: ledger.tries,
-        }
-    }
-}
-
-impl From<FormCodes> for Seen {
-    fn from((stable, unstable): FormCodes) -> Self {
-        Self {
-            stable: stable.map(FormReading::from_code),
-            unstable: unstable.map(FormReading::from_code),
-        }
-    }
-}
-
-impl From<Seen> for FormCodes {
-    fn from(seen: Seen) -> Self {
-        (seen.stable.map(FormReading::code), seen.unstable.map(FormReading::code))
-    }
-}
-
-/// The numbers that the vault keeps.
-impl FormReading {
-    fn code(self) -> i64 {
-        match self {
-            Self::Nothing => 0,
-            Self::Malformed => 1,
-            Self::Says(false) => 2,
-            Self::Says(true) => 3,
-        }
-    }
-
-    fn from_code(code: i64) -> Self {
-        match code {
-            1 => Self::Malformed,
-            2 => Self::Says(false),
-            3 => Self::Says(true),
-            _ => Self::Nothing,
-        }
-    }
-}
-
-/// The numbers that the vault keeps.
-impl PreferenceValue {
-    fn code(self) -> i64 {
-        match self {
-            Self::Undetermined => 0,
-            Self::Disabled => 1,
-            Self::Enabled => 2,
-        }
-    }
-
-    fn from_code(code: i64) -> Self {
-        match code {
-            1 => Self::Disabled,
-            2 => Self::Enabled,
-            _ => Self::Undetermined,
-        }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::vault::PreferenceRow;
 use FormReading::{Malformed, Nothing, Says};
 
 const READINGS: [FormReading; 4] = [Nothing, Malformed, Says(true), Says(false)];
@@ -20,10 +21,10 @@ fn reading(stable: FormReading, unstable: FormReading) -> Seen {
 /// What the host is told after that.
 fn told(ledger: &mut Ledger, seen: Seen) -> Option<PreferenceNotice> {
     ledger.observe(seen);
-    let (notice, seen) = ledger.news()?;
-    ledger.has_told(seen);
+    let news = ledger.news()?;
+    ledger.has_told(news, false);
     assert_eq!(ledger.news(), None, "told once");
-    Some(notice)
+    Some(news.notice)
 }
 
 fn every_ledger() -> impl Iterator<Item = Ledger> {
@@ -99,6 +100,37 @@ fn a_choice_between_our_two_writes_is_no_surprise_only_if_it_is_ours() {
     // Another device turns backups on again meanwhile.
     ledger.observe_all(both(Says(true), Says(true)));
     assert!(matches!(ledger.next_step(true), NextStep::AskHost(_)));
+}
+
+#[test]
+fn a_choice_that_comes_while_the_second_form_is_written_is_asked_about() {
+    let mut ledger = Ledger::default();
+    ledger.observe_all(both(Nothing, Nothing));
+    ledger.wish(true);
+    ledger.wrote(PreferenceForm::Stable, true);
+    ledger.observe(reading(Says(false), Nothing));
+    ledger.wrote(PreferenceForm::Unstable, true);
+    assert!(matches!(ledger.next_step(true), NextStep::AskHost(_)));
+}
+
+#[test]
+fn what_was_told_does_not_undo_what_was_written_meanwhile() {
+    let mut ledger = Ledger::default();
+    ledger.observe_all(both(Says(true), Nothing));
+    ledger.first_sight_is_told();
+    ledger.observe_all(both(Says(false), Nothing));
+    let news = ledger.news().expect("news");
+    // The user answers the notice before the host has returned from it.
+    ledger.wish(true);
+    ledger.wrote(PreferenceForm::Stable, true);
+    ledger.has_told(news, true);
+    assert_eq!(ledger.news(), None, "our own write is no news");
+    // Another device's is, also if it is a change back.
+    ledger.observe_all(both(Says(false), Nothing));
+    let news = ledger.news().expect("news");
+    ledger.observe_all(both(Says(true), Nothing));
+    ledger.has_told(news, false);
+    assert!(ledger.news().is_some(), "the host still shows what it was told");
 }
 
 #[test]
@@ -198,11 +230,21 @@ fn a_write_whose_end_is_not_known_is_ours_until_the_server_says_otherwise() {
     ledger.observe_all(both(Says(true), Nothing));
     ledger.first_sight_is_told();
     ledger.wish(false);
-    ledger.attempts(PreferenceForm::Stable, false);
+    let wish = ledger.wish.expect("a wish");
+    assert!(
+        !ledger.attempts(wish, PreferenceForm::Unstable, true),
+        "the stable form comes first"
+    );
+    assert!(ledger.attempts(wish, PreferenceForm::Stable, true));
     // It had arrived, and only the answer was lost.
     let mut arrived = ledger;
     arrived.observe_all(both(Says(false), Nothing));
     assert_eq!(arrived.news(), None);
+    // Nor is it another device that contradicts the user, who has changed their mind.
+    let mut changed_mind = ledger;
+    changed_mind.wish(true);
+    changed_mind.observe_all(both(Says(false), Nothing));
+    assert_eq!(changed_mind.next_step(true), NextStep::Write(PreferenceForm::Stable));
     // It had not; from then on the same value is another device's.
     ledger.observe_all(both(Says(true), Nothing));
     assert!(told(&mut ledger, reading(Says(false), Nothing)).is_some());

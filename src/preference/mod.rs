@@ -7,14 +7,18 @@
 //! - `wire`: account data, in both forms
 //! - `decision`: what to do at sign-in (pure, and a table in `docs/preference.md`)
 //! - `ledger`: what was seen, what is wished for, and the next step (pure)
+//! - `stored`: the ledger as the vault keeps it
 //! - `ask`, `writer`: asking the homeserver, and writing what is wished for
+//! - `host`: what the host is asked and told
 //! - `records`: in which words
 
 mod ask;
 mod decision;
+mod host;
 mod ledger;
 mod object;
 mod records;
+mod stored;
 mod wire;
 mod writer;
 

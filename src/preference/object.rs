@@ -6,11 +6,13 @@ use tokio::sync::watch;
 
 use super::{
     AccountDataEvent, DecisionReason, DeterminedPolicy, PendingPreference, PendingReason, PreferenceError,
-    PreferenceForm, PreferencePolicy, PreferenceWrite, SharedPreference, SignInDecision, UndeterminedPolicy,
+    PreferenceForm, PreferencePolicy, PreferenceValue, PreferenceWrite, SharedPreference, SignInDecision,
+    UndeterminedPolicy,
     ask::{Patience, backup_exists},
     decision::{ChosenHere, Decision, choices_differ, decide},
+    host::{reschedule, schedule_first},
     ledger::{Ledger, NextStep, Seen},
-    writer::{Intent, PreferenceWriter, change, reschedule, schedule_first, tell_news},
+    writer::{Intent, PreferenceWriter, change},
 };
 use crate::{blocking::blocking, client::Parts, download::RunBudget, vault::VaultError};
 
@@ -138,7 +140,7 @@ impl KeyBackupPreference {
         self.unless_closed(async {
             let ledger = self.writer.read(&parts).await?;
             change(&parts, Ledger::first_sight_is_told).await?;
-            tell_news(&parts).await;
+            self.writer.tell_news(&parts).await;
             ledger.seen.shared().ok_or(PreferenceError::Vault)
         })
         .await
@@ -158,7 +160,7 @@ impl KeyBackupPreference {
         }
         self.unless_closed(async {
             self.writer.observe(&parts, seen).await?;
-            tell_news(&parts).await;
+            self.writer.tell_news(&parts).await;
             Ok(())
         })
         .await
@@ -238,7 +240,8 @@ impl KeyBackupPreference {
             write = written.await?;
             ledger = self.ledger(parts).await?;
             match &write {
-                Some(PreferenceWrite::Written) => {}
+                Some(PreferenceWrite::Written)
+                    if ledger.seen.shared().map(|shared| shared.value) == Some(PreferenceValue::of(enabled)) => {}
                 Some(PreferenceWrite::Pending {
                     reason: PendingReason::ChangedMeanwhile { theirs },
                     ..
@@ -249,7 +252,7 @@ impl KeyBackupPreference {
             }
         }
         change(parts, Ledger::first_sight_is_told).await?;
-        tell_news(parts).await;
+        self.writer.tell_news(parts).await;
         let Decision {
             backups,
             reason,

@@ -40,7 +40,8 @@ pub enum PreferenceWrite {
         /// Milliseconds from now before which there is no point in trying again; `None` if waiting does not help.
         retry_after_ms: Option<u64>,
     },
-    /// Another device had chosen otherwise, and the host has taken that: act on it.
+    /// Another device had chosen otherwise, and the host has taken that, or a choice of the policy has given way to it: act
+    /// on it.
     TheirsTaken {
         /// What the account says.
         theirs: SharedPreference,
@@ -200,10 +201,10 @@ pub(super) fn retry_after(reason: &PendingReason, asked: Option<Duration>, tries
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     match reason {
         PendingReason::ChangedMeanwhile { .. } => None,
-        PendingReason::OutOfTime | PendingReason::Vault => Some(FIRST),
+        PendingReason::Vault => Some(FIRST),
         // It may be mended, and not by us.
         PendingReason::Refused => Some(DAY),
-        PendingReason::Unreachable | PendingReason::NotSignedIn { .. } => {
+        PendingReason::Unreachable | PendingReason::OutOfTime | PendingReason::NotSignedIn { .. } => {
             let grown = FIRST.saturating_mul(1 << tries.saturating_sub(1).min(10)).min(LONGEST);
             Some(grown.max(asked.unwrap_or_default().min(DAY)))
         }

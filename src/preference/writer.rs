@@ -5,32 +5,29 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::{
-    PendingReason, PreferenceConflict, PreferenceError, PreferenceForm, PreferenceResolution, PreferenceWrite,
-    SharedPreference,
+    PendingReason, PreferenceError, PreferenceForm, PreferenceWrite, SharedPreference,
     ask::{Patience, patiently, read_both, soon, within},
+    host::{Asked, reschedule},
     ledger::{Ledger, NextStep, Seen, Wish},
     records::{asked_to_wait, retry_after},
-    wire::FormReading,
+    wire::{FormReading, Reading},
 };
 use crate::{
     blocking::blocking,
     client::Parts,
     homeserver::{Backoff, HomeserverError},
-    host::{WakeUp, WakeUpPurpose},
     vault::VaultError,
 };
-
-/// Before that a wake-up comes too early for a wish that is just being written.
-const FIRST_WAKE_UP: Duration = Duration::from_secs(30);
-/// How long the host has for what it is told.
-const HOST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a write is for.
 #[derive(Clone, Copy, Debug)]
@@ -47,17 +44,19 @@ pub(super) enum Intent {
 #[derive(Default)]
 pub(super) struct PreferenceWriter {
     /// Held while the server is read and written; how the last wish ended.
-    turn: tokio::sync::Mutex<Option<EndedWish>>,
-    /// Held while the host is asked: it is asked once.
-    asking: tokio::sync::Mutex<()>,
+    pub(super) turn: tokio::sync::Mutex<Option<EndedWish>>,
+    /// Held while the host is asked, or told: it is, once.
+    pub(super) asking: tokio::sync::Mutex<()>,
+    pub(super) telling: tokio::sync::Mutex<()>,
     /// What was written in this process. Read in a sync, it may be an echo that comes late.
     own_writes: Mutex<HashSet<(PreferenceForm, bool)>>,
+    pub(super) writes_made: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
-struct EndedWish {
-    number: i64,
-    write: PreferenceWrite,
+pub(super) struct EndedWish {
+    pub(super) number: i64,
+    pub(super) write: PreferenceWrite,
 }
 
 /// How far an attempt came.
@@ -65,24 +64,40 @@ enum Turn {
     /// Nothing more is wished for; how what was meant has ended.
     Ended(Option<PreferenceWrite>),
     AskHost(Wish, SharedPreference),
+    /// With the wish that it was about, if there was one.
+    Failed(Option<i64>, HomeserverError),
+    OutOfTime(Option<i64>),
+}
+
+/// How far one write came.
+enum Put {
+    Written(Ledger),
+    /// Something has come in between.
+    NotDue,
     Failed(HomeserverError),
+    OutOfTime,
 }
 
 impl PreferenceWriter {
-    /// Reads both forms and takes note. Nothing that is written meanwhile can mix with it.
+    /// Reads both forms and takes note. What is written, or comes by a sync, meanwhile does not mix with it.
     pub(super) async fn read(&self, parts: &Parts) -> Result<Ledger, PreferenceError> {
-        let work = async {
-            let _turn = self.turn.lock().await;
-            let reading = patiently(|| read_both(&parts.homeserver)).await?;
-            let ledger = change(parts, move |ledger| {
-                ledger.observe_all(reading);
-                *ledger
+        let deadline = Patience::Interactive.deadline();
+        let out_of_time = || PreferenceError::Unreachable { retry_after_ms: None };
+        let _turn = within(deadline, self.turn.lock()).await.ok_or_else(out_of_time)?;
+        loop {
+            let before = change(parts, |ledger| ledger.seen).await?;
+            let reading = within(deadline, patiently(|| read_both(&parts.homeserver))).await;
+            let reading = reading.ok_or_else(out_of_time)??;
+            let noted = change(parts, move |ledger| {
+                (ledger.seen == before).then(|| {
+                    ledger.observe_all(reading);
+                    *ledger
+                })
             });
-            Ok(ledger.await?)
-        };
-        within(Patience::Interactive.deadline(), work)
-            .await
-            .unwrap_or(Err(PreferenceError::Unreachable { retry_after_ms: None }))
+            if let Some(ledger) = noted.await? {
+                return Ok(ledger);
+            }
+        }
     }
 
     /// Takes note of what a sync brings. Where it may be a late echo of our own, the server is asked what is true.
@@ -111,74 +126,84 @@ impl PreferenceWriter {
     ) -> Result<Option<PreferenceWrite>, PreferenceError> {
         let mut deadline = patience.deadline();
         loop {
-            let turn = within(deadline, self.turn(parts, write_unstable, &mut intent)).await;
-            tell_news(parts).await;
-            let (reason, asked) = match turn {
-                Some(Ok(Turn::Ended(write))) => {
+            let turn = self.turn(parts, write_unstable, &mut intent, deadline).await;
+            self.tell_news(parts).await;
+            let (about, reason, asked) = match turn {
+                Ok(Turn::Ended(write)) => {
                     reschedule(parts, None, None).await;
                     return Ok(write);
                 }
-                Some(Ok(Turn::AskHost(wish, theirs))) => match self.ask_host(parts, wish, theirs, patience).await {
-                    Ok(PreferenceResolution::TakeTheirs) => {
+                Ok(Turn::AskHost(wish, theirs)) => match self.ask_host(parts, wish, theirs, patience).await {
+                    Ok(Asked::Taken) => {
                         reschedule(parts, None, None).await;
                         return Ok(Some(PreferenceWrite::TheirsTaken { theirs }));
                     }
-                    Ok(PreferenceResolution::KeepOurs) => {
+                    Ok(Asked::GoOn) => {
                         deadline = patience.deadline();
                         continue;
                     }
-                    Ok(PreferenceResolution::AskLater) => (PendingReason::ChangedMeanwhile { theirs }, None),
-                    Err(_) => (PendingReason::Vault, None),
+                    Ok(Asked::Later) => (Some(wish.number), PendingReason::ChangedMeanwhile { theirs }, None),
+                    Err(_) => (Some(wish.number), PendingReason::Vault, None),
                 },
                 // Nothing was wished for, and nothing came of it.
-                Some(Ok(Turn::Failed(error))) if matches!(intent, Intent::Choose(_)) => {
+                Ok(Turn::Failed(None, error)) => {
                     reschedule(parts, None, None).await;
                     return Err(error.into());
                 }
-                Some(Err(error)) if matches!(intent, Intent::Choose(_)) => return Err(error.into()),
-                None if matches!(intent, Intent::Choose(_)) => {
+                Ok(Turn::OutOfTime(None)) => {
                     reschedule(parts, None, None).await;
                     return Err(PreferenceError::Unreachable { retry_after_ms: None });
                 }
-                Some(Ok(Turn::Failed(error))) => (PendingReason::from(&error), asked_to_wait(&error)),
-                Some(Err(_)) => (PendingReason::Vault, None),
-                None => (PendingReason::OutOfTime, None),
+                Err(error) if matches!(intent, Intent::Choose(_)) => {
+                    reschedule(parts, None, None).await;
+                    return Err(error.into());
+                }
+                Ok(Turn::Failed(about, error)) => (about, PendingReason::from(&error), asked_to_wait(&error)),
+                Ok(Turn::OutOfTime(about)) => (about, PendingReason::OutOfTime, None),
+                Err(_) => (None, PendingReason::Vault, None),
             };
-            return Ok(self.put_off(parts, intent, reason, asked).await);
+            return Ok(self.put_off(parts, intent, about, reason, asked).await);
         }
     }
 
-    async fn turn(&self, parts: &Parts, write_unstable: bool, intent: &mut Intent) -> Result<Turn, VaultError> {
-        let mut last = self.turn.lock().await;
+    async fn turn(
+        &self,
+        parts: &Parts,
+        write_unstable: bool,
+        intent: &mut Intent,
+        deadline: Option<Instant>,
+    ) -> Result<Turn, VaultError> {
+        let mut about = match *intent {
+            Intent::Made(number) => Some(number),
+            Intent::Flush | Intent::Choose(_) => None,
+        };
+        let Some(mut last) = within(deadline, self.turn.lock()).await else {
+            return Ok(Turn::OutOfTime(about));
+        };
         let mut backoff = Backoff::default();
-        let mut flushed = None;
         'read: loop {
-            let ledger = change(parts, |ledger| *ledger).await?;
-            if let Some(end) = end_of(*intent, ledger, last.as_ref(), flushed) {
+            let before = change(parts, |ledger| *ledger).await?;
+            if let Some(end) = end_of(*intent, before, last.as_ref(), about) {
                 return Ok(Turn::Ended(end));
             }
-            let reading = match read_both(&parts.homeserver).await {
-                Ok(reading) => reading,
-                Err(error) => match soon(&mut backoff, error).await {
-                    Ok(()) => continue,
-                    Err(error) => return Ok(Turn::Failed(error)),
+            about = before.wish.map(|wish| wish.number).or(about);
+            let reading = match within(deadline, read_both(&parts.homeserver)).await {
+                Some(Ok(reading)) => reading,
+                Some(Err(error)) => match within(deadline, soon(&mut backoff, error)).await {
+                    Some(Ok(())) => continue,
+                    Some(Err(error)) => return Ok(Turn::Failed(about, error)),
+                    None => return Ok(Turn::OutOfTime(about)),
                 },
+                None => return Ok(Turn::OutOfTime(about)),
             };
             let wanted = *intent;
-            let (mut ledger, chosen) = change(parts, move |ledger| {
-                ledger.observe_all(reading);
-                ledger.first_sight_is_told();
-                let chosen = match wanted {
-                    Intent::Choose(enabled) => ledger.choose(enabled),
-                    Intent::Made(number) => {
-                        ledger.expect_if_unknown(number);
-                        None
-                    }
-                    Intent::Flush => None,
-                };
-                (*ledger, chosen)
-            })
-            .await?;
+            let noted = change(parts, move |ledger| {
+                // A sync has brought something meanwhile: that may be newer.
+                (ledger.seen == before.seen).then(|| note(ledger, reading, wanted))
+            });
+            let Some((mut ledger, chosen)) = noted.await? else {
+                continue;
+            };
             if let Intent::Choose(_) = intent {
                 match chosen {
                     Some(number) => *intent = Intent::Made(number),
@@ -187,22 +212,27 @@ impl PreferenceWriter {
                 }
             }
             while let Some(wish) = ledger.wish {
+                if about.is_some_and(|about| about != wish.number) {
+                    continue 'read;
+                }
+                about = Some(wish.number);
                 ledger = match ledger.next_step(write_unstable) {
                     NextStep::AskHost(theirs) => return Ok(Turn::AskHost(wish, theirs)),
-                    NextStep::Write(form) => match self.put(parts, form, wish.enabled).await? {
-                        Ok(ledger) => ledger,
-                        Err(error) => match soon(&mut backoff, error).await {
-                            Ok(()) => continue 'read,
-                            Err(error) => return Ok(Turn::Failed(error)),
+                    NextStep::Write(form) => match self.put(parts, wish, form, write_unstable, deadline).await? {
+                        Put::Written(ledger) => ledger,
+                        Put::NotDue => continue 'read,
+                        Put::OutOfTime => return Ok(Turn::OutOfTime(about)),
+                        Put::Failed(error) => match within(deadline, soon(&mut backoff, error)).await {
+                            Some(Ok(())) => continue 'read,
+                            Some(Err(error)) => return Ok(Turn::Failed(about, error)),
+                            None => return Ok(Turn::OutOfTime(about)),
                         },
                     },
                     NextStep::GiveWay(theirs) => {
-                        let write = PreferenceWrite::TheirsTaken { theirs };
-                        end(parts, wish, write, &mut last).await?
+                        end(parts, wish, PreferenceWrite::TheirsTaken { theirs }, &mut last).await?
                     }
                     NextStep::Nothing | NextStep::Done => end(parts, wish, PreferenceWrite::Written, &mut last).await?,
                 };
-                flushed = Some(wish.number);
             }
         }
     }
@@ -210,91 +240,67 @@ impl PreferenceWriter {
     async fn put(
         &self,
         parts: &Parts,
-        form: PreferenceForm,
-        enabled: bool,
-    ) -> Result<Result<Ledger, HomeserverError>, VaultError> {
-        change(parts, move |ledger| ledger.attempts(form, enabled)).await?;
-        let put = parts
-            .homeserver
-            .put_account_data(form.event_type(), &form.content(enabled))
-            .await;
-        if let Err(error) = put {
-            if PendingReason::from(&error) != PendingReason::Unreachable {
-                change(parts, move |ledger| ledger.was_refused(form)).await?;
-            }
-            return Ok(Err(error));
-        }
-        self.own_writes().insert((form, enabled));
-        let wrote = change(parts, move |ledger| {
-            ledger.wrote(form, enabled);
-            *ledger
-        });
-        Ok(Ok(wrote.await?))
-    }
-
-    /// Asks which value counts; no turn is held meanwhile.
-    async fn ask_host(
-        &self,
-        parts: &Parts,
         wish: Wish,
-        theirs: SharedPreference,
-        patience: Patience,
-    ) -> Result<PreferenceResolution, VaultError> {
-        let Ok(_asking) = self.asking.try_lock() else {
-            return Ok(PreferenceResolution::AskLater);
-        };
-        let conflict = PreferenceConflict {
-            ours: wish.enabled,
-            theirs,
-        };
-        let answer = within(
-            patience.deadline_of_a_question(),
-            parts.host.resolve_preference_conflict(conflict),
-        );
-        let answer = answer.await.and_then(Result::ok);
-        let resolution = answer.unwrap_or(PreferenceResolution::AskLater);
-        match resolution {
-            PreferenceResolution::AskLater => {}
-            PreferenceResolution::KeepOurs => {
-                change(parts, move |ledger| ledger.expect(wish.number, theirs.value)).await?;
-            }
-            PreferenceResolution::TakeTheirs => {
-                let mut last = self.turn.lock().await;
-                let write = PreferenceWrite::TheirsTaken { theirs };
-                end(parts, wish, write, &mut last).await?;
-            }
+        form: PreferenceForm,
+        write_unstable: bool,
+        deadline: Option<Instant>,
+    ) -> Result<Put, VaultError> {
+        let is_due = change(parts, move |ledger| ledger.attempts(wish, form, write_unstable)).await?;
+        if !is_due {
+            return Ok(Put::NotDue);
         }
-        Ok(resolution)
+        self.own_writes().insert((form, wish.enabled));
+        let content = form.content(wish.enabled);
+        let put = parts.homeserver.put_account_data(form.event_type(), &content);
+        match within(deadline, put).await {
+            Some(Ok(())) => {
+                self.writes_made.fetch_add(1, Ordering::SeqCst);
+                let wrote = change(parts, move |ledger| {
+                    ledger.wrote(form, wish.enabled);
+                    *ledger
+                });
+                Ok(Put::Written(wrote.await?))
+            }
+            Some(Err(error)) => {
+                if PendingReason::from(&error) != PendingReason::Unreachable {
+                    change(parts, move |ledger| ledger.was_refused(form)).await?;
+                }
+                Ok(Put::Failed(error))
+            }
+            None => Ok(Put::OutOfTime),
+        }
     }
 
-    /// Keeps the wish for later.
+    /// Keeps the wish for later. `about` is the one that the attempt was for, if it got so far.
     async fn put_off(
         &self,
         parts: &Parts,
         intent: Intent,
+        about: Option<i64>,
         reason: PendingReason,
         asked: Option<Duration>,
     ) -> Option<PreferenceWrite> {
-        let tried = change(parts, |ledger| {
-            ledger.wish.map(|wish| {
-                ledger.tries = ledger.tries.saturating_add(1);
-                (wish.number, ledger.tries)
-            })
+        let tried = change(parts, move |ledger| {
+            let wish = ledger
+                .wish
+                .filter(|wish| about.is_none_or(|about| about == wish.number))?;
+            ledger.tries = ledger.tries.saturating_add(1);
+            Some((wish.number, ledger.tries))
         });
         let (number, tries) = match tried.await {
             Ok(Some(tried)) => tried,
-            // Somebody else has dealt with it.
-            Ok(None) => return None,
-            Err(_) => (0, 1),
+            // Another wish has taken its place, or somebody else has dealt with it.
+            Ok(None) => {
+                reschedule(parts, None, None).await;
+                return matches!(intent, Intent::Made(_)).then_some(PreferenceWrite::Superseded);
+            }
+            Err(_) => (about.unwrap_or_default(), 1),
         };
         let wait = retry_after(&reason, asked, tries);
         reschedule(parts, Some(number), wait).await;
-        Some(match intent {
-            Intent::Made(made) if number > made => PreferenceWrite::Superseded,
-            _ => PreferenceWrite::Pending {
-                reason,
-                retry_after_ms: wait.map(|wait| wait.as_millis() as u64),
-            },
+        Some(PreferenceWrite::Pending {
+            reason,
+            retry_after_ms: wait.map(|wait| wait.as_millis() as u64),
         })
     }
 
@@ -320,66 +326,6 @@ pub(super) async fn change<T: Send + 'static>(
     blocking(work).await.unwrap_or(Err(VaultError::Panicked))
 }
 
-/// Tells the host what it does not know yet, and notes that it does. Dropped in between, it is told again.
-pub(super) async fn tell_news(parts: &Parts) {
-    while let Ok(Some((notice, seen))) = change(parts, |ledger| ledger.news()).await {
-        let told = within(
-            Some(Instant::now() + HOST_PATIENCE),
-            parts.host.on_preference_changed(notice),
-        );
-        if !matches!(told.await, Some(Ok(()))) {
-            log::warn!("the app could not be told of a change of the preference");
-        }
-        if change(parts, move |ledger| ledger.has_told(seen)).await.is_err() {
-            break;
-        }
-    }
-}
-
-/// Asks for the first wake-up, before there is a wish: a process that dies right after making one is woken for it.
-pub(super) async fn schedule_first(parts: &Parts) {
-    schedule(parts, Some(FIRST_WAKE_UP)).await;
-}
-
-/// Asks the host to be woken for the wish of this number, after this long; if there is another one by now, for that; if
-/// there is none, cancels. Looks again afterwards, because the last one to ask is the one that counts.
-pub(super) async fn reschedule(parts: &Parts, number: Option<i64>, wait: Option<Duration>) {
-    let wished = async || change(parts, |ledger| ledger.wish.map(|wish| wish.number)).await;
-    let Ok(mut current) = wished().await else {
-        schedule(parts, wait).await;
-        return;
-    };
-    loop {
-        let wait = match current {
-            None => None,
-            Some(_) if current == number => wait,
-            Some(_) => Some(FIRST_WAKE_UP),
-        };
-        schedule(parts, wait).await;
-        match wished().await {
-            Ok(by_now) if by_now != current => current = by_now,
-            _ => return,
-        }
-    }
-}
-
-async fn schedule(parts: &Parts, wait: Option<Duration>) {
-    let wake_up = wait.map(|wait| WakeUp {
-        not_before_ms: wait.as_millis() as u64,
-        needs_network: true,
-        needs_unmetered: false,
-        needs_charging: false,
-        expected_bytes: 4_096,
-    });
-    let asked = within(
-        Some(Instant::now() + HOST_PATIENCE),
-        parts.host.schedule_wake_up(WakeUpPurpose::PreferenceWrite, wake_up),
-    );
-    if !matches!(asked.await, Some(Ok(()))) {
-        log::warn!("the app takes no wake-up for the preference");
-    }
-}
-
 async fn end(
     parts: &Parts,
     wish: Wish,
@@ -396,26 +342,38 @@ async fn end(
     Ok(ledger)
 }
 
-/// Whether there is nothing to do, and what to answer then. `flushed` is the wish that this turn has dealt with last.
+/// What is known once both forms have been read, and the number of a wish that the policy has made by it.
+fn note(ledger: &mut Ledger, reading: Reading, intent: Intent) -> (Ledger, Option<i64>) {
+    ledger.observe_all(reading);
+    ledger.first_sight_is_told();
+    let chosen = match intent {
+        Intent::Choose(enabled) => ledger.choose(enabled),
+        Intent::Made(number) => {
+            ledger.expect_if_unknown(number);
+            None
+        }
+        Intent::Flush => None,
+    };
+    (*ledger, chosen)
+}
+
+/// Whether there is nothing to do, and what to answer then. `about` is the wish that this turn has dealt with last.
 fn end_of(
     intent: Intent,
     ledger: Ledger,
     last: Option<&EndedWish>,
-    flushed: Option<i64>,
+    about: Option<i64>,
 ) -> Option<Option<PreferenceWrite>> {
-    let meant = match intent {
-        Intent::Choose(_) => return None,
-        Intent::Made(number) => Some(number),
-        Intent::Flush => flushed,
+    let is_over = match (intent, ledger.wish) {
+        (Intent::Choose(_), _) => false,
+        (_, None) => true,
+        (Intent::Made(made), Some(wish)) => wish.number > made,
+        (Intent::Flush, Some(_)) => false,
     };
-    let ended = match (meant, last) {
-        (Some(meant), Some(last)) if last.number == meant => Some(last.write.clone()),
-        (Some(meant), Some(last)) if last.number > meant => Some(PreferenceWrite::Superseded),
+    is_over.then(|| match (about, last, ledger.wish) {
+        (Some(about), Some(last), _) if last.number == about => Some(last.write.clone()),
+        (Some(about), Some(last), _) if last.number > about => Some(PreferenceWrite::Superseded),
+        (Some(_), _, Some(_)) => Some(PreferenceWrite::Superseded),
         _ => None,
-    };
-    match (ended, ledger.wish) {
-        (ended, None) => Some(ended),
-        (Some(ended), Some(_)) if matches!(intent, Intent::Made(_)) => Some(Some(ended)),
-        _ => None,
-    }
+    })
 }

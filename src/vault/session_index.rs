@@ -52,12 +52,16 @@ pub(super) fn in_tree(connection: &Connection, hash: i64) -> Result<Vec<i64>, Va
 
 /// The entries of a hash: those of the session, and seldom of another one with the same hash.
 pub(super) fn entries_of(connection: &Connection, hash: i64) -> Result<Vec<i64>, VaultError> {
-    let mut entries = in_tree(connection, hash)?;
+    let mut entries = Vec::new();
     scan(connection, |other, entry| {
         if other == hash {
             entries.push(entry);
         }
     })?;
+    // In this order a run that merges in between shows an entry twice, and never not at all.
+    entries.extend(in_tree(connection, hash)?);
+    entries.sort_unstable();
+    entries.dedup();
     Ok(entries)
 }
 
@@ -153,4 +157,56 @@ fn scan(connection: &Connection, mut see: impl FnMut(i64, i64)) -> Result<(), Va
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::schema;
+
+    /// Writes one transaction of entries that follow `first`; every third hash stands twice.
+    fn batch(connection: &mut Connection, recent: RecentSessions, first: i64, count: i64) -> RecentSessions {
+        let transaction = connection.transaction().expect("a transaction");
+        let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
+        for entry in first..first + count {
+            assert!(!index.entries(hash(entry)).expect("a look-up").contains(&entry));
+            index.add(hash(entry), entry);
+            assert!(index.entries(hash(entry)).expect("a look-up").contains(&entry));
+        }
+        let added = index.into_added();
+        let recent = write(&transaction, recent, added).expect("it is written");
+        transaction.commit().expect("it is durable");
+        recent
+    }
+
+    fn hash(entry: i64) -> i64 {
+        let twin = if entry % 3 == 0 { entry } else { entry - entry % 3 % 2 };
+        twin.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed())
+    }
+
+    #[test]
+    fn every_entry_is_found_before_and_after_it_is_merged() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        schema::create(&mut connection).expect("tables");
+        let mut recent = RecentSessions::default();
+        let mut first = 1;
+        let mut merged = 0;
+        for count in [1, 4_000, 26_000, 900, 2_000, 100] {
+            recent = batch(&mut connection, recent, first, count);
+            first += count;
+            merged += u32::from(recent.sorted.is_empty());
+            let read = RecentSessions::read(&connection).expect("it can be read");
+            assert_eq!(read.sorted, recent.sorted, "memory and file are the same");
+        }
+        assert_eq!((merged, recent.sorted.len()), (1, 100));
+        for entry in (1..first).step_by(7).chain(first - 2_200..first) {
+            let found = entries_of(&connection, hash(entry)).expect("a look-up");
+            assert!(found.contains(&entry), "entry {entry}");
+            assert!(found.iter().all(|other| hash(*other) == hash(entry)));
+            let mut twice = found.clone();
+            twice.dedup();
+            assert_eq!(twice, found);
+        }
+        assert!(entries_of(&connection, 12_345).expect("a look-up").is_empty());
+    }
 }
