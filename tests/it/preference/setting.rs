@@ -148,9 +148,11 @@ async fn killed_between_the_two_writes_the_other_one_follows() {
     homeserver.set_account_data(UNSTABLE, json!({ "disabled": false }));
     let setup = Setup::new(&homeserver);
     let client = open(&setup, PreferencePolicy::default()).await;
-    // The second request that writes is never answered; the process ends while it waits.
+    // The second request that writes fails; the process ends while it waits to try again.
     homeserver.set_faults(vec![
-        Fault::from(FaultKind::Silence).on(EndpointKind::PutAccountData).skip(1),
+        Fault::from(status(503, json!({})))
+            .on(EndpointKind::PutAccountData)
+            .skip(1),
     ]);
     let preference = client.preference();
     let writing = tokio::spawn(async move { preference.set_enabled(false).await });
