@@ -146,15 +146,15 @@ impl PreferenceWriter {
                     Err(_) => (Some(wish.number), PendingReason::Vault, None),
                 },
                 // Nothing was wished for, and nothing came of it.
-                Ok(Turn::Failed(None, error)) => {
+                Ok(Turn::Failed(None, error)) if is_choosing(intent) => {
                     reschedule(parts, None, None).await;
                     return Err(error.into());
                 }
-                Ok(Turn::OutOfTime(None)) => {
+                Ok(Turn::OutOfTime(None)) if is_choosing(intent) => {
                     reschedule(parts, None, None).await;
                     return Err(PreferenceError::Unreachable { retry_after_ms: None });
                 }
-                Err(error) if matches!(intent, Intent::Choose(_)) => {
+                Err(error) if is_choosing(intent) => {
                     reschedule(parts, None, None).await;
                     return Err(error.into());
                 }
@@ -340,6 +340,10 @@ async fn end(
         });
     }
     Ok(ledger)
+}
+
+fn is_choosing(intent: Intent) -> bool {
+    matches!(intent, Intent::Choose(_))
 }
 
 /// What is known once both forms have been read, and the number of a wish that the policy has made by it.
