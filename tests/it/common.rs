@@ -15,6 +15,7 @@ use keyferry::{
 };
 use keyferry_test_homeserver::{AccountInfo, Config, Homeserver, TrueKey};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 pub(crate) fn homeserver(keys: u64, rooms: u64) -> Homeserver {
     start(Config {
@@ -41,6 +42,8 @@ pub(crate) struct Listener {
     pub(crate) conflicts: Mutex<Vec<PreferenceConflict>>,
     /// What it answers to a conflict.
     pub(crate) resolution: Mutex<Option<PreferenceResolution>>,
+    /// The same, when it comes: a user who takes their time.
+    pub(crate) late_resolution: Mutex<Option<oneshot::Receiver<PreferenceResolution>>>,
     /// The wake-up that it keeps, if it was asked for one.
     pub(crate) wake_up: Mutex<Option<WakeUp>>,
 }
@@ -82,7 +85,11 @@ impl JobHost for Listener {
         conflict: PreferenceConflict,
     ) -> Result<PreferenceResolution, HostError> {
         self.conflicts.lock().expect("not poisoned").push(conflict);
-        let resolution = *self.resolution.lock().expect("not poisoned");
+        let late = self.late_resolution.lock().expect("not poisoned").take();
+        let resolution = match late {
+            Some(late) => late.await.ok(),
+            None => *self.resolution.lock().expect("not poisoned"),
+        };
         resolution.ok_or(HostError::Failed {
             detail: "nobody to ask".to_owned(),
         })

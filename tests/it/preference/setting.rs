@@ -14,7 +14,7 @@ use keyferry::{
 };
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind};
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet};
 
 use super::{Meddling, STABLE, UNSTABLE, both, forms, open, open_over, pending, status};
 use crate::common::{Setup, homeserver};
@@ -352,4 +352,37 @@ async fn a_client_that_is_shut_down_ends_what_it_was_about() {
     let client = open(&setup, PreferencePolicy::default()).await;
     let kept = client.preference().pending().await.expect("it is there");
     assert_eq!(kept.map(|wish| wish.enabled), Some(true));
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_does_not_undo_what_the_user_has_chosen_meanwhile() {
+    let homeserver = homeserver(1, 1);
+    let setup = Setup::new(&homeserver);
+    let offline = open_over(&setup, PreferencePolicy::default(), Meddling::offline()).await;
+    offline.preference().set_enabled(true).await.expect("it is kept");
+    offline.shutdown();
+    homeserver.set_account_data(STABLE, json!({ "enabled": false }));
+
+    let client = open(&setup, PreferencePolicy::default()).await;
+    let (answer, late) = oneshot::channel();
+    *setup.host.late_resolution.lock().expect("not poisoned") = Some(late);
+    let preference = client.preference();
+    let flushing = tokio::spawn(async move { preference.flush(RunBudget::default()).await });
+    while setup.host.conflicts.lock().expect("not poisoned").is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The dialog is open; the user turns the switch in the settings instead.
+    let preference = client.preference();
+    assert_eq!(preference.set_enabled(true).await, Ok(PreferenceWrite::Written));
+    answer
+        .send(PreferenceResolution::TakeTheirs)
+        .expect("the dialog is open");
+    let flushed = flushing.await.expect("it ends");
+    assert!(
+        !matches!(flushed, Ok(Some(PreferenceWrite::TheirsTaken { .. }))),
+        "{flushed:?}"
+    );
+    assert_eq!(forms(&homeserver), both(true));
+    assert_eq!(preference.pending().await, Ok(None));
+    assert_eq!(*setup.host.wake_up.lock().expect("not poisoned"), None);
 }
