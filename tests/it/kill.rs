@@ -108,13 +108,22 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
         Ok(PreferenceWrite::Written)
     );
     let mut dice = Dice(20_261_121);
+    let undisturbed = {
+        let began = Instant::now();
+        let mut child = spawn_example("preference", &homeserver, &setup, "off".as_ref());
+        assert!(child.wait().expect("it ends").success());
+        began.elapsed()
+    };
+    assert_eq!(forms(), both(false));
+    // Another process has written it, through the same vault.
+    client.preference().refresh().await.expect("an answer");
     let (mut kept, mut ended) = (0, 0);
-    let mut now = true;
+    let mut now = false;
     for _ in 0..40 {
         let wish = !now;
         let word = if wish { "on" } else { "off" };
         let mut child = spawn_example("preference", &homeserver, &setup, word.as_ref());
-        tokio::time::sleep(Duration::from_secs_f64(dice.next() * 0.12)).await;
+        tokio::time::sleep(undisturbed.mul_f64(dice.next() * 1.2)).await;
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
         // A request that it made may still be on its way.
@@ -135,7 +144,7 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
             None => assert_eq!(forms(), both(now), "a write without a wish"),
         }
     }
-    eprintln!("{kept} of 40 wishes were killed on their way, {ended} had been written");
+    eprintln!("{kept} of 40 wishes were killed on their way, {ended} had been written, one takes {undisturbed:?}");
     assert!(kept > 5, "the kills come while there is work");
     assert!(setup.host.conflicts.lock().expect("not poisoned").is_empty());
     assert_eq!(
