@@ -21,6 +21,7 @@
 
 mod backup;
 mod blocking;
+mod budget;
 mod client;
 mod download;
 mod export;
@@ -36,6 +37,7 @@ mod unlock;
 mod vault;
 
 pub use backup::{FailureReason, RoomKey};
+pub use budget::RunBudget;
 pub use client::{Account, ClientOptions, KeyBackupClient, OpenError, VaultProtection};
 pub use download::*;
 pub use export::{ExportError, ExportSummary};

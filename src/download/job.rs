@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use super::{
     ArrivalCursor, ArrivedPage, ArrivedRoomKeys, DownloadStage, DownloadStatus, DownloadSummary, EntryPage, EntryRef,
-    FailureCount, RefusedEntry, RefusedPage, RunBudget, RunOutcome, RunReport, StatusError,
+    FailureCount, RefusedEntry, RefusedPage, RunOutcome, RunReport, StatusError,
     run::{RunHandle, run},
     stop::StopCause,
 };
 use crate::{
     backup::{FailureReason, session_id::SessionId},
     blocking::blocking,
+    budget::RunBudget,
     client::Parts,
     unlock::DecryptionKeys,
     vault::{Connection, Vault, VaultError},

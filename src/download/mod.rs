@@ -5,7 +5,7 @@
 //! - `job`: the exported object; one run at a time
 //! - `run`: puts a run together and takes it apart
 //! - `plan`: which request comes next (pure)
-//! - `fetch`, `ingest`: network to vault
+//! - `fetch`, `ingest`, `ingest_worker`: network to vault
 //! - `feed`, `open`, `finished`: vault to opened keys, on all cores, and what is learnt back into the vault
 //! - `deliver`: opened keys to the sink
 //! - `stop`, `tally`, `notify`, `records`: ending, counting, telling, and in which words
@@ -15,6 +15,7 @@ mod feed;
 mod fetch;
 mod finished;
 mod ingest;
+mod ingest_worker;
 mod job;
 mod notify;
 mod open;
@@ -27,6 +28,6 @@ mod tally;
 pub use job::KeyDownload;
 pub use records::{
     ArrivalCursor, ArrivedPage, ArrivedRoomKeys, BlockedReason, DownloadProgress, DownloadStage, DownloadStatus,
-    DownloadSummary, EntryPage, EntryRef, FailureCount, RefusedEntry, RefusedPage, RunBudget, RunFailure, RunOutcome,
-    RunReport, StatusError,
+    DownloadSummary, EntryPage, EntryRef, FailureCount, RefusedEntry, RefusedPage, RunFailure, RunOutcome, RunReport,
+    StatusError,
 };

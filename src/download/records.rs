@@ -2,14 +2,6 @@
 
 use crate::backup::FailureReason;
 
-/// How much a run may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
-pub struct RunBudget {
-    /// Milliseconds after which the run comes back by itself; at least 1,000 are of use. `None`: until it is done.
-    #[uniffi(default = None)]
-    pub max_duration_ms: Option<u64>,
-}
-
 /// How a run ended, and what there is by now.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct RunReport {

@@ -11,10 +11,11 @@ use std::{
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
-    BlockedReason, RunBudget, RunFailure, RunOutcome,
+    BlockedReason, RunFailure, RunOutcome,
     deliver::{DeliverEnd, DeliverStage, PAGES_IN_FLIGHT},
     fetch::{FetchEnd, FetchStage},
-    ingest::{Ingest, IngestWorker},
+    ingest::Ingest,
+    ingest_worker::IngestWorker,
     notify::{ArrivalHints, telling},
     open::OpenStage,
     stop::{StopCause, StopSignal, Wake},
@@ -23,6 +24,7 @@ use super::{
 use crate::{
     backup::version::{CURVE25519_AES_SHA2, VersionInfo},
     blocking::blocking,
+    budget::RunBudget,
     client::Parts,
     homeserver::{Backoff, HomeserverError, TransportError, Verdict},
     random::dice,

@@ -4,6 +4,20 @@ use std::time::Duration;
 
 use super::TransportError;
 
+/// What follows from an error, for those who have no use for the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// It passes by itself.
+    Passes,
+    NotSignedIn {
+        soft_logout: bool,
+    },
+    /// The server knows the endpoint, and has nothing there.
+    NothingThere,
+    /// Somebody has to look.
+    Refused,
+}
+
 /// The outcome of a request that brought no usable answer. Holds no body, no URL, no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HomeserverError {
@@ -40,4 +54,24 @@ pub(crate) enum HomeserverError {
     /// The host's callback gave no token.
     #[error("the app gave no access token")]
     NoToken,
+}
+
+impl HomeserverError {
+    pub(crate) fn meaning(&self) -> Meaning {
+        match self {
+            Self::NotFound => Meaning::NothingThere,
+            Self::NotSignedIn { soft_logout } => Meaning::NotSignedIn {
+                soft_logout: *soft_logout,
+            },
+            Self::NoToken => Meaning::NotSignedIn { soft_logout: false },
+            Self::Transport(TransportError::Tls)
+            | Self::Forbidden
+            | Self::NoSuchEndpoint
+            | Self::Refused { .. }
+            | Self::TooLarge => Meaning::Refused,
+            Self::Transport(_) | Self::RateLimited { .. } | Self::ServerFault { .. } | Self::NotTheHomeserver => {
+                Meaning::Passes
+            }
+        }
+    }
 }

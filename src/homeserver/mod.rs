@@ -12,7 +12,7 @@ mod retry;
 mod transport;
 
 pub(crate) use endpoints::{Homeserver, KeysRequest};
-pub(crate) use error::HomeserverError;
+pub(crate) use error::{HomeserverError, Meaning};
 #[cfg(feature = "reqwest-transport")]
 pub use reqwest_transport::ReqwestTransport;
 pub(crate) use response::Body;

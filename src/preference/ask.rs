@@ -9,7 +9,7 @@ use super::{
     wire::{FormReading, Reading},
 };
 use crate::{
-    download::RunBudget,
+    budget::RunBudget,
     homeserver::{Backoff, Homeserver, HomeserverError, TransportError, Verdict},
     random::dice,
 };

@@ -14,7 +14,7 @@ use super::{
     ledger::{Ledger, NextStep, Seen},
     writer::{Intent, PreferenceWriter, change},
 };
-use crate::{blocking::blocking, client::Parts, download::RunBudget, vault::VaultError};
+use crate::{blocking::blocking, budget::RunBudget, client::Parts, vault::VaultError};
 
 /// Whether the user wants room keys to be backed up, as all their clients share it (MSC4287). Get it from
 /// `KeyBackupClient.preference()`.
@@ -237,7 +237,14 @@ impl KeyBackupPreference {
             let written = self
                 .writer
                 .write(parts, part.write_unstable, intent, Patience::Interactive);
-            write = written.await?;
+            write = match written.await {
+                Ok(write) => write,
+                Err(error) => {
+                    // There is no wish to be woken for.
+                    reschedule(parts, None, None).await;
+                    return Err(error);
+                }
+            };
             ledger = self.ledger(parts).await?;
             match &write {
                 Some(PreferenceWrite::Written)

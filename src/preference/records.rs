@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{DecisionReason, PreferenceValue, SharedPreference};
 use crate::{
-    homeserver::{HomeserverError, TransportError},
+    homeserver::{HomeserverError, Meaning},
     vault::VaultError,
 };
 
@@ -156,32 +156,22 @@ impl From<VaultError> for PreferenceError {
 
 impl From<HomeserverError> for PreferenceError {
     fn from(error: HomeserverError) -> Self {
-        let retry_after_ms = asked_to_wait(&error).map(|wait| wait.as_millis() as u64);
-        match PendingReason::from(&error) {
-            PendingReason::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
-            PendingReason::Refused => Self::Refused,
-            _ => Self::Unreachable { retry_after_ms },
+        match error.meaning() {
+            Meaning::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
+            Meaning::Refused | Meaning::NothingThere => Self::Refused,
+            Meaning::Passes => Self::Unreachable {
+                retry_after_ms: asked_to_wait(&error).map(|wait| wait.as_millis() as u64),
+            },
         }
     }
 }
 
 impl From<&HomeserverError> for PendingReason {
     fn from(error: &HomeserverError) -> Self {
-        match error {
-            HomeserverError::NotSignedIn { soft_logout } => Self::NotSignedIn {
-                soft_logout: *soft_logout,
-            },
-            HomeserverError::NoToken => Self::NotSignedIn { soft_logout: false },
-            HomeserverError::Transport(TransportError::Tls)
-            | HomeserverError::Forbidden
-            | HomeserverError::NotFound
-            | HomeserverError::NoSuchEndpoint
-            | HomeserverError::Refused { .. }
-            | HomeserverError::TooLarge => Self::Refused,
-            HomeserverError::Transport(_)
-            | HomeserverError::RateLimited { .. }
-            | HomeserverError::ServerFault { .. }
-            | HomeserverError::NotTheHomeserver => Self::Unreachable,
+        match error.meaning() {
+            Meaning::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
+            Meaning::Refused | Meaning::NothingThere => Self::Refused,
+            Meaning::Passes => Self::Unreachable,
         }
     }
 }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     blocking::blocking,
     client::Parts,
-    homeserver::{Backoff, HomeserverError},
+    homeserver::{Backoff, HomeserverError, Meaning},
     vault::VaultError,
 };
 
@@ -146,18 +146,11 @@ impl PreferenceWriter {
                     Err(_) => (Some(wish.number), PendingReason::Vault, None),
                 },
                 // Nothing was wished for, and nothing came of it.
-                Ok(Turn::Failed(None, error)) if is_choosing(intent) => {
-                    reschedule(parts, None, None).await;
-                    return Err(error.into());
-                }
+                Ok(Turn::Failed(None, error)) if is_choosing(intent) => return Err(error.into()),
                 Ok(Turn::OutOfTime(None)) if is_choosing(intent) => {
-                    reschedule(parts, None, None).await;
                     return Err(PreferenceError::Unreachable { retry_after_ms: None });
                 }
-                Err(error) if is_choosing(intent) => {
-                    reschedule(parts, None, None).await;
-                    return Err(error.into());
-                }
+                Err(error) if is_choosing(intent) => return Err(error.into()),
                 Ok(Turn::Failed(about, error)) => (about, PendingReason::from(&error), asked_to_wait(&error)),
                 Ok(Turn::OutOfTime(about)) => (about, PendingReason::OutOfTime, None),
                 Err(_) => (None, PendingReason::Vault, None),
@@ -262,7 +255,7 @@ impl PreferenceWriter {
                 Ok(Put::Written(wrote.await?))
             }
             Some(Err(error)) => {
-                if PendingReason::from(&error) != PendingReason::Unreachable {
+                if error.meaning() != Meaning::Passes {
                     change(parts, move |ledger| ledger.was_refused(form)).await?;
                 }
                 Ok(Put::Failed(error))

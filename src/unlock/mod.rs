@@ -17,7 +17,7 @@ use crate::{
     },
     blocking::blocking,
     client::{KeyBackupClient, Parts},
-    homeserver::{HomeserverError, TransportError},
+    homeserver::{HomeserverError, Meaning},
     secret::{KeyBytes, SecretString},
 };
 
@@ -95,19 +95,11 @@ pub enum UnlockError {
 
 impl From<HomeserverError> for UnlockError {
     fn from(error: HomeserverError) -> Self {
-        match error {
-            HomeserverError::NotFound => Self::NoBackup,
-            HomeserverError::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
-            HomeserverError::NoToken => Self::NotSignedIn { soft_logout: false },
-            HomeserverError::Transport(TransportError::Tls)
-            | HomeserverError::Forbidden
-            | HomeserverError::NoSuchEndpoint
-            | HomeserverError::Refused { .. }
-            | HomeserverError::TooLarge => Self::Refused,
-            HomeserverError::Transport(_)
-            | HomeserverError::RateLimited { .. }
-            | HomeserverError::ServerFault { .. }
-            | HomeserverError::NotTheHomeserver => Self::Unreachable,
+        match error.meaning() {
+            Meaning::NothingThere => Self::NoBackup,
+            Meaning::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
+            Meaning::Refused => Self::Refused,
+            Meaning::Passes => Self::Unreachable,
         }
     }
 }

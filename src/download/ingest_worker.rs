@@ -1,0 +1,264 @@
+//! The end of fetching that writes: chunks into readers, entries into batches, batches into the vault.
+//!
+//! One thread does it for all requests of a run, so that many small rooms share a transaction.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, sync::mpsc};
+
+use super::{
+    ingest::{IngestError, Message},
+    stop::{StopSignal, Wake},
+    tally::Tally,
+};
+use crate::{
+    backup::{
+        entry,
+        reader::{BackupReader, EntryVisitor, RawEntry, ReadError},
+        session_id::SessionId,
+    },
+    vault::{EntryBatch, InsertedEntries, KnownEntries, NewEntry, SharedWriter, Vault, VaultError},
+};
+
+/// Entries of a transaction: 20 to 50 ms.
+const BATCH_ENTRIES: usize = 4_000;
+/// The same for the first; the next ones grow with what is there. So the cores soon have something to open.
+const FIRST_BATCH_ENTRIES: usize = 125;
+/// Bytes of a transaction, for entries that are larger than usual.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// How long an entry waits for company.
+const BATCH_AGE: Duration = Duration::from_millis(250);
+/// What the thread works with.
+pub(crate) struct IngestWorker {
+    pub(crate) vault: Vault,
+    pub(crate) writer: SharedWriter,
+    pub(crate) version: i64,
+    /// The vault had entries of this version before: they are not to be read again.
+    pub(crate) resumes: bool,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) stop: StopSignal,
+    pub(crate) wake: Wake,
+    pub(crate) runtime: Handle,
+}
+
+struct Response {
+    reader: BackupReader,
+    room_id: Option<String>,
+    /// The room that entries stand under now.
+    current_room: String,
+    result: Result<(), ReadError>,
+    broken: Arc<AtomicBool>,
+}
+
+impl IngestWorker {
+    pub(super) fn work(self, mut messages: mpsc::Receiver<Message>) -> Result<(), VaultError> {
+        let known = if self.resumes {
+            Some(KnownEntries::new(self.vault.connect()?)?)
+        } else {
+            None
+        };
+        let mut responses = HashMap::new();
+        let mut batch = EntryBatch::default();
+        let mut batch_began = Instant::now();
+        loop {
+            let wait = BATCH_AGE.saturating_sub(batch_began.elapsed());
+            let message = if batch.is_empty() {
+                messages.blocking_recv()
+            } else if wait.is_zero() {
+                self.commit(&mut batch)?;
+                continue;
+            } else {
+                match self
+                    .runtime
+                    .block_on(async { tokio::time::timeout(wait, messages.recv()).await })
+                {
+                    Ok(message) => message,
+                    Err(_) => continue,
+                }
+            };
+            let Some(message) = message else { break };
+            if batch.is_empty() {
+                batch_began = Instant::now();
+            }
+            self.take(message, &mut responses, &mut batch, known.as_ref())?;
+        }
+        // Every whole entry that arrived is kept, also when the run was stopped.
+        self.commit(&mut batch)?;
+        // Now, beside the opening: the less is left for the end of the run.
+        self.writer.fold_log();
+        Ok(())
+    }
+
+    fn take(
+        &self,
+        message: Message,
+        responses: &mut HashMap<u64, Response>,
+        batch: &mut EntryBatch,
+        known: Option<&KnownEntries>,
+    ) -> Result<(), VaultError> {
+        match message {
+            Message::Begin {
+                request,
+                room_id,
+                broken,
+            } => {
+                responses.insert(request, Response::new(room_id, broken));
+            }
+            Message::Abandon { request } => {
+                responses.remove(&request);
+            }
+            Message::Chunk { request, bytes } => {
+                if let Some(response) = responses.get_mut(&request)
+                    && response.result.is_ok()
+                {
+                    // A chunk may hold more than a batch.
+                    for part in bytes.chunks(128 * 1024) {
+                        self.read(response, part, batch, known)?;
+                        if batch.entries.len() >= self.batch_entries() || batch.bodies.len() >= BATCH_BYTES {
+                            self.commit(batch)?;
+                        }
+                    }
+                }
+            }
+            Message::End { request, reply } => {
+                let result = match responses.remove(&request) {
+                    Some(response) => response.end(batch),
+                    None => Err(IngestError::Closed),
+                };
+                // A sender that is gone needs no answer.
+                let _ = reply.send(result);
+            }
+            Message::Flush { reply } => {
+                self.commit(batch)?;
+                // As above.
+                let _ = reply.send(());
+            }
+        }
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        response: &mut Response,
+        chunk: &[u8],
+        batch: &mut EntryBatch,
+        known: Option<&KnownEntries>,
+    ) -> Result<(), VaultError> {
+        let Response {
+            reader,
+            current_room,
+            result,
+            broken,
+            ..
+        } = response;
+        let mut visitor = BatchVisitor {
+            batch,
+            current_room,
+            known,
+            version: self.version,
+            failure: None,
+        };
+        *result = reader.push(chunk, &mut visitor);
+        let failure = visitor.failure;
+        if result.is_err() {
+            // Relaxed: a sender that sees it late sends a chunk for nothing.
+            broken.store(true, Ordering::Relaxed);
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn batch_entries(&self) -> usize {
+        // Relaxed: only this thread adds to it.
+        let fetched = self.tally.fetched.load(Ordering::Relaxed);
+        usize::try_from(fetched)
+            .unwrap_or(BATCH_ENTRIES)
+            .clamp(FIRST_BATCH_ENTRIES, BATCH_ENTRIES)
+    }
+
+    fn commit(&self, batch: &mut EntryBatch) -> Result<(), VaultError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let inserted = self
+            .writer
+            .with(|writer| writer.insert_entries(self.version, batch))
+            .inspect_err(|_| self.stop.stop(super::stop::StopCause::Abandoned))?;
+        let InsertedEntries {
+            inserted, conflicts, ..
+        } = inserted;
+        self.tally.add(&self.tally.fetched, inserted);
+        self.tally.add(&self.tally.conflicts, conflicts);
+        self.tally
+            .add(&self.tally.rooms_done, batch.complete_rooms.len() as u64);
+        batch.clear();
+        self.wake.notify();
+        Ok(())
+    }
+}
+
+impl Response {
+    fn new(room_id: Option<String>, broken: Arc<AtomicBool>) -> Self {
+        let reader = if room_id.is_some() {
+            BackupReader::one_room()
+        } else {
+            BackupReader::all_rooms()
+        };
+        Self {
+            reader,
+            current_room: room_id.clone().unwrap_or_default(),
+            room_id,
+            result: Ok(()),
+            broken,
+        }
+    }
+
+    fn end(self, batch: &mut EntryBatch) -> Result<(), IngestError> {
+        self.result?;
+        self.reader.finish()?;
+        if let Some(room_id) = self.room_id {
+            let room = batch.room(&room_id);
+            batch.complete_rooms.push(room);
+        }
+        Ok(())
+    }
+}
+
+struct BatchVisitor<'a> {
+    batch: &'a mut EntryBatch,
+    current_room: &'a mut String,
+    known: Option<&'a KnownEntries>,
+    version: i64,
+    failure: Option<VaultError>,
+}
+
+impl EntryVisitor for BatchVisitor<'_> {
+    fn room(&mut self, room_id: &str) {
+        room_id.clone_into(self.current_room);
+    }
+
+    fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {
+        let session = SessionId::parse(session_id);
+        if let Some(known) = self.known {
+            match known.has(self.version, self.current_room, &session) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => self.failure = Some(error),
+            }
+        }
+        let room = self.batch.room(self.current_room);
+        let begin = self.batch.bodies.len();
+        entry::pack(entry, &mut self.batch.bodies);
+        self.batch.entries.push(NewEntry {
+            room,
+            session,
+            body: begin..self.batch.bodies.len(),
+        });
+    }
+}
