@@ -48,15 +48,14 @@ pub struct AccountInfo {
 /// Everything about the account that is derived from the configuration.
 pub(crate) struct Account {
     pub info: AccountInfo,
-    pub backup_public_key: [u8; 32],
-    pub auth_data: Value,
+    pub backup_key: BackupKey,
     pub account_data: BTreeMap<String, Value>,
 }
 
 impl Account {
     pub(crate) fn new(config: &Config, url: &str) -> Self {
         let seed = Seed(config.seed);
-        let (decryption_key, auth_data) = backup_key(config, seed);
+        let backup_key = BackupKey::of_account(config);
         let storage_key = StorageKey {
             id: hex(&seed.bytes("default storage key id", 0)[..16]),
             key: seed.bytes("default storage key", 0),
@@ -82,8 +81,8 @@ impl Account {
             device_id: "KEYFERRYTEST".to_owned(),
             access_token: format!("syt_{}", hex(&seed.bytes("access token", 0)[..16])),
             recovery_key: recovery_key::encode(&storage_key.key),
-            backup_recovery_key: recovery_key::encode(&decryption_key),
-            backup_decryption_key_base64: crypto::base64(&decryption_key),
+            backup_recovery_key: backup_key.recovery_key(),
+            backup_decryption_key_base64: backup_key.base64(),
             secret_storage_passphrase: passphrase,
             secret_storage_key_id: storage_key.id.clone(),
             passphrase_key_id: passphrase_key.id.clone(),
@@ -108,36 +107,60 @@ impl Account {
 
         Self {
             info,
-            backup_public_key: crypto::x25519_public(&decryption_key),
-            auth_data,
+            backup_key,
             account_data,
         }
     }
 }
 
-/// The public key of a backup that someone else created later, and whose private half is nowhere.
-pub(crate) fn foreign_auth_data(seed: u64, version: u64) -> Value {
-    let private = Seed(seed).bytes("foreign backup key", version);
-    json!({
-        "public_key": crypto::base64(&crypto::x25519_public(&private)),
-        "signatures": {},
-    })
+/// The key of a backup version.
+#[derive(Clone)]
+pub(crate) struct BackupKey {
+    decryption_key: [u8; 32],
+    /// How the version tells which key it is.
+    pub auth_data: Value,
 }
 
-fn backup_key(config: &Config, seed: Seed) -> ([u8; 32], Value) {
-    let mut auth_data = json!({ "signatures": {} });
-    let key = match &config.legacy_passphrase {
-        None => seed.bytes("backup decryption key", 0),
-        Some(passphrase) => {
-            let salt = crypto::base64(&seed.bytes("backup salt", 0)[..24]);
-            let key = crypto::pbkdf2(passphrase, &salt, ITERATIONS);
-            auth_data["private_key_salt"] = salt.into();
-            auth_data["private_key_iterations"] = ITERATIONS.into();
-            key
+impl BackupKey {
+    /// The one that secret storage holds.
+    fn of_account(config: &Config) -> Self {
+        let seed = Seed(config.seed);
+        match &config.legacy_passphrase {
+            None => Self::new(seed.bytes("backup decryption key", 0), json!({})),
+            Some(passphrase) => {
+                let salt = crypto::base64(&seed.bytes("backup salt", 0)[..24]);
+                let decryption_key = crypto::pbkdf2(passphrase, &salt, ITERATIONS);
+                let origin = json!({ "private_key_salt": salt, "private_key_iterations": ITERATIONS });
+                Self::new(decryption_key, origin)
+            }
         }
-    };
-    auth_data["public_key"] = crypto::base64(&crypto::x25519_public(&key)).into();
-    (key, auth_data)
+    }
+
+    /// The one of a version that someone else created later; secret storage never holds it.
+    pub(crate) fn foreign(seed: u64, version: u64) -> Self {
+        Self::new(Seed(seed).bytes("foreign backup key", version), json!({}))
+    }
+
+    fn new(decryption_key: [u8; 32], mut auth_data: Value) -> Self {
+        auth_data["public_key"] = crypto::base64(&crypto::x25519_public(&decryption_key)).into();
+        auth_data["signatures"] = json!({});
+        Self {
+            decryption_key,
+            auth_data,
+        }
+    }
+
+    pub(crate) fn public(&self) -> [u8; 32] {
+        crypto::x25519_public(&self.decryption_key)
+    }
+
+    pub(crate) fn base64(&self) -> String {
+        crypto::base64(&self.decryption_key)
+    }
+
+    pub(crate) fn recovery_key(&self) -> String {
+        recovery_key::encode(&self.decryption_key)
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -29,25 +29,24 @@ pub(crate) fn answer(
     }
     Ok(match *route {
         Route::CurrentVersion => match shared.mutable().versions.current() {
-            Some(version) => Response::json(200, &version.describe(shared, wrong_count)),
+            Some(version) => Response::json(200, &version.describe(wrong_count)),
             None => not_found("No backup found"),
         },
         Route::Version(number) => match shared.mutable().versions.find(number) {
-            Some(version) => Response::json(200, &version.describe(shared, wrong_count)),
+            Some(version) => Response::json(200, &version.describe(wrong_count)),
             None => unknown_version(),
         },
         Route::AllKeys => match version_of(shared, request) {
-            Err(refusal) => refusal,
-            Ok(version) if version.own => Response::entries(Body::around("", 0..shared.store.length(), "")),
-            Ok(_) => Response::entries(Body::text(r#"{"rooms":{}}"#)),
+            Err(refusal) => *refusal,
+            Ok(version) => all_keys(&version),
         },
         Route::RoomKeys(room) => match version_of(shared, request) {
-            Err(refusal) => refusal,
-            Ok(version) => room_keys(shared, version, room),
+            Err(refusal) => *refusal,
+            Ok(version) => room_keys(shared, &version, room),
         },
         Route::SessionKey(room, session) => match version_of(shared, request) {
-            Err(refusal) => refusal,
-            Ok(version) => session_key(shared, version, room, session)?,
+            Err(refusal) => *refusal,
+            Ok(version) => session_key(shared, &version, room, session)?,
         },
         Route::JoinedRooms => {
             let rooms: Vec<String> = (0..shared.joined_rooms)
@@ -78,34 +77,38 @@ fn check_token(shared: &Shared, request: &Request) -> Option<Response> {
     })
 }
 
-fn version_of(shared: &Shared, request: &Request) -> Result<Version, Response> {
+fn version_of(shared: &Shared, request: &Request) -> Result<Version, Box<Response>> {
     let Some(number) = request.query("version") else {
-        return Err(Response::error(
-            400,
-            "M_MISSING_PARAM",
-            "Missing string query parameter b'version'",
-        ));
+        let missing = Response::error(400, "M_MISSING_PARAM", "Missing string query parameter b'version'");
+        return Err(missing.into());
     };
     let found = shared.mutable().versions.find(number);
-    found.ok_or_else(unknown_version)
+    found.ok_or_else(|| unknown_version().into())
 }
 
-fn room_keys(shared: &Shared, version: Version, room: &str) -> Response {
-    let room = shared.store.room(room).filter(|_| version.own);
-    let entries = room.map_or(0..0, |room| shared.store.room_entries(&shared.truth, room));
-    Response::entries(Body::around(r#"{"sessions":{"#, entries, "}}"))
+fn all_keys(version: &Version) -> Response {
+    let body = version.store.as_ref().and_then(|store| {
+        let part = store.all_entries(version.count)?;
+        Some(Body::around("", store, part, "}}}}"))
+    });
+    Response::entries(body.unwrap_or_else(|| Body::text(r#"{"rooms":{}}"#)))
 }
 
-fn session_key(shared: &Shared, version: Version, room: &str, session: &str) -> io::Result<Response> {
-    let room = shared.store.room(room).filter(|_| version.own);
-    let entry = match room {
-        Some(room) => shared.store.session_entry(&shared.truth, room, session)?,
-        None => None,
-    };
-    Ok(match entry {
-        Some(entry) => Response::entries(Body::around("", entry, "")),
-        None => not_found("No room_keys found"),
-    })
+fn room_keys(shared: &Shared, version: &Version, room: &str) -> Response {
+    let body = version.store.as_ref().and_then(|store| {
+        let part = store.room_entries(&shared.truth, version.count, room)?;
+        Some(Body::around(r#"{"sessions":{"#, store, part, "}}"))
+    });
+    Response::entries(body.unwrap_or_else(|| Body::text(r#"{"sessions":{}}"#)))
+}
+
+fn session_key(shared: &Shared, version: &Version, room: &str, session: &str) -> io::Result<Response> {
+    if let Some(store) = &version.store
+        && let Some(part) = store.session_entry(&shared.truth, version.count, room, session)?
+    {
+        return Ok(Response::entries(Body::around("", store, part, "")));
+    }
+    Ok(not_found("No room_keys found"))
 }
 
 fn get_account_data(shared: &Shared, user: &str, kind: &str) -> Response {

@@ -19,6 +19,7 @@ keyferry-test-homeserver: a small homeserver with a key backup, for tests
   --room-sizes A,B,C        keys of each room, instead of the two above
   --left-rooms N            how many of the last rooms are not joined
   --twins N                 how many of the last keys are the first ones once more
+  --held-back N             how many of the last keys are not there before they are released
   --seed N                  everything is derived from it
   --port N                  port on 127.0.0.1; 0 takes any that is free
   --latency-ms N            wait before every answer
@@ -60,6 +61,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Config>, lexopt:
             "rooms" => config.rooms = parser.value()?.parse()?,
             "left-rooms" => config.left_rooms = parser.value()?.parse()?,
             "twins" => config.twins = parser.value()?.parse()?,
+            "held-back" => config.held_back = parser.value()?.parse()?,
             "seed" => config.seed = parser.value()?.parse()?,
             "port" => config.port = parser.value()?.parse()?,
             "latency-ms" => config.latency_ms = parser.value()?.parse()?,

@@ -11,6 +11,8 @@ pub struct Config {
     pub left_rooms: u64,
     /// How many of the last keys are the first ones once more, in another room.
     pub twins: u64,
+    /// How many of the last keys are not in the backup before [`crate::Homeserver::release_held_back`].
+    pub held_back: u64,
     /// Every key, id and secret is derived from it.
     pub seed: u64,
     /// The port on 127.0.0.1; 0 takes any that is free.
@@ -36,6 +38,7 @@ impl Default for Config {
             rooms: 10,
             left_rooms: 0,
             twins: 0,
+            held_back: 0,
             seed: 1,
             port: 0,
             latency_ms: 0,

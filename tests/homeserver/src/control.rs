@@ -1,5 +1,7 @@
 //! The endpoints that no homeserver has: how a test in another process pulls the strings.
 
+use std::io;
+
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
@@ -34,6 +36,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Response {
     match (request.method.as_str(), path.as_slice()) {
         ("POST", ["_control", "faults"]) => with(request, |faults: Vec<Fault>| {
             shared.mutable().faults = faults;
+            Ok(())
         }),
         ("GET", ["_control", "requests"]) => {
             let counts = serde_json::to_value(shared.counters.snapshot());
@@ -43,25 +46,26 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Response {
             shared.counters.reset();
             done()
         }
-        ("PUT", ["_control", "version"]) => with(request, |version: Version| {
-            shared.mutable().versions.change(version.action);
-        }),
+        ("PUT", ["_control", "version"]) => with(request, |version: Version| shared.change_version(version.action)),
+        ("POST", ["_control", "release"]) => {
+            shared.release_held_back();
+            done()
+        }
         ("PUT", ["_control", "token"]) => with(request, |token: Token| {
             let mut state = shared.mutable();
             state.access_token = token.access_token;
             state.soft_logout = token.soft_logout;
+            Ok(())
         }),
         _ if is_stop(request) => done(),
         _ => Response::error(404, "M_UNRECOGNIZED", "There is no such control"),
     }
 }
 
-fn with<T: DeserializeOwned>(request: &Request, act: impl FnOnce(T)) -> Response {
-    match serde_json::from_slice(&request.body) {
-        Ok(content) => {
-            act(content);
-            done()
-        }
+fn with<T: DeserializeOwned>(request: &Request, act: impl FnOnce(T) -> io::Result<()>) -> Response {
+    match serde_json::from_slice::<T>(&request.body).map(act) {
+        Ok(Ok(())) => done(),
+        Ok(Err(error)) => Response::error(500, "M_UNKNOWN", &error.to_string()),
         Err(error) => Response::error(400, "M_BAD_JSON", &error.to_string()),
     }
 }

@@ -28,8 +28,8 @@ struct Block {
     hashes: Vec<u32>,
 }
 
-/// Returns the file, its length and its index.
-pub(crate) fn document(truth: &Truth, seed: u64, backup_public_key: [u8; 32]) -> io::Result<(File, u64, Index)> {
+/// Returns the file and its index.
+pub(crate) fn document(truth: &Truth, seed: u64, backup_public_key: [u8; 32]) -> io::Result<(File, Index)> {
     let mut file = nameless_file()?;
     let mut index = Index::default();
     file.write_all(br#"{"rooms":{"#)?;
@@ -64,7 +64,7 @@ pub(crate) fn document(truth: &Truth, seed: u64, backup_public_key: [u8; 32]) ->
     })?;
 
     file.write_all(b"}}")?;
-    Ok((file, length + 2, index))
+    Ok((file, index))
 }
 
 /// A file that has lost its name already, so that it goes with the process however that ends.

@@ -22,7 +22,10 @@
 //!   ciphertexts. [`Truth`] derives any room key by its index, so a test compares a million of
 //!   them without holding any.
 //! - **Memory is flat.** The whole backup is one JSON document in a temporary file without a name,
-//!   which goes with the process, however that ends. An answer is a part of that file.
+//!   which goes with the process, however that ends. An answer is a part of that file. A version
+//!   with the same room keys under another backup key has a file of its own.
+//! - **Keys can be held back** ([`Config::held_back`]): the last ones are in the truth from the
+//!   start, but in the backup only once they are released, as if another client uploaded them then.
 //! - **Faults** ([`FaultKind`]) work on the bytes: bodies are cut, reset, stalled, slowed down,
 //!   mislabelled, or never end. They can be limited to an endpoint and to a number of requests.
 //! - **Entries** are encrypted as the specification wants it, including the code that covers
@@ -35,7 +38,8 @@
 //! | `POST /_control/faults` | replaces the faults by a JSON list of [`Fault`]s |
 //! | `GET /_control/requests` | answers with [`RequestCounts`] |
 //! | `POST /_control/reset_requests` | counts from zero again |
-//! | `PUT /_control/version` | `{"action":"delete"}`, `"new"` or `"new_with_keys"`: [`VersionAction`] |
+//! | `PUT /_control/version` | `{"action":"new_with_keys"}` or another [`VersionAction`] |
+//! | `POST /_control/release` | puts the keys that were held back into the backup |
 //! | `PUT /_control/token` | `{"access_token":"…","soft_logout":false}` |
 //! | `POST /_control/stop` | ends the program |
 

@@ -1,6 +1,6 @@
-//! An answer before it is sent: status, headers, and a body that may lie in the file.
+//! An answer before it is sent: status, headers, and a body that may lie in a file.
 
-use std::{io, ops::Range};
+use std::{io, ops::Range, sync::Arc};
 
 use serde_json::Value;
 
@@ -54,11 +54,11 @@ impl Response {
     }
 }
 
-/// A body in three parts: text, a part of the file, text. An endless one goes on from there.
+/// A body in three parts: text, a part of a document, text. An endless one goes on from there.
 #[derive(Default)]
 pub(crate) struct Body {
     pub before: Vec<u8>,
-    pub file: Range<u64>,
+    pub part: Option<(Arc<Store>, Range<u64>)>,
     pub after: Vec<u8>,
     pub endless: bool,
 }
@@ -71,33 +71,34 @@ impl Body {
         }
     }
 
-    /// Puts text around a part of the file.
-    pub(crate) fn around(before: &str, file: Range<u64>, after: &str) -> Self {
+    /// Puts text around a part of a document.
+    pub(crate) fn around(before: &str, store: &Arc<Store>, part: Range<u64>, after: &str) -> Self {
         Self {
             before: before.into(),
-            file,
+            part: Some((Arc::clone(store), part)),
             after: after.into(),
             endless: false,
         }
     }
 
     /// Reads from a position on; 0 is the end.
-    pub(crate) fn read(&self, store: &Store, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let in_file = position.saturating_sub(self.before.len() as u64);
-        let file_length = self.file.end - self.file.start;
-        let in_after = in_file.saturating_sub(file_length);
-        if position < self.before.len() as u64 {
+    pub(crate) fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let before = self.before.len() as u64;
+        if position < before {
             return Ok(copy(&self.before, position, buffer));
         }
-        if in_file < file_length {
-            let length = buffer
-                .len()
-                .min(usize::try_from(file_length - in_file).unwrap_or(usize::MAX));
-            store.read(self.file.start + in_file, &mut buffer[..length])?;
-            return Ok(length);
+        let mut position = position - before;
+        if let Some((store, part)) = &self.part {
+            let rest = (part.end - part.start).saturating_sub(position);
+            if rest > 0 {
+                let length = buffer.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
+                store.read(part.start + position, &mut buffer[..length])?;
+                return Ok(length);
+            }
+            position -= part.end - part.start;
         }
-        if in_after < self.after.len() as u64 {
-            return Ok(copy(&self.after, in_after, buffer));
+        if position < self.after.len() as u64 {
+            return Ok(copy(&self.after, position, buffer));
         }
         if self.endless {
             buffer.fill(b'A');

@@ -68,9 +68,7 @@ async fn send_body(
             return Ok(false);
         }
         let most = CHUNK_HEAD + usize::try_from(most).unwrap_or(piece);
-        let length = response
-            .body
-            .read(&shared.store, position, &mut buffer[CHUNK_HEAD..most])?;
+        let length = response.body.read(position, &mut buffer[CHUNK_HEAD..most])?;
         if length == 0 {
             break;
         }

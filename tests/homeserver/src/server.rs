@@ -17,7 +17,6 @@ use crate::{
     counts::Counters,
     pace::Link,
     state::{Mutable, Shared, Versions},
-    store::Store,
 };
 
 /// A running homeserver. It stops when this is dropped.
@@ -37,12 +36,10 @@ impl Homeserver {
         let url = format!("http://{}", listener.local_addr()?);
         let account = Account::new(&config, &url);
         let truth = Truth::new(&config);
+        let versions = Versions::new(account.backup_key, &truth, &config)?;
         let shared = Arc::new(Shared {
-            store: Store::new(&truth, config.seed, account.backup_public_key)?,
             joined_rooms: truth.rooms().saturating_sub(config.left_rooms),
             truth,
-            auth_data: account.auth_data,
-            seed: config.seed,
             latency_ms: config.latency_ms,
             link: Link::new(config.bytes_per_second),
             counters: Counters::default(),
@@ -52,7 +49,7 @@ impl Homeserver {
                 access_token: account.info.access_token.clone(),
                 soft_logout: false,
                 account_data: account.account_data,
-                versions: Versions::new(),
+                versions,
             }),
             info: account.info,
         });
@@ -81,7 +78,7 @@ impl Homeserver {
         &self.shared.info
     }
 
-    /// What is really in the backup.
+    /// What is really in the backup, with the keys that are held back.
     pub fn truth(&self) -> &Truth {
         &self.shared.truth
     }
@@ -117,8 +114,29 @@ impl Homeserver {
     }
 
     /// Does to the backup what another client would do.
+    ///
+    /// # Panics
+    /// If the entries of a version with another key cannot be written to a temporary file.
     pub fn set_version_state(&self, action: VersionAction) {
-        self.shared.mutable().versions.change(action);
+        let done = self.shared.change_version(action);
+        done.expect("there is room for a temporary file");
+    }
+
+    /// The decryption key of a backup version, in base64; also where secret storage does not hold it.
+    pub fn decryption_key_of(&self, version: &str) -> Option<String> {
+        let version = self.shared.mutable().versions.find(version)?;
+        Some(version.key.base64())
+    }
+
+    /// The same key as [`Self::decryption_key_of`], as a user types it: base58 in groups of four.
+    pub fn recovery_key_of(&self, version: &str) -> Option<String> {
+        let version = self.shared.mutable().versions.find(version)?;
+        Some(version.key.recovery_key())
+    }
+
+    /// Puts the keys of [`Config::held_back`] into every version that has entries.
+    pub fn release_held_back(&self) {
+        self.shared.release_held_back();
     }
 
     /// Makes this the only valid access token; others are told whether that is a soft logout.

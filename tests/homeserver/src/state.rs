@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,8 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::{
-    Fault, Truth,
-    account::{self, AccountInfo},
+    Config, Fault, Truth,
+    account::{self, AccountInfo, BackupKey},
     counts::Counters,
     pace::Link,
     store::Store,
@@ -27,15 +28,15 @@ pub enum VersionAction {
     New,
     /// Creates a version with the same key and the same entries.
     NewWithKeys,
+    /// Creates a version with a new key and with entries of its own for the same room keys. Secret storage keeps the
+    /// old key. Until all entries are encrypted, nothing is answered.
+    NewWithOtherKey,
 }
 
 /// All that the connections share.
 pub(crate) struct Shared {
     pub truth: Truth,
-    pub store: Store,
     pub info: AccountInfo,
-    pub auth_data: Value,
-    pub seed: u64,
     pub joined_rooms: u64,
     pub latency_ms: u64,
     pub link: Link,
@@ -47,6 +48,14 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn mutable(&self) -> MutexGuard<'_, Mutable> {
         self.mutable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn change_version(&self, action: VersionAction) -> io::Result<()> {
+        self.mutable().versions.change(action, &self.truth)
+    }
+
+    pub(crate) fn release_held_back(&self) {
+        self.mutable().versions.release(self.truth.len());
     }
 }
 
@@ -62,67 +71,100 @@ pub(crate) struct Mutable {
 /// The backup versions, oldest first.
 pub(crate) struct Versions {
     list: Vec<Version>,
+    /// The one that was there at the start. It outlives its deletion, for [`VersionAction::NewWithKeys`].
+    first: Version,
     next: u64,
+    seed: u64,
 }
 
 /// One backup version.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Version {
     number: u64,
-    /// Whether the account's keys lie in it, encrypted to the account's backup key.
-    pub own: bool,
+    pub key: BackupKey,
+    /// The account's keys, encrypted to this version's key, if any were ever put into it.
+    pub store: Option<Arc<Store>>,
+    /// How many of them, counted from the first, are in it.
+    pub count: u64,
 }
 
 impl Versions {
-    pub(crate) fn new() -> Self {
-        let first = Version {
-            number: account::FIRST_VERSION,
-            own: true,
-        };
-        Self {
-            list: vec![first],
+    pub(crate) fn new(key: BackupKey, truth: &Truth, config: &Config) -> io::Result<Self> {
+        let count = truth.len().saturating_sub(config.held_back);
+        let first = Version::with_entries(account::FIRST_VERSION, key, truth, config.seed, count)?;
+        Ok(Self {
+            list: vec![first.clone()],
+            first,
             next: account::FIRST_VERSION + 1,
-        }
+            seed: config.seed,
+        })
     }
 
     pub(crate) fn current(&self) -> Option<Version> {
-        self.list.last().copied()
+        self.list.last().cloned()
     }
 
     pub(crate) fn find(&self, number: &str) -> Option<Version> {
         let version = self.list.iter().find(|version| version.number.to_string() == number);
-        version.copied()
+        version.cloned()
     }
 
-    pub(crate) fn change(&mut self, action: VersionAction) {
-        let own = match action {
+    fn change(&mut self, action: VersionAction, truth: &Truth) -> io::Result<()> {
+        let number = self.next;
+        let foreign = || BackupKey::foreign(self.seed, number);
+        let version = match action {
             VersionAction::Delete => {
                 self.list.pop();
-                return;
+                return Ok(());
             }
-            VersionAction::New => false,
-            VersionAction::NewWithKeys => true,
+            VersionAction::New => Version {
+                number,
+                key: foreign(),
+                store: None,
+                count: 0,
+            },
+            VersionAction::NewWithKeys => Version {
+                number,
+                ..self.first.clone()
+            },
+            VersionAction::NewWithOtherKey => {
+                Version::with_entries(number, foreign(), truth, self.seed, self.first.count)?
+            }
         };
-        let number = self.next;
-        self.list.push(Version { number, own });
+        self.list.push(version);
         self.next += 1;
+        Ok(())
+    }
+
+    /// Lets the versions that have entries have all of them.
+    fn release(&mut self, all: u64) {
+        for version in self.list.iter_mut().chain([&mut self.first]) {
+            if version.store.is_some() {
+                version.count = all;
+            }
+        }
     }
 }
 
 impl Version {
+    fn with_entries(number: u64, key: BackupKey, truth: &Truth, seed: u64, count: u64) -> io::Result<Self> {
+        let store = Store::new(truth, seed, key.public())?;
+        Ok(Self {
+            number,
+            key,
+            store: Some(Arc::new(store)),
+            count,
+        })
+    }
+
     /// The version as `/room_keys/version` shows it.
-    pub(crate) fn describe(self, shared: &Shared, wrong_count: Option<u64>) -> Value {
-        let (auth_data, count) = if self.own {
-            (shared.auth_data.clone(), shared.truth.len())
-        } else {
-            (account::foreign_auth_data(shared.seed, self.number), 0)
-        };
+    pub(crate) fn describe(&self, wrong_count: Option<u64>) -> Value {
         serde_json::json!({
-            "auth_data": auth_data,
+            "auth_data": self.key.auth_data,
             "version": self.number.to_string(),
             "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
-            "etag": count.to_string(),
-            "count": wrong_count.unwrap_or(count),
+            "etag": self.count.to_string(),
+            "count": wrong_count.unwrap_or(self.count),
         })
     }
 }
@@ -130,19 +172,55 @@ impl Version {
 #[cfg(test)]
 mod tests {
     use super::{VersionAction, Versions};
+    use crate::{Config, Truth, account::Account};
+
+    fn three_keys(held_back: u64) -> (Truth, Versions) {
+        let config = Config {
+            keys: 3,
+            held_back,
+            ..Config::default()
+        };
+        let truth = Truth::new(&config);
+        let key = Account::new(&config, "").backup_key;
+        let versions = Versions::new(key, &truth, &config).expect("the file can be written");
+        (truth, versions)
+    }
 
     #[test]
     fn deleting_the_current_version_brings_the_previous_one_back() {
-        let mut versions = Versions::new();
-        versions.change(VersionAction::New);
-        assert!(versions.current().is_some_and(|version| !version.own));
-        assert!(versions.find("1").is_some_and(|version| version.own));
-        versions.change(VersionAction::Delete);
-        assert!(versions.current().is_some_and(|version| version.own));
-        assert!(versions.find("2").is_none());
-        versions.change(VersionAction::Delete);
-        assert!(versions.current().is_none());
-        versions.change(VersionAction::NewWithKeys);
-        assert!(versions.find("3").is_some_and(|version| version.own));
+        let (truth, mut versions) = three_keys(0);
+        let mut change = |action| {
+            versions.change(action, &truth).expect("the file can be written");
+            (versions.current(), versions.find("1"))
+        };
+        let (current, first) = change(VersionAction::New);
+        assert!(current.is_some_and(|version| version.number == 2 && version.count == 0));
+        assert!(first.is_some_and(|version| version.count == 3));
+        let (current, _) = change(VersionAction::Delete);
+        assert!(current.is_some_and(|version| version.number == 1));
+        let (current, first) = change(VersionAction::Delete);
+        assert!(current.is_none() && first.is_none());
+        let (current, _) = change(VersionAction::NewWithKeys);
+        assert!(current.is_some_and(|version| version.number == 3 && version.count == 3));
+    }
+
+    #[test]
+    fn held_back_keys_are_released_into_every_version_with_entries() {
+        let (truth, mut versions) = three_keys(2);
+        for action in [
+            VersionAction::New,
+            VersionAction::NewWithKeys,
+            VersionAction::NewWithOtherKey,
+        ] {
+            versions.change(action, &truth).expect("the file can be written");
+        }
+        let counts = |versions: &Versions| versions.list.iter().map(|version| version.count).collect::<Vec<_>>();
+        assert_eq!(counts(&versions), [1, 0, 1, 1]);
+        versions.release(truth.len());
+        assert_eq!(counts(&versions), [3, 0, 3, 3]);
+        for action in [VersionAction::NewWithKeys, VersionAction::NewWithOtherKey] {
+            versions.change(action, &truth).expect("the file can be written");
+        }
+        assert_eq!(counts(&versions), [3, 0, 3, 3, 3, 3]);
     }
 }

@@ -10,7 +10,6 @@ pub(crate) const BLOCK: u64 = 1024;
 /// The document and its index: about 14 bytes of memory a key.
 pub(crate) struct Store {
     file: File,
-    length: u64,
     index: Index,
     rooms: HashMap<String, u64>,
 }
@@ -40,7 +39,7 @@ impl Index {
 impl Store {
     /// Generates the document.
     pub(crate) fn new(truth: &Truth, seed: u64, backup_public_key: [u8; 32]) -> io::Result<Self> {
-        let (file, length, mut index) = generate::document(truth, seed, backup_public_key)?;
+        let (file, mut index) = generate::document(truth, seed, backup_public_key)?;
         let mut rooms = HashMap::new();
         for room in 0..truth.rooms() {
             let range = truth.room_range(room);
@@ -49,36 +48,35 @@ impl Store {
             index.by_session[range].sort_unstable();
             rooms.insert(truth.room_id(room), room);
         }
-        Ok(Self {
-            file,
-            length,
-            index,
-            rooms,
-        })
+        Ok(Self { file, index, rooms })
     }
 
-    /// The length of the whole document.
-    pub(crate) fn length(&self) -> u64 {
-        self.length
+    /// Where the document lies, up to the end of the last of its first `count` entries; `None` without any.
+    pub(crate) fn all_entries(&self, count: u64) -> Option<Range<u64>> {
+        let last = count.checked_sub(1)?;
+        Some(0..self.index.entry(last).end)
     }
 
-    /// The number of a room.
-    pub(crate) fn room(&self, room_id: &str) -> Option<u64> {
-        self.rooms.get(room_id).copied()
+    /// Where those of the first `count` entries lie that are of this room, with the commas between them;
+    /// `None` without any.
+    pub(crate) fn room_entries(&self, truth: &Truth, count: u64, room_id: &str) -> Option<Range<u64>> {
+        let range = truth.room_range(*self.rooms.get(room_id)?);
+        let end = range.end.min(count);
+        (range.start < end).then(|| self.index.entry(range.start).start..self.index.entry(end - 1).end)
     }
 
-    /// Where the entries of a room lie, with the commas between them.
-    pub(crate) fn room_entries(&self, truth: &Truth, room: u64) -> Range<u64> {
-        let range = truth.room_range(room);
-        if range.is_empty() {
-            return 0..0;
-        }
-        self.index.entry(range.start).start..self.index.entry(range.end - 1).end
-    }
-
-    /// Where the entry of a session lies, without its session id.
-    pub(crate) fn session_entry(&self, truth: &Truth, room: u64, session_id: &str) -> io::Result<Option<Range<u64>>> {
-        let range = truth.room_range(room);
+    /// Where the entry of a session lies, without its session id, if it is one of the first `count`.
+    pub(crate) fn session_entry(
+        &self,
+        truth: &Truth,
+        count: u64,
+        room_id: &str,
+        session_id: &str,
+    ) -> io::Result<Option<Range<u64>>> {
+        let Some(room) = self.rooms.get(room_id) else {
+            return Ok(None);
+        };
+        let range = truth.room_range(*room);
         let range = usize::try_from(range.start).expect("keys are counted in memory")
             ..usize::try_from(range.end).expect("keys are counted in memory");
         let sessions = &self.index.by_session[range];
@@ -87,8 +85,9 @@ impl Store {
         let name = format!("\"{session_id}\":");
         let mut found = vec![0; name.len()];
         for (_, index) in sessions[first..].iter().take_while(|(other, _)| *other == hash) {
-            let entry = self.index.entry(u64::from(*index));
-            if (entry.end - entry.start) <= name.len() as u64 {
+            let index = u64::from(*index);
+            let entry = self.index.entry(index);
+            if index >= count || (entry.end - entry.start) <= name.len() as u64 {
                 continue;
             }
             self.file.read_exact_at(&mut found, entry.start)?;

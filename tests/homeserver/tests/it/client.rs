@@ -52,6 +52,16 @@ pub(crate) fn request(account: &AccountInfo, method: &str, path: &str, token: Op
     read_reply(&mut stream)
 }
 
+/// Escapes a segment of a path, and more of it than necessary.
+pub(crate) fn escape(segment: &str) -> String {
+    segment.bytes().fold(String::new(), |text, byte| {
+        text + &match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        }
+    })
+}
+
 pub(crate) fn connect(account: &AccountInfo) -> TcpStream {
     let address = account.homeserver_url.trim_start_matches("http://");
     let stream = TcpStream::connect(address).expect("the homeserver is there");

@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 
 use keyferry_test_homeserver::{Config, EndpointKind, Homeserver, VersionAction};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::client::{V3, connect, get, request};
+use crate::client::{V3, connect, escape, get, request};
 
 fn start() -> Homeserver {
     Homeserver::start(Config {
@@ -15,15 +15,6 @@ fn start() -> Homeserver {
         ..Config::default()
     })
     .expect("it starts")
-}
-
-fn escape(segment: &str) -> String {
-    segment.bytes().fold(String::new(), |text, byte| {
-        text + &match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        }
-    })
 }
 
 #[test]
@@ -132,6 +123,79 @@ fn versions_come_and_go() {
     assert_eq!(current().json(), first);
     homeserver.set_version_state(VersionAction::Delete);
     assert_eq!(current().errcode(), (404, "M_NOT_FOUND".to_owned()));
+}
+
+#[test]
+fn keys_that_are_held_back_are_nowhere_before_their_release() {
+    // All of the last room, and a quarter of the one before.
+    let homeserver = Homeserver::start(Config {
+        keys: 200,
+        rooms: 5,
+        held_back: 50,
+        ..Config::default()
+    })
+    .expect("it starts");
+    homeserver.set_version_state(VersionAction::NewWithOtherKey);
+    let truth = homeserver.truth();
+    assert_eq!(truth.len(), 200);
+
+    let fetch = |path: &str, version: &str| get(&homeserver, &format!("{V3}/room_keys/keys{path}?version={version}"));
+    let sessions = |content: &Value| content["sessions"].as_object().map(serde_json::Map::len);
+    let room = |number: u64| escape(&truth.room_id(number));
+    let sizes = |version: &str| -> Vec<_> {
+        let all = fetch("", version).json();
+        (0..5)
+            .map(|number| {
+                let alone = fetch(&format!("/{}", room(number)), version).json();
+                (sessions(&all["rooms"][truth.room_id(number)]), sessions(&alone))
+            })
+            .collect()
+    };
+    let session = |index: u64, version: &str| {
+        let key = truth.key(index);
+        let path = format!("/{}/{}", escape(&key.room_id), escape(&key.session_id));
+        fetch(&path, version)
+    };
+    let described = |version: &str| {
+        let version = get(&homeserver, &format!("{V3}/room_keys/version/{version}")).json();
+        (version["count"].clone(), version["etag"].clone())
+    };
+
+    let whole = (Some(40_usize), Some(40_usize));
+    for version in ["1", "2"] {
+        assert_eq!(described(version), (json!(150), json!("150")));
+        assert_eq!(
+            sizes(version),
+            [whole, whole, whole, (Some(30), Some(30)), (None, Some(0))]
+        );
+        assert_eq!(session(149, version).status, 200);
+        for index in [150, 160, 199] {
+            let missing = session(index, version);
+            assert_eq!(missing.errcode(), (404, "M_NOT_FOUND".to_owned()));
+            assert_eq!(missing.json()["error"], "No room_keys found");
+        }
+    }
+    homeserver.release_held_back();
+    for version in ["1", "2"] {
+        assert_eq!(described(version), (json!(200), json!("200")));
+        assert_eq!(sizes(version), [whole; 5]);
+        for index in [149, 150, 160, 199] {
+            assert_eq!(session(index, version).status, 200);
+        }
+    }
+}
+
+#[test]
+fn all_keys_can_be_held_back() {
+    let homeserver = Homeserver::start(Config {
+        held_back: 1000,
+        ..Config::default()
+    })
+    .expect("it starts");
+    let all = || get(&homeserver, &format!("{V3}/room_keys/keys?version=1")).json();
+    assert_eq!(all(), json!({ "rooms": {} }));
+    homeserver.release_held_back();
+    assert_eq!(all()["rooms"].as_object().map(serde_json::Map::len), Some(10));
 }
 
 #[test]

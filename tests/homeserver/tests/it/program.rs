@@ -15,6 +15,7 @@ use crate::client::{V3, get, request};
 fn it_serves_until_its_standard_input_ends() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_keyferry-test-homeserver"))
         .args(["--room-sizes", "5,7", "--seed", "9", "--odd-entries"])
+        .args(["--held-back", "2"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -46,7 +47,11 @@ fn an_unknown_flag_is_an_error() {
 
 #[test]
 fn the_controls_work_from_outside_and_leave_no_trace_in_the_counts() {
-    let homeserver = Homeserver::start(Config::default()).expect("it starts");
+    let homeserver = Homeserver::start(Config {
+        held_back: 10,
+        ..Config::default()
+    })
+    .expect("it starts");
     let account = homeserver.account();
     let control = |method, path: &str, body| {
         let reply = request(account, method, &format!("/_control/{path}"), None, body);
@@ -63,6 +68,11 @@ fn the_controls_work_from_outside_and_leave_no_trace_in_the_counts() {
     assert_eq!(version().json()["version"], "2");
     let (_, counts) = control("GET", "requests", "");
     assert_eq!(counts["by_endpoint"], json!({ "current_version": 3 }));
+    let other = r#"{"action":"new_with_other_key"}"#;
+    assert_eq!(control("PUT", "version", other), done);
+    assert_eq!(version().json()["count"], 90);
+    assert_eq!(control("POST", "release", ""), done);
+    assert_eq!(version().json()["count"], 100);
 
     let token = r#"{"access_token":"new","soft_logout":true}"#;
     assert_eq!(control("PUT", "token", token), done);

@@ -6,10 +6,10 @@ use base64::{
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use keyferry_test_homeserver::{Config, Homeserver, Oddity, TrueKey};
+use keyferry_test_homeserver::{Config, Homeserver, Oddity, TrueKey, Truth, VersionAction};
 use serde_json::Value;
 
-use crate::client::{V3, get};
+use crate::client::{V3, escape, get};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -40,11 +40,69 @@ fn every_served_entry_opens_to_the_true_key() {
     let rooms = served["rooms"].as_object().expect("there are rooms");
     assert_eq!(rooms.len(), 3, "a room without keys is not there");
     assert_eq!(truth.len(), 1351);
+    open_all(truth, &private, &served);
+}
+
+#[test]
+fn a_version_with_another_key_holds_the_same_room_keys() {
+    let homeserver = Homeserver::start(Config {
+        odd_entries: true,
+        odd_every: 10,
+        ..Config::default()
+    })
+    .expect("it starts");
+    let truth = homeserver.truth();
+    let account = homeserver.account();
+    let secret = homeserver.account_data("m.megolm_backup.v1");
+    homeserver.set_version_state(VersionAction::NewWithOtherKey);
+    assert_eq!(homeserver.account_data("m.megolm_backup.v1"), secret);
+
+    let private = homeserver.decryption_key_of("2").expect("there is a second version");
+    assert_ne!(private, account.backup_decryption_key_base64);
+    let private = decode(&private);
+    let typed = homeserver.recovery_key_of("2").expect("there is a second version");
+    let typed = bs58::decode(typed.replace(' ', "")).into_vec().expect("it is base58");
+    assert_eq!(typed[2..34], private);
+    let version = get(&homeserver, &format!("{V3}/room_keys/version")).json();
+    assert_eq!((&version["version"], &version["count"]), (&"2".into(), &100.into()));
+    assert_eq!(decode_value(&version["auth_data"]["public_key"]), public_half(&private));
+
+    let served = get(&homeserver, &format!("{V3}/room_keys/keys?version=2")).json();
+    open_all(truth, &private, &served);
+    for room in 0..truth.rooms() {
+        let room_id = truth.room_id(room);
+        let path = format!("{V3}/room_keys/keys/{}", escape(&room_id));
+        let expected = &served["rooms"][&room_id];
+        assert_eq!(&get(&homeserver, &format!("{path}?version=2")).json(), expected);
+        for index in truth.room_range(room) {
+            let session_id = truth.key(index).session_id;
+            let alone = get(&homeserver, &format!("{path}/{}?version=2", escape(&session_id))).json();
+            assert_eq!(alone, expected["sessions"][&session_id]);
+        }
+    }
+
+    // The first version stays what it was.
+    assert_eq!(
+        homeserver.decryption_key_of("1").as_ref(),
+        Some(&account.backup_decryption_key_base64)
+    );
+    assert_eq!(
+        homeserver.recovery_key_of("1").as_ref(),
+        Some(&account.backup_recovery_key)
+    );
+    let served = get(&homeserver, &format!("{V3}/room_keys/keys?version=1")).json();
+    open_all(truth, &decode(&account.backup_decryption_key_base64), &served);
+    homeserver.set_version_state(VersionAction::Delete);
+    assert_eq!(homeserver.decryption_key_of("2"), None);
+}
+
+/// Opens every entry, some of which are odd, and compares it with the truth.
+fn open_all(truth: &Truth, private: &[u8], served: &Value) {
     let mut usable = 0;
     for index in 0..truth.len() {
         let expected = truth.key(index);
-        let entry = &rooms[&expected.room_id]["sessions"][&expected.session_id];
-        let opened = open(&private, entry);
+        let entry = &served["rooms"][&expected.room_id]["sessions"][&expected.session_id];
+        let opened = open(private, entry);
         assert_eq!(
             opened.is_some(),
             expected.usable || expected.oddity == Some(Oddity::ForeignSessionId),
@@ -146,9 +204,13 @@ fn a_legacy_passphrase_gives_the_backup_key() {
         b"a long time ago",
         &mut derived,
     );
-    let private = agreement::PrivateKey::from_private_key(&agreement::X25519, &derived).expect("32 bytes are a key");
+    assert_eq!(decode_value(&auth_data["public_key"]), public_half(&derived));
+}
+
+fn public_half(private: &[u8]) -> Vec<u8> {
+    let private = agreement::PrivateKey::from_private_key(&agreement::X25519, private).expect("32 bytes are a key");
     let public = private.compute_public_key().expect("it has a public half");
-    assert_eq!(decode_value(&auth_data["public_key"]), public.as_ref());
+    public.as_ref().to_vec()
 }
 
 /// `None` where there is nothing to be had from an entry.
