@@ -93,6 +93,9 @@ async fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
             key: SecretBytes::from(vec![7; 32]),
         },
         preference: None,
+        download: None,
+        process_name: None,
+        file_downloads: None,
     };
     let host = Arc::new(Host {
         access_token: text("access_token").into(),

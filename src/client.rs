@@ -11,10 +11,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     blocking::blocking,
-    download::KeyDownload,
-    homeserver::{Homeserver, HttpTransport},
+    download::{DownloadPolicy, KeyDownload},
+    homeserver::{FileDownloads, Homeserver, HttpTransport},
     host::{JobHost, Keyring},
-    lookup::Lookup,
+    lookup::{Lookup, RoomKeyLookup},
+    on_demand::{Flights, OnDemandError, RoomFetch},
     preference::{KeyBackupPreference, PreferencePolicy},
     secret::{SecretBytes, SecretString},
     sink::RoomKeySink,
@@ -85,6 +86,15 @@ pub struct ClientOptions {
     /// forms.
     #[uniffi(default = None)]
     pub preference: Option<PreferencePolicy>,
+    /// What the download may use. `None`: as [`DownloadPolicy::default`] has it.
+    #[uniffi(default = None)]
+    pub download: Option<DownloadPolicy>,
+    /// What this process is called when another one asks who is running: `app`, `notification extension`. `None`: `app`.
+    #[uniffi(default = None)]
+    pub process_name: Option<String>,
+    /// Downloads of the OS that go on while the app is suspended, where the app has them: a background `URLSession`.
+    #[uniffi(default = None)]
+    pub file_downloads: Option<Arc<dyn FileDownloads>>,
 }
 
 /// The key backup of one account.
@@ -97,6 +107,8 @@ pub struct KeyBackupClient {
     pub(crate) download: Arc<KeyDownload>,
     preference: Arc<KeyBackupPreference>,
     pub(crate) lookup: Arc<Lookup>,
+    pub(crate) session_flights: Flights<(String, String), Result<RoomKeyLookup, OnDemandError>>,
+    pub(crate) room_flights: Flights<String, Result<RoomFetch, OnDemandError>>,
     pub(crate) export: crate::export::ExportStop,
 }
 
@@ -107,6 +119,8 @@ pub(crate) struct Parts {
     pub(crate) sink: Option<Arc<dyn RoomKeySink>>,
     pub(crate) vault: Vault,
     pub(crate) keys: Arc<DecryptionKeys>,
+    pub(crate) process_name: String,
+    pub(crate) files: Option<Arc<dyn FileDownloads>>,
 }
 
 /// A client could not be opened. Nothing is left half made.
@@ -209,11 +223,17 @@ impl KeyBackupClient {
             sink,
             vault: vault.clone(),
             keys: keys.clone(),
+            process_name: options.process_name.unwrap_or_else(|| "app".to_owned()),
+            files: options.file_downloads,
         });
+        let lookup = Arc::new(Lookup::new(vault, keys));
+        let download = KeyDownload::new(parts.clone(), options.download.unwrap_or_default(), lookup.clone());
         Ok(Arc::new(Self {
-            download: Arc::new(KeyDownload::new(parts.clone())),
+            download: Arc::new(download),
             preference: Arc::new(KeyBackupPreference::new(parts.clone(), policy)),
-            lookup: Arc::new(Lookup::new(vault, keys)),
+            lookup,
+            session_flights: Flights::default(),
+            room_flights: Flights::default(),
             parts: Mutex::new(Some(parts)),
             export: crate::export::ExportStop::default(),
         }))

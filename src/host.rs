@@ -75,6 +75,8 @@ pub trait JobHost: Send + Sync {
 pub enum WakeUpPurpose {
     /// A preference that is not yet written: call `flush` of the preference.
     PreferenceWrite,
+    /// A download with work left: call `run` of the download.
+    Download,
 }
 
 /// When there is a point in waking, and what it then takes.

@@ -12,6 +12,7 @@
 //! | `download` | the job: plan, fetch, open, deliver |
 //! | `preference` | whether to back up at all, as the user's clients share it |
 //! | `lookup` | one key, or a room's keys, from the vault |
+//! | `on_demand` | the same from the server, and what is new there |
 //! | `export` | the encrypted key export file |
 //! | `backup` | a key backup as data: no I/O |
 //! | `homeserver` | typed endpoints over the app's transport |
@@ -23,12 +24,14 @@ mod backup;
 mod blocking;
 mod budget;
 mod client;
+mod clock;
 mod download;
 mod export;
 mod homeserver;
 mod host;
 mod logging;
 mod lookup;
+mod on_demand;
 mod preference;
 mod random;
 mod secret;
@@ -43,10 +46,14 @@ pub use download::*;
 pub use export::{ExportError, ExportSummary};
 #[cfg(feature = "reqwest-transport")]
 pub use homeserver::ReqwestTransport;
-pub use homeserver::{HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport, TransportError};
+pub use homeserver::{
+    FileDownload, FileDownloads, HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport,
+    TransportError,
+};
 pub use host::{HostError, JobHost, Keyring, TokenRequest, WakeUp, WakeUpPurpose};
 pub use logging::{LogLevel, init_logging};
 pub use lookup::{LookupError, RoomKeyLookup, RoomKeyPage};
+pub use on_demand::{OnDemandError, RoomFetch, ServerNews};
 pub use preference::*;
 pub use secret::{SecretBytes, SecretString};
 #[cfg(feature = "matrix-sdk-sink")]

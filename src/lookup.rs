@@ -9,6 +9,7 @@ use crate::{
     backup::{FailureReason, RoomKey},
     blocking::blocking,
     client::KeyBackupClient,
+    download::Work,
     unlock::DecryptionKeys,
     vault::{Connection, Found, StoredEntry, Vault, VaultError},
 };
@@ -26,6 +27,8 @@ pub enum RoomKeyLookup {
     },
     /// It is not in the vault. It may be in the backup: see whether the download is complete.
     NotFound,
+    /// The app's crypto has taken it, and by the app's policy it has left the vault: `fetch_session` gets it again.
+    Trimmed,
     /// The same session stands under another room too: the server may be moving keys, and neither is given out.
     Conflict,
     /// The entry is there, and can never be opened.
@@ -144,23 +147,40 @@ impl Lookup {
     }
 
     fn find(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, LookupError> {
-        self.with(|session| {
-            let entries = match session.connection.find(room_id, session_id)? {
-                Found::Conflict => return Ok(RoomKeyLookup::Conflict),
-                Found::Entries(entries) => entries,
-            };
-            // The newest version that opens; else what is wrong with the newest.
-            let mut newest = None;
-            for entry in &entries {
-                let answer = match self.open(session, entry) {
-                    Ok(Ok(key)) => return Ok(RoomKeyLookup::Found { key }),
-                    Ok(Err(reason)) => Ok(RoomKeyLookup::Unusable { reason }),
-                    Err(error) => Err(error),
-                };
-                newest.get_or_insert(answer);
-            }
-            newest.unwrap_or(Ok(RoomKeyLookup::NotFound))
+        self.with(|session| match session.connection.find(room_id, session_id)? {
+            Found::Conflict(_) => Ok(RoomKeyLookup::Conflict),
+            Found::Entries(entries) => self.first_that_opens(session, &entries),
         })
+    }
+
+    /// The same for an event of that room: it names the room, and its decryption will show whether that is true.
+    pub(crate) fn find_for_event(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, LookupError> {
+        self.with(|session| match session.connection.find(room_id, session_id)? {
+            Found::Conflict(entries) | Found::Entries(entries) => self.first_that_opens(session, &entries),
+        })
+    }
+
+    /// Opens what has just come and is not kept.
+    pub(crate) fn open_alone(&self, entry: &StoredEntry) -> Result<RoomKeyLookup, LookupError> {
+        self.with(|session| self.first_that_opens(session, std::slice::from_ref(entry)))
+    }
+
+    fn first_that_opens(&self, session: &Session, entries: &[StoredEntry]) -> Result<RoomKeyLookup, LookupError> {
+        // The newest version that opens; else what is wrong with the newest.
+        let mut newest = None;
+        for entry in entries {
+            if entry.body.is_empty() {
+                newest.get_or_insert(Ok(RoomKeyLookup::Trimmed));
+                continue;
+            }
+            let answer = match self.open(session, entry) {
+                Ok(Ok(key)) => return Ok(RoomKeyLookup::Found { key }),
+                Ok(Err(reason)) => Ok(RoomKeyLookup::Unusable { reason }),
+                Err(error) => Err(error),
+            };
+            newest.get_or_insert(answer);
+        }
+        newest.unwrap_or(Ok(RoomKeyLookup::NotFound))
     }
 
     fn room_keys(&self, room_id: &str, after: i64, limit: usize) -> Result<RoomKeyPage, LookupError> {
@@ -170,8 +190,17 @@ impl Lookup {
                 .then(|| entries.last().map(|entry| entry.id))
                 .flatten();
             let mut keys = Vec::with_capacity(entries.len());
+            let mut locked = false;
             for entry in &entries {
-                keys.extend(self.open(session, entry)?.ok());
+                match self.open(session, entry) {
+                    Ok(key) => keys.extend(key.ok()),
+                    // Of a version that nobody has unlocked: others may be.
+                    Err(LookupError::Locked) => locked = true,
+                    Err(error) => return Err(error),
+                }
+            }
+            if locked && keys.is_empty() && next.is_none() {
+                return Err(LookupError::Locked);
             }
             Ok(RoomKeyPage { keys, next })
         })
@@ -186,6 +215,7 @@ impl KeyBackupClient {
     /// # Errors
     /// A [`LookupError`]; [`LookupError::Locked`] only if the entry is there.
     pub async fn find_room_key(&self, room_id: String, session_id: String) -> Result<RoomKeyLookup, LookupError> {
+        self.may_look_up()?;
         let lookup = self.lookup.clone();
         blocking(move || lookup.find(&room_id, &session_id))
             .await
@@ -197,6 +227,7 @@ impl KeyBackupClient {
     /// # Errors
     /// A [`LookupError`].
     pub async fn room_keys(&self, room_id: String, after: Option<i64>, limit: u32) -> Result<RoomKeyPage, LookupError> {
+        self.may_look_up()?;
         let lookup = self.lookup.clone();
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         blocking(move || lookup.room_keys(&room_id, after.unwrap_or(0), limit))
@@ -209,5 +240,14 @@ impl KeyBackupClient {
     pub async fn close_lookups(&self) {
         let lookup = self.lookup.clone();
         blocking(move || lookup.close()).await;
+    }
+}
+
+impl KeyBackupClient {
+    pub(crate) fn may_look_up(&self) -> Result<(), LookupError> {
+        if self.download.control.now().causes().stop(Work::AskVault) {
+            return Err(LookupError::Inaccessible);
+        }
+        Ok(())
     }
 }

@@ -10,11 +10,12 @@ use crate::exit;
 pub(crate) fn outcome_name(outcome: &RunOutcome) -> &'static str {
     match outcome {
         RunOutcome::Completed => "completed",
-        RunOutcome::Paused => "paused",
+        RunOutcome::Paused { .. } => "paused",
+        RunOutcome::Stopped => "stopped",
         RunOutcome::OutOfBudget => "out_of_budget",
         RunOutcome::Blocked { .. } => "blocked",
         RunOutcome::NeedsUnlock => "needs_unlock",
-        RunOutcome::AlreadyRunning => "already_running",
+        RunOutcome::AlreadyRunning { .. } => "already_running",
         RunOutcome::Failed {
             reason: RunFailure::NoBackup,
         } => "no_backup",
@@ -70,7 +71,7 @@ pub(crate) fn text(report: &RunReport, elapsed: Duration, with_store: bool) -> S
             elapsed.as_secs_f64()
         ),
         RunOutcome::NeedsUnlock => "Everything is here, still locked: the recovery key is missing.".to_owned(),
-        RunOutcome::Paused | RunOutcome::OutOfBudget => "Paused. The same command goes on from here.".to_owned(),
+        RunOutcome::Paused { .. } | RunOutcome::OutOfBudget => "Paused. The same command goes on from here.".to_owned(),
         RunOutcome::Blocked { reason, .. } => format!("Not finished: {reason:?}. Try the same command later."),
         other => format!("Not finished: {}.", failure_text(other)),
     }];

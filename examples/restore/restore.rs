@@ -69,6 +69,9 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
             None => VaultProtection::NoProtection,
         },
         preference: None,
+        download: None,
+        process_name: None,
+        file_downloads: None,
     };
     let client = KeyBackupClient::open(client_options, Arc::new(transport), host.clone(), sink.clone())
         .await
@@ -83,7 +86,7 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
         let download = download.clone();
         tokio::spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {
-                download.pause();
+                download.end_run();
             }
         })
     };

@@ -32,6 +32,17 @@ pub(crate) enum RawEntry<'a> {
     BadId,
 }
 
+/// Whether a body is one entry, sound or not: a JSON object with the part that counts.
+pub(crate) fn is_entry(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Wire<'a> {
+        #[serde(borrow)]
+        #[allow(dead_code, reason = "that it is there is what counts")]
+        session_data: &'a serde_json::value::RawValue,
+    }
+    serde_json::from_slice::<Wire<'_>>(body).is_ok()
+}
+
 /// Why a document cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReadError {
@@ -63,6 +74,7 @@ pub(crate) struct BackupReader {
     room_id_bad: bool,
     one_room: bool,
     offset: u64,
+    after_entry: Option<u64>,
 }
 
 /// Which object the reader is in.
@@ -125,7 +137,25 @@ impl BackupReader {
             room_id_bad: false,
             one_room: level == Level::Room,
             offset: 0,
+            after_entry: None,
         }
+    }
+
+    /// Goes on behind an entry: at a place that [`BackupReader::place`] gave, with the room that was named last.
+    #[must_use]
+    pub(crate) fn resumed_at(self, place: u64) -> Self {
+        Self {
+            level: Level::Sessions,
+            expect: Expect::CommaOrEnd,
+            offset: place,
+            after_entry: Some(place),
+            ..self
+        }
+    }
+
+    /// The byte behind the last entry that was reported: from there on another reader can go on. `None` before the first.
+    pub(crate) fn place(&self) -> Option<u64> {
+        self.after_entry
     }
 
     /// Reads on. The visitor gets every entry that is complete by now.
@@ -306,6 +336,9 @@ impl BackupReader {
             }
             if complete {
                 self.report(part, visitor);
+                if !self.room_id_bad {
+                    self.after_entry = Some(self.offset + end as u64);
+                }
             } else if !self.too_large {
                 self.captured.extend_from_slice(part);
             }

@@ -204,3 +204,27 @@ fn document_rooms(document: &str) -> Vec<(String, Sessions)> {
         })
         .collect()
 }
+
+#[test]
+fn another_reader_goes_on_behind_any_entry() {
+    let document = r#"{"rooms":{"!a":{"sessions":{"s1":{"k":1},"s2":[2]}},"!b":{"sessions":{"s3":{"k":3}}},"!c":{"sessions":{}}}}"#;
+    let whole = entries(document);
+    for end in 0..document.len() {
+        let (mut reader, mut seen) = (BackupReader::all_rooms(), Seen::default());
+        reader
+            .push(&document.as_bytes()[..end], &mut seen)
+            .expect("sound so far");
+        let Some(place) = reader.place() else {
+            assert_eq!(seen.entries, []);
+            continue;
+        };
+        let mut reader = BackupReader::all_rooms().resumed_at(place);
+        reader
+            .push(
+                &document.as_bytes()[usize::try_from(place).expect("small")..],
+                &mut seen,
+            )
+            .expect("sound from there");
+        assert_eq!((reader.finish(), &seen.entries), (Ok(()), &whole), "cut at {end}");
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -51,6 +51,12 @@ pub(crate) enum DeliverEnd {
     Vault(VaultError),
 }
 
+impl DeliverEnd {
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+}
+
 impl DeliverStage {
     /// Delivers until the open stage has ended.
     pub(crate) async fn work(&self, mut pages: mpsc::Receiver<OpenedPage>) -> DeliverEnd {
@@ -64,14 +70,21 @@ impl DeliverStage {
                 next = 0;
                 early.clear();
             }
-            early.insert(page.number, page);
-            while let Some(page) = take_next(&mut early, &mut next) {
+            let mut due = match page.number {
+                Some(number) => {
+                    early.insert(number, page);
+                    take_next(&mut early, &mut next)
+                }
+                None => Some(page),
+            };
+            while let Some(page) = due {
                 match self.deliver(page).await {
                     Ok(true) => {}
                     Ok(false) => return DeliverEnd::Done,
                     Err(end) => return end,
                 }
                 self.wake.notify();
+                due = take_next(&mut early, &mut next);
             }
         }
         DeliverEnd::Done
@@ -80,9 +93,7 @@ impl DeliverStage {
     /// False if the run was stopped meanwhile.
     async fn deliver(&self, mut page: OpenedPage) -> Result<bool, DeliverEnd> {
         // One may have been found while the page waited for a slow sink.
-        if self.tally.conflicts.load(Ordering::Relaxed) > 0 {
-            page = self.without_conflicts(page).await.map_err(DeliverEnd::Vault)?;
-        }
+        page = self.without_conflicts(page).await.map_err(DeliverEnd::Vault)?;
         let mut hints = Vec::new();
         for key in &page.keys {
             push_hint(&mut hints, &key.room_id, key.session_id.clone());

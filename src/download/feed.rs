@@ -1,30 +1,33 @@
 //! What to open next, and up to where everything is settled.
 //!
-//! Workers claim pages of entries in the order they came. Pages end in any order; the mark that a restart begins from
-//! moves only over pages that have all ended.
+//! Workers claim pages of entries in the order they came, but for rooms that are wanted first. Pages end in any order; the
+//! mark that a restart begins from moves only over pages that have all ended.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
+    ops::RangeInclusive,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use super::priority::Priority;
 use crate::{
     unlock::DecryptionKeys,
     vault::{Connection, PendingEntries, PendingEntry, RoomRow, VaultError, Waiting},
 };
 
-/// Keys of a page: a batch for the sink. Worth 30 to 150 ms of a core.
-const PAGE_ENTRIES: usize = 2_000;
-/// The same without a sink: the smaller, the more evenly the cores end.
+/// Keys of a page without a sink: the smaller, the more evenly the cores end.
 const PAGE_ENTRIES_WITHOUT_SINK: usize = 250;
 
 /// Hands out pages.
 pub(crate) struct Feed {
     state: Mutex<FeedState>,
     with_sink: AtomicBool,
+    /// Keys of a page with one: a batch for it. 2,000 are worth 30 to 150 ms of a core.
+    batch_keys: usize,
+    priority: Priority,
 }
 
 struct FeedState {
@@ -37,12 +40,16 @@ struct FeedState {
     keys_seen: u64,
     opened: SettledMark,
     delivered: SettledMark,
+    /// Entries of wanted rooms that are to be claimed before all others.
+    urgent: VecDeque<RangeInclusive<i64>>,
+    /// Those that have been, past the cursor.
+    taken: Vec<RangeInclusive<i64>>,
 }
 
 /// Entries that one worker opens.
 pub(crate) struct Page {
-    /// Pages are numbered in order, without gaps.
-    pub(crate) number: u64,
+    /// Pages are numbered in order, without gaps; what is claimed before its turn has no number.
+    pub(crate) number: Option<u64>,
     pub(crate) entries: Vec<(PendingEntry, Arc<RoomRow>)>,
     /// The bodies of them all.
     pub(crate) bodies: Vec<u8>,
@@ -59,6 +66,8 @@ pub(crate) enum Claim {
     KeysChanged,
 }
 
+type Openable = (Vec<(PendingEntry, Arc<RoomRow>)>, Vec<u8>, bool);
+
 /// Which stage a page has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passed {
@@ -67,7 +76,13 @@ pub(crate) enum Passed {
 }
 
 impl Feed {
-    pub(crate) fn new(connection: Connection, with_sink: bool, keys: &DecryptionKeys) -> Result<Self, VaultError> {
+    pub(crate) fn new(
+        connection: Connection,
+        with_sink: bool,
+        batch_keys: usize,
+        priority: Priority,
+        keys: &DecryptionKeys,
+    ) -> Result<Self, VaultError> {
         let cursor = connection.settled_through(with_sink)?;
         let opened_before = connection.last_opened()?;
         let mark = SettledMark {
@@ -83,10 +98,14 @@ impl Feed {
             keys_seen: keys.changes(),
             opened: mark.clone(),
             delivered: mark,
+            urgent: VecDeque::new(),
+            taken: Vec::new(),
         };
         Ok(Self {
             state: Mutex::new(state),
             with_sink: AtomicBool::new(with_sink),
+            batch_keys,
+            priority,
         })
     }
 
@@ -106,56 +125,29 @@ impl Feed {
             return Ok(Claim::KeysChanged);
         }
         let (with_sink, most) = if self.has_sink() {
-            (true, PAGE_ENTRIES)
+            (true, self.batch_keys)
         } else {
             (false, PAGE_ENTRIES_WITHOUT_SINK)
         };
-        let waiting = match with_sink {
-            _ if state.cursor >= state.opened_before => Waiting::All,
-            true => Waiting::UnopenedOrUndelivered,
-            false => Waiting::Unopened,
-        };
-        let pending = state.connection.pending_entries(state.cursor, waiting, most)?;
-        let Some(last) = pending.entries.last().map(|entry| entry.id) else {
-            return Ok(Claim::Nothing);
-        };
-        let claimed = pending.entries.len();
-        let PendingEntries {
-            entries: pending,
-            bodies,
-        } = pending;
-        let mut entries = Vec::with_capacity(claimed);
-        for entry in pending {
-            let room = state.room(entry.room)?;
-            if keys.has(room.version) {
-                entries.push((entry, room));
+        for room_id in self.priority.take_rooms_to_open() {
+            let runs = state.connection.room_runs(&room_id)?;
+            state.urgent.extend(runs);
+        }
+        while let Some(range) = state.urgent.pop_front() {
+            if let Some(page) = state.claim_urgent(range, with_sink, most, keys)? {
+                return Ok(Claim::Page(page));
             }
         }
-        // Nothing is claimed before all of it could be read.
-        state.cursor = last;
-        let number = state.next_page;
-        // What nobody can open yet holds the mark back, and is passed over.
-        let whole = entries.len() == claimed;
-        state.opened.claim(number, last, whole);
-        state.delivered.claim(number, last, whole);
-        if entries.is_empty() {
-            return Ok(Claim::PassedOver);
-        }
-        state.next_page += 1;
-        Ok(Claim::Page(Page {
-            number,
-            entries,
-            bodies,
-        }))
+        state.claim_next(with_sink, most, keys)
     }
 
     /// Where the mark will be once these pages have passed. To be written in the same transaction as they.
-    pub(crate) fn mark_with(&self, pages: &[u64], passed: Passed) -> i64 {
+    pub(crate) fn mark_with(&self, pages: &[Option<u64>], passed: Passed) -> i64 {
         self.state.lock().map_or(0, |mut state| state.mark(passed).with(pages))
     }
 
     /// Says that the page has passed, durably.
-    pub(crate) fn settle(&self, page: u64, passed: Passed) {
+    pub(crate) fn settle(&self, page: Option<u64>, passed: Passed) {
         if let Ok(mut state) = self.state.lock() {
             state.mark(passed).settle(page);
         }
@@ -163,6 +155,98 @@ impl Feed {
 }
 
 impl FeedState {
+    fn claim_next(&mut self, with_sink: bool, most: usize, keys: &DecryptionKeys) -> Result<Claim, VaultError> {
+        let waiting = match with_sink {
+            _ if self.cursor >= self.opened_before => Waiting::All,
+            true => Waiting::UnopenedOrUndelivered,
+            false => Waiting::Unopened,
+        };
+        let pending = self.connection.pending_entries(self.cursor, i64::MAX, waiting, most)?;
+        let Some(last) = pending.entries.last().map(|entry| entry.id) else {
+            return Ok(Claim::Nothing);
+        };
+        let (entries, bodies, whole) = self.openable(pending, keys)?;
+        // Nothing is claimed before all of it could be read.
+        self.cursor = last;
+        self.taken.retain(|range| *range.end() > last);
+        if entries.is_empty() && whole {
+            // All of it was claimed before its turn: the next page moves the mark over it.
+            return Ok(Claim::PassedOver);
+        }
+        let number = self.next_page;
+        // What nobody can open yet holds the mark back, and is passed over.
+        self.opened.claim(number, last, whole);
+        self.delivered.claim(number, last, whole);
+        if entries.is_empty() {
+            return Ok(Claim::PassedOver);
+        }
+        self.next_page += 1;
+        Ok(Claim::Page(Page {
+            number: Some(number),
+            entries,
+            bodies,
+        }))
+    }
+
+    /// A page of a wanted room, if there is anything in it that waits and has not been claimed.
+    fn claim_urgent(
+        &mut self,
+        range: RangeInclusive<i64>,
+        with_sink: bool,
+        most: usize,
+        keys: &DecryptionKeys,
+    ) -> Result<Option<Page>, VaultError> {
+        let after = self.cursor.max(range.start() - 1);
+        let waiting = if with_sink {
+            Waiting::UnopenedOrUndelivered
+        } else {
+            Waiting::Unopened
+        };
+        let pending = self.connection.pending_entries(after, *range.end(), waiting, most)?;
+        let Some(last) = pending.entries.last().map(|entry| entry.id) else {
+            return Ok(None);
+        };
+        if pending.entries.len() == most {
+            self.urgent.push_front(last + 1..=*range.end());
+        }
+        let (entries, bodies, _) = self.openable(pending, keys)?;
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        // Until it is settled, no mark may pass over it.
+        self.opened.holds += 1;
+        self.delivered.holds += 1;
+        self.taken.push(after + 1..=last);
+        self.opened_before = self.opened_before.max(last);
+        Ok(Some(Page {
+            number: None,
+            entries,
+            bodies,
+        }))
+    }
+
+    /// Those that there is a key for and that nobody has claimed, and whether only claimed ones are missing.
+    fn openable(&mut self, pending: PendingEntries, keys: &DecryptionKeys) -> Result<Openable, VaultError> {
+        let PendingEntries {
+            entries: pending,
+            bodies,
+        } = pending;
+        let mut entries = Vec::with_capacity(pending.len());
+        let mut whole = true;
+        for entry in pending {
+            if self.taken.iter().any(|range| range.contains(&entry.id)) {
+                continue;
+            }
+            let room = self.room(entry.room)?;
+            if keys.has(room.version) {
+                entries.push((entry, room));
+            } else {
+                whole = false;
+            }
+        }
+        Ok((entries, bodies, whole))
+    }
+
     fn room(&mut self, id: i64) -> Result<Arc<RoomRow>, VaultError> {
         match &self.room {
             Some(room) if room.id == id => Ok(room.clone()),
@@ -184,6 +268,8 @@ struct SettledMark {
     through: i64,
     /// Pages under way: number, last entry, whether they have ended, whether they can.
     pages: BTreeMap<u64, ClaimedPage>,
+    /// Pages under way that were claimed before their turn.
+    holds: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -208,9 +294,17 @@ impl SettledMark {
         }
     }
 
-    fn settle(&mut self, number: u64) {
-        if let Some(page) = self.pages.get_mut(&number) {
-            page.ended = true;
+    fn settle(&mut self, number: Option<u64>) {
+        match number {
+            Some(number) => {
+                if let Some(page) = self.pages.get_mut(&number) {
+                    page.ended = true;
+                }
+            }
+            None => self.holds -= 1,
+        }
+        if self.holds > 0 {
+            return;
         }
         while let Some(first) = self.pages.first_entry()
             && first.get().ended
@@ -221,10 +315,14 @@ impl SettledMark {
         }
     }
 
-    fn with(&self, numbers: &[u64]) -> i64 {
+    fn with(&self, numbers: &[Option<u64>]) -> i64 {
+        let urgent = numbers.iter().filter(|number| number.is_none()).count();
+        if self.holds > urgent {
+            return self.through;
+        }
         self.pages
             .iter()
-            .take_while(|(page, state)| state.whole && (state.ended || numbers.contains(page)))
+            .take_while(|(page, state)| state.whole && (state.ended || numbers.contains(&Some(**page))))
             .last()
             .map_or(self.through, |(_, state)| state.last_entry)
     }
@@ -243,20 +341,38 @@ mod tests {
         for page in 0..4 {
             mark.claim(page, 20 + page as i64, page != 3);
         }
-        assert_eq!(mark.with(&[1]), 10);
-        mark.settle(1);
+        assert_eq!(mark.with(&[Some(1)]), 10);
+        mark.settle(Some(1));
         assert_eq!(mark.through, 10);
-        assert_eq!(mark.with(&[0]), 21);
-        mark.settle(0);
+        assert_eq!(mark.with(&[Some(0)]), 21);
+        mark.settle(Some(0));
         assert_eq!(mark.through, 21);
-        mark.settle(2);
-        mark.settle(3);
+        mark.settle(Some(2));
+        mark.settle(Some(3));
         assert_eq!(
             mark.through, 22,
             "a page with entries that wait for a key holds the mark"
         );
         mark.claim(4, 30, true);
-        mark.settle(4);
+        mark.settle(Some(4));
         assert_eq!((mark.through, mark.pages.len()), (22, 1));
+    }
+
+    #[test]
+    fn no_mark_passes_over_what_was_claimed_before_its_turn() {
+        let mut mark = SettledMark::default();
+        mark.claim(0, 10, true);
+        mark.claim(1, 30, true);
+        // Of the entries up to 30, some are under way on their own.
+        mark.holds = 2;
+        mark.settle(Some(0));
+        assert_eq!((mark.through, mark.with(&[Some(1)])), (0, 0));
+        mark.settle(None);
+        assert_eq!((mark.through, mark.with(&[Some(1)])), (0, 0));
+        assert_eq!(mark.with(&[Some(1), None]), 30);
+        mark.settle(None);
+        assert_eq!(mark.through, 10);
+        mark.settle(Some(1));
+        assert_eq!(mark.through, 30);
     }
 }

@@ -34,7 +34,8 @@ pub(crate) struct FinishedPage {
 
 /// Opened keys on their way to the sink.
 pub(crate) struct OpenedPage {
-    pub(crate) number: u64,
+    /// `None` where it was claimed before its turn.
+    pub(crate) number: Option<u64>,
     /// Entry and version of each key.
     pub(crate) entries: Vec<(i64, i64)>,
     pub(crate) keys: Vec<RoomKey>,
@@ -87,7 +88,7 @@ impl<'a> FinishedPages<'a> {
         let outcomes: Vec<_> = pages.iter_mut().flat_map(|page| page.outcomes.drain(..)).collect();
         let entries = pages.iter().flat_map(|page| &page.opened.entries);
         let check: Vec<i64> = entries.map(|(entry, _)| *entry).collect();
-        let ended: Vec<u64> = pages
+        let ended: Vec<Option<u64>> = pages
             .iter()
             .filter(|page| !page.interrupted)
             .map(|page| page.opened.number)

@@ -10,7 +10,10 @@ use std::sync::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::ingest_worker::IngestWorker;
-use crate::{backup::reader::ReadError, vault::VaultError};
+use crate::{
+    backup::reader::ReadError,
+    vault::{FilePlace, VaultError},
+};
 
 /// Chunks that wait for the thread: what a slow disk can pile up.
 const CHUNKS_IN_FLIGHT: usize = 4;
@@ -19,7 +22,7 @@ const CHUNKS_IN_FLIGHT: usize = 4;
 pub(super) enum Message {
     Begin {
         request: u64,
-        room_id: Option<String>,
+        source: Source,
         broken: Arc<AtomicBool>,
     },
     Chunk {
@@ -36,6 +39,17 @@ pub(super) enum Message {
     Flush {
         reply: oneshot::Sender<()>,
     },
+}
+
+/// What a response is of, and where it is read from.
+#[derive(Default)]
+pub(super) struct Source {
+    /// The room, or all of them.
+    pub(super) room_id: Option<String>,
+    /// The name of the file that it lies in, if it does.
+    pub(super) file: Option<String>,
+    /// Where to go on in it.
+    pub(super) place: Option<FilePlace>,
 }
 
 /// Why a response could not be taken in.
@@ -78,7 +92,30 @@ impl Ingest {
     }
 
     /// Begins a response: of one room, or of all.
-    pub(crate) async fn begin(&self, room_id: Option<String>) -> Result<IngestedResponse, IngestError> {
+    pub(crate) async fn begin(&self, room_id: Option<&str>) -> Result<IngestedResponse, IngestError> {
+        self.begin_source(Source {
+            room_id: room_id.map(str::to_owned),
+            ..Source::default()
+        })
+        .await
+    }
+
+    /// Goes on with a response that lies in a file.
+    pub(crate) async fn begin_file(
+        &self,
+        room_id: Option<&str>,
+        name: String,
+        place: Option<FilePlace>,
+    ) -> Result<IngestedResponse, IngestError> {
+        self.begin_source(Source {
+            room_id: room_id.map(str::to_owned),
+            file: Some(name),
+            place,
+        })
+        .await
+    }
+
+    async fn begin_source(&self, source: Source) -> Result<IngestedResponse, IngestError> {
         let request = {
             let mut next = self.next.lock().map_err(|_| IngestError::Closed)?;
             *next += 1;
@@ -87,7 +124,7 @@ impl Ingest {
         let broken = Arc::new(AtomicBool::new(false));
         self.send(Message::Begin {
             request,
-            room_id,
+            source,
             broken: broken.clone(),
         })
         .await?;

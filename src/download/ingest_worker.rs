@@ -14,8 +14,10 @@ use std::{
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
-    ingest::{IngestError, Message},
-    stop::{StopSignal, Wake},
+    PauseCause,
+    control::Control,
+    ingest::{IngestError, Message, Source},
+    stop::{StopCause, StopSignal, Wake},
     tally::Tally,
 };
 use crate::{
@@ -24,7 +26,7 @@ use crate::{
         reader::{BackupReader, EntryVisitor, RawEntry, ReadError},
         session_id::SessionId,
     },
-    vault::{EntryBatch, InsertedEntries, KnownEntries, NewEntry, SharedWriter, Vault, VaultError},
+    vault::{EntryBatch, FilePlace, InsertedEntries, KnownEntries, KnownRoom, SharedWriter, Vault, VaultError},
 };
 
 /// Entries of a transaction: 20 to 50 ms.
@@ -40,8 +42,13 @@ pub(crate) struct IngestWorker {
     pub(crate) vault: Vault,
     pub(crate) writer: SharedWriter,
     pub(crate) version: i64,
+    /// The era of the version that is asked for.
+    pub(crate) era: i64,
     /// The vault had entries of this version before: they are not to be read again.
     pub(crate) resumes: bool,
+    /// Bytes that the vault may take.
+    pub(crate) max_vault_bytes: Option<u64>,
+    pub(crate) control: Control,
     pub(crate) tally: Arc<Tally>,
     pub(crate) stop: StopSignal,
     pub(crate) wake: Wake,
@@ -53,6 +60,12 @@ struct Response {
     room_id: Option<String>,
     /// The room that entries stand under now.
     current_room: String,
+    /// What is known of that room; `None` where nothing is known of any.
+    known_room: Option<KnownRoom>,
+    /// The name of the file that it lies in, if it does.
+    file: Option<String>,
+    /// The era that it is of.
+    era: i64,
     result: Result<(), ReadError>,
     broken: Arc<AtomicBool>,
 }
@@ -106,10 +119,10 @@ impl IngestWorker {
         match message {
             Message::Begin {
                 request,
-                room_id,
+                source,
                 broken,
             } => {
-                responses.insert(request, Response::new(room_id, broken));
+                responses.insert(request, Response::new(source, self.era, broken));
             }
             Message::Abandon { request } => {
                 responses.remove(&request);
@@ -121,7 +134,8 @@ impl IngestWorker {
                     // A chunk may hold more than a batch.
                     for part in bytes.chunks(128 * 1024) {
                         self.read(response, part, batch, known)?;
-                        if batch.entries.len() >= self.batch_entries() || batch.bodies.len() >= BATCH_BYTES {
+                        response.note_place(batch);
+                        if batch.len() >= self.batch_entries() || batch.bodies.len() >= BATCH_BYTES {
                             self.commit(batch)?;
                         }
                     }
@@ -154,6 +168,7 @@ impl IngestWorker {
         let Response {
             reader,
             current_room,
+            known_room,
             result,
             broken,
             ..
@@ -161,6 +176,7 @@ impl IngestWorker {
         let mut visitor = BatchVisitor {
             batch,
             current_room,
+            known_room,
             known,
             version: self.version,
             failure: None,
@@ -186,17 +202,24 @@ impl IngestWorker {
         if batch.is_empty() {
             return Ok(());
         }
-        let inserted = self
+        let (inserted, bytes) = self
             .writer
-            .with(|writer| writer.insert_entries(self.version, batch))
-            .inspect_err(|_| self.stop.stop(super::stop::StopCause::Abandoned))?;
+            .with(|writer| {
+                let inserted = writer.insert_entries(self.version, batch)?;
+                let bytes = self.max_vault_bytes.map(|_| writer.reader().bytes()).transpose()?;
+                Ok((inserted, bytes))
+            })
+            .inspect_err(|_| self.stop.stop(StopCause::Abandoned))?;
+        if bytes > self.max_vault_bytes {
+            // The phase ends, and the next one does not fetch.
+            self.control.hold(PauseCause::DiskLimit);
+        }
         let InsertedEntries {
             inserted, conflicts, ..
         } = inserted;
         self.tally.add(&self.tally.fetched, inserted);
         self.tally.add(&self.tally.conflicts, conflicts);
-        self.tally
-            .add(&self.tally.rooms_done, batch.complete_rooms.len() as u64);
+        self.tally.add(&self.tally.rooms_done, batch.complete_rooms() as u64);
         batch.clear();
         self.wake.notify();
         Ok(())
@@ -204,18 +227,43 @@ impl IngestWorker {
 }
 
 impl Response {
-    fn new(room_id: Option<String>, broken: Arc<AtomicBool>) -> Self {
-        let reader = if room_id.is_some() {
+    fn new(source: Source, mut era: i64, broken: Arc<AtomicBool>) -> Self {
+        let Source { room_id, file, place } = source;
+        let mut reader = if room_id.is_some() {
             BackupReader::one_room()
         } else {
             BackupReader::all_rooms()
         };
+        let mut current_room = room_id.clone().unwrap_or_default();
+        if let Some(place) = place {
+            era = place.era;
+            if place.offset > 0 {
+                reader = reader.resumed_at(place.offset);
+                current_room = place.room_id;
+            }
+        }
         Self {
             reader,
-            current_room: room_id.clone().unwrap_or_default(),
+            current_room,
+            known_room: None,
+            file,
+            era,
             room_id,
             result: Ok(()),
             broken,
+        }
+    }
+
+    /// Every entry before that place is in this batch, or in one before it.
+    fn note_place(&self, batch: &mut EntryBatch) {
+        if let (Some(name), Some(offset)) = (&self.file, self.reader.place()) {
+            batch.file_places.retain(|place| place.name != *name);
+            batch.file_places.push(FilePlace {
+                name: name.clone(),
+                offset,
+                room_id: self.current_room.clone(),
+                era: self.era,
+            });
         }
     }
 
@@ -223,8 +271,7 @@ impl Response {
         self.result?;
         self.reader.finish()?;
         if let Some(room_id) = self.room_id {
-            let room = batch.room(&room_id);
-            batch.complete_rooms.push(room);
+            batch.complete_room(&room_id, self.era);
         }
         Ok(())
     }
@@ -233,32 +280,38 @@ impl Response {
 struct BatchVisitor<'a> {
     batch: &'a mut EntryBatch,
     current_room: &'a mut String,
+    known_room: &'a mut Option<KnownRoom>,
     known: Option<&'a KnownEntries>,
     version: i64,
     failure: Option<VaultError>,
 }
 
+impl BatchVisitor<'_> {
+    fn is_known(&mut self, known: &KnownEntries, session: &SessionId) -> Result<bool, VaultError> {
+        let room = match self.known_room {
+            Some(room) => room,
+            None => self.known_room.insert(known.room(self.version, self.current_room)?),
+        };
+        known.has(room, self.version, self.current_room, session)
+    }
+}
+
 impl EntryVisitor for BatchVisitor<'_> {
     fn room(&mut self, room_id: &str) {
         room_id.clone_into(self.current_room);
+        *self.known_room = None;
     }
 
     fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {
         let session = SessionId::parse(session_id);
         if let Some(known) = self.known {
-            match known.has(self.version, self.current_room, &session) {
+            match self.is_known(known, &session) {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => self.failure = Some(error),
             }
         }
-        let room = self.batch.room(self.current_room);
-        let begin = self.batch.bodies.len();
-        entry::pack(entry, &mut self.batch.bodies);
-        self.batch.entries.push(NewEntry {
-            room,
-            session,
-            body: begin..self.batch.bodies.len(),
-        });
+        self.batch
+            .push(self.current_room, session, |body| entry::pack(entry, body));
     }
 }

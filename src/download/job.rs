@@ -1,57 +1,89 @@
-//! The download as apps see it: run, pause, and what there is to tell.
+//! The download as apps see it: the one run, what it leads to, and how far it is.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use super::{
-    ArrivalCursor, ArrivedPage, ArrivedRoomKeys, DownloadStage, DownloadStatus, DownloadSummary, EntryPage, EntryRef,
-    FailureCount, RefusedEntry, RefusedPage, RunOutcome, RunReport, StatusError,
-    run::{RunHandle, run},
+    DownloadPolicy, DownloadStage, DownloadStatus, DownloadSummary, RunHolder, RunOutcome, RunReport, StatusError,
+    VersionState, VersionStatus,
+    activity::Activity,
+    control::Control,
+    outcome::holder,
+    priority::Priority,
+    run::{Inventory, RunHandle, run},
     stop::StopCause,
+    wake_up::{WakeUpChange, WorkLeft, at_the_end},
 };
 use crate::{
-    backup::{FailureReason, session_id::SessionId},
     blocking::blocking,
     budget::RunBudget,
     client::Parts,
+    clock::this_process,
+    host::{WakeUp, WakeUpPurpose},
+    lookup::Lookup,
     unlock::DecryptionKeys,
-    vault::{Connection, Vault, VaultError},
+    vault::{Connection, LeaseRow, Vault, VaultError, VersionRow},
 };
 
-/// Rows of a page, at most.
-const MAX_PAGE: u32 = 10_000;
+/// How long the host may take to note a wake-up before the run returns without it.
+const WAKE_UP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The download of one account's key backup. Get it from `KeyBackupClient.download()`.
 ///
 /// The host schedules, this remembers: call `run` whenever there is an opportunity, from a worker or a background task,
-/// and it goes on where the last one ended.
+/// and it goes on where the last one ended. What it waits for it says through `JobHost.schedule_wake_up`.
 #[derive(uniffi::Object)]
 pub struct KeyDownload {
     parts: Mutex<Option<Arc<Parts>>>,
     vault: Vault,
     keys: Arc<DecryptionKeys>,
+    pub(super) lookup: Arc<Lookup>,
+    process_name: String,
+    has_sink: bool,
+    pub(crate) control: Control,
+    pub(crate) priority: Priority,
+    pub(super) runs: Activity,
+    /// Requests beside a run.
+    pub(crate) requests: Activity,
     current: Mutex<Option<RunHandle>>,
+    /// A run was asked for while one was under way: its end looks again.
+    asked_meanwhile: AtomicBool,
 }
 
 impl KeyDownload {
-    pub(crate) fn new(parts: Arc<Parts>) -> Self {
-        let (vault, keys) = (parts.vault.clone(), parts.keys.clone());
+    pub(crate) fn new(parts: Arc<Parts>, policy: DownloadPolicy, lookup: Arc<Lookup>) -> Self {
         Self {
+            vault: parts.vault.clone(),
+            keys: parts.keys.clone(),
+            lookup,
+            process_name: parts.process_name.clone(),
+            has_sink: parts.sink.is_some(),
             parts: Mutex::new(Some(parts)),
-            vault,
-            keys,
+            control: Control::new(policy),
+            priority: Priority::default(),
+            runs: Activity::default(),
+            requests: Activity::default(),
             current: Mutex::new(None),
+            asked_meanwhile: AtomicBool::new(false),
         }
     }
 
-    /// A key has come: a run that is under way opens what it passed over.
-    pub(crate) fn keys_changed(&self) {
+    /// A key has come: a run that is under way opens what it passed over; without one the host is asked for a run.
+    pub(crate) async fn keys_changed(&self) {
         if let Some(run) = self.current() {
             run.wake.notify();
         }
+        self.ask_for_a_run().await;
     }
 
     /// Ends a run and drops the callbacks: nothing can be run any more.
     pub(crate) fn shut_down(&self) {
+        self.control.shut_down();
         if let Some(run) = self.current() {
             run.stop.stop(StopCause::Paused);
         }
@@ -60,74 +92,91 @@ impl KeyDownload {
         }
     }
 
-    fn current(&self) -> Option<RunHandle> {
+    pub(crate) fn current(&self) -> Option<RunHandle> {
         self.current.lock().ok()?.clone()
     }
 
-    fn parts(&self) -> Option<Arc<Parts>> {
+    pub(crate) fn parts(&self) -> Option<Arc<Parts>> {
         self.parts.lock().ok()?.clone()
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, StatusError> {
         if self.parts().is_none() {
             return Err(StatusError::ShutDown);
         }
-        let vault = self.vault.clone();
-        let result = blocking(move || work(&mut vault.connect()?)).await;
-        Ok(result.unwrap_or(Err(VaultError::Panicked))?)
+        let (vault, at_work) = (self.vault.clone(), self.requests.begin());
+        // Also when the future is dropped, it is at work until it ends.
+        let result = blocking(move || {
+            let result = work(&mut vault.connect()?);
+            drop(at_work);
+            result
+        });
+        Ok(result.await.unwrap_or(Err(VaultError::Panicked))?)
     }
 
-    async fn summary(&self) -> Result<(DownloadSummary, bool, bool), StatusError> {
-        let keys = self.keys.clone();
-        self.read(move |connection| {
-            let version = connection.current_version()?;
-            let rooms = match &version {
-                Some(version) => connection.room_counts(version.id)?.1,
-                None => 0,
-            };
-            let unlocked = version
-                .as_ref()
-                .is_some_and(|version| version.has_key || keys.has(version.id));
-            let complete = version.as_ref().is_some_and(|version| version.complete);
-            let mut summary = DownloadSummary {
-                rooms,
-                ..DownloadSummary::default()
-            };
-            if let Some(version) = version {
-                summary.total = version.server_count;
-                summary.fetched = version.counts.fetched;
-                summary.opened = version.counts.opened;
-                summary.delivered = version.counts.delivered;
-                summary.failed = version.counts.failed;
-                summary.refused = version.counts.refused;
-                summary.conflicts = version.counts.conflicts;
-                summary.bytes_downloaded = version.bytes;
-                summary.version = Some(version.version);
-            }
-            summary.failures = connection
-                .failure_counts()?
-                .into_iter()
-                .map(|(reason, count)| FailureCount { reason, count })
-                .collect();
-            Ok((summary, complete, unlocked))
-        })
-        .await
+    /// Asks the host for a run as soon as it can, if there is anything to do and nothing holds all of it.
+    pub(crate) async fn ask_for_a_run(&self) {
+        self.asked_meanwhile.store(true, Ordering::SeqCst);
+        if self.current().is_none() {
+            self.ask_now().await;
+        }
+    }
+
+    /// The same once no run is under way, if there was reason to.
+    async fn ask_now(&self) -> Option<WakeUp> {
+        if !self.asked_meanwhile.swap(false, Ordering::SeqCst) {
+            return None;
+        }
+        let (parts, epoch) = (self.parts()?, self.control.intent_epoch());
+        let Inventory { left, intent, .. } = self.inventory().await.ok()?;
+        self.control.follow_read(intent, epoch);
+        let restraints = self.control.now();
+        if left.is_nothing() || restraints.allowed().nothing() {
+            return None;
+        }
+        let wake_up = left.wake_up(Duration::ZERO, restraints.policy());
+        tell(&parts, Some(wake_up)).await;
+        Some(wake_up)
+    }
+
+    async fn inventory(&self) -> Result<Inventory, StatusError> {
+        let (keys, has_sink) = (self.keys.clone(), self.has_sink);
+        let policy = *self.control.now().policy();
+        self.read(move |connection| Inventory::of(connection, &keys, has_sink, &policy))
+            .await
     }
 }
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyDownload {
     /// Fetches, opens and delivers until everything is done, the budget is used up, or something is in the way. Returns
-    /// how it ended; there is no error to catch. When it has returned, no database, socket or thread of it is busy.
+    /// how it ended; there is no error to catch. When it has returned, no database, socket or thread of it is busy, and the
+    /// host has been asked for the wake-up that the next run needs.
     ///
-    /// Only one run at a time: a second call answers `AlreadyRunning` at once. Safe to drop: what was under way ends by
-    /// itself, and nothing is lost. Cancelling a Swift task does not cancel it: call `pause`.
+    /// Only one run at a time, over all clients and processes: others are told whose it is. Safe to drop: what was under
+    /// way ends by itself (`await_quiescent` tells when), and nothing is lost. Cancelling a Swift task does not cancel it:
+    /// call `end_run`.
     pub async fn run(&self, budget: RunBudget) -> RunReport {
-        let outcome = self.run_once(budget).await;
-        let summary = self.summary().await.map(|(summary, ..)| summary).unwrap_or_default();
+        let run = self.run_once(budget).await;
+        let (outcome, handle) = match run {
+            Ok((outcome, handle)) => (outcome, Some(handle)),
+            Err(outcome) => (outcome, None),
+        };
+        // Read while the vault was open: nothing is, once the run has ended.
+        let seen = handle.as_ref().and_then(|run| run.inventory.borrow().clone());
+        let inventory = match seen {
+            Some(inventory) => Some(inventory),
+            None => self.inventory().await.ok(),
+        };
+        // Where the vault cannot be read, there may be anything left.
+        let left = inventory.as_ref().map_or(WorkLeft::UNKNOWN, |inventory| inventory.left);
+        let wake_up = self.ask_for_the_next(&outcome, left).await;
+        // What came while the run was ending it has not seen.
+        let wake_up = self.ask_now().await.or(wake_up);
+        let summary = inventory.map(|inventory| inventory.summary).unwrap_or_default();
         log::info!(
             "run ended: {outcome:?}; {} of {} keys fetched, {} opened, {} delivered, {} failed",
             summary.fetched,
@@ -136,14 +185,12 @@ impl KeyDownload {
             summary.delivered,
             summary.failed
         );
-        RunReport { outcome, summary }
-    }
-
-    /// Makes a run under way return `Paused`, within a fraction of a second. Returns at once, from any thread; without a
-    /// run it does nothing.
-    pub fn pause(&self) {
-        if let Some(run) = self.current() {
-            run.stop.stop(StopCause::Paused);
+        RunReport {
+            outcome,
+            summary,
+            bytes_downloaded: handle.as_ref().map_or(0, |run| run.tally.progress().bytes_downloaded),
+            decrypted: handle.as_ref().map_or(0, |run| run.tally.decrypted()),
+            wake_up,
         }
     }
 
@@ -152,100 +199,42 @@ impl KeyDownload {
     /// # Errors
     /// A [`StatusError`] if the vault cannot be read.
     pub async fn status(&self) -> Result<DownloadStatus, StatusError> {
-        let (summary, fetch_complete, unlocked) = self.summary().await?;
+        let (keys, epoch) = (self.keys.clone(), self.control.intent_epoch());
+        let read = move |connection: &mut Connection| {
+            let current = connection.current_version()?.map(|version| version.id);
+            let states = connection.versions()?;
+            let is_unlocked = |version: &VersionRow| version.has_key || keys.has(version.id);
+            let versions: Vec<_> = states
+                .iter()
+                .map(|version| {
+                    (
+                        Some(version.id) == current,
+                        version_status(version, current, is_unlocked(version)),
+                    )
+                })
+                .collect();
+            let lease = connection.lease()?.filter(LeaseRow::is_live);
+            let intent = connection.user_intent()?;
+            Ok((DownloadSummary::of(connection)?, versions, lease, intent))
+        };
+        let (summary, versions, lease, intent) = self.read(read).await?;
+        self.control.follow_read(intent, epoch);
+        let restraints = self.control.now();
+        let current = versions
+            .iter()
+            .find(|(is_current, _)| *is_current)
+            .map(|(_, version)| version);
         Ok(DownloadStatus {
             stage: self.current().map_or(DownloadStage::Resting, |run| run.tally.stage()),
-            fetch_complete,
-            unlocked,
+            fetch_complete: current.is_some_and(|version| version.state == VersionState::Complete),
+            unlocked: current.is_some_and(|version| version.unlocked),
             restart_needs_recovery_key: !self.vault.keeps_secrets(),
+            causes: restraints.causes().iter().collect(),
+            stopped: restraints.is_stopped(),
+            running: lease.as_ref().map(holder),
+            versions: versions.into_iter().map(|(_, version)| version).collect(),
             summary,
         })
-    }
-
-    /// Keys that were opened after `cursor`, at most `limit` (1 to 10,000), in the order of arrival: none is left out,
-    /// and none comes twice. Keep `next` where the app keeps its own state.
-    ///
-    /// # Errors
-    /// A [`StatusError`] if the vault cannot be read.
-    pub async fn arrived_since(&self, cursor: ArrivalCursor, limit: u32) -> Result<ArrivedPage, StatusError> {
-        let limit = limit.clamp(1, MAX_PAGE) as usize;
-        let rows = self
-            .read(move |vault| vault.arrived_since(cursor.batch, cursor.entry, limit + 1))
-            .await?;
-        let more = rows.len() > limit;
-        let mut page = ArrivedPage {
-            arrived: Vec::new(),
-            next: cursor,
-            more,
-        };
-        for row in rows.into_iter().take(limit) {
-            page.next = ArrivalCursor {
-                batch: row.batch,
-                entry: row.entry,
-            };
-            let session_id = row.session.to_string();
-            match page.arrived.last_mut() {
-                Some(last) if last.room_id == row.room_id => last.session_ids.push(session_id),
-                _ => page.arrived.push(ArrivedRoomKeys {
-                    room_id: row.room_id,
-                    session_ids: vec![session_id],
-                }),
-            }
-        }
-        Ok(page)
-    }
-
-    /// Entries that failed for `reason`, at most `limit` (1 to 10,000), from `after` on (`None`: from the first).
-    ///
-    /// # Errors
-    /// A [`StatusError`] if the vault cannot be read.
-    pub async fn failures(
-        &self,
-        reason: FailureReason,
-        after: Option<i64>,
-        limit: u32,
-    ) -> Result<EntryPage, StatusError> {
-        let limit = limit.clamp(1, MAX_PAGE) as usize;
-        let rows = self
-            .read(move |vault| vault.failures(reason, after.unwrap_or(0), limit))
-            .await?;
-        Ok(entry_page(rows, limit))
-    }
-
-    /// Keys that stand under two rooms, at most `limit` (1 to 10,000), from `after` on. The server may be moving keys: they
-    /// are not delivered, and look-ups say so.
-    ///
-    /// # Errors
-    /// A [`StatusError`] if the vault cannot be read.
-    pub async fn conflicts(&self, after: Option<i64>, limit: u32) -> Result<EntryPage, StatusError> {
-        let limit = limit.clamp(1, MAX_PAGE) as usize;
-        let rows = self
-            .read(move |vault| vault.conflicts(after.unwrap_or(0), limit))
-            .await?;
-        Ok(entry_page(rows, limit))
-    }
-
-    /// Keys that the sink refused, with its reasons, at most `limit` (1 to 10,000), from `after` on.
-    ///
-    /// # Errors
-    /// A [`StatusError`] if the vault cannot be read.
-    pub async fn refusals(&self, after: Option<i64>, limit: u32) -> Result<RefusedPage, StatusError> {
-        let limit = limit.clamp(1, MAX_PAGE) as usize;
-        let rows = self
-            .read(move |vault| vault.refusals(after.unwrap_or(0), limit))
-            .await?;
-        let next = (rows.len() == limit).then(|| rows.last().map(|row| row.0)).flatten();
-        let entries = rows
-            .into_iter()
-            .map(|(_, room_id, session, reason)| RefusedEntry {
-                entry: EntryRef {
-                    room_id,
-                    session_id: session.to_string(),
-                },
-                reason,
-            })
-            .collect();
-        Ok(RefusedPage { entries, next })
     }
 
     /// The app's crypto store is a new one: the next run delivers everything again. A run that is under way ends as overtaken.
@@ -254,25 +243,86 @@ impl KeyDownload {
     /// # Errors
     /// A [`StatusError`] if the vault cannot be written.
     pub async fn crypto_store_was_replaced(&self) -> Result<(), StatusError> {
-        self.read(Connection::deliver_again).await
+        self.read(Connection::deliver_again).await?;
+        self.ask_for_a_run().await;
+        Ok(())
     }
 }
 
 impl KeyDownload {
-    async fn run_once(&self, budget: RunBudget) -> RunOutcome {
-        let has_sink = self.parts().is_some_and(|parts| parts.sink.is_some());
-        let Some(claim) = RunClaim::new(self, has_sink) else {
-            return RunOutcome::AlreadyRunning;
-        };
+    /// How it ended, and the run, where there was one.
+    async fn run_once(&self, budget: RunBudget) -> Result<(RunOutcome, RunHandle), RunOutcome> {
+        let claim = RunClaim::new(self).map_err(|by| RunOutcome::AlreadyRunning { by })?;
         // Only now: a shutdown before the claim would not have ended this run.
         let Some(parts) = self.parts() else {
-            return RunOutcome::Paused;
+            return Err(RunOutcome::Paused { causes: Vec::new() });
         };
-        let outcome = run(&parts, &claim.run, budget).await;
-        if self.vault.keeps_secrets() {
-            self.keys.clear();
+        self.control.a_run_begins();
+        // A run whose future was dropped may still be ending.
+        self.runs.quiescent().await;
+        let handle = claim.run.clone();
+        // Boxed: nested as deep as it is, its layout is more than a caller's compiler wants to see.
+        let work = Box::pin(run(&parts, &handle, &self.runs, budget));
+        let outcome = tokio::select! {
+            outcome = work => outcome,
+            () = self.ask_at_the_beginning(&parts, &handle) => unreachable!("it waits for ever"),
+        };
+        Ok((outcome, handle))
+    }
+
+    /// Asks for a wake-up at the beginning: the process may be killed before the run can ask for another.
+    async fn ask_at_the_beginning(&self, parts: &Parts, run: &RunHandle) {
+        let mut inventory = run.inventory.subscribe();
+        let left = match inventory.wait_for(Option::is_some).await {
+            Ok(inventory) => inventory.as_ref().map(|inventory| inventory.left).unwrap_or_default(),
+            Err(_) => WorkLeft::default(),
+        };
+        if let Some(wake_up) = left.at_the_beginning(self.control.now().policy()) {
+            tell(parts, Some(wake_up)).await;
         }
-        outcome
+        std::future::pending().await
+    }
+
+    async fn ask_for_the_next(&self, outcome: &RunOutcome, left: WorkLeft) -> Option<WakeUp> {
+        let parts = self.parts()?;
+        match at_the_end(outcome, left, self.control.now().policy()) {
+            WakeUpChange::Keep => None,
+            WakeUpChange::Cancel => {
+                tell(&parts, None).await;
+                None
+            }
+            WakeUpChange::Ask(wake_up) => {
+                tell(&parts, Some(wake_up)).await;
+                Some(wake_up)
+            }
+        }
+    }
+}
+
+/// Tells the host which wake-up to keep. A host that does not come back must not hold a run.
+pub(super) async fn tell(parts: &Parts, wake_up: Option<WakeUp>) {
+    let call = parts.host.schedule_wake_up(WakeUpPurpose::Download, wake_up);
+    // What it throws is its own business: the app then calls by itself.
+    let _ = tokio::time::timeout(WAKE_UP_PATIENCE, call).await;
+}
+
+fn version_status(version: &VersionRow, current: Option<i64>, unlocked: bool) -> VersionStatus {
+    let state = if version.gone {
+        VersionState::Gone
+    } else if version.complete {
+        VersionState::Complete
+    } else if Some(version.id) == current {
+        VersionState::Fetching
+    } else {
+        VersionState::Draining
+    };
+    VersionStatus {
+        version: version.version.clone(),
+        state,
+        unlocked,
+        total: version.server_count,
+        fetched: version.counts.fetched,
+        opened: version.counts.opened,
     }
 }
 
@@ -283,14 +333,20 @@ struct RunClaim<'a> {
 }
 
 impl<'a> RunClaim<'a> {
-    fn new(download: &'a KeyDownload, has_sink: bool) -> Option<Self> {
-        let mut current = download.current.lock().ok()?;
-        if current.is_some() {
-            return None;
+    fn new(download: &'a KeyDownload) -> Result<Self, RunHolder> {
+        let holder = |since_ms: i64| RunHolder {
+            process_name: download.process_name.clone(),
+            process_id: this_process().id,
+            is_this_process: true,
+            since_ms: u64::try_from(since_ms).unwrap_or(0),
+        };
+        let mut current = download.current.lock().map_err(|_| holder(0))?;
+        if let Some(run) = &*current {
+            return Err(holder(run.since_ms));
         }
-        let run = RunHandle::new(has_sink);
+        let run = RunHandle::new(download.has_sink, download.control.clone(), download.priority.clone());
         *current = Some(run.clone());
-        Some(Self { download, run })
+        Ok(Self { download, run })
     }
 }
 
@@ -298,6 +354,9 @@ impl Drop for RunClaim<'_> {
     fn drop(&mut self) {
         if let Ok(mut current) = self.download.current.lock() {
             current.take();
+            if self.download.vault.keeps_secrets() {
+                self.download.keys.clear();
+            }
         }
     }
 }
@@ -312,16 +371,4 @@ impl From<VaultError> for StatusError {
             }
         }
     }
-}
-
-fn entry_page(rows: Vec<(i64, String, SessionId)>, limit: usize) -> EntryPage {
-    let next = (rows.len() == limit).then(|| rows.last().map(|row| row.0)).flatten();
-    let entries = rows
-        .into_iter()
-        .map(|(_, room_id, session)| EntryRef {
-            room_id,
-            session_id: session.to_string(),
-        })
-        .collect();
-    EntryPage { entries, next }
 }

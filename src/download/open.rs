@@ -7,10 +7,11 @@ use std::{num::NonZeroUsize, sync::Arc, thread};
 use tokio::sync::mpsc;
 
 use super::{
-    ArrivedRoomKeys,
+    ArrivedRoomKeys, DownloadPolicy,
     feed::{Claim, Feed, Page},
     finished::{FinishedPage, FinishedPages, OpenedPage},
     notify::ArrivalHints,
+    priority::Priority,
     stop::{StopCause, StopSignal, Wake},
     tally::Tally,
 };
@@ -27,6 +28,8 @@ pub(crate) struct OpenStage {
     pub(crate) vault: Vault,
     pub(crate) writer: SharedWriter,
     pub(crate) keys: Arc<DecryptionKeys>,
+    pub(crate) policy: DownloadPolicy,
+    pub(crate) priority: Priority,
     pub(crate) tally: Arc<Tally>,
     pub(crate) hints: ArrivalHints,
     pub(crate) stop: StopSignal,
@@ -40,11 +43,17 @@ pub(crate) struct OpenStage {
 impl OpenStage {
     /// Opens everything there is and everything that comes, until fetching has ended or the run is stopped. Blocks.
     pub(crate) fn work(&self) -> Result<(), VaultError> {
-        let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let workers = self.policy.cores.map_or(cores, |most| cores.min(most as usize));
         // Delivery of an earlier pass must be over before its keys may be claimed again.
         loop {
-            let feed = Feed::new(self.vault.connect()?, self.deliveries.is_some(), &self.keys)?;
-            let feed = Arc::new(feed);
+            let feed = Arc::new(Feed::new(
+                self.vault.connect()?,
+                self.deliveries.is_some(),
+                self.policy.batch_keys as usize,
+                self.priority.clone(),
+                &self.keys,
+            )?);
             let finished = FinishedPages::new(self, feed.clone());
             let results: Vec<_> = thread::scope(|scope| {
                 let workers: Vec<_> = (0..workers)
@@ -77,7 +86,7 @@ impl OpenStage {
     fn worker(&self, feed: &Arc<Feed>, finished: &FinishedPages<'_>) -> Result<bool, VaultError> {
         let mut buffer = Vec::new();
         loop {
-            if self.stop.is_stopped() {
+            if self.stop.winds_down() {
                 finished.commit()?;
                 return Ok(false);
             }
@@ -113,6 +122,7 @@ impl OpenStage {
         let mut hints = Vec::new();
         let hints_wanted = !wanted && self.hints.are_taken();
         let mut interrupted = false;
+        let mut decrypted = 0;
         for (position, (entry, room)) in page.entries.iter().enumerate() {
             if position % ENTRIES_PER_LOOK == 0 && self.stop.is_stopped() {
                 interrupted = true;
@@ -123,6 +133,7 @@ impl OpenStage {
                 interrupted = true;
                 break;
             };
+            decrypted += 1;
             let result = key.open(&page.bodies[entry.body.clone()], &entry.session, buffer, |found| {
                 if wanted {
                     opened.entries.push((entry.id, room.version));
@@ -141,6 +152,7 @@ impl OpenStage {
                 outcomes.push((entry.id, room.version, result.unwrap_or_else(Outcome::Failed)));
             }
         }
+        self.tally.add(&self.tally.decrypted, decrypted);
         FinishedPage {
             opened,
             outcomes,

@@ -13,8 +13,15 @@ const BYTES_PER_MS: u64 = 2_000;
 const PATIENCE_MS: u64 = 60_000;
 /// How often a request for everything may be cut before it is taken in parts.
 const CUTS_BEFORE_ROOMS: u32 = 2;
+/// How often everything may be cut, over all runs, before it is left to the OS.
+const CUTS_BEFORE_FILE: u32 = CUTS_BEFORE_ROOMS + 1;
 /// Everything is asked for again and again only this often, where even that is always cut.
 const CUTS_BEFORE_PAUSE: u32 = 3;
+
+/// Bytes that so many keys take on the wire, about.
+pub(crate) fn bytes_of(keys: u64) -> u64 {
+    keys.saturating_mul(BYTES_PER_KEY)
+}
 
 /// What the plan is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +36,8 @@ pub(crate) struct Facts {
     pub(crate) cuts: u32,
     /// How often in this run, also where not even its beginning came.
     pub(crate) cuts_in_this_run: u32,
+    /// The OS downloads into files, and this is a slice of time.
+    pub(crate) files: bool,
     /// There are rooms that have not been asked for.
     pub(crate) rooms_left: bool,
     /// The list of rooms has been made.
@@ -42,6 +51,8 @@ pub(crate) struct Facts {
 pub(crate) enum Step {
     /// Ask for everything.
     Everything,
+    /// Let the OS download everything into a file, and read that.
+    EverythingByFile,
     /// Make the list of rooms.
     ListRooms,
     /// Ask for the next rooms.
@@ -66,6 +77,9 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
     if facts.rooms_left {
         return Step::Rooms;
     }
+    if facts.files && facts.cuts >= CUTS_BEFORE_FILE {
+        return Step::EverythingByFile;
+    }
     if facts.cuts_in_this_run >= CUTS_BEFORE_PAUSE {
         return Step::GiveUpForNow;
     }
@@ -73,7 +87,7 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
 }
 
 fn likely_to_come_through(facts: &Facts) -> bool {
-    let expected_ms = facts.server_count.saturating_mul(BYTES_PER_KEY) / BYTES_PER_MS;
+    let expected_ms = bytes_of(facts.server_count) / BYTES_PER_MS;
     let allowed_ms = facts
         .time_left_ms
         .map_or(PATIENCE_MS, |left| (left / 2).min(PATIENCE_MS));
@@ -90,6 +104,7 @@ mod tests {
         complete: false,
         cuts: 0,
         cuts_in_this_run: 0,
+        files: false,
         rooms_left: false,
         rooms_listed: false,
         time_left_ms: None,
@@ -187,6 +202,14 @@ mod tests {
                 ..after
             }),
             Step::GiveUpForNow
+        );
+        assert_eq!(
+            next_step(&Facts {
+                cuts: CUTS_BEFORE_FILE,
+                files: true,
+                ..after
+            }),
+            Step::EverythingByFile
         );
         // A count that lies cannot make it ask for ever: what came through to its end is complete.
         assert_eq!(

@@ -1,6 +1,11 @@
 //! What the download tells: records and enums that cross to Kotlin and Swift as they are.
 
-use crate::backup::FailureReason;
+use super::PauseCause;
+use crate::{
+    backup::FailureReason,
+    host::WakeUp,
+    vault::{Connection, VaultError},
+};
 
 /// How a run ended, and what there is by now.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
@@ -9,6 +14,12 @@ pub struct RunReport {
     pub outcome: RunOutcome,
     /// What is in the vault now.
     pub summary: DownloadSummary,
+    /// Bytes of response bodies in this run.
+    pub bytes_downloaded: u64,
+    /// Entries that were decrypted in this run, whichever stage needed them.
+    pub decrypted: u64,
+    /// The wake-up that the host was asked for at the end of this run, if it was.
+    pub wake_up: Option<WakeUp>,
 }
 
 /// How a run ended. All are resting states: nothing is lost, and the next run goes on from here.
@@ -17,8 +28,13 @@ pub struct RunReport {
 pub enum RunOutcome {
     /// Everything is fetched, opened, and with a sink delivered. Nothing to do until the backup changes.
     Completed,
-    /// `pause()` was called. Run again when the cause is gone.
-    Paused,
+    /// Something holds it. What the host has paused goes on when the causes are gone: the crate asks for a wake-up then.
+    Paused {
+        /// What holds it, or a part of it that is not done; none where the client was shut down.
+        causes: Vec<PauseCause>,
+    },
+    /// `stop()` was called: nothing is done until `start()`.
+    Stopped,
     /// The budget is used up. Run again at the next opportunity.
     OutOfBudget,
     /// Something outside has to change first, by itself. Run again then.
@@ -30,8 +46,11 @@ pub enum RunOutcome {
     },
     /// Everything is fetched, and nobody has unlocked the backup: ask the user for the recovery key, then run again.
     NeedsUnlock,
-    /// Another run of this client is under way; this call did nothing.
-    AlreadyRunning,
+    /// Another run is under way, of this client, another one or another process; this call did nothing.
+    AlreadyRunning {
+        /// Whose it is.
+        by: RunHolder,
+    },
     /// It cannot go on by itself.
     Failed {
         /// Why, and so what to do.
@@ -39,8 +58,21 @@ pub enum RunOutcome {
     },
 }
 
+/// Who has the vault.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct RunHolder {
+    /// What the app calls that process: `ClientOptions.process_name`.
+    pub process_name: String,
+    /// The process id.
+    pub process_id: u32,
+    /// Whether it is the process that asks.
+    pub is_this_process: bool,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+}
+
 /// What a run waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum BlockedReason {
     /// There is no network, or the homeserver cannot be reached.
@@ -51,10 +83,15 @@ pub enum BlockedReason {
     ServerFault,
     /// Something else answers in its place: a captive portal, as a rule.
     NotTheHomeserver,
+    /// The OS is downloading an answer into a file: run again when it has ended.
+    WaitsForFile,
     /// The sink takes no keys now.
     SinkUnavailable,
-    /// Another process writes to the vault.
-    VaultBusy,
+    /// Another process holds the vault's write lock: it is suspended, as a rule. It passes when that goes on, or ends.
+    VaultBusy {
+        /// Whose run it is, where it is one.
+        by: Option<RunHolder>,
+    },
     /// The vault cannot be read or written now: the phone is locked, as a rule.
     VaultInaccessible,
 }
@@ -67,8 +104,6 @@ pub enum RunFailure {
     NoBackup,
     /// The backup is of an algorithm that this version of the crate does not know: update the app.
     UnsupportedAlgorithm,
-    /// The backup version was deleted while it was fetched. Run again: the server may have another one.
-    VersionGone,
     /// The access token is not accepted, or the app gave none: the user has to sign in again.
     NotSignedIn {
         /// The server says that the device is still known (a soft logout): sign in again *as this device*.
@@ -113,6 +148,30 @@ pub struct DownloadSummary {
     pub rooms: u64,
     /// Bytes of response bodies so far, over all runs.
     pub bytes_downloaded: u64,
+}
+
+impl DownloadSummary {
+    pub(super) fn of(connection: &Connection) -> Result<Self, VaultError> {
+        let mut summary = Self::default();
+        if let Some(version) = connection.current_version()? {
+            summary.rooms = connection.room_counts(version.id)?.1;
+            summary.total = version.server_count;
+            summary.fetched = version.counts.fetched;
+            summary.opened = version.counts.opened;
+            summary.delivered = version.counts.delivered;
+            summary.failed = version.counts.failed;
+            summary.refused = version.counts.refused;
+            summary.conflicts = version.counts.conflicts;
+            summary.bytes_downloaded = version.bytes;
+            summary.version = Some(version.version);
+        }
+        summary.failures = connection
+            .failure_counts()?
+            .into_iter()
+            .map(|(reason, count)| FailureCount { reason, count })
+            .collect();
+        Ok(summary)
+    }
 }
 
 /// How many keys failed for one reason.
@@ -185,8 +244,47 @@ pub struct DownloadStatus {
     pub unlocked: bool,
     /// The decryption key, if known at all, is only in memory: after a restart the user will be asked again.
     pub restart_needs_recovery_key: bool,
-    /// The figures.
+    /// What holds the download, or a part of it, right now.
+    pub causes: Vec<PauseCause>,
+    /// `stop()` was called, and no `start()` since.
+    pub stopped: bool,
+    /// Who has a run under way on this vault, as far as can be told.
+    pub running: Option<RunHolder>,
+    /// Every backup version that the vault has entries of or was told of, the oldest first.
+    pub versions: Vec<VersionStatus>,
+    /// The figures of the current version.
     pub summary: DownloadSummary,
+}
+
+/// One backup version.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct VersionStatus {
+    /// Its name.
+    pub version: String,
+    /// How far it is.
+    pub state: VersionState,
+    /// Its decryption key is known.
+    pub unlocked: bool,
+    /// Keys in it, as the server said last.
+    pub total: u64,
+    /// Keys of it in the vault.
+    pub fetched: u64,
+    /// Keys of it that decrypted.
+    pub opened: u64,
+}
+
+/// How far a backup version is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+#[non_exhaustive]
+pub enum VersionState {
+    /// The current one, and not all of it is fetched. Becomes `Complete`, `Draining` or `Gone`.
+    Fetching,
+    /// An older one that is still there, and not all of it is fetched: it comes first. Becomes `Complete` or `Gone`.
+    Draining,
+    /// All of it is fetched. Becomes `Fetching` when the server has more.
+    Complete,
+    /// The server does not have it any more; what was fetched of it is kept, with its key.
+    Gone,
 }
 
 /// Keys that have arrived in one room.

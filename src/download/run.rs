@@ -1,38 +1,39 @@
-//! One run: its parts put together, driven to an end, and taken apart so that nothing of it is left.
+//! One run: it takes the vault, works in phases, and leaves nothing behind.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::sync::{oneshot, watch};
 
 use super::{
-    BlockedReason, RunFailure, RunOutcome,
-    deliver::{DeliverEnd, DeliverStage, PAGES_IN_FLIGHT},
-    fetch::{FetchEnd, FetchStage},
-    ingest::Ingest,
-    ingest_worker::IngestWorker,
+    DownloadPolicy, DownloadSummary, RunOutcome,
+    activity::{Activity, AtWork},
+    control::{Allowed, Control},
+    keeper::Keeper,
     notify::{ArrivalHints, telling},
-    open::OpenStage,
+    outcome::{already_running, holder, paused, vault_outcome},
+    phases::{StopOnDrop, phases},
+    priority::Priority,
     stop::{StopCause, StopSignal, Wake},
-    tally::{FetchActivity, Tally},
+    tally::Tally,
+    wake_up::WorkLeft,
 };
 use crate::{
-    backup::version::{CURVE25519_AES_SHA2, VersionInfo},
     blocking::blocking,
     budget::RunBudget,
     client::Parts,
-    homeserver::{Backoff, HomeserverError, TransportError, Verdict},
-    random::dice,
-    vault::{SharedWriter, VaultError, VersionRow},
+    clock::wall_ms,
+    homeserver::Homeserver,
+    unlock::DecryptionKeys,
+    vault::{Connection, Patience, SharedWriter, UserIntent, Vault, VaultError, VersionRow, Writer},
 };
 
-/// Where not even the first request came through, the next run should not come sooner.
-const LEAST_WAIT: Duration = Duration::from_secs(30);
+/// What a run keeps of its budget for its own end.
+const FOR_THE_END: Duration = Duration::from_millis(250);
+/// How long a run waits for a vault that somebody else is writing to.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A run under way: what others may see of it, and how they end it.
 #[derive(Clone)]
@@ -40,352 +41,253 @@ pub(crate) struct RunHandle {
     pub(crate) stop: StopSignal,
     pub(crate) wake: Wake,
     pub(crate) tally: Arc<Tally>,
+    pub(crate) control: Control,
+    pub(crate) priority: Priority,
+    /// Milliseconds since 1970.
+    pub(crate) since_ms: i64,
+    /// What the vault has: at the beginning, and once more at the end.
+    pub(crate) inventory: Arc<watch::Sender<Option<Inventory>>>,
+    /// What may be at work now.
+    pub(super) phase: Arc<watch::Sender<Allowed>>,
+}
+
+/// What the vault has, as a run saw it last.
+#[derive(Clone, Debug)]
+pub(crate) struct Inventory {
+    pub(crate) left: WorkLeft,
+    pub(crate) summary: DownloadSummary,
+    pub(crate) intent: UserIntent,
+}
+
+impl Inventory {
+    pub(crate) fn of(
+        connection: &Connection,
+        keys: &DecryptionKeys,
+        has_sink: bool,
+        policy: &DownloadPolicy,
+    ) -> Result<Self, VaultError> {
+        let can_open = |version: &VersionRow| version.has_key || keys.has(version.id);
+        let mut left = WorkLeft::of(&connection.versions()?, can_open, has_sink);
+        left.open |= policy.trim_delivered && has_sink && connection.can_trim()?;
+        if connection.has_to_refetch()? {
+            left.fetch.get_or_insert(0);
+        }
+        Ok(Self {
+            left,
+            summary: DownloadSummary::of(connection)?,
+            intent: connection.user_intent()?,
+        })
+    }
 }
 
 impl RunHandle {
-    pub(crate) fn new(has_sink: bool) -> Self {
+    pub(crate) fn new(has_sink: bool, control: Control, priority: Priority) -> Self {
         let wake = Wake::default();
         Self {
             stop: StopSignal::new(wake.clone()),
             wake,
             tally: Arc::new(Tally::new(has_sink)),
+            control,
+            priority,
+            since_ms: wall_ms(),
+            inventory: Arc::default(),
+            phase: Arc::new(watch::Sender::new(Allowed {
+                fetch: true,
+                open: true,
+            })),
+        }
+    }
+
+    /// Waits until nothing is at work that may not be.
+    pub(crate) async fn obeys(&self) {
+        let (mut phase, mut restraints) = (self.phase.subscribe(), self.control.changes());
+        loop {
+            if phase
+                .borrow_and_update()
+                .is_within(restraints.borrow_and_update().allowed())
+            {
+                return;
+            }
+            tokio::select! {
+                _ = phase.changed() => {}
+                _ = restraints.changed() => {}
+            }
         }
     }
 }
 
-/// Stops what is left of a run whose future was dropped.
-struct StopOnDrop(StopSignal);
+/// The moments at which a run with a budget ends.
+#[derive(Clone, Copy)]
+struct Slice {
+    began: Instant,
+    limit: Duration,
+}
 
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.stop(StopCause::Abandoned);
+impl Slice {
+    fn new(budget: RunBudget) -> Option<Self> {
+        Some(Self {
+            began: Instant::now(),
+            limit: Duration::from_millis(budget.max_duration_ms?),
+        })
+    }
+
+    /// Everything stops.
+    fn end(self) -> Option<Instant> {
+        let time = self.limit.saturating_sub(FOR_THE_END).max(self.limit / 2);
+        self.began.checked_add(time)
+    }
+
+    /// Nothing new is begun: what is under way may come to its end, and is not done in vain.
+    fn wind_down(self) -> Option<Instant> {
+        let notice = (self.limit / 10).clamp(Duration::from_millis(50), Duration::from_secs(1));
+        self.end()?.checked_sub(notice)
     }
 }
 
-/// Runs to an end. Dropped in flight, its threads end by themselves within a batch.
-pub(crate) async fn run(parts: &Parts, handle: &RunHandle, budget: RunBudget) -> RunOutcome {
+/// Runs to an end; then nothing of it is at work. Dropped in flight, it ends by itself, and `activity` tells when.
+pub(crate) async fn run(parts: &Parts, handle: &RunHandle, activity: &Activity, budget: RunBudget) -> RunOutcome {
     let _guard = StopOnDrop(handle.stop.clone());
-    let deadline = budget
-        .max_duration_ms
-        .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
-    let (hints, hints_receiver) = ArrivalHints::channel();
-    let work = async {
-        let end_of_budget = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        let stages = stages(parts, handle, hints, deadline);
-        tokio::pin!(stages, end_of_budget);
-        tokio::select! {
-            outcome = &mut stages => return outcome,
-            () = end_of_budget => handle.stop.stop(StopCause::OutOfBudget),
-        }
-        stages.await
-    };
-    telling(&parts.host, &handle.tally, hints_receiver, work).await
-}
-
-async fn stages(parts: &Parts, handle: &RunHandle, hints: ArrivalHints, deadline: Option<Instant>) -> RunOutcome {
-    let (vault, keys) = (parts.vault.clone(), parts.keys.clone());
-    let begun = blocking(move || {
-        let writer = vault.begin_run()?;
-        keys.load(writer.reader())?;
-        let version = match writer.reader().current_version()? {
-            Some(version) => {
-                let rooms = writer.reader().room_counts(version.id)?;
-                Some((version, rooms))
-            }
-            None => None,
-        };
-        Ok((SharedWriter::new(vault, writer), version))
+    let slice = Slice::new(budget);
+    let (began, beginning) = oneshot::channel();
+    let keeper = tokio::task::spawn_blocking({
+        let (vault, homeserver) = (parts.vault.clone(), parts.homeserver.clone());
+        let (process_name, handle, at_work) = (parts.process_name.clone(), handle.clone(), activity.begin());
+        let limit = slice.map_or(PATIENCE, |slice| PATIENCE.min(slice.limit / 2));
+        move || keep(vault, homeserver, &process_name, handle, limit, at_work, began)
     });
-    let writer = match begun.await.unwrap_or(Err(VaultError::Panicked)) {
-        Ok((writer, version)) => {
-            if let Some((version, rooms)) = version {
-                handle.tally.begin(&version, rooms);
-            }
-            writer
+    let (hints, hints_receiver) = ArrivalHints::channel();
+    let outcome = match beginning.await {
+        Ok(Ok(writer)) => {
+            let work = async {
+                let phases = phases(parts, handle, hints, slice.and_then(Slice::end), &writer);
+                let outcome = in_time(handle, slice, phases).await;
+                if let Err(error) = take_stock(parts, handle, &writer).await {
+                    log::debug!("what there is at the end could not be read: {error}");
+                }
+                drop(writer);
+                outcome
+            };
+            telling(&parts.host, &handle.tally, hints_receiver, work).await
         }
-        Err(error) => return vault_outcome(&error),
+        Ok(Err(outcome)) => outcome,
+        Err(_) => vault_outcome(&VaultError::Panicked, None),
     };
-    let mut ends = overlapping(parts, handle, hints.clone(), deadline, &writer).await;
-    if let (FetchEnd::Complete, Ok(()), DeliverEnd::Done) = &ends
-        && is_unlocked_late(parts, handle, &writer).await
-    {
-        ends = overlapping(parts, handle, hints, deadline, &writer).await;
+    if keeper.await.is_err() {
+        log::error!("the end of a run panicked");
     }
-    let (fetch, opened, delivered) = ends;
-    let outcome = outcome(parts, handle, fetch, opened, delivered, &writer).await;
-    // Closing folds the log into the file: not on the caller's thread.
-    blocking(move || drop(writer)).await;
     outcome
 }
 
-/// The key came when nobody looked for it any more, while the sink took the last batches.
-async fn is_unlocked_late(parts: &Parts, handle: &RunHandle, writer: &SharedWriter) -> bool {
-    let (writer, keys) = (writer.clone(), parts.keys.clone());
-    let look = move || writer.with(|writer| writer.reader().current_version());
-    let current = blocking(look).await.and_then(Result::ok).flatten();
-    !handle.stop.is_stopped() && current.is_some_and(|version| keys.has(version.id) && version.counts.unopened() > 0)
-}
-
-async fn overlapping(
-    parts: &Parts,
-    handle: &RunHandle,
-    hints: ArrivalHints,
-    deadline: Option<Instant>,
-    writer: &SharedWriter,
-) -> (FetchEnd, Result<(), VaultError>, DeliverEnd) {
-    let fetch_ended = Arc::new(AtomicBool::new(false));
-    let (deliveries, pages) = match parts.sink {
-        Some(_) => Some(mpsc::channel(PAGES_IN_FLIGHT)).unzip(),
-        None => (None, None),
+/// Takes the vault, hands out its writer, and stays until nobody has that any more. Blocks.
+fn keep(
+    vault: Vault,
+    homeserver: Homeserver,
+    process_name: &str,
+    handle: RunHandle,
+    limit: Duration,
+    at_work: AtWork,
+    began: oneshot::Sender<Result<SharedWriter, RunOutcome>>,
+) {
+    if handle.control.now().allowed().nothing() {
+        return answer(began, Err(paused(&handle.control.now())));
+    }
+    let (stop, control) = (handle.stop.clone(), handle.control.clone());
+    let patience = Patience {
+        limit,
+        has_ended: Arc::new(move || stop.is_stopped() || control.now().allowed().nothing()),
     };
-    let open = OpenStage {
-        vault: parts.vault.clone(),
-        writer: writer.clone(),
-        keys: parts.keys.clone(),
-        tally: handle.tally.clone(),
-        hints: hints.clone(),
-        stop: handle.stop.clone(),
-        wake: handle.wake.clone(),
-        deliveries,
-        fetch_ended: fetch_ended.clone(),
-    };
-    let fetch = async {
-        let end = fetch(parts, handle, deadline, writer).await;
-        handle.tally.fetch_is(FetchActivity::Ended);
-        fetch_ended.store(true, Ordering::SeqCst);
-        handle.wake.notify();
-        end
-    };
-    let stop = handle.stop.clone();
-    let open = async {
-        let opened = blocking(move || open.work()).await.unwrap_or(Err(VaultError::Panicked));
-        if opened.is_err() {
-            stop.stop(StopCause::Abandoned);
-        }
-        opened
-    };
-    let deliver = async {
-        match (&parts.sink, pages) {
-            (Some(sink), Some(pages)) => {
-                let stage = DeliverStage {
-                    sink: sink.clone(),
-                    writer: writer.clone(),
-                    tally: handle.tally.clone(),
-                    hints,
-                    stop: handle.stop.clone(),
-                    wake: handle.wake.clone(),
-                };
-                stage.work(pages).await
+    let epoch = handle.control.intent_epoch();
+    let taken = vault
+        .connect()
+        .and_then(|connection| connection.user_intent())
+        .and_then(|intent| {
+            handle.control.follow_read(intent, epoch);
+            if handle.control.now().allowed().nothing() {
+                return Ok(Err(paused(&handle.control.now())));
             }
-            _ => DeliverEnd::Done,
+            let taken = vault.begin_run(process_name, patience)?;
+            Ok(taken.map_err(|lease| already_running(&lease)))
+        });
+    let writer = match taken {
+        Ok(Ok(writer)) => writer,
+        Ok(Err(outcome)) => return answer(began, Err(outcome)),
+        Err(error) => {
+            let lease = vault.connect().and_then(|connection| connection.lease());
+            let by = lease.ok().flatten().map(|lease| holder(&lease));
+            return answer(began, Err(vault_outcome(&error, by)));
         }
     };
-    tokio::join!(fetch, open, deliver)
+    let (shared, keeper) = SharedWriter::new(vault, writer);
+    let RunHandle { stop, control, .. } = handle;
+    answer(began, Ok(shared));
+    let keeper = Keeper {
+        writer: keeper,
+        stop,
+        control,
+        homeserver,
+        at_work,
+    };
+    keeper.work();
 }
 
-async fn fetch(parts: &Parts, handle: &RunHandle, deadline: Option<Instant>, writer: &SharedWriter) -> FetchEnd {
-    let version = match begin_version(parts, handle, writer).await {
-        Err(end) => return end,
-        Ok((version, rooms)) => {
-            handle.tally.goes_on(&version, rooms);
-            version
-        }
+fn answer<T>(sender: oneshot::Sender<T>, answer: T) {
+    // A run whose future was dropped does not hear it.
+    drop(sender.send(answer));
+}
+
+/// Does `work`, and ends it when the slice does.
+async fn in_time<T>(handle: &RunHandle, slice: Option<Slice>, work: impl Future<Output = T>) -> T {
+    let until = async |moment: Option<Instant>| match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     };
-    handle.wake.notify();
-    let (ingest, thread) = Ingest::new(IngestWorker {
-        vault: parts.vault.clone(),
-        writer: writer.clone(),
-        version: version.id,
-        resumes: version.counts.fetched > 0,
-        tally: handle.tally.clone(),
-        stop: handle.stop.clone(),
-        wake: handle.wake.clone(),
-        runtime: Handle::current(),
-    });
-    let thread = blocking(thread);
-    let stage = FetchStage {
-        homeserver: parts.homeserver.clone(),
-        host: parts.host.clone(),
-        writer: writer.clone(),
-        ingest,
-        tally: handle.tally.clone(),
-        stop: handle.stop.clone(),
-        version,
-        deadline,
+    let clock = async {
+        until(slice.and_then(Slice::wind_down)).await;
+        handle.stop.wind_down();
+        until(slice.and_then(Slice::end)).await;
+        handle.stop.stop(StopCause::OutOfBudget);
+        std::future::pending::<()>().await;
     };
-    let work = async move { stage.work().await };
-    let (end, written) = tokio::join!(work, thread);
-    // What the thread could not write explains why the stage stopped.
-    match written.unwrap_or(Err(VaultError::Panicked)) {
-        Err(error) => FetchEnd::Vault(error),
-        Ok(()) => end,
+    tokio::select! {
+        result = work => result,
+        () = clock => unreachable!("it waits for ever"),
     }
 }
 
-async fn current_version(parts: &Parts, handle: &RunHandle) -> Result<VersionInfo, FetchEnd> {
-    let stop = &handle.stop;
-    let mut backoff = Backoff::default();
-    loop {
-        let answer = stop.unless_stopped(parts.homeserver.current_version()).await;
-        let error = match answer.ok_or(FetchEnd::Stopped)? {
-            Ok(info) => return Ok(info),
-            Err(error) => error,
-        };
-        let no_network = matches!(
-            error,
-            HomeserverError::NotTheHomeserver | HomeserverError::Transport(TransportError::Offline)
-        );
-        match backoff.after(&error, dice()) {
-            Verdict::Retry(wait) if !no_network => {
-                let waited = stop.unless_stopped(tokio::time::sleep(wait)).await;
-                waited.ok_or(FetchEnd::Stopped)?;
+/// Reads the keys, and tells what there is.
+pub(super) async fn prepare(parts: &Parts, handle: &RunHandle, writer: &SharedWriter) -> Result<(), VaultError> {
+    let stock = writer.clone();
+    let (writer, keys, tally) = (writer.clone(), parts.keys.clone(), handle.tally.clone());
+    let prepare = move || {
+        writer.with(|writer| {
+            let reader = writer.reader();
+            keys.load(reader)?;
+            if let Some(version) = reader.current_version()? {
+                let rooms = reader.room_counts(version.id)?;
+                tally.begin(&version, rooms);
             }
-            Verdict::Retry(wait) | Verdict::Later(wait) => {
-                let retry_after = wait.max(LEAST_WAIT);
-                return Err(FetchEnd::Blocked { error, retry_after });
-            }
-            Verdict::GiveUp => return Err(FetchEnd::Failed(error)),
-        }
-    }
-}
-
-async fn begin_version(
-    parts: &Parts,
-    handle: &RunHandle,
-    writer: &SharedWriter,
-) -> Result<(VersionRow, (u64, u64)), FetchEnd> {
-    let info = current_version(parts, handle).await?;
-    if info.algorithm != CURVE25519_AES_SHA2 {
-        log::warn!("the backup is of an unknown algorithm; its entries are kept as they are");
-    }
-    let (writer, vault, keys) = (writer.clone(), parts.vault.clone(), parts.keys.clone());
-    blocking(move || {
-        let version = writer.with(|writer| writer.begin_version(&info))?;
-        if let Some(public_key) = &version.public_key
-            && !keys.has(version.id)
-            && let Some(key) = keys.with_public_key(public_key)
-        {
-            vault.connect()?.keep_decryption_key(&info, key.as_bytes())?;
-            keys.insert(version.id, key.as_bytes());
-        }
-        let rooms = writer.with(|writer| writer.reader().room_counts(version.id))?;
-        Ok((version, rooms))
-    })
-    .await
-    .unwrap_or(Err(VaultError::Panicked))
-    .map_err(FetchEnd::Vault)
-}
-
-async fn outcome(
-    parts: &Parts,
-    handle: &RunHandle,
-    fetch: FetchEnd,
-    opened: Result<(), VaultError>,
-    delivered: DeliverEnd,
-    writer: &SharedWriter,
-) -> RunOutcome {
-    let vault_error = match (&fetch, &opened, &delivered) {
-        (_, Err(error), _) | (FetchEnd::Vault(error), ..) | (.., DeliverEnd::Vault(error)) => Some(error),
-        _ => None,
+            Ok(())
+        })
     };
-    if let Some(error) = vault_error {
-        return vault_outcome(error);
-    }
-    match handle.stop.cause() {
-        Some(StopCause::Paused) => return RunOutcome::Paused,
-        Some(StopCause::OutOfBudget) => return RunOutcome::OutOfBudget,
-        Some(StopCause::Abandoned) | None => {}
-    }
-    match fetch {
-        FetchEnd::Complete => {}
-        FetchEnd::Stopped | FetchEnd::Vault(_) => {
-            return RunOutcome::Failed {
-                reason: RunFailure::Internal,
-            };
-        }
-        FetchEnd::VersionGone => {
-            return RunOutcome::Failed {
-                reason: RunFailure::VersionGone,
-            };
-        }
-        FetchEnd::Blocked { error, retry_after } => {
-            return RunOutcome::Blocked {
-                reason: blocked_reason(&error),
-                retry_after_ms: Some(retry_after.as_millis() as u64),
-            };
-        }
-        FetchEnd::Failed(error) => {
-            return RunOutcome::Failed {
-                reason: failure_reason(&error),
-            };
-        }
-    }
-    if matches!(delivered, DeliverEnd::SinkUnavailable) {
-        return RunOutcome::Blocked {
-            reason: BlockedReason::SinkUnavailable,
-            retry_after_ms: None,
-        };
-    }
+    blocking(prepare).await.unwrap_or(Err(VaultError::Panicked))?;
+    take_stock(parts, handle, &stock).await
+}
+
+pub(super) async fn in_writer<T: Send + 'static>(
+    writer: &SharedWriter,
+    work: impl FnOnce(&mut Writer) -> Result<T, VaultError> + Send + 'static,
+) -> Result<T, VaultError> {
     let writer = writer.clone();
-    let current = blocking(move || writer.with(|writer| writer.reader().current_version()));
-    match current.await.unwrap_or(Err(VaultError::Panicked)) {
-        Ok(Some(version)) if !parts.keys.has(version.id) && version.counts.unopened() > 0 => {
-            if version.public_key.is_some() {
-                RunOutcome::NeedsUnlock
-            } else {
-                RunOutcome::Failed {
-                    reason: RunFailure::UnsupportedAlgorithm,
-                }
-            }
-        }
-        Ok(_) => RunOutcome::Completed,
-        Err(error) => vault_outcome(&error),
-    }
+    let result = blocking(move || writer.with(work)).await;
+    result.unwrap_or(Err(VaultError::Panicked))
 }
 
-pub(crate) fn vault_outcome(error: &VaultError) -> RunOutcome {
-    let blocked = |reason| RunOutcome::Blocked {
-        reason,
-        retry_after_ms: None,
-    };
-    let failed = |reason| RunOutcome::Failed { reason };
-    match error {
-        VaultError::Busy => blocked(BlockedReason::VaultBusy),
-        VaultError::Inaccessible => blocked(BlockedReason::VaultInaccessible),
-        VaultError::Overtaken => failed(RunFailure::Overtaken),
-        VaultError::DiskFull => failed(RunFailure::DiskFull),
-        VaultError::Corrupt | VaultError::Unsealable => failed(RunFailure::VaultDamaged),
-        VaultError::Panicked => failed(RunFailure::Internal),
-        VaultError::Sqlite(error) => {
-            log::error!("the vault failed: {error}");
-            failed(RunFailure::Internal)
-        }
-    }
-}
-
-fn blocked_reason(error: &HomeserverError) -> BlockedReason {
-    match error {
-        HomeserverError::Transport(TransportError::Offline) => BlockedReason::Offline,
-        HomeserverError::RateLimited { .. } => BlockedReason::RateLimited,
-        HomeserverError::NotTheHomeserver => BlockedReason::NotTheHomeserver,
-        _ => BlockedReason::ServerFault,
-    }
-}
-
-fn failure_reason(error: &HomeserverError) -> RunFailure {
-    match error {
-        HomeserverError::NotSignedIn { soft_logout } => RunFailure::NotSignedIn {
-            soft_logout: *soft_logout,
-        },
-        HomeserverError::NoToken => RunFailure::NotSignedIn { soft_logout: false },
-        HomeserverError::NotFound => RunFailure::NoBackup,
-        HomeserverError::Transport(TransportError::Tls) => RunFailure::Tls,
-        HomeserverError::Transport(_) => RunFailure::Internal,
-        _ => RunFailure::RefusedByServer,
-    }
+/// Notes what there is, while the vault is open.
+async fn take_stock(parts: &Parts, handle: &RunHandle, writer: &SharedWriter) -> Result<(), VaultError> {
+    let (writer, keys, has_sink) = (writer.clone(), parts.keys.clone(), parts.sink.is_some());
+    let policy = *handle.control.now().policy();
+    let look = move || writer.with(|writer| Inventory::of(writer.reader(), &keys, has_sink, &policy));
+    let inventory = blocking(look).await.unwrap_or(Err(VaultError::Panicked))?;
+    handle.inventory.send_replace(Some(inventory));
+    Ok(())
 }

@@ -15,6 +15,8 @@ use tokio::sync::watch;
 pub(crate) enum StopCause {
     Paused,
     OutOfBudget,
+    /// Other stages are to work from here on: the run goes on with them.
+    PhaseOver,
     /// The future of the run was dropped, or a stage failed.
     Abandoned,
 }
@@ -23,6 +25,7 @@ pub(crate) enum StopCause {
 #[derive(Clone)]
 pub(crate) struct StopSignal {
     cause: watch::Sender<Option<StopCause>>,
+    winds_down: watch::Sender<bool>,
     wake: Wake,
 }
 
@@ -30,6 +33,7 @@ impl StopSignal {
     pub(crate) fn new(wake: Wake) -> Self {
         Self {
             cause: watch::Sender::new(None),
+            winds_down: watch::Sender::new(false),
             wake,
         }
     }
@@ -46,6 +50,27 @@ impl StopSignal {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.cause().is_some()
+    }
+
+    /// The end is near: what has been begun may come to its end, and nothing new is begun.
+    pub(crate) fn wind_down(&self) {
+        self.winds_down.send_replace(true);
+        self.wake.notify();
+    }
+
+    pub(crate) fn winds_down(&self) -> bool {
+        *self.winds_down.borrow() || self.is_stopped()
+    }
+
+    /// Does `work` unless the end comes near first.
+    pub(crate) async fn unless_winding_down<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut winds_down = self.winds_down.subscribe();
+        tokio::select! {
+            biased;
+            // The sender lives as long as `self`: the wait cannot fail.
+            _ = winds_down.wait_for(|winds_down| *winds_down) => None,
+            result = self.unless_stopped(work) => result,
+        }
     }
 
     /// Waits for the end.

@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) rooms_done: AtomicU64,
     pub(crate) rooms: AtomicU64,
     pub(crate) bytes: AtomicU64,
+    /// Entries that were decrypted in this run, for whichever stage.
+    pub(crate) decrypted: AtomicU64,
     activity: Mutex<Activity>,
     changed: watch::Sender<()>,
 }
@@ -81,6 +83,7 @@ impl Tally {
             opened,
             failed,
             conflicts,
+            withheld: _,
             delivered,
             refused,
         } = version.counts;
@@ -146,6 +149,22 @@ impl Tally {
             keys_per_second: 0,
             time_left_ms: None,
         }
+    }
+
+    /// Entries that have come to rest in this run and before it: whether a phase got on shows in it.
+    pub(crate) fn settled(&self) -> u64 {
+        let counters = [
+            &self.fetched,
+            &self.opened,
+            &self.failed,
+            &self.delivered,
+            &self.refused,
+        ];
+        counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum()
+    }
+
+    pub(crate) fn decrypted(&self) -> u64 {
+        self.decrypted.load(Ordering::Relaxed)
     }
 
     /// Tells when a figure or the stage may have changed.

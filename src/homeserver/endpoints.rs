@@ -13,7 +13,7 @@ use url::Url;
 use super::{Body, HomeserverError, HttpHeader, HttpMethod, HttpRequest, HttpTransport};
 use crate::{
     backup::{
-        limits::{MAX_ROOM_LIST_BYTES, MAX_SMALL_BODY_BYTES},
+        limits::{MAX_ENTRY_BYTES, MAX_ROOM_LIST_BYTES, MAX_SMALL_BODY_BYTES},
         version::VersionInfo,
     },
     host::{JobHost, TokenRequest},
@@ -29,6 +29,15 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub(crate) enum KeysRequest {
     AllRooms,
     OneRoom(String),
+}
+
+impl KeysRequest {
+    pub(crate) fn room_id(&self) -> Option<&str> {
+        match self {
+            Self::AllRooms => None,
+            Self::OneRoom(room_id) => Some(room_id),
+        }
+    }
 }
 
 /// The homeserver of one account.
@@ -51,6 +60,12 @@ impl Homeserver {
         }
     }
 
+    /// Nothing is under way any more.
+    pub(crate) fn close_idle(&self) {
+        // What it answers changes nothing.
+        let _ = self.transport.close_idle();
+    }
+
     /// `GET /room_keys/version`: the current backup.
     ///
     /// `NotFound` means that there is none.
@@ -59,16 +74,58 @@ impl Homeserver {
         VersionInfo::parse(&body).ok_or(HomeserverError::NotTheHomeserver)
     }
 
+    /// `GET /room_keys/version/{version}`: that backup, current or not.
+    ///
+    /// `NotFound` means that it is gone.
+    pub(crate) async fn version(&self, version: &str) -> Result<VersionInfo, HomeserverError> {
+        let path = format!("room_keys/version/{}", segment(version));
+        let body = self.get_small(&path, MAX_SMALL_BODY_BYTES).await?;
+        VersionInfo::parse(&body).ok_or(HomeserverError::NotTheHomeserver)
+    }
+
+    /// `GET /room_keys/keys/{roomId}/{sessionId}`: the JSON of one entry. `None` is a 404, which may also mean that the
+    /// version is gone.
+    pub(crate) async fn session_key(
+        &self,
+        version: &str,
+        room_id: &str,
+        session_id: &str,
+    ) -> Result<Option<Vec<u8>>, HomeserverError> {
+        if [room_id, session_id].iter().any(|id| matches!(*id, "." | "..")) {
+            // No way of writing them keeps them from changing the path.
+            return Ok(None);
+        }
+        let path = format!(
+            "room_keys/keys/{}/{}?version={}",
+            segment(room_id),
+            segment(session_id),
+            segment(version)
+        );
+        match self.get_small(&path, MAX_ENTRY_BYTES).await {
+            Ok(body) => Ok(Some(body)),
+            Err(HomeserverError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// `GET /room_keys/keys` or `GET /room_keys/keys/{roomId}`: to be read as a stream.
     pub(crate) async fn keys(&self, version: &str, request: &KeysRequest) -> Result<Body, HomeserverError> {
-        let version = segment(version);
-        match request {
-            KeysRequest::AllRooms => self.get(&format!("room_keys/keys?version={version}")).await,
-            KeysRequest::OneRoom(room_id) => {
-                self.get(&format!("room_keys/keys/{}?version={version}", segment(room_id)))
-                    .await
-            }
-        }
+        self.get(&keys_path(version, request)).await
+    }
+
+    /// The same as a request that somebody else makes.
+    pub(crate) async fn keys_request(
+        &self,
+        version: &str,
+        request: &KeysRequest,
+        token: TokenRequest,
+    ) -> Result<HttpRequest, HomeserverError> {
+        let request = Request {
+            method: HttpMethod::Get,
+            path: &keys_path(version, request),
+            body: None,
+        };
+        self.with_token(&request, token).await
     }
 
     /// `GET /joined_rooms`.
@@ -155,6 +212,12 @@ impl Homeserver {
     }
 
     async fn send_once(&self, request: &Request<'_>, token: TokenRequest) -> Result<Body, HomeserverError> {
+        let request = self.with_token(request, token).await?;
+        let exchange = self.transport.start(request)?;
+        Body::open(exchange, IDLE_TIMEOUT, SystemTime::now()).await
+    }
+
+    async fn with_token(&self, request: &Request<'_>, token: TokenRequest) -> Result<HttpRequest, HomeserverError> {
         let token = self
             .host
             .access_token(token)
@@ -171,15 +234,13 @@ impl Homeserver {
         if request.body.is_some() {
             headers.push(header("Content-Type", "application/json".to_owned()));
         }
-        let request = HttpRequest {
+        Ok(HttpRequest {
             method: request.method,
             url: format!("{}/_matrix/client/v3/{}", self.base, request.path),
             headers,
             body: request.body.clone(),
             idle_timeout_ms: IDLE_TIMEOUT.as_millis() as u64,
-        };
-        let exchange = self.transport.start(request)?;
-        Body::open(exchange, IDLE_TIMEOUT, SystemTime::now()).await
+        })
     }
 }
 
@@ -189,6 +250,14 @@ struct Request<'a> {
     /// Below `/_matrix/client/v3/`, percent-encoded.
     path: &'a str,
     body: Option<Vec<u8>>,
+}
+
+fn keys_path(version: &str, request: &KeysRequest) -> String {
+    let version = segment(version);
+    match request.room_id() {
+        None => format!("room_keys/keys?version={version}"),
+        Some(room_id) => format!("room_keys/keys/{}?version={version}", segment(room_id)),
+    }
 }
 
 fn segment(text: &str) -> impl std::fmt::Display + '_ {

@@ -57,6 +57,18 @@ pub(crate) enum HomeserverError {
 }
 
 impl HomeserverError {
+    /// The server itself has said how long it wants to be left in peace.
+    pub(crate) fn asks_for_patience(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::ServerFault {
+                    retry_after: Some(_),
+                    ..
+                }
+        )
+    }
+
     pub(crate) fn meaning(&self) -> Meaning {
         match self {
             Self::NotFound => Meaning::NothingThere,

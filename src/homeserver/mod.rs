@@ -5,6 +5,7 @@
 
 mod endpoints;
 mod error;
+mod file_downloads;
 #[cfg(feature = "reqwest-transport")]
 mod reqwest_transport;
 mod response;
@@ -13,8 +14,9 @@ mod transport;
 
 pub(crate) use endpoints::{Homeserver, KeysRequest};
 pub(crate) use error::{HomeserverError, Meaning};
+pub use file_downloads::{FileDownload, FileDownloads};
 #[cfg(feature = "reqwest-transport")]
 pub use reqwest_transport::ReqwestTransport;
-pub(crate) use response::Body;
+pub(crate) use response::{Body, sort_answer};
 pub(crate) use retry::{Backoff, Verdict};
 pub use transport::{HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport, TransportError};

@@ -1,6 +1,10 @@
 //! A transport over reqwest, for desktops, bots and tests. Phones bring their own.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use reqwest::{Client, Response, redirect::Policy};
@@ -14,7 +18,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 ///
 /// Use it inside a tokio runtime with I/O and time enabled. Feature `reqwest-transport`.
 pub struct ReqwestTransport {
-    client: Client,
+    /// With its connections; made anew after it was given up.
+    client: StdMutex<Option<Client>>,
 }
 
 impl ReqwestTransport {
@@ -23,22 +28,34 @@ impl ReqwestTransport {
     /// # Errors
     /// [`TransportError::Failed`] where TLS cannot be set up on this machine.
     pub fn new() -> Result<Self, TransportError> {
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .user_agent(concat!("keyferry/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| failed(&error))?;
-        Ok(Self { client })
+        Ok(Self {
+            client: StdMutex::new(Some(client()?)),
+        })
     }
+}
+
+fn client() -> Result<Client, TransportError> {
+    Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("keyferry/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| failed(&error))
 }
 
 impl HttpTransport for ReqwestTransport {
     fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
         let idle_timeout = Duration::from_millis(request.idle_timeout_ms);
+        let client = {
+            let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*kept {
+                Some(client) => client.clone(),
+                None => kept.insert(client()?).clone(),
+            }
+        };
         let mut builder = match request.method {
-            HttpMethod::Get => self.client.get(&request.url),
-            HttpMethod::Put => self.client.put(&request.url),
+            HttpMethod::Get => client.get(&request.url),
+            HttpMethod::Put => client.put(&request.url),
         };
         for header in &request.headers {
             builder = builder.header(&header.name, &header.value);
@@ -48,10 +65,15 @@ impl HttpTransport for ReqwestTransport {
         }
         let request = builder.build().map_err(|error| failed(&error))?;
         Ok(Arc::new(Exchange {
-            state: Mutex::new(State::Ready(self.client.clone(), Box::new(request))),
+            state: Mutex::new(State::Ready(client, Box::new(request))),
             closed: watch::Sender::new(false),
             idle_timeout,
         }))
+    }
+
+    fn close_idle(&self) -> Result<(), TransportError> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(())
     }
 }
 

@@ -80,6 +80,11 @@ struct MatrixError {
     retry_after_ms: Option<u64>,
 }
 
+/// What an answer that is no success means.
+pub(crate) fn sort_answer(head: &HttpHead, body: &[u8]) -> HomeserverError {
+    sort(head, body, SystemTime::now())
+}
+
 fn sort(head: &HttpHead, body: &[u8], now: SystemTime) -> HomeserverError {
     let matrix: Option<MatrixError> = serde_json::from_slice(body).ok();
     let errcode = matrix.as_ref().map_or("", |error| error.errcode.as_str());

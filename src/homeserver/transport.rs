@@ -18,6 +18,13 @@ pub trait HttpTransport: Send + Sync {
     /// # Errors
     /// [`TransportError::Failed`] if the request cannot even be made.
     fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError>;
+
+    /// Nothing of ours is under way: closes the connections that were kept open for another request, unless the rest of the
+    /// app has use for them. An app that is suspended with an open socket finds it dead. Must not block.
+    ///
+    /// # Errors
+    /// Ignored.
+    fn close_idle(&self) -> Result<(), TransportError>;
 }
 
 /// One request and its answer, under way.

@@ -159,7 +159,7 @@ impl KeyBackupClient {
         .await
         .and_then(Result::ok)
         .ok_or(UnlockError::Vault)?;
-        self.download.keys_changed();
+        self.download.keys_changed().await;
         Ok(unlocked)
     }
 }

@@ -3,14 +3,33 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 
-use super::{VaultError, schema, seal::VaultKeys, session_index::RecentSessions};
+use super::{
+    VaultError,
+    lease::{self, LeaseRow},
+    schema,
+    seal::VaultKeys,
+    session_index::RecentSessions,
+    trim::PAGES_OF_A_STEP,
+};
 
 /// Room for the pages of a transaction, so that they are written once. SQLite counts KiB below zero.
 const WRITER_CACHE_KIB: i64 = -3_500;
+
+/// How long a run waits at a time for the write lock of another process, before it looks whether it is still wanted.
+const BUSY_STEP: Duration = Duration::from_millis(50);
+
+/// How long a run waits for the write lock in all.
+#[derive(Clone)]
+pub(crate) struct Patience {
+    pub(crate) limit: Duration,
+    /// The run has been stopped: there is nothing to wait for.
+    pub(crate) has_ended: Arc<dyn Fn() -> bool + Send + Sync>,
+}
 
 /// Where the vault is and how to read it. Holds no connection, no lock, no thread.
 #[derive(Clone)]
@@ -38,19 +57,31 @@ impl Vault {
         })
     }
 
-    /// Takes the vault over for a new run: from here on only its writer commits. Blocks.
-    pub(crate) fn begin_run(&self) -> Result<Writer, VaultError> {
-        let mut connection = self.connect()?;
+    /// Takes the vault for a new run of `holder`, from here on the only one whose writer commits; or tells who has it.
+    /// Blocks.
+    pub(crate) fn begin_run(&self, holder: &str, patience: Patience) -> Result<Result<Writer, LeaseRow>, VaultError> {
+        let connection = self.connect()?;
         connection.inner.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
-        let generation = connection.write(|transaction, _| {
-            transaction.execute("UPDATE job SET generation = generation + 1", [])?;
-            Ok(transaction.query_row("SELECT generation FROM job", [], |row| row.get(0))?)
-        })?;
-        Ok(Writer {
+        connection.inner.busy_timeout(BUSY_STEP)?;
+        // Without the write lock first: it may be somebody's who is suspended.
+        if let Some(lease) = connection.lease()?.filter(LeaseRow::is_live) {
+            return Ok(Err(lease));
+        }
+        let transaction = connection.begin(&patience)?;
+        let rival = lease::read(&transaction)?.filter(LeaseRow::is_live);
+        if let Some(rival) = rival {
+            return Ok(Err(rival));
+        }
+        lease::take(&transaction, holder)?;
+        transaction.execute("UPDATE job SET generation = generation + 1", [])?;
+        let generation = transaction.query_row("SELECT generation FROM job", [], |row| row.get(0))?;
+        transaction.commit()?;
+        Ok(Ok(Writer {
             connection,
             generation,
+            patience,
             recent: None,
-        })
+        }))
     }
 
     /// Whether decryption keys can be kept over a restart.
@@ -79,6 +110,18 @@ impl Connection {
 }
 
 impl Connection {
+    /// Begins a transaction that writes, when nobody else has one any more.
+    fn begin(&self, patience: &Patience) -> Result<Transaction<'_>, VaultError> {
+        let began = Instant::now();
+        loop {
+            let transaction = Transaction::new_unchecked(&self.inner, TransactionBehavior::Immediate);
+            match transaction.map_err(VaultError::from) {
+                Err(VaultError::Busy) if began.elapsed() < patience.limit && !(patience.has_ended)() => {}
+                result => return result,
+            }
+        }
+    }
+
     /// Moves the log into the file, as far as no reader needs it. Others may write meanwhile.
     pub(super) fn fold_log(&self) -> Result<(), VaultError> {
         Ok(self.inner.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
@@ -89,17 +132,15 @@ impl Connection {
 pub(crate) struct Writer {
     connection: Connection,
     generation: i64,
-    /// As the vault has it: nobody else writes while this run does. Read when it is needed first.
+    patience: Patience,
+    /// What the index has not yet taken in, as the vault has it. Read when it is needed first.
     recent: Option<RecentSessions>,
 }
 
 impl Writer {
-    /// What the index has not yet taken in; to be given back, changed, after the transaction that changes it.
-    pub(super) fn recent_sessions(&mut self) -> Result<RecentSessions, VaultError> {
-        match self.recent.take() {
-            Some(recent) => Ok(recent),
-            None => RecentSessions::read(&self.connection.inner),
-        }
+    /// To be given back, changed, after the transaction that changes it.
+    pub(super) fn take_recent_sessions(&mut self) -> Option<RecentSessions> {
+        self.recent.take()
     }
 
     pub(super) fn keep_recent_sessions(&mut self, recent: RecentSessions) {
@@ -110,16 +151,28 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &VaultKeys) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
-        let generation = self.generation;
-        self.connection.write(|transaction, keys| {
-            let newest: i64 = transaction
-                .prepare_cached("SELECT generation FROM job")?
-                .query_row([], |row| row.get(0))?;
-            if newest != generation {
-                return Err(VaultError::Overtaken);
-            }
-            work(transaction, keys)
-        })
+        let transaction = self.connection.begin(&self.patience)?;
+        let newest: i64 = transaction
+            .prepare_cached("SELECT generation FROM job")?
+            .query_row([], |row| row.get(0))?;
+        if newest != self.generation {
+            return Err(VaultError::Overtaken);
+        }
+        let result = work(&transaction, &self.connection.keys)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    /// Gives pages that are no longer used back to the file system, a few at a time.
+    pub(super) fn give_room_back(&mut self) -> Result<(), VaultError> {
+        let begun = self.connection.begin(&self.patience)?;
+        {
+            let mut vacuum = begun.prepare(&format!("PRAGMA incremental_vacuum({PAGES_OF_A_STEP})"))?;
+            let mut pages = vacuum.query([])?;
+            // One at a time, as many as there are.
+            while pages.next()?.is_some() {}
+        }
+        Ok(begun.commit()?)
     }
 
     /// Rows inserted, changed and deleted since the run began.

@@ -5,8 +5,9 @@ use std::ops::Range;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{
-    Connection, VaultError, Writer,
+    Connection, FilePlace, VaultError, Writer, file_places,
     rooms::room_row,
+    seal::VaultKeys,
     session_index::{self, RecentSessions, SessionIndex},
 };
 use crate::backup::session_id::SessionId;
@@ -17,20 +18,22 @@ const USUAL_BODY_BYTES: usize = 640;
 /// Entries on their way into the vault, with the bodies in one buffer.
 #[derive(Default)]
 pub(crate) struct EntryBatch {
-    pub(crate) rooms: Vec<String>,
-    pub(crate) entries: Vec<NewEntry>,
+    rooms: Vec<String>,
+    entries: Vec<NewEntry>,
     pub(crate) bodies: Vec<u8>,
-    /// Rooms whose own answer has been read to its end, by place in `rooms`.
-    pub(crate) complete_rooms: Vec<usize>,
+    /// Rooms whose own answer has been read to its end, by place in `rooms`, and the era that it is of.
+    complete_rooms: Vec<(usize, i64)>,
+    /// How far answers that lie in a file have been read with it.
+    pub(crate) file_places: Vec<FilePlace>,
 }
 
 /// One of them.
-pub(crate) struct NewEntry {
+struct NewEntry {
     /// By place in `EntryBatch::rooms`.
-    pub(crate) room: usize,
-    pub(crate) session: SessionId,
+    room: usize,
+    session: SessionId,
     /// By place in `EntryBatch::bodies`.
-    pub(crate) body: Range<usize>,
+    body: Range<usize>,
 }
 
 /// What became of a batch.
@@ -86,8 +89,18 @@ impl PendingEntries {
 }
 
 impl EntryBatch {
+    /// Rooms in it that are complete with it.
+    pub(crate) fn complete_rooms(&self) -> usize {
+        self.complete_rooms.len()
+    }
+
+    /// Entries in it.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.complete_rooms.is_empty()
+        self.entries.is_empty() && self.complete_rooms.is_empty() && self.file_places.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {
@@ -95,10 +108,29 @@ impl EntryBatch {
         self.entries.clear();
         self.bodies.clear();
         self.complete_rooms.clear();
+        self.file_places.clear();
+    }
+
+    /// Adds an entry; `pack` writes its body.
+    pub(crate) fn push(&mut self, room_id: &str, session: SessionId, pack: impl FnOnce(&mut Vec<u8>)) {
+        let room = self.room(room_id);
+        let begin = self.bodies.len();
+        pack(&mut self.bodies);
+        self.entries.push(NewEntry {
+            room,
+            session,
+            body: begin..self.bodies.len(),
+        });
+    }
+
+    /// Says that the room's own answer has been read to its end, and in which era of the version it was asked for.
+    pub(crate) fn complete_room(&mut self, room_id: &str, era: i64) {
+        let room = self.room(room_id);
+        self.complete_rooms.push((room, era));
     }
 
     /// The place of a room in this batch.
-    pub(crate) fn room(&mut self, room_id: &str) -> usize {
+    fn room(&mut self, room_id: &str) -> usize {
         // Answers come room by room: the last one is the one, nearly always.
         match self.rooms.last() {
             Some(last) if last == room_id => {}
@@ -111,126 +143,128 @@ impl EntryBatch {
 impl Writer {
     /// Writes a batch in one transaction: entries that are new, conflicts, and rooms that are complete by now.
     pub(crate) fn insert_entries(&mut self, version: i64, batch: &EntryBatch) -> Result<InsertedEntries, VaultError> {
-        let recent = self.recent_sessions()?;
+        let recent = self.take_recent_sessions();
         let (result, recent) = self.write(|transaction, keys| {
-            let mut result = InsertedEntries::default();
-            let mut rooms = Vec::with_capacity(batch.rooms.len());
-            for room_id in &batch.rooms {
-                rooms.push(room_row(transaction, keys, version, room_id)?);
-            }
-            let mut runs: Vec<RoomRun> = Vec::new();
-            let mut insert =
-                transaction.prepare_cached("INSERT INTO entry (room, session, body) VALUES (?1, ?2, ?3)")?;
-            let mut index = SessionIndex::new(transaction, &recent)?;
-            for entry in &batch.entries {
-                let room = rooms[entry.room];
-                let session = entry.session.as_bytes();
-                let hash = keys.session_hash(session);
-                let namesakes = namesakes(transaction, &index.entries(hash)?, room, session)?;
-                if namesakes.iter().any(|namesake| namesake.is_known) {
-                    continue;
-                }
-                insert.execute(params![room, session, &batch.bodies[entry.body.clone()]])?;
-                result.inserted += 1;
-                let id = transaction.last_insert_rowid();
-                index.add(hash, id);
-                match runs.last_mut() {
-                    Some(run) if run.room == room && run.last_entry + 1 == id => run.last_entry = id,
-                    _ => runs.push(RoomRun {
-                        room,
-                        first_entry: id,
-                        last_entry: id,
-                    }),
-                }
-                let elsewhere: Vec<i64> = ids_elsewhere(&namesakes);
-                if !elsewhere.is_empty() {
-                    result.conflicts += note_conflict(transaction, id, &elsewhere)?;
-                }
-            }
-            let added = index.into_added();
-            let recent = session_index::write(transaction, recent, added)?;
-            for run in runs {
-                note_run(transaction, &run)?;
-            }
-            for place in &batch.complete_rooms {
-                transaction
-                    .prepare_cached("UPDATE room SET complete = 1 WHERE id = ?1")?
-                    .execute([rooms[*place]])?;
-            }
-            transaction
-                .prepare_cached(
-                    "UPDATE backup_version SET fetched = fetched + ?2, conflicts = conflicts + ?3 WHERE id = ?1",
-                )?
-                .execute(params![
-                    version,
-                    result.inserted.cast_signed(),
-                    result.conflicts.cast_signed()
-                ])?;
-            Ok((result, recent))
+            let recent = match recent {
+                Some(recent) if recent.is_of(transaction)? => recent,
+                _ => RecentSessions::read(transaction)?,
+            };
+            insert(transaction, keys, version, batch, recent)
         })?;
         self.keep_recent_sessions(recent);
         Ok(result)
     }
 }
 
-/// Entries of earlier runs, to be recognised before they are packed.
-pub(crate) struct KnownEntries {
-    connection: Connection,
-    recent: RecentSessions,
+impl Connection {
+    /// The same beside a run, of this process or another: one transaction, without a fence.
+    pub(crate) fn insert_beside(&mut self, version: i64, batch: &EntryBatch) -> Result<InsertedEntries, VaultError> {
+        self.write(|transaction, keys| {
+            let recent = RecentSessions::read(transaction)?;
+            let (result, _) = insert(transaction, keys, version, batch, recent)?;
+            session_index::note_insert_beside(transaction)?;
+            Ok(result)
+        })
+    }
 }
 
-impl KnownEntries {
-    pub(crate) fn new(connection: Connection) -> Result<Self, VaultError> {
-        let recent = RecentSessions::read(&connection.inner)?;
-        Ok(Self { connection, recent })
+fn insert(
+    transaction: &Transaction<'_>,
+    keys: &VaultKeys,
+    version: i64,
+    batch: &EntryBatch,
+    recent: RecentSessions,
+) -> Result<(InsertedEntries, RecentSessions), VaultError> {
+    let mut result = InsertedEntries::default();
+    let mut rooms = Vec::with_capacity(batch.rooms.len());
+    for room_id in &batch.rooms {
+        rooms.push(room_row(transaction, keys, version, room_id)?);
     }
-
-    /// Whether the entry is one of them. One that has come since may be missed: it costs only time.
-    pub(crate) fn has(&self, version: i64, room_id: &str, session: &SessionId) -> Result<bool, VaultError> {
-        let Connection { inner, keys } = &self.connection;
-        let session = session.as_bytes();
+    let mut runs: Vec<RoomRun> = Vec::new();
+    let mut insert = transaction.prepare_cached("INSERT INTO entry (id, room, session, body) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut next_id = next_id(transaction)?;
+    let mut index = SessionIndex::new(transaction, &recent)?;
+    for entry in &batch.entries {
+        let room = rooms[entry.room];
+        let session = entry.session.as_bytes();
         let hash = keys.session_hash(session);
-        let mut candidates = session_index::in_tree(inner, hash)?;
-        candidates.extend(self.recent.entries(hash));
-        let mut is_it = inner.prepare_cached(
-            "SELECT 1 FROM entry JOIN room ON room.id = entry.room
-             WHERE entry.id = ?1 AND session = ?2 AND version = ?3 AND hash = ?4",
-        )?;
-        for candidate in candidates {
-            if is_it.exists(params![candidate, session, version, keys.room_hash(room_id)])? {
-                return Ok(true);
-            }
+        let namesakes = namesakes(transaction, &index.entries(hash)?, room, session)?;
+        if namesakes.iter().any(|namesake| namesake.is_known) {
+            continue;
         }
-        Ok(false)
+        let id = next_id;
+        insert.execute(params![id, room, session, &batch.bodies[entry.body.clone()]])?;
+        next_id += 1;
+        result.inserted += 1;
+        index.add(hash, id);
+        match runs.last_mut() {
+            Some(run) if run.room == room && run.last_entry + 1 == id => run.last_entry = id,
+            _ => runs.push(RoomRun {
+                room,
+                first_entry: id,
+                last_entry: id,
+            }),
+        }
+        let elsewhere: Vec<i64> = ids_elsewhere(&namesakes);
+        if !elsewhere.is_empty() {
+            result.conflicts += note_conflict(transaction, id, &elsewhere)?;
+        }
     }
+    let added = index.into_added();
+    let recent = session_index::write(transaction, recent, added)?;
+    for run in runs {
+        note_run(transaction, &run)?;
+    }
+    for (place, era) in &batch.complete_rooms {
+        transaction
+            .prepare_cached("UPDATE room SET complete = max(complete, ?2) WHERE id = ?1")?
+            .execute([rooms[*place], *era])?;
+    }
+    for place in &batch.file_places {
+        file_places::note(transaction, keys, place)?;
+    }
+    transaction
+        .prepare_cached("UPDATE backup_version SET fetched = fetched + ?2 WHERE id = ?1")?
+        .execute([version, result.inserted.cast_signed()])?;
+    Ok((result, recent))
+}
+
+/// Higher than that of any entry there is or was: those that were trimmed or forgotten, too.
+fn next_id(transaction: &Transaction<'_>) -> Result<i64, VaultError> {
+    let sql = "SELECT 1 + max(last_forgotten, (SELECT coalesce(max(id), 0) FROM entry),
+                              (SELECT coalesce(max(entry), 0) FROM trimmed)) FROM job";
+    Ok(transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 impl Connection {
-    /// The next entries after `after`, in the order they came, that wait.
+    /// The next entries after `after` and up to `through`, in the order they came, that wait.
     pub(crate) fn pending_entries(
         &self,
         after: i64,
+        through: i64,
         waiting: Waiting,
         limit: usize,
     ) -> Result<PendingEntries, VaultError> {
         let sql = match waiting {
-            Waiting::All => "SELECT id, room, session, body, 1 FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2",
+            Waiting::All => {
+                "SELECT id, room, session, body, 1 FROM entry WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2"
+            }
             Waiting::Unopened => {
                 "SELECT id, room, session, body, 1
                  FROM entry LEFT JOIN opened ON opened.entry = id
-                 WHERE id > ?1 AND opened.entry IS NULL ORDER BY id LIMIT ?2"
+                 WHERE id > ?1 AND id <= ?3 AND opened.entry IS NULL ORDER BY id LIMIT ?2"
             }
             Waiting::UnopenedOrUndelivered => {
                 "SELECT id, room, session, body, opened.entry IS NULL
                  FROM entry LEFT JOIN opened ON opened.entry = id
-                 WHERE id > ?1 AND (opened.entry IS NULL OR (failure = 0
+                 WHERE id > ?1 AND id <= ?3 AND (opened.entry IS NULL OR (failure = 0
                      AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
                      AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)))
                  ORDER BY id LIMIT ?2"
             }
         };
         let mut statement = self.inner.prepare_cached(sql)?;
-        let mut rows = statement.query(params![after, limit as i64])?;
+        let mut rows = statement.query(params![after, limit as i64, through])?;
         let mut pending = PendingEntries::default();
         while let Some(row) = rows.next()? {
             if pending.entries.is_empty() {
@@ -306,9 +340,10 @@ fn namesakes(
     let mut namesakes = Vec::new();
     for &id in candidates {
         let mut statement = transaction.prepare_cached(
-            "SELECT other.id = own.id, other.hash = own.hash FROM entry
-             JOIN room AS other ON other.id = entry.room JOIN room AS own ON own.id = ?2
-             WHERE entry.id = ?1 AND session = ?3",
+            "SELECT other.id = own.id, other.hash = own.hash
+             FROM (SELECT room, session FROM entry WHERE id = ?1
+                   UNION ALL SELECT room, session FROM trimmed WHERE entry = ?1) AS known
+             JOIN room AS other ON other.id = known.room JOIN room AS own ON own.id = ?2 WHERE session = ?3",
         )?;
         let found = statement
             .query_row(params![id, own_room, session], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -331,11 +366,22 @@ fn ids_elsewhere(namesakes: &[Namesake]) -> Vec<i64> {
 
 fn note_conflict(transaction: &Transaction<'_>, id: i64, others: &[i64]) -> Result<u64, VaultError> {
     let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO conflict (entry) VALUES (?1)")?;
-    let mut noted = insert.execute([id])?;
-    for other in others {
-        noted += insert.execute([other])?;
+    // Counted where each of them stands. What was delivered before is no longer withheld.
+    let mut count = transaction.prepare_cached(
+        "UPDATE backup_version SET conflicts = conflicts + 1,
+             withheld = withheld + (EXISTS (SELECT 1 FROM opened WHERE entry = ?1 AND failure = 0)
+                 AND NOT EXISTS (SELECT 1 FROM delivered WHERE entry = ?1))
+         WHERE id = (SELECT version FROM room WHERE room.id =
+             (SELECT room FROM entry WHERE id = ?1 UNION ALL SELECT room FROM trimmed WHERE entry = ?1))",
+    )?;
+    let mut noted = 0;
+    for entry in [&[id], others].concat() {
+        if insert.execute([entry])? > 0 {
+            count.execute([entry])?;
+            noted += 1;
+        }
     }
-    Ok(noted as u64)
+    Ok(noted)
 }
 
 /// Whether the entry's session is under another room too.

@@ -1,6 +1,42 @@
-//! How far the job is as a whole.
+//! How far the job is as a whole, whether the user wants it, and when the server wants to be asked again.
 
-use super::{Connection, VaultError};
+use std::time::Duration;
+
+use rusqlite::Transaction;
+
+use super::{Connection, VaultError, Writer};
+use crate::clock::wall_ms;
+
+/// A server may ask for patience, not for days; and a clock may jump.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// What the user wants of the download; it stays over restarts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum UserIntent {
+    #[default]
+    Download,
+    Pause,
+    /// No wake-ups either, until it is started anew.
+    Stop,
+}
+
+impl UserIntent {
+    fn code(self) -> i64 {
+        match self {
+            Self::Download => 0,
+            Self::Pause => 1,
+            Self::Stop => 2,
+        }
+    }
+
+    fn from_code(code: i64) -> Self {
+        match code {
+            1 => Self::Pause,
+            2 => Self::Stop,
+            _ => Self::Download,
+        }
+    }
+}
 
 impl Connection {
     /// Every entry up to this id needs no more work: opened or failed, and with a sink delivered too.
@@ -12,4 +48,74 @@ impl Connection {
         };
         Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
+
+    /// Bytes in use on disk, the log aside.
+    pub(crate) fn bytes(&self) -> Result<u64, VaultError> {
+        let sql = "SELECT (page_count - freelist_count) * page_size
+                   FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+        let bytes: i64 = self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(bytes.cast_unsigned())
+    }
+
+    pub(crate) fn user_intent(&self) -> Result<UserIntent, VaultError> {
+        let code = self.inner.query_row("SELECT intent FROM job", [], |row| row.get(0))?;
+        Ok(UserIntent::from_code(code))
+    }
+
+    pub(crate) fn keep_user_intent(&mut self, intent: UserIntent) -> Result<(), VaultError> {
+        self.write(|transaction, _| {
+            transaction.execute("UPDATE job SET intent = ?1", [intent.code()])?;
+            Ok(())
+        })
+    }
+
+    /// The same, unless the user has given the download up; what holds then.
+    pub(crate) fn keep_user_intent_unless_stopped(&mut self, intent: UserIntent) -> Result<UserIntent, VaultError> {
+        self.write(|transaction, _| {
+            transaction.execute(
+                "UPDATE job SET intent = ?1 WHERE intent <> ?2",
+                [intent.code(), UserIntent::Stop.code()],
+            )?;
+            let code = transaction.query_row("SELECT intent FROM job", [], |row| row.get(0))?;
+            Ok(UserIntent::from_code(code))
+        })
+    }
+
+    /// How long the server is still to be left in peace.
+    pub(crate) fn retry_after(&self) -> Result<Option<Duration>, VaultError> {
+        let (asked_at, retry_at): (i64, i64) =
+            self.inner
+                .query_row("SELECT asked_at_ms, retry_at_ms FROM job", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+        let now = wall_ms();
+        // A clock that has been put back says nothing about the wait.
+        let left = if now < asked_at { 0 } else { retry_at - now };
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(LONGEST_WAIT);
+        Ok((!left.is_zero()).then_some(left))
+    }
+
+    /// Notes that the server wants to be left in peace for so long.
+    pub(crate) fn keep_retry_after(&mut self, wait: Duration) -> Result<(), VaultError> {
+        self.write(|transaction, _| keep_retry_after(transaction, wait))
+    }
+}
+
+impl Writer {
+    /// Notes that the server wants to be left in peace for so long.
+    pub(crate) fn keep_retry_after(&mut self, wait: Duration) -> Result<(), VaultError> {
+        self.write(|transaction, _| keep_retry_after(transaction, wait))
+    }
+}
+
+fn keep_retry_after(transaction: &Transaction<'_>, wait: Duration) -> Result<(), VaultError> {
+    let now = wall_ms();
+    let until = now + i64::try_from(wait.min(LONGEST_WAIT).as_millis()).unwrap_or(0);
+    // A longer wait that was asked for before still counts.
+    transaction.execute(
+        "UPDATE job SET retry_at_ms = max(?2, CASE WHEN asked_at_ms <= ?1 AND retry_at_ms <= ?3 THEN retry_at_ms ELSE 0 END),
+             asked_at_ms = ?1",
+        [now, until, now + LONGEST_WAIT.as_millis() as i64],
+    )?;
+    Ok(())
 }

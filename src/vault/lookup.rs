@@ -16,7 +16,8 @@ use crate::backup::{FailureReason, session_id::SessionId};
 pub(crate) enum Found {
     /// In each version that has it, the newest first; none, if none has it.
     Entries(Vec<StoredEntry>),
-    Conflict,
+    /// The same, and the session is under another room too.
+    Conflict(Vec<StoredEntry>),
 }
 
 /// An entry with all it takes to open it.
@@ -27,6 +28,7 @@ pub(crate) struct StoredEntry {
     pub(crate) version: i64,
     pub(crate) room_id: String,
     pub(crate) session: SessionId,
+    /// Empty where it was trimmed.
     pub(crate) body: Vec<u8>,
 }
 
@@ -51,8 +53,10 @@ impl Connection {
     pub(crate) fn find(&self, room_id: &str, session_id: &str) -> Result<Found, VaultError> {
         let session = SessionId::parse(session_id);
         let mut statement = self.inner.prepare_cached(
-            "SELECT version, body FROM entry JOIN room ON room.id = entry.room
-             WHERE entry.id = ?1 AND session = ?2 AND hash = ?3",
+            "SELECT version, body
+             FROM (SELECT room, session, body FROM entry WHERE id = ?1
+                   UNION ALL SELECT room, session, x'' FROM trimmed WHERE entry = ?1) AS known
+             JOIN room ON room.id = known.room WHERE session = ?2 AND hash = ?3",
         )?;
         let room = self.keys.room_hash(room_id);
         let mut entries = Vec::new();
@@ -73,7 +77,7 @@ impl Connection {
         entries.sort_by_key(|entry| Reverse(entry.version));
         for entry in &entries {
             if in_conflict(&self.inner, entry.id)? {
-                return Ok(Found::Conflict);
+                return Ok(Found::Conflict(entries));
             }
         }
         Ok(Found::Entries(entries))
@@ -141,10 +145,11 @@ impl Connection {
     /// Entries opened after the cursor (batch, entry), in the order they were opened.
     pub(crate) fn arrived_since(&self, batch: i64, entry: i64, limit: usize) -> Result<Vec<ArrivedRow>, VaultError> {
         let mut statement = self.inner.prepare_cached(
-            "SELECT opened_batch.id, opened.entry, room, session
+            "SELECT opened_batch.id, opened.entry, coalesce(entry.room, trimmed.room),
+                 coalesce(entry.session, trimmed.session)
              FROM opened_batch
              JOIN opened ON opened.entry BETWEEN first_entry AND last_entry AND batch = opened_batch.id
-             JOIN entry ON entry.id = opened.entry
+             LEFT JOIN entry ON entry.id = opened.entry LEFT JOIN trimmed ON trimmed.entry = opened.entry
              WHERE opened_batch.id >= ?1 AND (opened_batch.id > ?1 OR opened.entry > ?2) AND failure = 0
              ORDER BY opened_batch.id, opened.entry LIMIT ?3",
         )?;

@@ -5,19 +5,28 @@
 //! suspended app holds no file lock.
 //!
 //! - `open`: creating and opening, the account check, the protection
+//! - `lease`: who runs, and since when
 //! - `shared_writer`: the one writer of a run, for all its threads
 //! - `schema`: tables, pragmas, migrations
 //! - `seal`: what is sealed, and with which key
 //! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one table family each
+//! - `trim`: taking delivered entries out, in small steps
 //! - `preference`: what was seen of it, and the wish that is not yet written
+//! - `known`: recognising entries of earlier runs
 //! - `session_index`: from a session to its entries
+//! - `file_places`: how far answers that lie in a file have been read
+//! - `missing`: what the server said it does not have
 //! - `lookup`: reading for the app, page by page
 
 mod connection;
 mod entries;
 mod error;
+mod file_places;
 mod job;
+mod known;
+mod lease;
 mod lookup;
+mod missing;
 mod open;
 mod outcomes;
 mod preference;
@@ -26,16 +35,21 @@ mod schema;
 mod seal;
 mod session_index;
 mod shared_writer;
+mod trim;
 mod versions;
 
-pub(crate) use connection::{Connection, Vault, Writer};
-pub(crate) use entries::{EntryBatch, InsertedEntries, KnownEntries, NewEntry, PendingEntries, PendingEntry, Waiting};
+pub(crate) use connection::{Connection, Patience, Vault, Writer};
+pub(crate) use entries::{EntryBatch, InsertedEntries, PendingEntries, PendingEntry, Waiting};
 pub(crate) use error::VaultError;
+pub(crate) use file_places::FilePlace;
+pub(crate) use job::UserIntent;
+pub(crate) use known::{KnownEntries, KnownRoom};
+pub(crate) use lease::{HEARTBEAT_MS, LeaseRow};
 pub(crate) use lookup::{Found, StoredEntry};
 pub(crate) use open::{OpenVaultError, Protection};
 pub(crate) use outcomes::{DeliveredAnswer, Outcome};
 pub(crate) use preference::{FormCodes, PreferenceRow, WishRow};
-pub(crate) use rooms::RoomRow;
+pub(crate) use rooms::{RoomRow, RoomToFetch};
 pub(crate) use seal::new_vault_key;
-pub(crate) use shared_writer::SharedWriter;
+pub(crate) use shared_writer::{SharedWriter, WriterKeeper};
 pub(crate) use versions::{Counts, VersionRow};

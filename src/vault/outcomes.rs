@@ -38,7 +38,8 @@ impl Writer {
         check: &[i64],
     ) -> Result<Vec<i64>, VaultError> {
         self.write(|transaction, _| {
-            let mut counts: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+            let mut counts: BTreeMap<i64, (i64, i64, i64)> = BTreeMap::new();
+            let any_conflict = transaction.prepare_cached("SELECT 1 FROM conflict")?.exists([])?;
             transaction
                 .prepare_cached("UPDATE job SET opened_through = max(opened_through, ?1)")?
                 .execute([through])?;
@@ -48,7 +49,7 @@ impl Writer {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?;
             for (entry, version, outcome) in outcomes {
-                let (opened, failed) = counts.entry(*version).or_default();
+                let (opened, failed, withheld) = counts.entry(*version).or_default();
                 match outcome {
                     Outcome::Opened {
                         first_known_index,
@@ -57,6 +58,7 @@ impl Writer {
                     } => {
                         insert.execute(params![entry, batch, 0, first_known_index, shared_history, sender_key])?;
                         *opened += 1;
+                        *withheld += i64::from(any_conflict && in_conflict(transaction, *entry)?);
                     }
                     Outcome::Failed(reason) => {
                         insert.execute(params![
@@ -71,12 +73,13 @@ impl Writer {
                     }
                 }
             }
-            for (version, (opened, failed)) in counts {
+            for (version, (opened, failed, withheld)) in counts {
                 transaction
                     .prepare_cached(
-                        "UPDATE backup_version SET opened = opened + ?2, failed = failed + ?3 WHERE id = ?1",
+                        "UPDATE backup_version SET opened = opened + ?2, failed = failed + ?3, withheld = withheld + ?4
+                         WHERE id = ?1",
                     )?
-                    .execute([version, opened, failed])?;
+                    .execute([version, opened, failed, withheld])?;
             }
             conflicts_among(transaction, check)
         })
@@ -148,6 +151,9 @@ impl Connection {
 
 fn conflicts_among(connection: &rusqlite::Connection, entries: &[i64]) -> Result<Vec<i64>, VaultError> {
     let mut conflicts = Vec::new();
+    if !connection.prepare_cached("SELECT 1 FROM conflict")?.exists([])? {
+        return Ok(conflicts);
+    }
     for entry in entries {
         if in_conflict(connection, *entry)? {
             conflicts.push(*entry);
@@ -171,8 +177,12 @@ fn note_batch(transaction: &Transaction<'_>, outcomes: &[(i64, i64, Outcome)]) -
 pub(super) fn forget_deliveries(transaction: &Transaction<'_>) -> Result<(), VaultError> {
     transaction.execute_batch(
         "DELETE FROM delivered;
-         UPDATE backup_version SET delivered = 0, refused = 0;
-         UPDATE job SET delivered_through = 0, generation = generation + 1;",
+         DELETE FROM lease;
+         UPDATE backup_version SET delivered = 0, refused = 0, withheld =
+             (SELECT count(*) FROM conflict JOIN opened USING (entry) JOIN entry ON entry.id = conflict.entry
+              JOIN room ON room.id = entry.room WHERE version = backup_version.id AND failure = 0);
+         UPDATE job SET delivered_through = 0, generation = generation + 1,
+             refetch = EXISTS (SELECT 1 FROM trimmed), refetched_through = 0, trimmed_through = 0;",
     )?;
     Ok(())
 }

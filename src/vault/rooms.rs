@@ -1,5 +1,7 @@
 //! Rooms of a backup version: which are to be asked for, in which order, and which are done.
 
+use std::ops::RangeInclusive;
+
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
@@ -15,22 +17,108 @@ pub(crate) struct RoomRow {
     pub(crate) room_id: String,
 }
 
+/// A room that is to be asked for by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RoomToFetch {
+    pub(crate) room_id: String,
+    /// Some of its entries have come: its answer was cut, as a rule.
+    pub(crate) is_begun: bool,
+    /// It was moved to the front.
+    pub(crate) is_wanted: bool,
+    /// How often its answer was cut.
+    pub(crate) cuts: u32,
+}
+
 impl Connection {
     /// The next rooms to ask for by themselves, the most wanted first.
-    pub(crate) fn rooms_to_fetch(&self, version: i64, limit: usize) -> Result<Vec<String>, VaultError> {
+    pub(crate) fn rooms_to_fetch(&self, version: i64, limit: usize) -> Result<Vec<RoomToFetch>, VaultError> {
         let mut statement = self.inner.prepare_cached(
-            "SELECT sealed_id FROM room
+            "SELECT sealed_id, entries > 0, position < 0, cuts FROM room
              WHERE version = ?1 AND complete = 0 AND position IS NOT NULL ORDER BY position LIMIT ?2",
         )?;
-        let rows = statement.query_map(params![version, limit as i64], |row| row.get::<_, Vec<u8>>(0))?;
-        rows.map(|sealed| room_id(&self.keys, &sealed?)).collect()
+        let mut rows = statement.query(params![version, limit as i64])?;
+        let mut rooms = Vec::new();
+        while let Some(row) = rows.next()? {
+            rooms.push(RoomToFetch {
+                room_id: room_id(&self.keys, row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?,
+                is_begun: row.get(1)?,
+                is_wanted: row.get(2)?,
+                cuts: row.get(3)?,
+            });
+        }
+        Ok(rooms)
+    }
+
+    /// First and last entry of each run of entries of a room, in every version, the newest first.
+    pub(crate) fn room_runs(&self, room_id: &str) -> Result<Vec<RangeInclusive<i64>>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT first_entry, last_entry FROM room JOIN room_run ON room_run.room = room.id
+             WHERE hash = ?1 ORDER BY version DESC, first_entry",
+        )?;
+        let rows = statement.query_map([self.keys.room_hash(room_id)], |row| Ok(row.get(0)?..=row.get(1)?))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The same of one version, in the order they came.
+    pub(super) fn room_runs_of(&self, version: i64, room_id: &str) -> Result<Vec<RangeInclusive<i64>>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT first_entry, last_entry FROM room JOIN room_run ON room_run.room = room.id
+             WHERE version = ?1 AND hash = ?2 ORDER BY first_entry",
+        )?;
+        let runs = params![version, self.keys.room_hash(room_id)];
+        let rows = statement.query_map(runs, |row| Ok(row.get(0)?..=row.get(1)?))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether the room's own answer has been read to its end, in the era that the version is in.
+    pub(crate) fn room_is_complete(&self, version: i64, room_id: &str) -> Result<bool, VaultError> {
+        Ok(self
+            .inner
+            .prepare_cached(
+                "SELECT 1 FROM room JOIN backup_version ON backup_version.id = room.version
+                 WHERE room.version = ?1 AND hash = ?2 AND room.complete = era",
+            )?
+            .exists(params![version, self.keys.room_hash(room_id)])?)
+    }
+
+    /// Rooms that were moved to the front and are still to be asked for.
+    pub(crate) fn wanted_rooms(&self, version: i64, limit: usize) -> Result<Vec<String>, VaultError> {
+        let mut rooms = self.rooms_to_fetch(version, limit)?;
+        rooms.retain(|room| room.is_wanted);
+        Ok(rooms.into_iter().map(|room| room.room_id).collect())
+    }
+
+    /// Moves rooms to the front, of every version that is still being fetched; rooms that nobody knew of are noted.
+    pub(crate) fn prioritise(&mut self, rooms: &[String]) -> Result<(), VaultError> {
+        self.write(|transaction, keys| {
+            let mut versions =
+                transaction.prepare_cached("SELECT id FROM backup_version WHERE complete = 0 AND gone = 0")?;
+            let versions: Vec<i64> = versions.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            for version in versions {
+                let first: i64 = transaction.query_row(
+                    "SELECT coalesce(min(position), 0) FROM room WHERE version = ?1",
+                    [version],
+                    |row| row.get(0),
+                )?;
+                for (position, room_id) in (first.min(0) - rooms.len() as i64..).zip(rooms) {
+                    place(transaction, keys, version, room_id, position)?;
+                }
+                // What was complete in an earlier era may have more by now.
+                transaction.execute(
+                    "UPDATE room SET complete = 0 WHERE version = ?1 AND position < 0
+                     AND complete <> (SELECT era FROM backup_version WHERE id = ?1)",
+                    [version],
+                )?;
+            }
+            Ok(())
+        })
     }
 
     /// Rooms that are complete, and rooms known.
     pub(crate) fn room_counts(&self, version: i64) -> Result<(u64, u64), VaultError> {
         Ok(self
             .inner
-            .prepare_cached("SELECT total(complete), count(*) FROM room WHERE version = ?1")?
+            .prepare_cached("SELECT total(complete > 0), count(*) FROM room WHERE version = ?1")?
             .query_row([version], |row| {
                 Ok((row.get::<_, f64>(0)? as u64, row.get::<_, i64>(1)?.cast_unsigned()))
             })?)
@@ -51,14 +139,12 @@ impl Connection {
 }
 
 impl Writer {
-    /// Notes rooms in the order they are wanted in; a room that is noted already takes its new place.
+    /// Notes rooms in the order they are wanted in; a room that is noted already takes its new place, unless it was moved
+    /// to the front.
     pub(crate) fn list_rooms(&mut self, version: i64, rooms: &[String], first_position: u64) -> Result<(), VaultError> {
         self.write(|transaction, keys| {
             for (position, room_id) in (first_position..).zip(rooms) {
-                let id = room_row(transaction, keys, version, room_id)?;
-                transaction
-                    .prepare_cached("UPDATE room SET position = ?2 WHERE id = ?1")?
-                    .execute(params![id, position.cast_signed()])?;
+                place(transaction, keys, version, room_id, position.cast_signed())?;
             }
             Ok(())
         })
@@ -66,6 +152,16 @@ impl Writer {
 }
 
 impl Writer {
+    /// Counts an answer for a room that was cut.
+    pub(crate) fn count_room_cut(&mut self, version: i64, room_id: &str) -> Result<(), VaultError> {
+        self.write(|transaction, keys| {
+            transaction
+                .prepare_cached("UPDATE room SET cuts = cuts + 1 WHERE version = ?1 AND hash = ?2")?
+                .execute(params![version, keys.room_hash(room_id)])?;
+            Ok(())
+        })
+    }
+
     /// Asks for a room no more by itself.
     pub(crate) fn unlist_room(&mut self, version: i64, room_id: &str) -> Result<(), VaultError> {
         self.write(|transaction, keys| {
@@ -75,6 +171,23 @@ impl Writer {
             Ok(())
         })
     }
+}
+
+fn place(
+    transaction: &Transaction<'_>,
+    keys: &VaultKeys,
+    version: i64,
+    room_id: &str,
+    position: i64,
+) -> Result<(), VaultError> {
+    let id = room_row(transaction, keys, version, room_id)?;
+    transaction
+        .prepare_cached(
+            "UPDATE room SET position = ?2 WHERE id = ?1 AND (position IS NULL OR position > ?2 OR position >= 0)
+             AND position IS NOT ?2",
+        )?
+        .execute(params![id, position])?;
+    Ok(())
 }
 
 /// The row of a room, made if there is none.

@@ -28,7 +28,28 @@ CREATE TABLE job (
     generation      INTEGER NOT NULL DEFAULT 0,
     current_version INTEGER REFERENCES backup_version (id),
     opened_through  INTEGER NOT NULL DEFAULT 0,
-    delivered_through INTEGER NOT NULL DEFAULT 0
+    delivered_through INTEGER NOT NULL DEFAULT 0,
+    trimmed_through INTEGER NOT NULL DEFAULT 0,
+    -- Trimmed entries are to be fetched again; those up to that one are forgotten by now.
+    refetch         INTEGER NOT NULL DEFAULT 0,
+    refetched_through INTEGER NOT NULL DEFAULT 0,
+    -- The number of an entry that was forgotten never comes again: the session index may still have it.
+    last_forgotten  INTEGER NOT NULL DEFAULT 0,
+    -- Rises with every entry that comes in beside a run.
+    inserts_beside  INTEGER NOT NULL DEFAULT 0,
+    intent          INTEGER NOT NULL DEFAULT 0,
+    asked_at_ms     INTEGER NOT NULL DEFAULT 0,
+    retry_at_ms     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE lease (
+    id              INTEGER PRIMARY KEY CHECK (id = 1),
+    holder          TEXT NOT NULL,
+    process_id      INTEGER NOT NULL,
+    process_began   INTEGER NOT NULL,
+    process_space   TEXT NOT NULL,
+    since_ms        INTEGER NOT NULL,
+    heartbeat_ms    INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE backup_version (
@@ -39,13 +60,19 @@ CREATE TABLE backup_version (
     server_count    INTEGER NOT NULL,
     etag            TEXT NOT NULL,
     sealed_key      BLOB,
+    -- Rises when the server's etag or count is another one.
+    era             INTEGER NOT NULL DEFAULT 1,
     complete        INTEGER NOT NULL DEFAULT 0,
+    gone            INTEGER NOT NULL DEFAULT 0,
+    rooms_listed_ms INTEGER,
     cuts            INTEGER NOT NULL DEFAULT 0,
     bytes           INTEGER NOT NULL DEFAULT 0,
     fetched         INTEGER NOT NULL DEFAULT 0,
     opened          INTEGER NOT NULL DEFAULT 0,
     failed          INTEGER NOT NULL DEFAULT 0,
     conflicts       INTEGER NOT NULL DEFAULT 0,
+    -- Of these, opened and not delivered.
+    withheld        INTEGER NOT NULL DEFAULT 0,
     delivered       INTEGER NOT NULL DEFAULT 0,
     refused         INTEGER NOT NULL DEFAULT 0
 ) STRICT;
@@ -56,6 +83,8 @@ CREATE TABLE room (
     hash            BLOB NOT NULL,
     sealed_id       BLOB NOT NULL,
     position        INTEGER,
+    cuts            INTEGER NOT NULL DEFAULT 0,
+    -- The era of the version in which its own answer was read to the end.
     complete        INTEGER NOT NULL DEFAULT 0,
     entries         INTEGER NOT NULL DEFAULT 0,
     UNIQUE (version, hash)
@@ -111,6 +140,29 @@ CREATE TABLE delivered (
     refusal         TEXT
 ) STRICT;
 CREATE INDEX delivered_refused ON delivered (entry) WHERE refusal IS NOT NULL;
+
+-- Entries that were delivered and have left: known, and no more than that.
+CREATE TABLE trimmed (
+    entry           INTEGER PRIMARY KEY,
+    room            INTEGER NOT NULL,
+    session         BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE file_place (
+    name            TEXT PRIMARY KEY,
+    version         INTEGER NOT NULL,
+    era             INTEGER NOT NULL,
+    place           INTEGER NOT NULL,
+    sealed_room     BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE missing (
+    version         INTEGER NOT NULL,
+    hash            INTEGER NOT NULL,
+    era             INTEGER NOT NULL,
+    seen_ms         INTEGER NOT NULL,
+    PRIMARY KEY (version, hash)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE preference (
     id              INTEGER PRIMARY KEY CHECK (id = 1),

@@ -20,6 +20,8 @@ const IN_TREE: &str = "SELECT entry FROM session_index WHERE hash = ?1";
 #[derive(Default)]
 pub(super) struct RecentSessions {
     sorted: Vec<(i64, i64)>,
+    /// The number of transactions beside a run that it knows of.
+    inserts_beside: i64,
 }
 
 impl RecentSessions {
@@ -27,7 +29,15 @@ impl RecentSessions {
         let mut sorted = Vec::new();
         scan(connection, |hash, entry| sorted.push((hash, entry)))?;
         sorted.sort_unstable();
-        Ok(Self { sorted })
+        Ok(Self {
+            sorted,
+            inserts_beside: inserts_beside(connection)?,
+        })
+    }
+
+    /// Whether it is as the vault has it: nothing came in beside the run since.
+    pub(super) fn is_of(&self, transaction: &Transaction<'_>) -> Result<bool, VaultError> {
+        Ok(self.inserts_beside == inserts_beside(transaction)?)
     }
 
     pub(super) fn entries(&self, hash: i64) -> impl Iterator<Item = i64> {
@@ -138,11 +148,22 @@ pub(super) fn write(
     }
     // Row by row: in one statement, SQLite would keep what every page was before in memory, to take it back.
     let mut insert = transaction.prepare_cached("INSERT INTO session_index (hash, entry) VALUES (?1, ?2)")?;
-    for (hash, entry) in recent.sorted {
+    for (hash, entry) in recent.sorted.drain(..) {
         insert.execute([hash, entry])?;
     }
     transaction.execute("DELETE FROM session_recent", [])?;
-    Ok(RecentSessions::default())
+    Ok(recent)
+}
+
+/// Tells a run that it has to read anew what the tree has not.
+pub(super) fn note_insert_beside(transaction: &Transaction<'_>) -> Result<(), VaultError> {
+    transaction.execute("UPDATE job SET inserts_beside = inserts_beside + 1", [])?;
+    Ok(())
+}
+
+fn inserts_beside(connection: &Connection) -> Result<i64, VaultError> {
+    let mut statement = connection.prepare_cached("SELECT inserts_beside FROM job")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 /// Hash and entry of everything that is not in the tree.

@@ -1,8 +1,13 @@
 //! The writer of a run, shared by its threads, and the folding of the log into the file beside their work.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    time::Duration,
 };
 
 use super::{Vault, VaultError, Writer};
@@ -14,6 +19,14 @@ const ROWS_PER_FOLD: u64 = 48_000;
 #[derive(Clone)]
 pub(crate) struct SharedWriter {
     shared: Arc<Shared>,
+    /// Nothing is sent: what counts is whether there is one.
+    _user: Sender<Infallible>,
+}
+
+/// Holds the writer longer than all others, and closes it.
+pub(crate) struct WriterKeeper {
+    shared: Arc<Shared>,
+    users: Receiver<Infallible>,
 }
 
 struct Shared {
@@ -24,14 +37,18 @@ struct Shared {
 }
 
 impl SharedWriter {
-    pub(crate) fn new(vault: Vault, writer: Writer) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                writer: Mutex::new(writer),
-                vault,
-                folded_at: AtomicU64::new(0),
-            }),
-        }
+    pub(crate) fn new(vault: Vault, writer: Writer) -> (Self, WriterKeeper) {
+        let shared = Arc::new(Shared {
+            writer: Mutex::new(writer),
+            vault,
+            folded_at: AtomicU64::new(0),
+        });
+        let (user, users) = channel();
+        let keeper = WriterKeeper {
+            shared: shared.clone(),
+            users,
+        };
+        (Self { shared, _user: user }, keeper)
     }
 
     /// Does `work` with the writer. Now and then the calling thread then folds the log, while others write on. Blocks.
@@ -62,5 +79,17 @@ impl SharedWriter {
             // The log stays as long as it is, and the next one folds more.
             log::debug!("the log was not folded: {error}");
         }
+    }
+}
+
+impl WriterKeeper {
+    /// Waits for so long, or until nobody else has the writer any more: false then. Blocks.
+    pub(crate) fn is_in_use_after(&self, wait: Duration) -> bool {
+        self.users.recv_timeout(wait) == Err(RecvTimeoutError::Timeout)
+    }
+
+    /// Does `work` with the writer. Blocks.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, VaultError>) -> Result<T, VaultError> {
+        work(&mut *self.shared.writer.lock().map_err(|_| VaultError::Panicked)?)
     }
 }

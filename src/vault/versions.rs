@@ -15,6 +15,12 @@ pub(crate) struct VersionRow {
     pub(crate) server_count: u64,
     /// Every entry of the version has been fetched.
     pub(crate) complete: bool,
+    /// The server does not have it any more.
+    pub(crate) gone: bool,
+    /// Rises when the server's etag or count is another one.
+    pub(crate) era: i64,
+    /// When the list of rooms was made, in milliseconds since 1970.
+    pub(crate) rooms_listed_ms: Option<i64>,
     /// How often a request for everything was cut.
     pub(crate) cuts: u32,
     pub(crate) bytes: u64,
@@ -29,6 +35,8 @@ pub(crate) struct Counts {
     pub(crate) opened: u64,
     pub(crate) failed: u64,
     pub(crate) conflicts: u64,
+    /// Of these, opened and not delivered.
+    pub(crate) withheld: u64,
     pub(crate) delivered: u64,
     pub(crate) refused: u64,
 }
@@ -41,7 +49,7 @@ impl Counts {
 }
 
 const COLUMNS: &str = "id, version, public_key, server_count, complete, cuts, bytes, sealed_key IS NOT NULL,
-    fetched, opened, failed, conflicts, delivered, refused";
+    fetched, opened, failed, conflicts, delivered, refused, gone, era, rooms_listed_ms, withheld";
 
 impl Connection {
     /// The version that the last run worked on.
@@ -58,6 +66,24 @@ impl Connection {
             .prepare_cached(&sql)?
             .query_row([id], version_row)
             .optional()?)
+    }
+
+    /// All versions that were ever seen, the oldest first.
+    pub(crate) fn versions(&self) -> Result<Vec<VersionRow>, VaultError> {
+        let mut statement = self
+            .inner
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM backup_version ORDER BY id"))?;
+        let rows = statement.query_map([], version_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Notes what the server says of its current version, beside a run. Whether that is news is the caller's to see.
+    pub(crate) fn note_version(&mut self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
+        let id = self.write(|transaction, _| {
+            note_version(transaction, info)?;
+            id_of(transaction, &info.version)
+        })?;
+        self.version_by_id(id)?.ok_or(VaultError::Corrupt)
     }
 
     /// The decryption keys kept here, with the row ids of their versions.
@@ -97,7 +123,7 @@ impl Connection {
             }
             // What was passed over for want of a key is looked at again.
             transaction.execute(
-                "UPDATE job SET current_version = ?1, opened_through = 0, delivered_through = 0",
+                "UPDATE job SET current_version = ?1, opened_through = 0, delivered_through = 0, trimmed_through = 0",
                 [id],
             )?;
             Ok(id)
@@ -106,6 +132,11 @@ impl Connection {
 }
 
 impl Writer {
+    /// Notes what the server says of a version, current or not.
+    pub(crate) fn note_version(&mut self, info: &VersionInfo) -> Result<(), VaultError> {
+        self.write(|transaction, _| note_version(transaction, info))
+    }
+
     /// Makes the version that the server says is current the one to work on.
     pub(crate) fn begin_version(&mut self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
         let id = self.write(|transaction, _| {
@@ -117,11 +148,30 @@ impl Writer {
         self.reader().version_by_id(id)?.ok_or(VaultError::Corrupt)
     }
 
-    /// Says that every entry of the version is here.
-    pub(crate) fn complete_version(&mut self, id: i64) -> Result<(), VaultError> {
+    /// Says that the server does not have the version any more.
+    pub(crate) fn version_is_gone(&mut self, id: i64) -> Result<(), VaultError> {
         self.write(|transaction, _| {
-            transaction.execute("UPDATE backup_version SET complete = 1 WHERE id = ?1", [id])?;
+            transaction.execute("UPDATE backup_version SET gone = 1 WHERE id = ?1", [id])?;
             Ok(())
+        })
+    }
+
+    /// Says that the list of rooms has been made.
+    pub(crate) fn rooms_are_listed(&mut self, id: i64, now_ms: i64) -> Result<(), VaultError> {
+        self.write(|transaction, _| {
+            transaction.execute(
+                "UPDATE backup_version SET rooms_listed_ms = ?2 WHERE id = ?1",
+                [id, now_ms],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Says that every entry is here that the version had in that era. False if it has moved on since.
+    pub(crate) fn complete_version(&mut self, id: i64, era: i64) -> Result<bool, VaultError> {
+        self.write(|transaction, _| {
+            let sql = "UPDATE backup_version SET complete = 1 WHERE id = ?1 AND era = ?2";
+            Ok(transaction.execute(sql, [id, era])? > 0)
         })
     }
 
@@ -143,7 +193,8 @@ fn note_version(transaction: &rusqlite::Transaction<'_>, info: &VersionInfo) -> 
         "INSERT INTO backup_version (version, algorithm, public_key, server_count, etag) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (version) DO UPDATE SET
             complete = complete AND etag = excluded.etag AND server_count = excluded.server_count,
-            algorithm = excluded.algorithm, server_count = excluded.server_count, etag = excluded.etag",
+            era = era + (etag <> excluded.etag OR server_count <> excluded.server_count),
+            gone = 0, algorithm = excluded.algorithm, server_count = excluded.server_count, etag = excluded.etag",
         params![
             info.version,
             info.algorithm,
@@ -174,11 +225,15 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         cuts: row.get(5)?,
         bytes: number(6)?,
         has_key: row.get(7)?,
+        gone: row.get(14)?,
+        era: row.get(15)?,
+        rooms_listed_ms: row.get(16)?,
         counts: Counts {
             fetched: number(8)?,
             opened: number(9)?,
             failed: number(10)?,
             conflicts: number(11)?,
+            withheld: number(17)?,
             delivered: number(12)?,
             refused: number(13)?,
         },

@@ -1,0 +1,101 @@
+//! The clocks, and who this process is: what a lease is judged by.
+
+use std::{
+    sync::LazyLock,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Milliseconds since the system was started. Neither jumps nor stops while the device sleeps.
+pub(crate) fn boot_ms() -> i64 {
+    // On Apple systems the monotonic clock goes on during sleep, on the others this one does.
+    #[cfg(target_vendor = "apple")]
+    let clock = rustix::time::ClockId::Monotonic;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(unix)]
+    {
+        let now = rustix::time::clock_gettime(clock);
+        now.tv_sec * 1_000 + now.tv_nsec / 1_000_000
+    }
+    #[cfg(not(unix))]
+    {
+        static BEGAN: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+        BEGAN.elapsed().as_millis() as i64
+    }
+}
+
+/// Milliseconds since 1970. May jump in both directions: for people, and for waits that are bounded otherwise.
+pub(crate) fn wall_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A process, as others can recognise it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProcessIdentity {
+    pub(crate) id: u32,
+    /// Ticks from the start of the system to that of the process; 0 where it cannot be told. A number may come again,
+    /// both together do not.
+    pub(crate) began: i64,
+    /// In which boot and which namespace the number counts; empty where it cannot be told.
+    pub(crate) space: String,
+}
+
+/// This process.
+pub(crate) fn this_process() -> &'static ProcessIdentity {
+    static THIS: LazyLock<ProcessIdentity> = LazyLock::new(|| {
+        let id = std::process::id();
+        ProcessIdentity {
+            id,
+            began: began(id).unwrap_or(0),
+            space: space().unwrap_or_default(),
+        }
+    });
+    &THIS
+}
+
+/// Whether another process is there and goes on. `None` where the sandbox does not let one see that.
+pub(crate) fn is_alive(process: &ProcessIdentity) -> Option<bool> {
+    let this = this_process();
+    if this.space.is_empty() || this.space != process.space || process.began == 0 {
+        return None;
+    }
+    Some(began(process.id) == Some(process.began))
+}
+
+/// The start of a process that goes on, from the 22nd field of its `stat`; the second one may hold anything, in parentheses.
+fn began(id: u32) -> Option<i64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    // One that has ended stays listed until its parent has looked; one that was stopped does nothing for now.
+    let is_at_rest = matches!(fields.next()?, "Z" | "X" | "T");
+    fields.nth(18)?.parse().ok().filter(|_| !is_at_rest)
+}
+
+fn space() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), namespace.display()))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_from_a_later_one_with_its_number() {
+        let this = this_process();
+        assert_eq!(is_alive(this), Some(true));
+        let namesake = ProcessIdentity {
+            began: this.began + 1,
+            ..this.clone()
+        };
+        assert_eq!(is_alive(&namesake), Some(false));
+        let elsewhere = ProcessIdentity {
+            space: "another boot".to_owned(),
+            ..this.clone()
+        };
+        assert_eq!(is_alive(&elsewhere), None);
+    }
+}

@@ -1,0 +1,38 @@
+//! Whether anything of the download is at work: an open database, a lock, a socket, a busy thread.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Counts what is at work.
+#[derive(Clone, Debug)]
+pub(crate) struct Activity(Arc<watch::Sender<usize>>);
+
+/// Something at work; held by whatever ends last.
+#[derive(Debug)]
+pub(crate) struct AtWork(Activity);
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+}
+
+impl Activity {
+    pub(crate) fn begin(&self) -> AtWork {
+        self.0.send_modify(|count| *count += 1);
+        AtWork(self.clone())
+    }
+
+    /// Waits until nothing is.
+    pub(crate) async fn quiescent(&self) {
+        // The sender lives as long as `self`: the wait cannot fail.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count -= 1);
+    }
+}

@@ -1,0 +1,169 @@
+//! Answers that are too long for any slice: the OS downloads them into a file meanwhile, and they are read in slices from
+//! there.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    time::Duration,
+};
+
+use super::{
+    fetch::{FetchEnd, FetchStage},
+    ingest::IngestedResponse,
+    request::RequestError,
+};
+use crate::{
+    blocking::blocking,
+    homeserver::{FileDownload, HomeserverError, KeysRequest, TransportError, sort_answer},
+    host::TokenRequest,
+    vault::FilePlace,
+};
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 128 * 1024;
+/// The app is woken when a download ends; this is for one that is not.
+const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
+
+/// What became of it in this slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FromFile {
+    /// It has been read to its end; what it has is of that era.
+    Read { era: i64 },
+    /// The OS is at it.
+    UnderWay,
+}
+
+impl FetchStage {
+    /// Goes on with an answer that comes by file.
+    pub(super) async fn by_file(&self, request: &KeysRequest) -> Result<FromFile, RequestError> {
+        let Some(files) = &self.files else {
+            return Ok(FromFile::UnderWay);
+        };
+        let (version, room_id) = (self.version.version.clone(), request.room_id().map(str::to_owned));
+        let found = self
+            .vault(move |writer, _| {
+                let name = writer.reader().file_name(&version, room_id.as_deref());
+                let place = writer.reader().file_place(&name)?;
+                Ok((name, place))
+            })
+            .await;
+        let (name, place) = found.map_err(RequestError::Ended)?;
+        let state = files.state(name.clone()).map_err(HomeserverError::from)?;
+        let (head, path) = match state {
+            FileDownload::UnderWay => return Ok(FromFile::UnderWay),
+            FileDownload::Ended { head, path } => (head, path),
+            FileDownload::Unknown => return self.begin_file(&name, request, TokenRequest::Any).await,
+            FileDownload::Failed { error } => {
+                self.discard(&name).await.map_err(RequestError::Ended)?;
+                if !passes(&error) {
+                    return Err(HomeserverError::from(error).into());
+                }
+                return self.begin_file(&name, request, TokenRequest::Any).await;
+            }
+        };
+        if head.status == 401 {
+            // The token may have expired since.
+            self.discard(&name).await.map_err(RequestError::Ended)?;
+            return self.begin_file(&name, request, TokenRequest::PreviousRejected).await;
+        }
+        if head.status != 200 {
+            let body = blocking(move || read_small(&path)).await.and_then(Result::ok);
+            self.discard(&name).await.map_err(RequestError::Ended)?;
+            return Err(sort_answer(&head, &body.unwrap_or_default()).into());
+        }
+        let offset = place.as_ref().map_or(0, |place| place.offset);
+        let era = place.as_ref().map_or(self.version.era, |place| place.era);
+        let response = self.ingest.begin_file(request.room_id(), name.clone(), place).await?;
+        let result = self.unless_stopped(pump(response, path, offset)).await;
+        let result = result.map_err(|_| RequestError::Stopped)?;
+        // What cannot be read is no better the next time.
+        match &result {
+            Err(RequestError::Stopped | RequestError::Ended(_)) => {}
+            Ok(()) | Err(_) => {
+                self.flush().await.map_err(RequestError::Ended)?;
+                self.discard(&name).await.map_err(RequestError::Ended)?;
+            }
+        }
+        result.map(|()| FromFile::Read { era })
+    }
+
+    async fn begin_file(
+        &self,
+        name: &str,
+        request: &KeysRequest,
+        token: TokenRequest,
+    ) -> Result<FromFile, RequestError> {
+        let begun = FilePlace {
+            name: name.to_owned(),
+            offset: 0,
+            room_id: request.room_id().unwrap_or_default().to_owned(),
+            era: self.version.era,
+        };
+        let request = self
+            .homeserver
+            .keys_request(&self.version.version, request, token)
+            .await?;
+        self.vault(move |writer, version| writer.note_file(version, &begun))
+            .await
+            .map_err(RequestError::Ended)?;
+        if let Some(files) = &self.files {
+            files.begin(name.to_owned(), request).map_err(HomeserverError::from)?;
+        }
+        Ok(FromFile::UnderWay)
+    }
+
+    /// Gives a file up, and forgets it.
+    pub(super) async fn discard(&self, name: &str) -> Result<(), FetchEnd> {
+        let forgotten = name.to_owned();
+        self.vault(move |writer, _| writer.forget_file_place(&forgotten))
+            .await?;
+        if let Some(files) = &self.files {
+            // What is left is found under its name, and given up then.
+            let _ = files.discard(name.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Where nothing is left to do but to wait for the OS.
+pub(super) fn waits() -> FetchEnd {
+    FetchEnd::WaitsForFile {
+        retry_after: LOOK_AGAIN,
+    }
+}
+
+fn passes(error: &TransportError) -> bool {
+    matches!(
+        error,
+        TransportError::Offline | TransportError::Timeout | TransportError::Interrupted | TransportError::Closed
+    )
+}
+
+async fn pump(response: IngestedResponse, path: String, offset: u64) -> Result<(), RequestError> {
+    let lost = || HomeserverError::Transport(TransportError::Interrupted);
+    let open = move || {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        io::Result::Ok(file)
+    };
+    let mut file = blocking(open).await.and_then(Result::ok).ok_or_else(lost)?;
+    loop {
+        let read = move || {
+            let mut chunk = Vec::new();
+            let read = (&mut file).take(CHUNK as u64).read_to_end(&mut chunk);
+            (file, read.map(|_| chunk))
+        };
+        let (same, chunk) = blocking(read).await.ok_or_else(lost)?;
+        file = same;
+        let chunk = chunk.map_err(|_| lost())?;
+        if chunk.is_empty() || !response.chunk(chunk).await? {
+            return Ok(response.end().await?);
+        }
+    }
+}
+
+fn read_small(path: &str) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    File::open(path)?.take(64 * 1024).read_to_end(&mut body)?;
+    Ok(body)
+}

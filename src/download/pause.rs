@@ -1,0 +1,182 @@
+//! Why a download rests, and what each cause stops. Pure.
+//!
+//! Several causes can hold at once; what one stops goes on when the last that stops it is gone. The table here is the one
+//! in `docs/background-execution.md`; a test holds them together.
+
+use super::DownloadPolicy;
+
+/// Why the download, or a part of it, rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+#[non_exhaustive]
+pub enum PauseCause {
+    /// The user has paused it. Stays over restarts, until `resume` with this cause.
+    User,
+    /// The app went to the background and has no background task. The host says when it ends.
+    InBackground,
+    /// The time that the OS grants ends, or the task that called was cancelled. It is over when what was under way has
+    /// ended.
+    TimeExpiring,
+    /// The device saves power. The host says when it ends; [`DownloadPolicy::in_low_power`] makes it count for nothing.
+    LowPower,
+    /// The device is too warm. The host says when it ends.
+    Thermal,
+    /// The network is metered, and more is left than [`DownloadPolicy::metered_bytes`]. The host says when it ends.
+    MeteredNetwork,
+    /// There is no network. The host says when it ends.
+    Offline,
+    /// The device is not charging. The host says when it ends; counts only with [`DownloadPolicy::needs_charging`].
+    NotCharging,
+    /// Files cannot be read: the phone has not been unlocked. The host says when it ends.
+    StorageLocked,
+    /// The vault has reached [`DownloadPolicy::max_vault_bytes`]. Ends by itself when there is room again.
+    DiskLimit,
+}
+
+/// What a cause may stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    Fetch,
+    Open,
+    Deliver,
+    /// `fetch_room` and `fetch_session`, where they have to ask the server, and `refresh`.
+    AskServer,
+    /// Look-ups.
+    AskVault,
+}
+
+impl PauseCause {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::User,
+        Self::InBackground,
+        Self::TimeExpiring,
+        Self::LowPower,
+        Self::Thermal,
+        Self::MeteredNetwork,
+        Self::Offline,
+        Self::NotCharging,
+        Self::StorageLocked,
+        Self::DiskLimit,
+    ];
+
+    /// Whether it stops that kind of work, where it counts.
+    pub(crate) fn stops(self, work: Work) -> bool {
+        use Work::{AskServer, AskVault, Deliver, Fetch, Open};
+        let stopped: &[Work] = match self {
+            // What is on screen is worth a single key, whatever the download as a whole is to do.
+            Self::User | Self::InBackground | Self::LowPower | Self::NotCharging => &[Fetch, Open, Deliver],
+            // The process may be suspended any moment: no socket may stay.
+            Self::TimeExpiring => &[Fetch, Open, Deliver, AskServer],
+            // Decryption is what warms the device.
+            Self::Thermal => &[Open, Deliver],
+            Self::MeteredNetwork | Self::DiskLimit => &[Fetch],
+            Self::Offline => &[Fetch, AskServer],
+            Self::StorageLocked => &[Fetch, Open, Deliver, AskServer, AskVault],
+        };
+        stopped.contains(&work)
+    }
+
+    fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+/// A set of causes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CauseSet(u16);
+
+impl CauseSet {
+    #[must_use]
+    pub(crate) fn with(self, cause: PauseCause) -> Self {
+        Self(self.0 | cause.bit())
+    }
+
+    #[must_use]
+    pub(crate) fn without(self, cause: PauseCause) -> Self {
+        Self(self.0 & !cause.bit())
+    }
+
+    pub(crate) fn has(self, cause: PauseCause) -> bool {
+        self.0 & cause.bit() != 0
+    }
+
+    pub(crate) fn stop(self, work: Work) -> bool {
+        self.iter().any(|cause| cause.stops(work))
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = PauseCause> {
+        PauseCause::ALL.into_iter().filter(move |cause| self.has(*cause))
+    }
+
+    /// Those that count under this policy, with so many bytes still to be fetched (`None`: not known yet).
+    #[must_use]
+    pub(crate) fn in_force(self, policy: &DownloadPolicy, bytes_left: Option<u64>) -> Self {
+        let counts = |cause| match cause {
+            PauseCause::LowPower => !policy.in_low_power,
+            PauseCause::NotCharging => policy.needs_charging,
+            // How much is left is worth a small request.
+            PauseCause::MeteredNetwork => bytes_left.is_some_and(|left| left > policy.metered_bytes),
+            _ => true,
+        };
+        let counting = self.iter().filter(|cause| counts(*cause));
+        counting.fold(Self::default(), Self::with)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stopped_goes_on_when_the_last_cause_is_gone() {
+        let set = CauseSet::default().with(PauseCause::Offline).with(PauseCause::Thermal);
+        assert!(set.stop(Work::Fetch) && set.stop(Work::Open));
+        let set = set.without(PauseCause::Thermal);
+        assert!(set.stop(Work::Fetch) && !set.stop(Work::Open));
+        let set = set.with(PauseCause::DiskLimit).without(PauseCause::Offline);
+        assert!(set.stop(Work::Fetch) && !set.stop(Work::AskServer));
+        assert_eq!(set.without(PauseCause::DiskLimit), CauseSet::default());
+    }
+
+    #[test]
+    fn some_causes_count_only_under_some_policies() {
+        let all = PauseCause::ALL.into_iter().fold(CauseSet::default(), CauseSet::with);
+        let strict = DownloadPolicy {
+            needs_charging: true,
+            ..DownloadPolicy::default()
+        };
+        assert_eq!(all.in_force(&strict, Some(u64::MAX)), all);
+        let lenient = DownloadPolicy {
+            in_low_power: true,
+            metered_bytes: 100,
+            ..DownloadPolicy::default()
+        };
+        let counting = all.in_force(&lenient, Some(100));
+        for cause in [
+            PauseCause::LowPower,
+            PauseCause::NotCharging,
+            PauseCause::MeteredNetwork,
+        ] {
+            assert!(!counting.has(cause), "{cause:?}");
+        }
+        assert!(all.in_force(&lenient, Some(101)).has(PauseCause::MeteredNetwork));
+        assert!(!all.in_force(&lenient, None).has(PauseCause::MeteredNetwork));
+    }
+
+    #[test]
+    fn the_table_in_the_docs_is_this_one() {
+        let docs = include_str!("../../docs/background-execution.md");
+        let columns = [Work::Fetch, Work::Open, Work::Deliver, Work::AskServer, Work::AskVault];
+        for cause in PauseCause::ALL {
+            let cells: Vec<_> = columns
+                .iter()
+                .map(|work| if cause.stops(*work) { "stops" } else { "" })
+                .collect();
+            let row = docs
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("| `{cause:?}` |")))
+                .unwrap_or_else(|| panic!("no row for {cause:?}"));
+            let found: Vec<_> = row.split('|').map(str::trim).collect();
+            assert_eq!(found[..cells.len()], cells, "{cause:?}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Rooms that are wanted before all others, while a run is under way.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use tokio::sync::Notify;
+
+/// Rooms that wait at most; what is more keeps its place in the plan.
+const MOST: usize = 1_000;
+
+/// Two queues: rooms to be asked for, and rooms whose keys are to be opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Priority {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    to_fetch: Mutex<VecDeque<String>>,
+    to_open: Mutex<Vec<String>>,
+    changed: Notify,
+}
+
+impl Priority {
+    /// The first of them is the most wanted.
+    pub(crate) fn want(&self, rooms: &[String]) {
+        if let Ok(mut to_fetch) = self.inner.to_fetch.lock() {
+            to_fetch.retain(|room| !rooms.contains(room));
+            for room in rooms.iter().rev() {
+                to_fetch.push_front(room.clone());
+            }
+            to_fetch.truncate(MOST);
+        }
+        self.inner.changed.notify_one();
+    }
+
+    /// The next room to ask for; waits until there is one.
+    pub(crate) async fn next(&self) -> String {
+        loop {
+            let next = self.inner.to_fetch.lock().ok().and_then(|mut rooms| rooms.pop_front());
+            match next {
+                Some(room) => return room,
+                None => self.inner.changed.notified().await,
+            }
+        }
+    }
+
+    /// The keys of that room are here, and are to be opened before all others.
+    pub(crate) fn open_first(&self, room: String) {
+        if let Ok(mut rooms) = self.inner.to_open.lock() {
+            rooms.push(room);
+            rooms.truncate(MOST);
+        }
+    }
+
+    /// Takes the rooms whose keys are to be opened.
+    pub(crate) fn take_rooms_to_open(&self) -> Vec<String> {
+        self.inner
+            .to_open
+            .lock()
+            .map_or_else(|_| Vec::new(), |mut rooms| std::mem::take(&mut *rooms))
+    }
+}

@@ -1,0 +1,142 @@
+//! One request for keys: asked, read to its end or as far as it comes, and what is wrong with it.
+
+use super::{
+    fetch::{FetchEnd, FetchStage},
+    ingest::IngestError,
+};
+use crate::{
+    backup::reader::ReadError,
+    homeserver::{Body, HomeserverError, KeysRequest, TransportError},
+};
+
+impl FetchStage {
+    /// A 404 for a room may be about the version.
+    pub(super) async fn version_is_there(&self) -> bool {
+        let version = self.homeserver.version(&self.version.version);
+        matches!(self.stop.unless_stopped(version).await, Some(Ok(_)))
+    }
+
+    pub(super) async fn ask(&self, request: &KeysRequest) -> Result<(), RequestError> {
+        let answer = self.answer(request).await;
+        self.once(request, answer).await
+    }
+
+    pub(super) async fn answer(&self, request: &KeysRequest) -> Result<Body, RequestError> {
+        let answer = self.homeserver.keys(&self.version.version, request);
+        Ok(self.stop.unless_stopped(answer).await.ok_or(RequestError::Stopped)??)
+    }
+
+    /// One answer, read to its end or as far as it comes.
+    pub(super) async fn once(
+        &self,
+        request: &KeysRequest,
+        answer: Result<Body, RequestError>,
+    ) -> Result<(), RequestError> {
+        let body = answer?;
+        let mut bytes = 0;
+        let result = match self.stop.unless_stopped(self.pump(body, request, &mut bytes)).await {
+            Some(result) => result,
+            None => Err(RequestError::Stopped),
+        };
+        let everything = *request == KeysRequest::AllRooms;
+        if everything && self.ingest.flush().await.is_err() {
+            // The failure of the vault is told elsewhere.
+            return Err(RequestError::Stopped);
+        }
+        let result = result.map_err(|error| if bytes > 0 { error.after_a_beginning() } else { error });
+        let cut = bytes > 0 && result.as_ref().is_err_and(RequestError::is_a_cut);
+        let room_id = request.room_id().filter(|_| cut).map(str::to_owned);
+        self.vault(move |writer, version| {
+            if let Some(room_id) = room_id {
+                writer.count_room_cut(version, &room_id)?;
+            }
+            writer.count_request(version, bytes, cut && everything)
+        })
+        .await
+        .map_err(RequestError::Ended)?;
+        result
+    }
+
+    async fn pump(&self, body: Body, request: &KeysRequest, bytes: &mut u64) -> Result<(), RequestError> {
+        let response = self.ingest.begin(request.room_id()).await?;
+        while let Some(chunk) = body.next_chunk().await? {
+            *bytes += chunk.len() as u64;
+            self.tally.add(&self.tally.bytes, chunk.len() as u64);
+            if !response.chunk(chunk).await? {
+                break;
+            }
+        }
+        Ok(response.end().await?)
+    }
+}
+
+/// Why a request did not bring all it was to bring.
+pub(super) enum RequestError {
+    Homeserver(HomeserverError),
+    /// The answer had begun and broke off.
+    Cut(HomeserverError),
+    /// The run was stopped, or the vault takes no more.
+    Stopped,
+    /// Nothing goes on after it.
+    Ended(FetchEnd),
+}
+
+impl RequestError {
+    fn after_a_beginning(self) -> Self {
+        match self {
+            Self::Homeserver(
+                error @ HomeserverError::Transport(TransportError::Interrupted | TransportError::Timeout),
+            ) => Self::Cut(error),
+            other => other,
+        }
+    }
+
+    /// The answer had begun, and did not come to its end.
+    pub(super) fn is_a_cut(&self) -> bool {
+        matches!(self, Self::Cut(_) | Self::Stopped)
+    }
+
+    /// The server does not take the room id.
+    pub(super) fn is_of_the_room(&self) -> bool {
+        matches!(
+            self,
+            Self::Homeserver(
+                HomeserverError::Refused { .. } | HomeserverError::NoSuchEndpoint | HomeserverError::Forbidden
+            )
+        )
+    }
+
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Homeserver(HomeserverError::NotFound))
+    }
+
+    /// It may have been too much for the server, or for the way from there.
+    pub(super) fn is_too_much(&self) -> bool {
+        matches!(
+            self,
+            Self::Cut(_)
+                | Self::Homeserver(
+                    HomeserverError::Transport(TransportError::Interrupted | TransportError::Timeout)
+                        | HomeserverError::ServerFault { .. }
+                )
+        )
+    }
+}
+
+impl From<HomeserverError> for RequestError {
+    fn from(error: HomeserverError) -> Self {
+        Self::Homeserver(error)
+    }
+}
+
+impl From<IngestError> for RequestError {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Closed => Self::Stopped,
+            IngestError::Read(ReadError::NotABackup { .. }) => Self::Homeserver(HomeserverError::NotTheHomeserver),
+            IngestError::Read(ReadError::CutShort { .. }) => {
+                Self::Homeserver(HomeserverError::Transport(TransportError::Interrupted))
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Fetching room by room: the list of rooms, their order, those that are wanted now, and those that come by file.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use futures_util::{StreamExt, stream};
+
+use super::{
+    fetch::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
+    from_file::{FromFile, waits},
+    request::RequestError,
+};
+use crate::{
+    backup::limits::MAX_ID_BYTES,
+    clock::wall_ms,
+    homeserver::{Backoff, KeysRequest, Verdict},
+    random::dice,
+    vault::RoomToFetch,
+};
+
+/// Rooms that are asked for at the same time in a run with a budget, at most: what waits shares the link with what is
+/// read, and is lost when time is up.
+const ROOMS_AT_ONCE_IN_A_SLICE: usize = 2;
+/// How often the answer for a room is cut before it is left to the OS, where that downloads into files.
+const CUTS_BEFORE_FILE: u32 = 2;
+/// How long the plan waits for a room that is asked for beside it.
+const LOOK_BESIDE: Duration = Duration::from_millis(50);
+/// Rooms of the list that go into one transaction.
+const ROOMS_PER_NOTE: usize = 1_000;
+
+impl FetchStage {
+    /// Rooms that are wanted now, beside the plan. Ends only where nothing goes on any more.
+    pub(super) async fn wanted_rooms(&self) -> FetchEnd {
+        let mut backoff = Backoff::default();
+        loop {
+            let room_id = self.priority.next().await;
+            if self.stop.winds_down() {
+                // The next run finds it at the front of the list.
+                return std::future::pending().await;
+            }
+            match self.wanted_room(&room_id).await {
+                Ok(()) => {
+                    backoff.reset();
+                    self.priority.open_first(room_id);
+                    self.wake.notify();
+                }
+                Err(RequestError::Ended(end)) => return end,
+                Err(RequestError::Stopped) => return FetchEnd::Stopped,
+                // The plan comes to it; the next one is asked for with the patience that it takes.
+                Err(RequestError::Homeserver(error) | RequestError::Cut(error)) => {
+                    match backoff.after(&error, dice()) {
+                        Verdict::Retry(wait) => tokio::time::sleep(wait).await,
+                        Verdict::Later(_) | Verdict::GiveUp => return std::future::pending().await,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wanted_room(&self, room_id: &str) -> Result<(), RequestError> {
+        let room = room_id.to_owned();
+        let is_here = self
+            .vault(move |writer, version| writer.reader().room_is_complete(version, &room))
+            .await
+            .map_err(RequestError::Ended)?;
+        let is_new = self
+            .taken_first
+            .lock()
+            .is_ok_and(|mut rooms| rooms.insert(room_id.to_owned()));
+        if is_here || !is_new {
+            return Ok(());
+        }
+        let result = self.ask(&KeysRequest::OneRoom(room_id.to_owned())).await;
+        if result.is_err()
+            && let Ok(mut rooms) = self.taken_first.lock()
+        {
+            rooms.remove(room_id);
+        }
+        result?;
+        self.flush().await.map_err(RequestError::Ended)
+    }
+
+    /// The app's rooms come first, as it wants them now; those that are listed already take their new places.
+    pub(super) async fn prefer_rooms(&self) -> Result<(), FetchEnd> {
+        if self.version.rooms_listed_ms.is_none() {
+            return Ok(());
+        }
+        let rooms = self.preferred_rooms().await?;
+        self.note_rooms(&rooms, 0).await
+    }
+
+    async fn preferred_rooms(&self) -> Result<Vec<String>, FetchEnd> {
+        // A host that cannot answer has no preference.
+        let rooms = self.unless_stopped(self.host.rooms_by_priority()).await?;
+        Ok(sound(rooms.unwrap_or_default()))
+    }
+
+    /// The app's rooms first, then all others that the user has joined.
+    pub(super) async fn list_rooms(&self) -> Result<(), FetchEnd> {
+        let preferred = self.preferred_rooms().await?;
+        let mut backoff = Backoff::default();
+        let joined = loop {
+            match self.unless_stopped(self.homeserver.joined_rooms()).await? {
+                Ok(rooms) => break sound(rooms),
+                Err(error) => self.wait_or_end(&mut backoff, error.into()).await?,
+            }
+        };
+        // Written later, the app's rooms take their places before all others.
+        self.note_rooms(&joined, preferred.len()).await?;
+        self.note_rooms(&preferred, 0).await?;
+        let (done, all) = self
+            .vault(|writer, version| {
+                writer.rooms_are_listed(version, wall_ms())?;
+                writer.reader().room_counts(version)
+            })
+            .await?;
+        self.tally.rooms_done.store(done, Ordering::Relaxed);
+        self.tally.rooms.store(all, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn note_rooms(&self, rooms: &[String], first_position: usize) -> Result<(), FetchEnd> {
+        for (round, rooms) in rooms.chunks(ROOMS_PER_NOTE).enumerate() {
+            let (rooms, first) = (rooms.to_vec(), (first_position + round * ROOMS_PER_NOTE) as u64);
+            self.vault(move |writer, version| writer.list_rooms(version, &rooms, first))
+                .await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn rooms(&self) -> Result<(), FetchEnd> {
+        let mut rooms = self
+            .vault(|writer, version| writer.reader().rooms_to_fetch(version, ROOMS_PER_ROUND))
+            .await?;
+        let by_file = if self.files.is_some() && self.deadline.is_some() {
+            rooms.extract_if(.., |room| room.cuts >= CUTS_BEFORE_FILE).collect()
+        } else {
+            Vec::new()
+        };
+        let only_files = rooms.is_empty();
+        self.rooms_by_file(by_file, only_files).await?;
+        let (at_once, alone) = match self.deadline {
+            // What was cut gets the link to itself, or the end of the slice would cut it again.
+            Some(_) => (
+                self.rooms_at_once.min(ROOMS_AT_ONCE_IN_A_SLICE),
+                usize::from(rooms.first().is_some_and(|room| room.is_begun)),
+            ),
+            None => (self.rooms_at_once, 0),
+        };
+        let rest = rooms.split_off(alone);
+        self.ask_rooms(rooms, 1).await?;
+        self.ask_rooms(rest, at_once).await?;
+        // Only then does the vault know that these rooms are done.
+        self.flush().await
+    }
+
+    /// Those that are always cut. Ends where nothing is left but to wait for them.
+    async fn rooms_by_file(&self, rooms: Vec<RoomToFetch>, only_these: bool) -> Result<(), FetchEnd> {
+        let mut waits_for_all = only_these && !rooms.is_empty();
+        for RoomToFetch { room_id, .. } in rooms {
+            let request = KeysRequest::OneRoom(room_id);
+            let mut backoff = Backoff::default();
+            loop {
+                match self.by_file(&request).await {
+                    Ok(FromFile::UnderWay) => {}
+                    Ok(FromFile::Read { .. }) => waits_for_all = false,
+                    Err(error) if error.is_of_the_room() => {
+                        if let KeysRequest::OneRoom(room_id) = request.clone() {
+                            self.vault(move |writer, version| writer.unlist_room(version, &room_id))
+                                .await?;
+                        }
+                        waits_for_all = false;
+                    }
+                    Err(error) => {
+                        self.wait_or_end(&mut backoff, error).await?;
+                        continue;
+                    }
+                }
+                break;
+            }
+        }
+        if waits_for_all { Err(waits()) } else { Ok(()) }
+    }
+
+    async fn ask_rooms(&self, rooms: Vec<RoomToFetch>, at_once: usize) -> Result<(), FetchEnd> {
+        // Answers are waited for together and read one by one: rooms come in the order of the plan, and a short run
+        // finishes some rooms instead of beginning many.
+        let mut answers = stream::iter(rooms)
+            .map(|RoomToFetch { room_id, .. }| async move {
+                if self.stop.winds_down() {
+                    return Some(Err(FetchEnd::Stopped));
+                }
+                if self.taken_first.lock().is_ok_and(|rooms| rooms.contains(&room_id)) {
+                    return None;
+                }
+                let request = KeysRequest::OneRoom(room_id);
+                let answer = self.answer(&request).await;
+                Some(Ok((request, answer)))
+            })
+            .buffered(at_once);
+        while let Some(answer) = answers.next().await {
+            let Some(answer) = answer else {
+                // It is on its way beside the plan; there may be nothing else to do.
+                self.unless_stopped(tokio::time::sleep(LOOK_BESIDE)).await?;
+                continue;
+            };
+            let (request, answer) = answer?;
+            let mut result = self.once(&request, answer).await;
+            let mut backoff = Backoff::default();
+            while let Err(error) = result {
+                if let KeysRequest::OneRoom(room_id) = &request
+                    && (error.is_of_the_room() || (error.is_not_found() && self.version_is_there().await))
+                {
+                    // The last request, for everything, brings what it has.
+                    let room_id = room_id.clone();
+                    log::warn!("the server refuses to answer for a room");
+                    self.vault(move |writer, version| writer.unlist_room(version, &room_id))
+                        .await?;
+                    break;
+                }
+                self.wait_or_end(&mut backoff, error).await?;
+                result = self.ask(&request).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Those that can be room ids.
+fn sound(mut rooms: Vec<String>) -> Vec<String> {
+    // A path cannot hold a dot alone.
+    rooms.retain(|room| (1..=MAX_ID_BYTES).contains(&room.len()) && !matches!(room.as_str(), "." | ".."));
+    rooms
+}

@@ -1,0 +1,232 @@
+//! Which backup versions are fetched, in which order: what is left of older ones first, while they can still be read, then
+//! the current one.
+
+use std::{collections::HashSet, sync::Mutex, time::Duration};
+
+use tokio::runtime::Handle;
+
+use super::{
+    fetch::{FetchEnd, FetchStage},
+    ingest::Ingest,
+    ingest_worker::IngestWorker,
+    phases::Phase,
+    tally::FetchActivity,
+    wake_up::WorkLeft,
+};
+use crate::{
+    backup::version::CURVE25519_AES_SHA2,
+    blocking::blocking,
+    homeserver::{Backoff, HomeserverError, TransportError, Verdict},
+    random::dice,
+    vault::{VaultError, VersionRow},
+};
+
+/// Where not even the first request came through, the next run should not come sooner.
+const LEAST_WAIT: Duration = Duration::from_secs(30);
+/// How often a run looks for another version because the one that it fetched is gone.
+const MOST_CHANGES: usize = 3;
+
+/// Fetches all there is to fetch.
+pub(crate) async fn fetch_versions(phase: &Phase<'_>) -> FetchEnd {
+    let end = fetch_with_patience(phase).await;
+    phase.run.tally.fetch_is(FetchActivity::Ended);
+    end
+}
+
+async fn fetch_with_patience(phase: &Phase<'_>) -> FetchEnd {
+    match phase.vault(|writer| writer.reader().retry_after()).await {
+        Ok(None) => {}
+        Ok(Some(retry_after)) => {
+            let error = HomeserverError::RateLimited { retry_after: None };
+            return FetchEnd::Blocked { error, retry_after };
+        }
+        Err(end) => return end,
+    }
+    let end = fetch_while_versions_change(phase).await;
+    // What the server has asked for holds for look-ups too, and over a restart.
+    if let FetchEnd::Blocked { error, retry_after } = &end
+        && error.asks_for_patience()
+    {
+        let wait = *retry_after;
+        if let Err(end) = phase.vault(move |writer| writer.keep_retry_after(wait)).await {
+            return end;
+        }
+    }
+    end
+}
+
+async fn fetch_while_versions_change(phase: &Phase<'_>) -> FetchEnd {
+    let mut changes = 0;
+    loop {
+        match fetch_all(phase).await {
+            // Another version is current now, older or newer; or there is none any more.
+            Ok(FetchEnd::VersionGone | FetchEnd::MovedOn) if changes < MOST_CHANGES => changes += 1,
+            // It changes faster than it can be fetched: what is here is as good as it gets for now.
+            Ok(FetchEnd::MovedOn) => return FetchEnd::Complete,
+            Ok(FetchEnd::VersionGone) => {
+                return FetchEnd::Blocked {
+                    error: HomeserverError::NotFound,
+                    retry_after: LEAST_WAIT,
+                };
+            }
+            Ok(end) | Err(end) => return end,
+        }
+    }
+}
+
+async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
+    let before = phase.vault(|writer| writer.reader().current_version()).await?;
+    let current = begin_version(phase).await?;
+    if let Some(before) = before.filter(|before| before.id != current.id && !before.gone) {
+        look_again(phase, before).await?;
+    }
+    let versions = phase.vault(|writer| writer.reader().versions()).await?;
+    let is_older = |version: &VersionRow| version.id != current.id && !version.complete && !version.gone;
+    let mut failed = None;
+    for older in versions.into_iter().filter(is_older) {
+        log::info!("an older backup version is fetched first, while it is there");
+        match fetch_one(phase, older).await? {
+            FetchEnd::Complete | FetchEnd::VersionGone | FetchEnd::MovedOn => {}
+            // It may be forbidden by now: no reason to leave the current one.
+            FetchEnd::Failed(error) => failed = Some(error),
+            end => return Ok(end),
+        }
+    }
+    let end = fetch_one(phase, current).await?;
+    Ok(match (end, failed) {
+        (FetchEnd::Complete, Some(error)) => FetchEnd::Failed(error),
+        (end, _) => end,
+    })
+}
+
+/// The version that was current may have grown before it was superseded.
+async fn look_again(phase: &Phase<'_>, before: VersionRow) -> Result<(), FetchEnd> {
+    match ask(phase, || phase.parts.homeserver.version(&before.version)).await {
+        Ok(info) => phase.vault(move |writer| writer.note_version(&info)).await,
+        Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
+            phase.vault(move |writer| writer.version_is_gone(before.id)).await
+        }
+        // Then it stays as it was known.
+        Err(FetchEnd::Failed(_)) => Ok(()),
+        Err(end) => Err(end),
+    }
+}
+
+/// Fetches one version; notes that it is gone if it is.
+async fn fetch_one(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEnd, FetchEnd> {
+    let (row, name) = (version.id, version.version.clone());
+    let end = fetch_entries(phase, version).await?;
+    if !matches!(end, FetchEnd::VersionGone) {
+        return Ok(end);
+    }
+    // A 404 also says that an entry is missing: the version itself is asked for before it is given up.
+    match ask(phase, || phase.parts.homeserver.version(&name)).await {
+        Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
+            phase.vault(move |writer| writer.version_is_gone(row)).await?;
+            Ok(FetchEnd::VersionGone)
+        }
+        Ok(_) => Err(FetchEnd::Blocked {
+            error: HomeserverError::NotFound,
+            retry_after: LEAST_WAIT,
+        }),
+        Err(end) => Err(end),
+    }
+}
+
+async fn fetch_entries(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEnd, FetchEnd> {
+    let id = version.id;
+    let rooms = phase.vault(move |writer| writer.reader().room_counts(id)).await?;
+    let run = phase.run;
+    run.tally.goes_on(&version, rooms);
+    run.wake.notify();
+    let (ingest, thread) = Ingest::new(IngestWorker {
+        vault: phase.parts.vault.clone(),
+        writer: phase.writer.clone(),
+        version: version.id,
+        era: version.era,
+        resumes: version.counts.fetched > 0,
+        max_vault_bytes: phase.policy.max_vault_bytes,
+        control: run.control.clone(),
+        tally: run.tally.clone(),
+        stop: phase.stop.clone(),
+        wake: run.wake.clone(),
+        runtime: Handle::current(),
+    });
+    let thread = blocking(thread);
+    let stage = FetchStage {
+        homeserver: phase.parts.homeserver.clone(),
+        host: phase.parts.host.clone(),
+        files: phase.parts.files.clone(),
+        writer: phase.writer.clone(),
+        ingest,
+        tally: run.tally.clone(),
+        stop: phase.stop.clone(),
+        priority: run.priority.clone(),
+        wake: run.wake.clone(),
+        version,
+        rooms_at_once: phase.policy.rooms_at_once as usize,
+        deadline: phase.deadline,
+        taken_first: Mutex::new(HashSet::new()),
+    };
+    let work = async move { stage.work().await };
+    let (end, written) = tokio::join!(work, thread);
+    // What the thread could not write explains why the stage stopped.
+    match written.unwrap_or(Err(VaultError::Panicked)) {
+        Err(error) => Ok(FetchEnd::Vault(error)),
+        Ok(()) => Ok(end),
+    }
+}
+
+/// Asks which version is current, and makes it the one that is worked on.
+async fn begin_version(phase: &Phase<'_>) -> Result<VersionRow, FetchEnd> {
+    let info = ask(phase, || phase.parts.homeserver.current_version()).await?;
+    if info.algorithm != CURVE25519_AES_SHA2 {
+        log::warn!("the backup is of an unknown algorithm; its entries are kept as they are");
+    }
+    let (vault, keys) = (phase.parts.vault.clone(), phase.parts.keys.clone());
+    let begin = move |writer: &mut crate::vault::Writer| {
+        let version = writer.begin_version(&info)?;
+        if let Some(public_key) = &version.public_key
+            && !keys.has(version.id)
+            && let Some(key) = keys.with_public_key(public_key)
+        {
+            vault.connect()?.keep_decryption_key(&info, key.as_bytes())?;
+            keys.insert(version.id, key.as_bytes());
+        }
+        Ok((version, writer.reader().versions()?))
+    };
+    let (version, all) = phase.vault(begin).await?;
+    let left = WorkLeft::of(&all, |_| false, false);
+    phase.run.control.left_to_fetch(left.fetch.unwrap_or(0));
+    Ok(version)
+}
+
+/// One small request, with patience.
+async fn ask<T, F: Future<Output = Result<T, HomeserverError>>>(
+    phase: &Phase<'_>,
+    mut request: impl FnMut() -> F,
+) -> Result<T, FetchEnd> {
+    let stop = &phase.stop;
+    let mut backoff = Backoff::default();
+    loop {
+        let error = match stop.unless_stopped(request()).await.ok_or(FetchEnd::Stopped)? {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let no_network = matches!(
+            error,
+            HomeserverError::NotTheHomeserver | HomeserverError::Transport(TransportError::Offline)
+        );
+        match backoff.after(&error, dice()) {
+            Verdict::Retry(wait) if !no_network => {
+                let waited = stop.unless_stopped(tokio::time::sleep(wait)).await;
+                waited.ok_or(FetchEnd::Stopped)?;
+            }
+            Verdict::Retry(wait) | Verdict::Later(wait) => {
+                let retry_after = wait.max(LEAST_WAIT);
+                return Err(FetchEnd::Blocked { error, retry_after });
+            }
+            Verdict::GiveUp => return Err(FetchEnd::Failed(error)),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! One request beside a run, if it may be made now, and given up as soon as it may not.
+
+use std::{sync::Arc, time::Duration};
+
+use super::OnDemandError;
+use crate::{
+    backup::version::VersionInfo,
+    blocking::blocking,
+    client::{KeyBackupClient, Parts},
+    download::{AtWork, KeyDownload, Work},
+    homeserver::HomeserverError,
+    vault::{Connection, VaultError, VersionRow},
+};
+
+/// How long the server is left in peace after a 429 that does not say.
+const USUAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The right to ask, as long as it lasts.
+pub(super) struct Asking<'a> {
+    pub(super) parts: Arc<Parts>,
+    download: &'a KeyDownload,
+    _at_work: AtWork,
+}
+
+impl KeyBackupClient {
+    /// Whether the server may be asked now.
+    pub(super) async fn asking(&self) -> Result<Asking<'_>, OnDemandError> {
+        let parts = self.parts().ok_or(OnDemandError::ShutDown)?;
+        let asking = Asking {
+            parts,
+            download: &self.download,
+            _at_work: self.download.requests.begin(),
+        };
+        if let Some(refusal) = asking.refusal() {
+            return Err(refusal);
+        }
+        match asking.vault(|vault| vault.retry_after()).await? {
+            Some(wait) => Err(OnDemandError::Unreachable {
+                retry_after_ms: Some(wait.as_millis() as u64),
+            }),
+            None => Ok(asking),
+        }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if self.download.current().is_none() {
+            self.parts.homeserver.close_idle();
+        }
+    }
+}
+
+impl Asking<'_> {
+    /// The version that is worked on; the server is asked where the vault knows of none.
+    pub(super) async fn version(&self) -> Result<VersionRow, OnDemandError> {
+        match self.vault(|vault| vault.current_version()).await? {
+            Some(version) => Ok(version),
+            None => self.current_version().await,
+        }
+    }
+
+    /// The version that the server says is current.
+    pub(super) async fn current_version(&self) -> Result<VersionRow, OnDemandError> {
+        let info: VersionInfo = self.server(self.parts.homeserver.current_version()).await?;
+        self.vault(move |vault| vault.note_version(&info)).await
+    }
+
+    /// One request.
+    pub(super) async fn server<T>(
+        &self,
+        request: impl Future<Output = Result<T, HomeserverError>>,
+    ) -> Result<T, OnDemandError> {
+        let mut restraints = self.download.control.changes();
+        let error = tokio::select! {
+            biased;
+            // The sender lives as long as the download: the wait cannot fail.
+            _ = restraints.wait_for(|now| !now.allows(Work::AskServer)) => {
+                return Err(self.refusal().unwrap_or(OnDemandError::Unreachable { retry_after_ms: None }));
+            }
+            answer = request => match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            },
+        };
+        let HomeserverError::RateLimited { retry_after } = error else {
+            return Err(error.into());
+        };
+        let wait = retry_after.unwrap_or(USUAL_PATIENCE);
+        self.vault(move |vault| vault.keep_retry_after(wait)).await?;
+        Err(OnDemandError::Unreachable {
+            retry_after_ms: Some(wait.as_millis() as u64),
+        })
+    }
+
+    /// One piece of work with the vault.
+    pub(super) async fn vault<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, OnDemandError> {
+        let (vault, at_work) = (self.parts.vault.clone(), self.download.requests.begin());
+        // Also when the future is dropped, it is at work until it ends.
+        let result = blocking(move || {
+            let result = work(&mut vault.connect()?);
+            drop(at_work);
+            result
+        });
+        Ok(result.await.unwrap_or(Err(VaultError::Panicked))?)
+    }
+
+    /// New entries of a room are in the vault: a run opens and delivers them.
+    pub(super) async fn has_fetched(&self, room_id: &str) {
+        match self.download.current() {
+            Some(run) => {
+                self.download.priority.open_first(room_id.to_owned());
+                run.wake.notify();
+            }
+            None => self.download.ask_for_a_run().await,
+        }
+    }
+
+    /// Why the server may not be asked now.
+    fn refusal(&self) -> Option<OnDemandError> {
+        let restraints = self.download.control.now();
+        if restraints.allows(Work::AskServer) {
+            return None;
+        }
+        let causes = restraints.causes();
+        let causes: Vec<_> = causes.iter().filter(|cause| cause.stops(Work::AskServer)).collect();
+        Some(if causes.is_empty() {
+            OnDemandError::ShutDown
+        } else {
+            OnDemandError::OnHold { causes }
+        })
+    }
+}

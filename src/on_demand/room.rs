@@ -1,0 +1,120 @@
+//! One room.
+
+use super::{OnDemandError, RoomFetch, asking::Asking};
+use crate::{
+    backup::{
+        entry,
+        reader::{BackupReader, EntryVisitor, RawEntry},
+        session_id::SessionId,
+    },
+    client::KeyBackupClient,
+    homeserver::{HomeserverError, KeysRequest, TransportError},
+    vault::{EntryBatch, VersionRow},
+};
+
+/// Entries of a transaction: few, as a run may be waiting.
+const BATCH_ENTRIES: usize = 500;
+
+#[uniffi::export(async_runtime = "tokio")]
+impl KeyBackupClient {
+    /// All keys of a room, for messages that cannot be decrypted right now: what the vault has not is fetched from the
+    /// server, once for all who ask at the same time. They can be looked up when this returns; the sink gets them in a run.
+    ///
+    /// # Errors
+    /// An [`OnDemandError`]; every whole entry that arrived before is kept.
+    pub async fn fetch_room(&self, room_id: String) -> Result<RoomFetch, OnDemandError> {
+        self.room_flights
+            .join(room_id.clone(), || self.fetch_room_once(&room_id))
+            .await
+    }
+}
+
+impl KeyBackupClient {
+    async fn fetch_room_once(&self, room_id: &str) -> Result<RoomFetch, OnDemandError> {
+        let asking = self.asking().await?;
+        let mut version = asking.version().await?;
+        if is_complete(&asking, &version, room_id).await? {
+            // As of the last look: a small request tells whether anything has come since.
+            version = asking.current_version().await?;
+            if is_complete(&asking, &version, room_id).await? {
+                return Ok(RoomFetch {
+                    new_keys: 0,
+                    asked_server: false,
+                });
+            }
+        }
+        match fetch(&asking, &version, room_id).await {
+            // The version is gone: the room may be in the one that is current now.
+            Err(OnDemandError::NoBackup) => {
+                let current = asking.current_version().await?;
+                fetch(&asking, &current, room_id).await
+            }
+            result => result,
+        }
+    }
+}
+
+async fn is_complete(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Result<bool, OnDemandError> {
+    let (id, room) = (version.id, room_id.to_owned());
+    asking.vault(move |vault| vault.room_is_complete(id, &room)).await
+}
+
+async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Result<RoomFetch, OnDemandError> {
+    let request = KeysRequest::OneRoom(room_id.to_owned());
+    let body = asking
+        .server(asking.parts.homeserver.keys(&version.version, &request))
+        .await?;
+    let mut reader = BackupReader::one_room();
+    let mut room = Room {
+        room_id,
+        batch: EntryBatch::default(),
+    };
+    let mut new_keys = 0;
+    let ended = loop {
+        match asking.server(body.next_chunk()).await {
+            Ok(Some(chunk)) if reader.push(&chunk, &mut room).is_ok() => {}
+            Ok(Some(_)) => break Err(HomeserverError::NotTheHomeserver.into()),
+            Ok(None) if reader.finish().is_ok() => break Ok(()),
+            Ok(None) => break Err(HomeserverError::Transport(TransportError::Interrupted).into()),
+            Err(error) => break Err(error),
+        }
+        if room.batch.len() >= BATCH_ENTRIES {
+            new_keys += keep(asking, version.id, &mut room.batch).await?;
+        }
+    };
+    if ended.is_ok() {
+        room.batch.complete_room(room_id, version.era);
+    }
+    new_keys += keep(asking, version.id, &mut room.batch).await?;
+    if new_keys > 0 {
+        asking.has_fetched(room_id).await;
+    }
+    ended.map(|()| RoomFetch {
+        new_keys,
+        asked_server: true,
+    })
+}
+
+async fn keep(asking: &Asking<'_>, version: i64, batch: &mut EntryBatch) -> Result<u64, OnDemandError> {
+    let batch = std::mem::take(batch);
+    if batch.is_empty() {
+        return Ok(0);
+    }
+    let inserted = asking.vault(move |vault| vault.insert_beside(version, &batch)).await?;
+    Ok(inserted.inserted)
+}
+
+struct Room<'a> {
+    room_id: &'a str,
+    batch: EntryBatch,
+}
+
+impl EntryVisitor for Room<'_> {
+    fn room(&mut self, _room_id: &str) {}
+
+    fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {
+        self.batch.push(self.room_id, SessionId::parse(session_id), |packed| {
+            entry::pack(entry, packed);
+        });
+    }
+}

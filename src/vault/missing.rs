@@ -1,0 +1,53 @@
+//! Sessions that were asked for and are not in the backup: remembered for a while, for the version as it was.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Connection, VaultError, VersionRow, seal::VaultKeys};
+use crate::{backup::session_id::SessionId, clock::wall_ms};
+
+/// Milliseconds for which it is taken for granted: another device may upload the key any moment.
+const GOOD_FOR_MS: i64 = 10 * 60 * 1_000;
+
+impl Connection {
+    /// Whether the server has said so lately.
+    pub(crate) fn is_missing(&self, version: &VersionRow, room_id: &str, session_id: &str) -> Result<bool, VaultError> {
+        let hash = hash(&self.keys, room_id, session_id);
+        let seen: Option<i64> = self
+            .inner
+            .prepare_cached("SELECT seen_ms FROM missing WHERE version = ?1 AND hash = ?2 AND era = ?3")?
+            .query_row(params![version.id, hash, version.era], |row| row.get(0))
+            .optional()?;
+        Ok(seen.is_some_and(is_fresh))
+    }
+
+    /// Notes that the server has said so.
+    pub(crate) fn note_missing(
+        &mut self,
+        version: &VersionRow,
+        room_id: &str,
+        session_id: &str,
+    ) -> Result<(), VaultError> {
+        let now = wall_ms();
+        self.write(|transaction, keys| {
+            transaction.execute(
+                "DELETE FROM missing WHERE seen_ms NOT BETWEEN ?1 AND ?2",
+                [now - GOOD_FOR_MS, now],
+            )?;
+            transaction.execute(
+                "INSERT OR REPLACE INTO missing (version, hash, era, seen_ms) VALUES (?1, ?2, ?3, ?4)",
+                params![version.id, hash(keys, room_id, session_id), version.era, now],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+fn is_fresh(seen_ms: i64) -> bool {
+    // A clock that was put back makes it stale, too.
+    (0..GOOD_FOR_MS).contains(&(wall_ms() - seen_ms))
+}
+
+fn hash(keys: &VaultKeys, room_id: &str, session_id: &str) -> i64 {
+    let session = SessionId::parse(session_id);
+    keys.session_hash(&[keys.room_hash(room_id).as_slice(), session.as_bytes()].concat())
+}

@@ -1,0 +1,102 @@
+//! Taking out of the vault what the sink has taken, and getting it anew when the app's crypto store is another one. Both in
+//! small steps, each a transaction: half a million rows at once would hold the write lock for seconds.
+
+use rusqlite::{Transaction, params};
+
+use super::{Connection, VaultError, Writer};
+
+/// Entries of a step: some 30 ms.
+const STEP: i64 = 1_000;
+/// Pages that a step gives back to the file system, at most.
+pub(super) const PAGES_OF_A_STEP: u32 = 64;
+
+impl Connection {
+    /// Whether a step of trimming would find anything to look at.
+    pub(crate) fn can_trim(&self) -> Result<bool, VaultError> {
+        let sql = "SELECT trimmed_through < (SELECT coalesce(max(entry), 0) FROM delivered) FROM job";
+        Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
+    /// Whether trimmed entries are to be fetched again.
+    pub(crate) fn has_to_refetch(&self) -> Result<bool, VaultError> {
+        let sql = "SELECT refetch FROM job";
+        Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+}
+
+impl Writer {
+    /// Takes the next delivered entries out, and gives their room back. False if there are none left.
+    pub(crate) fn trim_step(&mut self) -> Result<bool, VaultError> {
+        let goes_on = self.write(|transaction, _| {
+            let (from, settled): (i64, i64) = transaction.query_row(
+                "SELECT trimmed_through, (SELECT coalesce(max(entry), 0) FROM delivered) FROM job",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            let through = settled.min(from + STEP);
+            // What was refused, has failed or is in conflict stays.
+            // Moved, not emptied: only rows that go let their pages go.
+            for sql in [
+                "INSERT INTO trimmed (entry, room, session) SELECT id, room, session FROM entry
+                 WHERE id > ?1 AND id <= ?2
+                 AND EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id AND refusal IS NULL)
+                 AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)",
+                "DELETE FROM entry WHERE id > ?1 AND id <= ?2
+                 AND EXISTS (SELECT 1 FROM trimmed WHERE trimmed.entry = id)",
+            ] {
+                transaction.prepare_cached(sql)?.execute([from, through])?;
+            }
+            transaction.execute("UPDATE job SET trimmed_through = max(trimmed_through, ?1)", [through])?;
+            Ok(through < settled)
+        })?;
+        self.give_room_back()?;
+        Ok(goes_on)
+    }
+
+    /// Forgets the next trimmed entries, so that they are fetched anew. False if there are none left.
+    pub(crate) fn refetch_step(&mut self) -> Result<bool, VaultError> {
+        let goes_on = self.write(|transaction, _| {
+            let from: i64 = transaction.query_row("SELECT refetched_through FROM job", [], |row| row.get(0))?;
+            let last = "SELECT coalesce(max(entry), 0) FROM trimmed";
+            let last: i64 = transaction.query_row(last, [], |row| row.get(0))?;
+            let through = last.min(from + STEP);
+            forget_trimmed(transaction, from, through)?;
+            let goes_on = through < last;
+            transaction.execute(
+                "UPDATE job SET refetched_through = ?1, refetch = ?2, last_forgotten = max(last_forgotten, ?3)",
+                params![if goes_on { through } else { 0 }, goes_on, last],
+            )?;
+            Ok(goes_on)
+        })?;
+        self.give_room_back()?;
+        Ok(goes_on)
+    }
+}
+
+/// Those in that range; their versions and rooms are no longer complete.
+fn forget_trimmed(transaction: &Transaction<'_>, from: i64, through: i64) -> Result<(), VaultError> {
+    let mut trimmed = transaction
+        .prepare_cached("SELECT room, count(*) FROM trimmed WHERE entry > ?1 AND entry <= ?2 GROUP BY room")?;
+    let rooms: Vec<(i64, i64)> = trimmed
+        .query_map([from, through], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (room, count) in rooms {
+        transaction.execute(
+            "UPDATE room SET complete = 0, entries = entries - ?2 WHERE id = ?1",
+            [room, count],
+        )?;
+        transaction.execute(
+            "UPDATE backup_version SET complete = 0, fetched = fetched - ?2, opened = opened - ?2
+             WHERE id = (SELECT version FROM room WHERE id = ?1)",
+            [room, count],
+        )?;
+    }
+    for sql in [
+        "DELETE FROM opened WHERE entry > ?1 AND entry <= ?2
+         AND EXISTS (SELECT 1 FROM trimmed WHERE trimmed.entry = opened.entry)",
+        "DELETE FROM trimmed WHERE entry > ?1 AND entry <= ?2",
+    ] {
+        transaction.execute(sql, [from, through])?;
+    }
+    Ok(())
+}
