@@ -2,13 +2,13 @@
 # Runs every test there is, and gets what is missing with plain package managers.
 #
 #   scripts/test.sh            everything
-#   scripts/test.sh rust …     only the named stages: style rust synapse kotlin swift example
+#   scripts/test.sh rust …     only the named stages: style rust chaos synapse kotlin swift example
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
-  stages=(style rust synapse kotlin swift example)
+  stages=(style rust chaos synapse kotlin swift example)
 fi
 
 stage_style() {
@@ -23,6 +23,10 @@ stage_style() {
 
 stage_rust() {
   cargo test --release --locked
+}
+
+stage_chaos() {
+  scripts/test-chaos.sh
 }
 
 stage_synapse() {

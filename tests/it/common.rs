@@ -46,6 +46,8 @@ pub(crate) struct Listener {
     pub(crate) late_resolution: Mutex<Option<oneshot::Receiver<PreferenceResolution>>>,
     /// The wake-up that it keeps, if it was asked for one.
     pub(crate) wake_up: Mutex<Option<WakeUp>>,
+    /// The same for the download.
+    pub(crate) download_wake_up: Mutex<Option<WakeUp>>,
 }
 
 #[async_trait]
@@ -96,8 +98,11 @@ impl JobHost for Listener {
     }
 
     async fn schedule_wake_up(&self, purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> Result<(), HostError> {
-        assert_eq!(purpose, WakeUpPurpose::PreferenceWrite);
-        *self.wake_up.lock().expect("not poisoned") = wake_up;
+        let kept = match purpose {
+            WakeUpPurpose::PreferenceWrite => &self.wake_up,
+            _ => &self.download_wake_up,
+        };
+        *kept.lock().expect("not poisoned") = wake_up;
         Ok(())
     }
 }
@@ -185,6 +190,9 @@ impl Setup {
                 key: SecretBytes::from(vec![7; 32]),
             },
             preference: None,
+            download: None,
+            process_name: None,
+            file_downloads: None,
         }
     }
 

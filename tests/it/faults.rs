@@ -122,10 +122,6 @@ async fn each_answer_has_its_outcome() {
             failed(RunFailure::RefusedByServer),
         ),
         (status(404, json!("<html>")), failed(RunFailure::RefusedByServer)),
-        (
-            status(404, json!({ "errcode": "M_NOT_FOUND" })),
-            failed(RunFailure::VersionGone),
-        ),
     ] {
         let setup = Setup::new(&homeserver);
         let client = setup.open_unlocked().await;

@@ -2,12 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keyferry::{DownloadStage, RunBudget, RunOutcome};
+use keyferry::{DownloadStage, PauseCause, RunBudget, RunOutcome};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind};
 
 use crate::common::{Setup, assert_all_once, homeserver, start};
 
 const SOON: Duration = Duration::from_secs(10);
+
+fn expired() -> RunOutcome {
+    RunOutcome::Paused {
+        causes: vec![PauseCause::TimeExpiring],
+    }
+}
 
 #[tokio::test]
 async fn pause_ends_a_run_whatever_it_waits_for() {
@@ -30,12 +36,12 @@ async fn pause_ends_a_run_whatever_it_waits_for() {
         let download = client.download();
         let run = tokio::spawn(async move { download.run(RunBudget::default()).await });
         tokio::time::sleep(Duration::from_millis(300)).await;
-        client.download().pause();
+        client.download().end_run();
         let report = tokio::time::timeout(SOON, run)
             .await
             .expect("it ends")
             .expect("no panic");
-        assert_eq!(report.outcome, RunOutcome::Paused, "{fault:?}");
+        assert_eq!(report.outcome, expired(), "{fault:?}");
         homeserver.set_faults(Vec::new());
         assert_eq!(
             client.download().run(RunBudget::default()).await.outcome,
@@ -53,7 +59,7 @@ async fn a_late_pause_does_not_end_the_next_run() {
     let homeserver = homeserver(100, 1);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
-    client.download().pause();
+    client.download().end_run();
     assert_eq!(
         client.download().run(RunBudget::default()).await.outcome,
         RunOutcome::Completed
@@ -104,16 +110,14 @@ async fn only_one_run_at_a_time() {
     let download = client.download();
     let first = tokio::spawn(async move { download.run(RunBudget::default()).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::AlreadyRunning
-    );
+    let second = client.download().run(RunBudget::default()).await.outcome;
+    assert!(matches!(second, RunOutcome::AlreadyRunning { by } if by.is_this_process));
     assert_ne!(
         client.download().status().await.expect("a status").stage,
         DownloadStage::Resting
     );
-    client.download().pause();
-    assert_eq!(first.await.expect("it ends").outcome, RunOutcome::Paused);
+    client.download().end_run();
+    assert_eq!(first.await.expect("it ends").outcome, expired());
     assert_eq!(
         client.download().status().await.expect("a status").stage,
         DownloadStage::Resting
@@ -129,12 +133,8 @@ async fn a_dropped_run_leaves_a_vault_to_go_on_from() {
         let run = client.download();
         let _ = tokio::time::timeout(Duration::from_millis(wait), run.run(RunBudget::default())).await;
     }
-    // The threads of the dropped runs end by themselves; a newer run overtakes them.
-    let mut outcome = client.download().run(RunBudget::default()).await.outcome;
-    while outcome == RunOutcome::AlreadyRunning {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        outcome = client.download().run(RunBudget::default()).await.outcome;
-    }
+    // The threads of the dropped runs end by themselves; a newer run waits for that.
+    let outcome = client.download().run(RunBudget::default()).await.outcome;
     assert_eq!(outcome, RunOutcome::Completed);
     let sink = setup.sink.as_ref().expect("a sink");
     // A batch that was under way when the run was dropped may have come twice.
@@ -148,33 +148,6 @@ async fn a_dropped_run_leaves_a_vault_to_go_on_from() {
         client.download().status().await.expect("a status").summary.opened,
         8_000
     );
-}
-
-#[tokio::test]
-async fn of_two_clients_on_one_vault_the_newer_run_wins() {
-    let homeserver = start(Config {
-        keys: 6_000,
-        rooms: 3,
-        bytes_per_second: Some(3_000_000),
-        ..Config::default()
-    });
-    let setup = Setup::with_sink(&homeserver);
-    let (older, newer) = (setup.open_unlocked().await, setup.open().await);
-    let run = {
-        let download = older.download();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    let report = newer.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
-    let overtaken = run.await.expect("it ends").outcome;
-    assert_eq!(
-        overtaken,
-        RunOutcome::Failed {
-            reason: keyferry::RunFailure::Overtaken
-        }
-    );
-    assert_eq!(report.summary.opened, 6_000);
 }
 
 #[tokio::test]

@@ -2,19 +2,16 @@
 
 #![allow(clippy::print_stderr, reason = "the seed is printed")]
 
-use std::{
-    collections::HashSet,
-    ffi::OsStr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use keyferry::{PreferenceWrite, RunBudget};
 use keyferry_test_homeserver::{Config, Homeserver};
 use serde_json::json;
 
-use crate::common::{Setup, assert_vault_complete, start};
+use crate::{
+    common::{Setup, assert_vault_complete, start},
+    phone::{Deliveries, Dice, Phone, spawn_example},
+};
 
 const KEYS: u64 = 20_000;
 const KILLS: usize = 50;
@@ -34,7 +31,7 @@ async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
     let undisturbed = {
         let setup = Setup::new(&homeserver);
         let began = Instant::now();
-        assert!(spawn(&homeserver, &setup).wait().expect("it ends").success());
+        assert!(spawn(&homeserver, &setup).end());
         began.elapsed()
     };
 
@@ -55,17 +52,14 @@ async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
         let mut child = spawn(&homeserver, &setup);
         tokio::time::sleep(Duration::from_millis(20) + undisturbed.mul_f64(moment - before)).await;
         before = moment;
-        if child.try_wait().expect("a status").is_none() {
-            kills += 1;
-        }
-        child.kill().expect("it can be killed");
-        child.wait().expect("it ends");
+        kills += usize::from(child.is_alive());
+        child.kill();
         let again = delivered.read_on(setup.directory.path());
         assert!(again <= BATCH, "{again} keys were delivered again after one kill");
     }
     eprintln!("{kills} of {KILLS} processes were killed with work under way");
     assert!(kills > KILLS / 2, "the kills come while there is work");
-    assert!(spawn(&homeserver, &setup).wait().expect("it ends").success());
+    assert!(spawn(&homeserver, &setup).end());
 
     assert!(delivered.read_on(setup.directory.path()) <= BATCH);
     assert_eq!(delivered.missing.len(), 0, "keys are lost");
@@ -154,77 +148,8 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
     );
 }
 
-fn spawn(homeserver: &Homeserver, setup: &Setup) -> Child {
-    let deliveries = deliveries(setup.directory.path());
-    spawn_example("custom_sink", homeserver, setup, deliveries.as_ref())
-}
-
-fn spawn_example(name: &str, homeserver: &Homeserver, setup: &Setup, argument: &OsStr) -> Child {
-    let directory = setup.directory.path();
-    let account = directory.join("account.json");
-    std::fs::write(&account, serde_json::to_string(homeserver.account()).expect("JSON")).expect("a file");
-    Command::new(example(name))
-        .arg(account)
-        .arg(directory.join("vault"))
-        .arg(argument)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the example starts")
-}
-
-fn deliveries(directory: &Path) -> PathBuf {
-    directory.join("deliveries.txt")
-}
-
-/// What the sink's file says, read process by process.
-struct Deliveries {
-    missing: HashSet<String>,
-    all: HashSet<String>,
-    lines: usize,
-}
-
-impl Deliveries {
-    fn new(homeserver: &Homeserver) -> Self {
-        let names = (0..KEYS).map(|index| {
-            let key = homeserver.truth().key(index);
-            format!("{} {}", key.room_id, key.session_id)
-        });
-        let all: HashSet<String> = names.collect();
-        Self {
-            missing: all.clone(),
-            all,
-            lines: 0,
-        }
-    }
-
-    /// Reads what the last process added; gives the number of keys that had come before. A torn line is no key.
-    fn read_on(&mut self, directory: &Path) -> usize {
-        let text = std::fs::read_to_string(deliveries(directory)).unwrap_or_default();
-        let mut again = 0;
-        for line in text.lines().skip(self.lines) {
-            self.lines += 1;
-            again += usize::from(self.all.contains(line) && !self.missing.remove(line));
-        }
-        again
-    }
-}
-
-/// An example that `cargo test` has built beside this program.
-fn example(name: &str) -> PathBuf {
-    let own = std::env::current_exe().expect("a program has a path");
-    let profile = own.parent().and_then(Path::parent).expect("below the profile's folder");
-    profile.join("examples").join(name)
-}
-
-/// A small generator: the same seed kills at the same moments.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
+fn spawn(homeserver: &Homeserver, setup: &Setup) -> Phone {
+    let mut phone = Phone::start(homeserver, setup, &[]);
+    phone.tell("run");
+    phone
 }

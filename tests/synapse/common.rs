@@ -31,6 +31,9 @@ pub(crate) fn options(synapse: &Synapse, device: &Device, data_dir: PathBuf) -> 
             key: SecretBytes::from(vec![7; 32]),
         },
         preference: None,
+        download: None,
+        process_name: None,
+        file_downloads: None,
     }
 }
 

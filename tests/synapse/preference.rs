@@ -22,6 +22,10 @@ impl HttpTransport for Offline {
     fn start(&self, _request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
         Err(TransportError::Offline)
     }
+
+    fn close_idle(&self) -> Result<(), TransportError> {
+        Ok(())
+    }
 }
 
 async fn open(

@@ -104,6 +104,10 @@ impl HttpTransport for Meddling {
         (self.before)(&request)?;
         self.inner.start(request)
     }
+
+    fn close_idle(&self) -> Result<(), TransportError> {
+        self.inner.close_idle()
+    }
 }
 
 /// A transport whose first write arrives, and whose answer does not.
@@ -129,6 +133,10 @@ impl HttpTransport for LosesAnAnswer {
             return Ok(Arc::new(LostAnswer(exchange)));
         }
         Ok(exchange)
+    }
+
+    fn close_idle(&self) -> Result<(), TransportError> {
+        self.inner.close_idle()
     }
 }
 

@@ -1,0 +1,279 @@
+//! Everything at once, at random, in the order of a seed: kills, suspensions, pauses, ends of time, a server that misbehaves,
+//! backups made anew, a disk that is full. In the end vault and sink equal the truth.
+
+#![allow(clippy::print_stderr, reason = "the seed is printed")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use keyferry::{RunBudget, RunOutcome};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::{
+    common::{Setup, assert_vault_complete, start},
+    phone::{Deliveries, Dice, Phone},
+};
+
+const KEYS: u64 = 12_000;
+/// Each means that everything is fetched and delivered once more.
+const MOST_CHANGES: usize = 4;
+/// A batch of the sink, at most.
+const BATCH: usize = 2_000;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs to mount a small tmpfs: scripts/test-chaos.sh runs it"]
+async fn whatever_happens_in_the_end_all_keys_are_there() {
+    let number = |name: &str, default| {
+        let value = std::env::var(name).ok();
+        value.and_then(|value| value.parse().ok()).unwrap_or(default)
+    };
+    let (seed, rounds) = (
+        number("KEYFERRY_SEED", 20_261_121),
+        number("KEYFERRY_CHAOS_ROUNDS", 200),
+    );
+    eprintln!("KEYFERRY_SEED={seed} KEYFERRY_CHAOS_ROUNDS={rounds}");
+    let homeserver = start(Config {
+        keys: KEYS,
+        rooms: 60,
+        left_rooms: 3,
+        bytes_per_second: Some(4_000_000),
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let disk = SmallDisk::mount(&setup.directory.path().join("vault"));
+    let mut chaos = Chaos {
+        dice: Dice(seed),
+        homeserver: &homeserver,
+        setup: &setup,
+        disk: &disk,
+        phone: None,
+        kills: 0,
+        changes: 0,
+        log: Vec::new(),
+    };
+    for _ in 0..rounds {
+        chaos.round().await;
+    }
+    let (kills, changes) = (chaos.kills, chaos.changes);
+    eprintln!(
+        "{kills} kills, {changes} changes of the version; {}",
+        summary(&chaos.log)
+    );
+    drop(chaos);
+
+    homeserver.set_faults(Vec::new());
+    disk.empty();
+    let mut delivered = Deliveries::new(&homeserver);
+    let again = delivered.read_on(setup.directory.path());
+    for _ in 0..20 {
+        let mut phone = Phone::start(&homeserver, &setup, &[]).ready();
+        phone.tell("start");
+        phone.answer("done");
+        phone.tell("run");
+        if phone.end() {
+            break;
+        }
+        // A server that asked for patience still gets it.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let again = again + delivered.read_on(setup.directory.path());
+    assert_eq!(delivered.missing.len(), 0, "keys are lost");
+    let most = kills * BATCH + changes * usize::try_from(KEYS).expect("small");
+    assert!(again <= most, "{again} keys came again, {most} may");
+
+    let client = setup.open().await;
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    let status = client.download().status().await.expect("a status");
+    let summary = status.summary;
+    assert_eq!((summary.fetched, summary.opened, summary.delivered), (KEYS, KEYS, KEYS));
+    assert_eq!((summary.failed, summary.conflicts, summary.refused), (0, 0, 0));
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+struct Chaos<'a> {
+    dice: Dice,
+    homeserver: &'a Homeserver,
+    setup: &'a Setup,
+    disk: &'a SmallDisk,
+    phone: Option<Phone>,
+    kills: usize,
+    changes: usize,
+    log: Vec<&'static str>,
+}
+
+impl Chaos<'_> {
+    async fn round(&mut self) {
+        let mut phone = match self.phone.take() {
+            Some(phone) => phone,
+            None => Phone::start(self.homeserver, self.setup, &[]).ready(),
+        };
+        phone.tell(if self.dice.next() < 0.5 { "run" } else { "run 400" });
+        self.wait(150).await;
+        let (name, stays) = match self.dice.below(12) {
+            0..=2 => ("kill", false),
+            3 => ("pause", self.pause(&mut phone)),
+            4 => ("suspend", self.suspend(&mut phone).await),
+            5..=7 => ("server fault", self.server_fault()),
+            8 => ("version", self.version()),
+            9 | 10 => ("full disk", self.full_disk().await),
+            _ => ("end", self.end(&mut phone)),
+        };
+        self.log.push(name);
+        self.wait(100).await;
+        if stays && phone.is_alive() {
+            phone.tell("end");
+            phone.tell("wait");
+            phone.tell("quiescent");
+            phone.answer("done");
+            self.phone = Some(phone);
+        } else {
+            phone.kill();
+            self.kills += 1;
+        }
+    }
+
+    async fn wait(&mut self, most_ms: u64) {
+        tokio::time::sleep(Duration::from_millis(most_ms).mul_f64(self.dice.next())).await;
+    }
+
+    fn pause(&mut self, phone: &mut Phone) -> bool {
+        let causes = [
+            "user",
+            "in_background",
+            "low_power",
+            "thermal",
+            "offline",
+            "storage_locked",
+        ];
+        let cause = causes[self.dice.below(causes.len())];
+        phone.tell(&format!("pause {cause}"));
+        phone.tell(&format!("resume {cause}"));
+        phone.answer("done");
+        phone.answer("done");
+        true
+    }
+
+    async fn suspend(&mut self, phone: &mut Phone) -> bool {
+        if phone.suspend() {
+            self.wait(100).await;
+            phone.signal(Signal::CONT);
+        }
+        true
+    }
+
+    fn end(&mut self, phone: &mut Phone) -> bool {
+        phone.tell("end");
+        true
+    }
+
+    fn server_fault(&mut self) -> bool {
+        let after_bytes = (self.dice.next() * 300_000.0) as u64;
+        let status = |code, body| FaultKind::Status {
+            code,
+            body,
+            headers: Default::default(),
+        };
+        let kind = match self.dice.below(8) {
+            0 => FaultKind::CutBody { after_bytes },
+            1 => FaultKind::Stall { after_bytes },
+            2 => FaultKind::Reset { after_bytes },
+            3 => FaultKind::WrongLength { declared: after_bytes },
+            4 => status(429, json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 30 })),
+            5 => status(502, json!("<html>")),
+            6 => FaultKind::NotJson,
+            _ => FaultKind::Silence,
+        };
+        let endpoints = [
+            EndpointKind::CurrentVersion,
+            EndpointKind::AllKeys,
+            EndpointKind::RoomKeys,
+            EndpointKind::JoinedRooms,
+        ];
+        let endpoint = endpoints[self.dice.below(endpoints.len())];
+        let times = 1 + u32::try_from(self.dice.below(3)).expect("small");
+        self.homeserver
+            .set_faults(vec![Fault::from(kind).on(endpoint).times(times)]);
+        true
+    }
+
+    /// What stays is always a version with all the keys.
+    fn version(&mut self) -> bool {
+        if self.changes < MOST_CHANGES {
+            self.changes += 1;
+            if self.dice.next() < 0.5 {
+                self.homeserver.set_version_state(VersionAction::Delete);
+            }
+            self.homeserver.set_version_state(VersionAction::NewWithKeys);
+        }
+        true
+    }
+
+    async fn full_disk(&mut self) -> bool {
+        self.disk.fill();
+        self.wait(200).await;
+        self.disk.empty();
+        self.dice.next() < 0.7
+    }
+}
+
+fn summary(log: &[&str]) -> String {
+    let mut names = log.to_vec();
+    names.sort_unstable();
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for name in names {
+        match counts.last_mut() {
+            Some((last, count)) if *last == name => *count += 1,
+            _ => counts.push((name, 1)),
+        }
+    }
+    let counts: Vec<_> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    counts.join(", ")
+}
+
+/// A file system of its own for the vault.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: &Path) -> Self {
+        fs::create_dir(path).expect("a mount point");
+        let mut mount = Command::new("mount");
+        let status = mount
+            .args(["-t", "tmpfs", "-o", "size=160m,mode=0700", "tmpfs"])
+            .arg(path)
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "a tmpfs can be mounted");
+        Self(path.to_owned())
+    }
+
+    /// Leaves a few pages.
+    fn fill(&self) {
+        let filler = self.0.join("filler");
+        let mut size = 160 * 1024 * 1024;
+        let chunk = vec![1; 64 * 1024];
+        let mut file = fs::File::create(filler).expect("a file");
+        while size > 0 && std::io::Write::write_all(&mut file, &chunk).is_ok() {
+            size -= chunk.len();
+        }
+    }
+
+    fn empty(&self) {
+        // It may be empty.
+        let _ = fs::remove_file(self.0.join("filler"));
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // The mount namespace goes with the test, and this with it.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}

@@ -1,0 +1,253 @@
+//! A room, or a backup, that is too long for any slice comes by file, and is read from there across slices and kills.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use keyferry::{
+    BlockedReason, ClientOptions, FileDownload, FileDownloads, HttpHead, HttpRequest, RunBudget, RunOutcome,
+    TransportError,
+};
+use keyferry_test_homeserver::{Config, EndpointKind, Homeserver};
+use tempfile::TempDir;
+
+use crate::common::{Setup, assert_all_once, start};
+
+const SLICE: RunBudget = RunBudget {
+    max_duration_ms: Some(1_000),
+};
+
+/// What an OS would do.
+struct Downloads {
+    directory: TempDir,
+    states: Arc<Mutex<HashMap<String, FileDownload>>>,
+    begun: Mutex<Vec<String>>,
+}
+
+impl Downloads {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            directory: tempfile::tempdir().expect("a directory"),
+            states: Arc::default(),
+            begun: Mutex::default(),
+        })
+    }
+
+    fn set(&self, state: impl Fn(&str) -> FileDownload) {
+        for (name, now) in self.states.lock().expect("not poisoned").iter_mut() {
+            *now = state(name);
+        }
+    }
+
+    async fn have_ended(&self) {
+        let under_way = || {
+            let states = self.states.lock().expect("not poisoned");
+            states.values().any(|state| *state == FileDownload::UnderWay)
+        };
+        while under_way() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl FileDownloads for Downloads {
+    fn begin(&self, name: String, request: HttpRequest) -> Result<(), TransportError> {
+        assert!(name.len() <= 32 && name.is_ascii(), "a name that any OS takes");
+        self.begun.lock().expect("not poisoned").push(name.clone());
+        let (states, path) = (self.states.clone(), self.directory.path().join(&name));
+        states
+            .lock()
+            .expect("not poisoned")
+            .insert(name.clone(), FileDownload::UnderWay);
+        tokio::spawn(async move {
+            let state = download(request, path).await;
+            states.lock().expect("not poisoned").insert(name, state);
+        });
+        Ok(())
+    }
+
+    fn state(&self, name: String) -> Result<FileDownload, TransportError> {
+        let states = self.states.lock().expect("not poisoned");
+        Ok(states.get(&name).cloned().unwrap_or(FileDownload::Unknown))
+    }
+
+    fn discard(&self, name: String) -> Result<(), TransportError> {
+        self.states.lock().expect("not poisoned").remove(&name);
+        // It may never have come that far.
+        let _ = std::fs::remove_file(self.directory.path().join(name));
+        Ok(())
+    }
+}
+
+async fn download(request: HttpRequest, path: PathBuf) -> FileDownload {
+    let mut get = reqwest::Client::new().get(&request.url);
+    for header in &request.headers {
+        get = get.header(&header.name, &header.value);
+    }
+    let answer = get.send().await.expect("an answer");
+    let head = HttpHead {
+        status: answer.status().as_u16(),
+        headers: Vec::new(),
+    };
+    std::fs::write(&path, answer.bytes().await.expect("a body")).expect("a file");
+    FileDownload::Ended {
+        head,
+        path: path.display().to_string(),
+    }
+}
+
+fn options(setup: &Setup, downloads: &Arc<Downloads>) -> ClientOptions {
+    ClientOptions {
+        file_downloads: Some(downloads.clone()),
+        ..setup.options()
+    }
+}
+
+fn waits(outcome: &RunOutcome) -> bool {
+    matches!(
+        outcome,
+        RunOutcome::Blocked {
+            reason: BlockedReason::WaitsForFile,
+            ..
+        }
+    )
+}
+
+/// A room that takes five slices, and one that fits into one.
+fn one_long_room() -> Homeserver {
+    start(Config {
+        room_sizes: vec![6_000, 100],
+        bytes_per_second: Some(1_300_000),
+        ..Config::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_is_always_cut_is_left_to_the_os() {
+    let homeserver = one_long_room();
+    let setup = Setup::with_sink(&homeserver);
+    let downloads = Downloads::new();
+    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let mut outcome = client.download().run(SLICE).await.outcome;
+    for _ in 0..6 {
+        if waits(&outcome) {
+            break;
+        }
+        assert_eq!(outcome, RunOutcome::OutOfBudget);
+        outcome = client.download().run(SLICE).await.outcome;
+    }
+    assert!(waits(&outcome), "{outcome:?}");
+    assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
+    downloads.have_ended().await;
+    // It is read from where the last reader ended, whatever ended it.
+    for wait in [3, 6, 12, 25] {
+        let run = client.download();
+        let _ = tokio::time::timeout(Duration::from_millis(wait), run.run(SLICE)).await;
+    }
+    assert_eq!(client.download().run(SLICE).await.outcome, RunOutcome::Completed);
+    assert_eq!(downloads.begun.lock().expect("not poisoned").len(), 1);
+    assert!(
+        downloads.states.lock().expect("not poisoned").is_empty(),
+        "nothing is left behind"
+    );
+    assert!(homeserver.requests().of(EndpointKind::RoomKeys) <= 5);
+    let mut keys = setup
+        .sink
+        .as_ref()
+        .expect("a sink")
+        .keys
+        .lock()
+        .expect("not poisoned")
+        .clone();
+    let mut seen = std::collections::HashSet::new();
+    keys.retain(|key| seen.insert(key.session_id.clone()));
+    assert_all_once(&keys, &homeserver);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_os_brings_is_not_believed_blindly() {
+    let homeserver = one_long_room();
+    let setup = Setup::new(&homeserver);
+    let downloads = Downloads::new();
+    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    while !waits(&client.download().run(SLICE).await.outcome) {}
+    downloads.have_ended().await;
+    let garbage = downloads.directory.path().join("garbage");
+    std::fs::write(&garbage, "<html>log in</html>").expect("a file");
+    let ended = |status| {
+        let path = garbage.display().to_string();
+        move |_: &str| FileDownload::Ended {
+            head: HttpHead {
+                status,
+                headers: Vec::new(),
+            },
+            path: path.clone(),
+        }
+    };
+    for state in [200, 302, 401] {
+        downloads.set(ended(state));
+        let outcome = client.download().run(SLICE).await.outcome;
+        assert!(
+            matches!(outcome, RunOutcome::Blocked { .. } | RunOutcome::OutOfBudget),
+            "{state}: {outcome:?}"
+        );
+        downloads.have_ended().await;
+    }
+    downloads.set(|_| FileDownload::Failed {
+        error: TransportError::Interrupted,
+    });
+    assert!(waits(&client.download().run(SLICE).await.outcome));
+    downloads.have_ended().await;
+    let mut outcome = client.download().run(SLICE).await.outcome;
+    while outcome == RunOutcome::OutOfBudget {
+        outcome = client.download().run(SLICE).await.outcome;
+    }
+    assert_eq!(outcome, RunOutcome::Completed);
+    assert_eq!(
+        client.download().status().await.expect("a status").summary.fetched,
+        6_100
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_sweep_comes_by_file_too() {
+    // Nobody knows of the long room: only everything has it.
+    let homeserver = start(Config {
+        room_sizes: vec![50, 6_000],
+        left_rooms: 1,
+        bytes_per_second: Some(1_300_000),
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let downloads = Downloads::new();
+    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let mut outcome = client.download().run(SLICE).await.outcome;
+    for _ in 0..10 {
+        if waits(&outcome) {
+            break;
+        }
+        outcome = client.download().run(SLICE).await.outcome;
+    }
+    assert!(waits(&outcome), "{outcome:?}");
+    downloads.have_ended().await;
+    assert_eq!(
+        client
+            .download()
+            .run(RunBudget {
+                max_duration_ms: Some(5_000)
+            })
+            .await
+            .outcome,
+        RunOutcome::Completed
+    );
+    assert_eq!(
+        client.download().status().await.expect("a status").summary.opened,
+        6_050
+    );
+}

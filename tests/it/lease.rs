@@ -1,0 +1,241 @@
+//! One run at a time, over objects and processes; and of two that think they are it, only the newer commits.
+
+#![allow(clippy::print_stderr, reason = "what was hit by chance is printed")]
+
+use std::{sync::Arc, time::Duration};
+
+use keyferry::{BlockedReason, KeyBackupClient, PauseCause, RunBudget, RunFailure, RunHolder, RunOutcome, RunReport};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
+use rustix::process::Signal;
+use tokio::task::JoinHandle;
+
+use crate::{
+    common::{Setup, assert_vault_complete, homeserver, start},
+    phone::{Dice, Phone},
+};
+
+const SECOND: RunBudget = RunBudget {
+    max_duration_ms: Some(1_000),
+};
+
+fn slow(keys: u64) -> Homeserver {
+    start(Config {
+        keys,
+        rooms: 20,
+        bytes_per_second: Some(3_000_000),
+        ..Config::default()
+    })
+}
+
+async fn holder(client: &KeyBackupClient) -> Option<RunHolder> {
+    client.download().status().await.expect("a status").running
+}
+
+/// Waits until somebody else has the vault.
+async fn taken_by(client: &KeyBackupClient, process_id: u32) -> RunHolder {
+    for _ in 0..1_000 {
+        if let Some(holder) = holder(client).await
+            && holder.process_id == process_id
+        {
+            return holder;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("nobody took the vault");
+}
+
+#[tokio::test]
+async fn a_second_run_is_told_whose_the_first_is() {
+    let homeserver = slow(8_000);
+    let setup = Setup::new(&homeserver);
+    let (here, other) = (setup.open_unlocked().await, setup.open().await);
+    let mut phone = Phone::start(&homeserver, &setup, &["--name", "extension"]).ready();
+    phone.tell("run");
+    let by = taken_by(&here, phone.id()).await;
+    assert_eq!((by.process_name.as_str(), by.is_this_process), ("extension", false));
+    assert!(by.since_ms > 1_700_000_000_000);
+    assert_eq!(
+        here.download().run(SECOND).await.outcome,
+        RunOutcome::AlreadyRunning { by }
+    );
+    // Killed, it is overtaken at once: Linux lets one see that.
+    phone.kill();
+    let run = {
+        let download = here.download();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    let by = taken_by(&here, std::process::id()).await;
+    assert_eq!((by.process_name.as_str(), by.is_this_process), ("app", true));
+    // Another object of the same process is another one, too.
+    assert_eq!(
+        other.download().run(SECOND).await.outcome,
+        RunOutcome::AlreadyRunning { by }
+    );
+    assert_eq!(run.await.expect("it ends").outcome, RunOutcome::Completed);
+    assert_eq!(holder(&here).await, None);
+    assert_eq!(other.download().run(SECOND).await.outcome, RunOutcome::Completed);
+}
+
+#[tokio::test]
+async fn where_nobody_can_see_that_it_was_killed_it_is_overtaken_within_seconds() {
+    let homeserver = slow(4_000);
+    let setup = Setup::new(&homeserver);
+    let here = setup.open_unlocked().await;
+    let mut phone = Phone::start(&homeserver, &setup, &[]).ready();
+    phone.tell("run");
+    taken_by(&here, phone.id()).await;
+    phone.kill();
+    // As a sandbox would have it: processes of others are not to be seen.
+    let vault = setup.directory.path().join("vault/keyferry.sqlite3");
+    let connection = rusqlite::Connection::open(vault).expect("the vault");
+    let changed = connection.execute("UPDATE lease SET process_space = ''", []);
+    assert_eq!(changed.expect("it is there"), 1);
+    drop(connection);
+    let first = here.download().run(SECOND).await.outcome;
+    assert!(matches!(first, RunOutcome::AlreadyRunning { .. }), "{first:?}");
+    let mut outcome = first;
+    for _ in 0..30 {
+        if !matches!(outcome, RunOutcome::AlreadyRunning { .. }) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        outcome = here.download().run(RunBudget::default()).await.outcome;
+    }
+    assert_eq!(outcome, RunOutcome::Completed);
+}
+
+/// What a run that must not commit would change.
+async fn figures(client: &KeyBackupClient) -> (u64, u64, u64) {
+    let summary = client.download().status().await.expect("a status").summary;
+    (summary.fetched, summary.opened, summary.bytes_downloaded)
+}
+
+/// A run that holds the vault and does nothing.
+fn idle_run(client: &Arc<KeyBackupClient>) -> JoinHandle<RunReport> {
+    let download = client.download();
+    tokio::spawn(async move {
+        download.pause(PauseCause::Thermal).await.expect("it holds");
+        download.run(SECOND_LONG).await
+    })
+}
+
+const SECOND_LONG: RunBudget = RunBudget {
+    max_duration_ms: Some(2_000),
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_processes_only_the_newer_ever_commits() {
+    let homeserver = start(Config {
+        keys: 30_000,
+        rooms: 60,
+        bytes_per_second: Some(12_000_000),
+        ..Config::default()
+    });
+    let mut dice = Dice(20_261_121);
+    let (mut between, mut inside, mut rounds) = (0, 0, 0);
+    let mut setup = Setup::new(&homeserver);
+    let mut here = setup.open_unlocked().await;
+    while rounds < 100 {
+        homeserver.set_faults(Vec::new());
+        let mut phone = Phone::start(&homeserver, &setup, &[]).ready();
+        phone.tell("run");
+        taken_by(&here, phone.id()).await;
+        tokio::time::sleep(Duration::from_millis(20) + Duration::from_millis(200).mul_f64(dice.next())).await;
+        if !phone.suspend() {
+            continue;
+        }
+        // The newer run asks, and is not answered: whatever changes now is the older one's doing.
+        homeserver.set_faults(vec![Fault::from(FaultKind::Silence)]);
+        let newer = idle_run(&here);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        rounds += 1;
+        if newer.is_finished() || holder(&here).await.is_none_or(|holder| !holder.is_this_process) {
+            // Stopped inside a transaction, the older one has the write lock, and the newer one says so.
+            let outcome = newer.await.expect("it ends").outcome;
+            let RunOutcome::Blocked {
+                reason: BlockedReason::VaultBusy { by: Some(by) },
+                ..
+            } = outcome
+            else {
+                panic!("round {rounds}: {outcome:?}");
+            };
+            assert_eq!(by.process_id, phone.id());
+            inside += 1;
+            phone.kill();
+            assert!(matches!(
+                here.download().run(SECOND).await.outcome,
+                RunOutcome::OutOfBudget
+            ));
+        } else {
+            between += 1;
+            let before = figures(&here).await;
+            phone.signal(Signal::CONT);
+            let outcome = phone.outcome();
+            let overtaken = RunOutcome::Failed {
+                reason: RunFailure::Overtaken,
+            };
+            assert_eq!(outcome, format!("{overtaken:?}"));
+            assert_eq!(figures(&here).await, before, "round {rounds}");
+            here.download().end_run();
+            newer.await.expect("it ends");
+        }
+        here.download().resume(PauseCause::Thermal).await.expect("it is over");
+        if figures(&here).await.0 > 20_000 {
+            setup = Setup::new(&homeserver);
+            here = setup.open_unlocked().await;
+        }
+    }
+    eprintln!("{between} were stopped between transactions, {inside} inside one");
+    assert!(between > 50, "most of the time a run is not writing");
+    homeserver.set_faults(Vec::new());
+    assert_eq!(
+        here.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    assert_vault_complete(&here, &homeserver).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_is_suspended_inside_a_transaction_blocks_and_then_lets_go() {
+    let homeserver = homeserver(500, 5);
+    let setup = Setup::new(&homeserver);
+    let here = setup.open_unlocked().await;
+    let vault = setup.directory.path().join("vault/keyferry.sqlite3");
+    let other = rusqlite::Connection::open(vault).expect("the vault");
+    other.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
+    let outcome = here.download().run(SECOND).await.outcome;
+    let blocked = RunOutcome::Blocked {
+        reason: BlockedReason::VaultBusy { by: None },
+        retry_after_ms: None,
+    };
+    assert_eq!(outcome, blocked);
+    // It gets on as soon as it can.
+    let run = {
+        let download = here.download();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!run.is_finished());
+    drop(other);
+    assert_eq!(run.await.expect("it ends").outcome, RunOutcome::Completed);
+}
+
+#[tokio::test]
+async fn a_slow_server_and_a_slow_sink_are_no_reason_to_be_overtaken() {
+    let homeserver = homeserver(100, 1);
+    homeserver.set_faults(vec![Fault::from(FaultKind::Silence).on(EndpointKind::AllKeys)]);
+    let setup = Setup::new(&homeserver);
+    let (holding, other) = (setup.open_unlocked().await, setup.open().await);
+    let run = {
+        let download = holding.download();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    // Longer than a holder may be silent.
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let outcome = other.download().run(SECOND).await.outcome;
+        assert!(matches!(outcome, RunOutcome::AlreadyRunning { .. }), "{outcome:?}");
+    }
+    holding.download().end_run();
+    run.await.expect("it ends");
+}

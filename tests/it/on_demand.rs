@@ -1,0 +1,217 @@
+//! A key for a message on screen: vault first, then the server, beside whatever runs.
+
+use std::{sync::Arc, time::Duration};
+
+use keyferry::{KeyBackupClient, OnDemandError, RoomFetch, RoomKeyLookup, RunBudget, RunOutcome, ServerNews};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
+
+use crate::{
+    common::{Setup, assert_all_once, assert_true, assert_vault_complete, homeserver, start},
+    phone::Phone,
+};
+
+async fn fetch(client: &KeyBackupClient, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, OnDemandError> {
+    let truth = homeserver.truth().key(index);
+    client.fetch_session(truth.room_id, truth.session_id).await
+}
+
+fn assert_found(answer: Result<RoomKeyLookup, OnDemandError>, homeserver: &Homeserver, index: u64) {
+    match answer {
+        Ok(RoomKeyLookup::Found { key }) => assert_true(&key, &homeserver.truth().key(index)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_asked_for_once_and_counted_once() {
+    let homeserver = start(Config {
+        keys: 100,
+        rooms: 4,
+        latency_ms: 50,
+        ..Config::default()
+    });
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    let (first, second) = tokio::join!(fetch(&client, &homeserver, 7), fetch(&client, &homeserver, 7));
+    assert_found(first, &homeserver, 7);
+    assert_found(second, &homeserver, 7);
+    assert_found(fetch(&client, &homeserver, 7).await, &homeserver, 7);
+    assert_eq!(homeserver.requests().of(EndpointKind::SessionKey), 1);
+    assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 100));
+    assert_all_once(
+        &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
+        &homeserver,
+    );
+}
+
+#[tokio::test]
+async fn what_the_backup_has_not_is_remembered_until_it_changes() {
+    let homeserver = start(Config {
+        keys: 100,
+        rooms: 4,
+        held_back: 10,
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    for _ in 0..3 {
+        assert_eq!(fetch(&client, &homeserver, 95).await, Ok(RoomKeyLookup::NotFound));
+    }
+    assert_eq!(homeserver.requests().of(EndpointKind::SessionKey), 1);
+    homeserver.release_held_back();
+    assert_eq!(client.refresh().await, Ok(ServerNews::NewKeys { count: 100 }));
+    assert_found(fetch(&client, &homeserver, 95).await, &homeserver, 95);
+}
+
+#[tokio::test]
+async fn a_404_is_believed_only_while_its_version_is_there() {
+    let homeserver = homeserver(100, 4);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    homeserver.set_version_state(VersionAction::Delete);
+    homeserver.set_version_state(VersionAction::NewWithKeys);
+    // Asked under the old version, found under the new one.
+    assert!(matches!(
+        fetch(&client, &homeserver, 5).await,
+        Err(OnDemandError::Locked) | Ok(RoomKeyLookup::Found { .. })
+    ));
+    assert_eq!(homeserver.requests().of(EndpointKind::SessionKey), 2);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 100));
+}
+
+#[tokio::test]
+async fn a_room_comes_whole_and_only_once() {
+    let homeserver = homeserver(3_000, 3);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let room = homeserver.truth().room_id(1);
+    let asked = RoomFetch {
+        new_keys: 1_000,
+        asked_server: true,
+    };
+    assert_eq!(client.fetch_room(room.clone()).await, Ok(asked));
+    let known = RoomFetch {
+        new_keys: 0,
+        asked_server: false,
+    };
+    assert_eq!(client.fetch_room(room.clone()).await, Ok(known));
+    assert_found(client.find_room_key_of(&homeserver, 1_500).await, &homeserver, 1_500);
+    // Cut in the middle, what came stays.
+    homeserver.set_faults(vec![
+        Fault::from(FaultKind::CutBody { after_bytes: 600_000 }).on(EndpointKind::RoomKeys),
+    ]);
+    let cut = client.fetch_room(homeserver.truth().room_id(2)).await;
+    assert_eq!(cut, Err(OnDemandError::Unreachable { retry_after_ms: None }));
+    homeserver.set_faults(Vec::new());
+    let rest = client
+        .fetch_room(homeserver.truth().room_id(2))
+        .await
+        .expect("the rest comes");
+    assert!((1..1_000).contains(&rest.new_keys));
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 3_000));
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn it_works_beside_a_run_of_another_process() {
+    let homeserver = start(Config {
+        keys: 8_000,
+        rooms: 8,
+        bytes_per_second: Some(2_000_000),
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let mut phone = Phone::start_without_sink(&homeserver, &setup).ready();
+    phone.tell("run");
+    for index in (0..8_000).rev().step_by(400) {
+        assert_found(fetch(&client, &homeserver, index).await, &homeserver, index);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(client.fetch_room(homeserver.truth().room_id(6)).await.is_ok());
+    assert!(phone.end(), "the run completes");
+    let summary = client.download().status().await.expect("a status").summary;
+    assert_eq!((summary.fetched, summary.opened, summary.conflicts), (8_000, 8_000, 0));
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_wanted_room_comes_first_in_the_middle_of_a_run_and_is_delivered_first() {
+    let homeserver = start(Config {
+        keys: 20_000,
+        rooms: 20,
+        bytes_per_second: Some(4_000_000),
+        ..Config::default()
+    });
+    let setup = Setup::with_sink(&homeserver);
+    let sink = setup.sink.clone().expect("a sink");
+    *sink.delay.lock().expect("not poisoned") = Duration::from_millis(100);
+    let client = setup.open_unlocked().await;
+    let run = {
+        let download = client.download();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let wanted = homeserver.truth().room_id(19);
+    client
+        .download()
+        .prioritise_rooms(vec![wanted.clone()])
+        .await
+        .expect("it is noted");
+    assert_eq!(run.await.expect("it ends").outcome, RunOutcome::Completed);
+    let keys = sink.keys.lock().expect("not poisoned");
+    let first = keys.iter().position(|key| key.room_id == wanted).expect("it came");
+    assert!(first < 12_000, "its first key came as number {first} of 20,000");
+    assert_all_once(&keys, &homeserver);
+}
+
+#[tokio::test]
+async fn a_room_that_was_wanted_before_comes_first_in_the_next_run() {
+    let homeserver = start(Config {
+        keys: 2_000,
+        rooms: 20,
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let wanted: Vec<_> = [17, 3]
+        .into_iter()
+        .map(|room| homeserver.truth().room_id(room))
+        .collect();
+    client
+        .download()
+        .prioritise_rooms(wanted.clone())
+        .await
+        .expect("it is noted");
+    // So little time that it asks room by room.
+    let report = client
+        .download()
+        .run(RunBudget {
+            max_duration_ms: Some(1_000),
+        })
+        .await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    let arrived = client
+        .download()
+        .arrived_since(Default::default(), 10_000)
+        .await
+        .expect("a list");
+    let rooms: Vec<_> = arrived.arrived.iter().map(|arrived| arrived.room_id.clone()).collect();
+    assert_eq!(rooms[..2], wanted[..], "they come first");
+}
+
+trait FindOf {
+    async fn find_room_key_of(&self, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, OnDemandError>;
+}
+
+impl FindOf for Arc<KeyBackupClient> {
+    async fn find_room_key_of(&self, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, OnDemandError> {
+        let truth = homeserver.truth().key(index);
+        let found = self.find_room_key(truth.room_id, truth.session_id).await;
+        Ok(found.expect("a look-up"))
+    }
+}

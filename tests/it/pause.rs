@@ -1,0 +1,276 @@
+//! Causes that hold the download: each stops what its row in the docs says, and what was stopped goes on.
+
+use std::{sync::Arc, time::Duration};
+
+use keyferry::{
+    BlockedReason, DownloadPolicy, KeyBackupClient, LookupError, OnDemandError, PauseCause, RunBudget, RunOutcome,
+    RunReport,
+};
+use keyferry_test_homeserver::{Config, EndpointKind, Homeserver};
+use tokio::task::JoinHandle;
+
+use crate::common::{Setup, assert_all_once, homeserver, start};
+
+fn paused(causes: &[PauseCause]) -> RunOutcome {
+    RunOutcome::Paused {
+        causes: causes.to_vec(),
+    }
+}
+
+fn run(client: &Arc<KeyBackupClient>) -> JoinHandle<RunReport> {
+    let download = client.download();
+    tokio::spawn(async move { download.run(RunBudget::default()).await })
+}
+
+/// Keys that take some seconds to arrive.
+fn slow(keys: u64) -> Homeserver {
+    start(Config {
+        keys,
+        rooms: 10,
+        bytes_per_second: Some(1_500_000),
+        ..Config::default()
+    })
+}
+
+#[tokio::test]
+async fn every_cause_ends_what_it_stops_and_the_last_one_that_goes_lets_it_go_on() {
+    let homeserver = slow(4_000);
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    for cause in [
+        PauseCause::User,
+        PauseCause::InBackground,
+        PauseCause::LowPower,
+        PauseCause::StorageLocked,
+        PauseCause::TimeExpiring,
+    ] {
+        let running = run(&client);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        download.pause(cause).await.expect("it is kept");
+        assert!(running.is_finished() || download.status().await.is_ok_and(|status| status.running.is_none()));
+        assert_eq!(running.await.expect("it ends").outcome, paused(&[cause]));
+        if cause != PauseCause::TimeExpiring {
+            assert_eq!(download.run(RunBudget::default()).await.outcome, paused(&[cause]));
+            assert_eq!(download.status().await.expect("a status").causes, [cause]);
+            download.pause(PauseCause::NotCharging).await.expect("it is kept");
+            download.resume(cause).await.expect("it is over");
+        }
+    }
+    // The charger counts for nothing without a policy that asks for it.
+    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    let sink = setup.sink.as_ref().expect("a sink");
+    let mut keys = sink.keys.lock().expect("not poisoned").clone();
+    let mut seen = std::collections::HashSet::new();
+    keys.retain(|key| seen.insert((key.room_id.clone(), key.session_id.clone())));
+    assert_all_once(&keys, &homeserver);
+}
+
+#[tokio::test]
+async fn what_the_user_paused_stays_so_over_restarts_and_what_they_stopped_asks_for_nothing() {
+    let homeserver = homeserver(500, 5);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().pause(PauseCause::User).await.expect("it is kept");
+    client.shutdown();
+
+    let client = setup.open().await;
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        paused(&[PauseCause::User])
+    );
+    assert_eq!(
+        client.download().status().await.expect("a status").causes,
+        [PauseCause::User]
+    );
+    client.download().stop().await.expect("it is kept");
+    client
+        .download()
+        .resume(PauseCause::User)
+        .await
+        .expect("nothing to resume");
+    client.shutdown();
+
+    let client = setup.open().await;
+    client
+        .download()
+        .resume(PauseCause::User)
+        .await
+        .expect("nothing to resume");
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Stopped
+    );
+    assert!(client.download().status().await.expect("a status").stopped);
+    assert_eq!(*setup.host.download_wake_up.lock().expect("not poisoned"), None);
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    assert_eq!(*setup.host.download_wake_up.lock().expect("not poisoned"), None);
+    client.download().start().await.expect("it is kept");
+    assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+}
+
+#[tokio::test]
+async fn offline_stops_fetching_and_not_opening() {
+    let homeserver = slow(4_000);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open().await;
+    let download = client.download();
+    // Some are here, and nobody can open them yet.
+    let running = run(&client);
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    download.pause(PauseCause::Offline).await.expect("it holds");
+    assert_eq!(running.await.expect("it ends").outcome, paused(&[PauseCause::Offline]));
+    let fetched = download.status().await.expect("a status").summary.fetched;
+    assert!((1..4_000).contains(&fetched));
+
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    homeserver.reset_requests();
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(report.outcome, paused(&[PauseCause::Offline]));
+    assert_eq!((report.summary.opened, homeserver.requests().total()), (fetched, 0));
+    assert_eq!(
+        client.fetch_room(homeserver.truth().room_id(9)).await,
+        Err(OnDemandError::OnHold {
+            causes: vec![PauseCause::Offline]
+        })
+    );
+    // Lifted in the middle of a run that opens nothing, it goes on by itself.
+    download.pause(PauseCause::Thermal).await.expect("it holds");
+    download.resume(PauseCause::Offline).await.expect("it is over");
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(report.outcome, paused(&[PauseCause::Thermal]));
+    assert_eq!((report.summary.fetched, report.summary.opened), (4_000, fetched));
+    download.resume(PauseCause::Thermal).await.expect("it is over");
+    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+}
+
+#[tokio::test]
+async fn a_run_follows_when_causes_come_and_go() {
+    let homeserver = slow(4_000);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    let running = run(&client);
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        download.pause(PauseCause::Thermal).await.expect("it holds");
+        let before = download.status().await.expect("a status").summary;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let after = download.status().await.expect("a status").summary;
+        assert_eq!(before.opened, after.opened, "nothing is opened");
+        download.resume(PauseCause::Thermal).await.expect("it is over");
+    }
+    let report = running.await.expect("it ends");
+    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 4_000));
+}
+
+#[tokio::test]
+async fn a_metered_network_is_for_small_backups() {
+    let homeserver = homeserver(1_000, 5);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    download.pause(PauseCause::MeteredNetwork).await.expect("it holds");
+    download.set_policy(DownloadPolicy {
+        metered_bytes: 100_000,
+        ..DownloadPolicy::default()
+    });
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(report.outcome, paused(&[PauseCause::MeteredNetwork]));
+    assert!(report.wake_up.is_some_and(|wake_up| wake_up.needs_unmetered));
+    assert_eq!(report.summary.fetched, 0);
+    // A key that is wanted now is small.
+    let truth = homeserver.truth().key(3);
+    assert!(client.fetch_session(truth.room_id, truth.session_id).await.is_ok());
+    download.set_policy(DownloadPolicy::default());
+    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+}
+
+#[tokio::test]
+async fn a_full_vault_pauses_fetching_and_goes_on_with_another_limit() {
+    let homeserver = homeserver(10_000, 20);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    download.set_policy(DownloadPolicy {
+        max_vault_bytes: Some(2_000_000),
+        ..DownloadPolicy::default()
+    });
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(report.outcome, paused(&[PauseCause::DiskLimit]));
+    let fetched = report.summary.fetched;
+    assert!((1_000..9_000).contains(&fetched), "{fetched}");
+    assert_eq!(report.summary.opened, fetched, "what is there is opened");
+    let again = download.run(RunBudget::default()).await;
+    assert_eq!(
+        (again.outcome, again.summary.fetched),
+        (paused(&[PauseCause::DiskLimit]), fetched)
+    );
+    download.set_policy(DownloadPolicy::default());
+    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+}
+
+#[tokio::test]
+async fn a_locked_phone_answers_nothing_and_loses_nothing() {
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().run(RunBudget::default()).await;
+    let download = client.download();
+    download.pause(PauseCause::StorageLocked).await.expect("it holds");
+    let truth = homeserver.truth().key(3);
+    let find = async || {
+        client
+            .find_room_key(truth.room_id.clone(), truth.session_id.clone())
+            .await
+    };
+    assert_eq!(find().await, Err(LookupError::Inaccessible));
+    assert!(matches!(
+        client
+            .fetch_session(truth.room_id.clone(), truth.session_id.clone())
+            .await,
+        Err(OnDemandError::Inaccessible)
+    ));
+    download.resume(PauseCause::StorageLocked).await.expect("it is over");
+    assert!(find().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_patience_gets_it_from_everyone_and_after_a_restart() {
+    use keyferry_test_homeserver::{Fault, FaultKind};
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let limited = serde_json::json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 600_000 });
+    homeserver.set_faults(vec![
+        Fault::from(FaultKind::Status {
+            code: 429,
+            body: limited,
+            headers: Default::default(),
+        })
+        .on(EndpointKind::AllKeys),
+    ]);
+    client.download().run(RunBudget::default()).await;
+    homeserver.set_faults(Vec::new());
+    client.shutdown();
+    let client = setup.open().await;
+    homeserver.reset_requests();
+    let report = client.download().run(RunBudget::default()).await;
+    assert!(matches!(
+        report.outcome,
+        RunOutcome::Blocked { reason: BlockedReason::RateLimited, retry_after_ms: Some(ms) } if ms > 500_000
+    ));
+    let truth = homeserver.truth().key(3);
+    let answer = client.fetch_session(truth.room_id, truth.session_id).await;
+    assert!(matches!(
+        answer,
+        Err(OnDemandError::Unreachable {
+            retry_after_ms: Some(_)
+        })
+    ));
+    assert_eq!(homeserver.requests().total(), 0);
+}

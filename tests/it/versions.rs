@@ -1,0 +1,181 @@
+//! The backup moves on: changed, deleted, made anew, grown.
+
+use std::time::Duration;
+
+use keyferry::{RunBudget, RunFailure, RunOutcome, ServerNews, UnlockSecret, VersionState};
+use keyferry_test_homeserver::{Config, VersionAction};
+
+use crate::common::{Setup, assert_all_once, assert_vault_complete, homeserver, start};
+
+const SLICE: RunBudget = RunBudget {
+    max_duration_ms: Some(1_000),
+};
+
+fn slow() -> Config {
+    Config {
+        keys: 4_000,
+        rooms: 8,
+        bytes_per_second: Some(1_500_000),
+        ..Config::default()
+    }
+}
+
+#[tokio::test]
+async fn an_older_version_is_drained_first_then_the_new_one_is_begun() {
+    let homeserver = start(slow());
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    assert_eq!(download.run(SLICE).await.outcome, RunOutcome::OutOfBudget);
+    homeserver.set_version_state(VersionAction::NewWithOtherKey);
+    let states = async || {
+        let versions = download.status().await.expect("a status").versions;
+        versions
+            .into_iter()
+            .map(|version| (version.version, version.state))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(download.run(SLICE).await.outcome, RunOutcome::OutOfBudget);
+    let (old, new) = ("1".to_owned(), "2".to_owned());
+    assert_eq!(
+        states().await,
+        [
+            (old.clone(), VersionState::Draining),
+            (new.clone(), VersionState::Fetching)
+        ]
+    );
+    // Nobody has the new key yet; the old version is delivered nevertheless.
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::NeedsUnlock);
+    assert_eq!(
+        states().await,
+        [(old, VersionState::Complete), (new, VersionState::Complete)]
+    );
+    let sink = setup.sink.as_ref().expect("a sink");
+    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+
+    let base64 = homeserver.decryption_key_of("2").expect("it is there");
+    let secret = UnlockSecret::DecryptionKey { base64: base64.into() };
+    client.unlock(secret).await.expect("it fits");
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 4_000));
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_version_that_is_deleted_midway_keeps_what_came_of_it() {
+    let homeserver = start(slow());
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    let fetched = download.run(SLICE).await.summary.fetched;
+    assert!(fetched > 0);
+    homeserver.set_version_state(VersionAction::Delete);
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(
+        report.outcome,
+        RunOutcome::Failed {
+            reason: RunFailure::NoBackup
+        }
+    );
+    assert_eq!(client.refresh().await, Ok(ServerNews::NoBackup));
+    assert!(report.summary.opened >= fetched);
+
+    // Made anew with the same key: no need to unlock it again.
+    homeserver.set_version_state(VersionAction::NewWithKeys);
+    assert!(matches!(client.refresh().await, Ok(ServerNews::OtherVersion { .. })));
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 4_000));
+    let states: Vec<_> = download.status().await.expect("a status").versions;
+    assert_eq!(states[0].state, VersionState::Gone);
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_version_that_goes_while_it_is_fetched_makes_way_for_the_one_that_is_current_then() {
+    let homeserver = start(slow());
+    homeserver.set_version_state(VersionAction::NewWithOtherKey);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open().await;
+    let run = {
+        let download = client.download();
+        tokio::spawn(async move {
+            download
+                .run(RunBudget {
+                    max_duration_ms: Some(20_000),
+                })
+                .await
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    // The older one becomes current again.
+    homeserver.set_version_state(VersionAction::Delete);
+    let report = run.await.expect("it ends");
+    assert!(
+        matches!(report.outcome, RunOutcome::NeedsUnlock),
+        "{:?}",
+        report.outcome
+    );
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 4_000));
+    assert_eq!(report.summary.version.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_backup_that_grows_is_gone_on_with() {
+    let homeserver = start(Config {
+        keys: 1_000,
+        rooms: 5,
+        held_back: 100,
+        ..Config::default()
+    });
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 900));
+    homeserver.reset_requests();
+    assert_eq!(client.refresh().await, Ok(ServerNews::NothingNew));
+    assert_eq!(homeserver.requests().total(), 1);
+
+    homeserver.release_held_back();
+    assert_eq!(client.refresh().await, Ok(ServerNews::NewKeys { count: 100 }));
+    assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 1_000));
+    assert_eq!(*setup.host.download_wake_up.lock().expect("not poisoned"), None);
+    let sink = setup.sink.as_ref().expect("a sink");
+    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+}
+
+#[tokio::test]
+async fn without_a_backup_there_is_nothing_to_wake_for() {
+    let homeserver = homeserver(10, 1);
+    homeserver.set_version_state(VersionAction::Delete);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open().await;
+    assert_eq!(client.refresh().await, Ok(ServerNews::NoBackup));
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.wake_up, None);
+}
+
+#[tokio::test]
+async fn keys_that_come_while_everything_is_read_are_not_taken_for_here() {
+    let homeserver = start(Config {
+        held_back: 100,
+        ..slow()
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let run = {
+        let download = client.download();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    homeserver.release_held_back();
+    assert!(matches!(client.refresh().await, Ok(ServerNews::NewKeys { .. })));
+    let report = run.await.expect("it ends");
+    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 4_000));
+    assert_eq!(client.refresh().await, Ok(ServerNews::NothingNew));
+}

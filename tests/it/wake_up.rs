@@ -1,0 +1,110 @@
+//! The host is asked to call again when, and only when, there is a point in it.
+
+use keyferry::{RunBudget, RunOutcome};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind};
+
+use crate::common::{Setup, homeserver, start};
+
+#[tokio::test]
+async fn work_that_is_left_is_asked_for_and_work_that_is_done_is_not() {
+    let homeserver = start(Config {
+        keys: 4_000,
+        rooms: 8,
+        bytes_per_second: Some(2_000_000),
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let kept = || *setup.host.download_wake_up.lock().expect("not poisoned");
+    assert!(kept().is_some(), "an unlock asks for a run");
+    let slice = RunBudget {
+        max_duration_ms: Some(1_000),
+    };
+    let report = client.download().run(slice).await;
+    assert_eq!(report.outcome, RunOutcome::OutOfBudget);
+    let wake_up = kept().expect("there is more");
+    assert_eq!(report.wake_up, Some(wake_up));
+    assert!(wake_up.needs_network && !wake_up.needs_charging);
+    assert!((1..4_000 * 1_000).contains(&wake_up.expected_bytes));
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    assert_eq!(kept(), None);
+}
+
+#[tokio::test]
+async fn a_run_that_never_comes_back_has_asked_before() {
+    let homeserver = homeserver(100, 1);
+    homeserver.set_faults(vec![Fault::from(FaultKind::Silence).on(EndpointKind::AllKeys)]);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    setup.host.download_wake_up.lock().expect("not poisoned").take();
+    let run = client.download();
+    let dropped = tokio::time::timeout(std::time::Duration::from_millis(300), run.run(RunBudget::default())).await;
+    assert!(dropped.is_err());
+    let kept = *setup.host.download_wake_up.lock().expect("not poisoned");
+    assert!(kept.is_some_and(|wake_up| wake_up.not_before_ms > 0));
+}
+
+#[tokio::test]
+async fn a_blocked_server_is_not_asked_again_before_its_time() {
+    let homeserver = homeserver(100, 1);
+    let busy = FaultKind::Status {
+        code: 503,
+        body: Default::default(),
+        headers: [("Retry-After".to_owned(), "120".to_owned())].into(),
+    };
+    homeserver.set_faults(vec![Fault::from(busy).on(EndpointKind::AllKeys)]);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let report = client.download().run(RunBudget::default()).await;
+    let wake_up = report.wake_up.expect("it passes");
+    assert!((120_000..140_000).contains(&wake_up.not_before_ms), "{wake_up:?}");
+    assert_eq!(homeserver.requests().of(EndpointKind::AllKeys), 1);
+}
+
+#[tokio::test]
+async fn an_unlock_that_comes_later_asks_for_a_run() {
+    let homeserver = homeserver(100, 1);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open().await;
+    let kept = || *setup.host.download_wake_up.lock().expect("not poisoned");
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::NeedsUnlock
+    );
+    assert_eq!(kept(), None, "nothing to do before it is unlocked");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let wake_up = kept().expect("there are keys to open");
+    assert!(!wake_up.needs_network, "they are all here");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_while_a_run_ends_is_not_forgotten() {
+    let homeserver = start(Config {
+        keys: 3_000,
+        rooms: 3,
+        bytes_per_second: Some(3_000_000),
+        ..Config::default()
+    });
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    let run = {
+        let download = client.download();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    // It overtakes the run, which cannot know what is to be delivered again.
+    client
+        .download()
+        .crypto_store_was_replaced()
+        .await
+        .expect("it is noted");
+    let report = run.await.expect("it ends");
+    assert!(report.wake_up.is_some_and(|wake_up| wake_up.not_before_ms == 0));
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+}
