@@ -19,7 +19,7 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
 /** Announcements that a slow collector of the arrivals, or of the notices, may lag behind. */
 private const val ANNOUNCEMENTS_KEPT = 64
 
-/** The host's callbacks from two functions of the app; what the library tells goes into flows. */
+/** The host's callbacks from functions of the app; what the library tells goes into flows. */
 internal class HostCallbacks(
     private val accessToken: suspend (TokenRequest) -> String,
     private val roomsByPriority: suspend () -> List<String>,
@@ -38,6 +38,9 @@ internal class HostCallbacks(
         extraBufferCapacity = ANNOUNCEMENTS_KEPT,
         onBufferOverflow = BufferOverflow.DROP_OLDEST,
     )
+
+    /** What [work] asks for itself, when it is done. */
+    val heldWakeUps = HeldWakeUps()
 
     override suspend fun accessToken(request: TokenRequest): String =
         answered(HostException::Failed) { accessToken.invoke(request) }
@@ -59,8 +62,10 @@ internal class HostCallbacks(
     override suspend fun resolvePreferenceConflict(conflict: PreferenceConflict): PreferenceResolution =
         answered(HostException::Failed) { resolvePreferenceConflict.invoke(conflict) }
 
-    override suspend fun scheduleWakeUp(purpose: WakeUpPurpose, wakeUp: WakeUp?): Unit =
+    override suspend fun scheduleWakeUp(purpose: WakeUpPurpose, wakeUp: WakeUp?) {
+        if (heldWakeUps.hold(purpose, wakeUp)) return
         answered(HostException::Failed) { scheduleWakeUp.invoke(purpose, wakeUp) }
+    }
 }
 
 private val NOTHING_YET = DownloadProgress(

@@ -26,7 +26,6 @@ import org.matrix.keyferry.ffi.PreferenceConflict
 import org.matrix.keyferry.ffi.PreferenceResolution
 import org.matrix.keyferry.ffi.RoomKeyLookup
 import org.matrix.keyferry.ffi.RoomKeySink
-import org.matrix.keyferry.ffi.RunBudget
 import org.matrix.keyferry.ffi.RunReport
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.TokenRequest
@@ -46,7 +45,7 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
 public class KeyBackup private constructor(
     /** The client below, for what is not here. */
     public val client: KeyBackupClient,
-    callbacks: HostCallbacks,
+    internal val callbacks: HostCallbacks,
 ) : AutoCloseable {
     /** The download below, for what is not here. */
     public val download: KeyDownload = client.download()
@@ -60,7 +59,7 @@ public class KeyBackup private constructor(
     /** Whether the user wants room keys to be backed up, as all their clients share it. */
     public val preference: BackupPreference = BackupPreference(client.preference(), callbacks)
 
-    /** Not the caller's scope: a run that is cancelled is paused, and not torn off. */
+    /** Not the caller's scope: a run that is cancelled comes to its end, and is not torn off. */
     private val runs = CoroutineScope(SupervisorJob() + Dispatchers.Default)
 
     /** Unlocks the backup with what the user typed, or what the app has. Throws `UnlockException`. */
@@ -70,8 +69,8 @@ public class KeyBackup private constructor(
      * Fetches, opens and delivers until everything is done, the [budget] is used up, or something is in the way; the report
      * says which. Nothing is lost, and the next run goes on from there.
      *
-     * Cancelling the coroutine pauses the run and waits for its end, a fraction of a second. Then no database, connection
-     * or thread of it is busy.
+     * Cancelling the coroutine ends the run and waits for its end, a fraction of a second. Then no database, connection or
+     * thread of it is busy. In a worker call [work].
      */
     public suspend fun run(budget: Duration? = null): RunReport {
         // Undispatched: the run has begun when this returns, so that a pause cannot come before it.
@@ -79,15 +78,13 @@ public class KeyBackup private constructor(
         try {
             return run.await()
         } catch (cancelled: CancellationException) {
-            download.pause()
-            withContext(NonCancellable) { run.join() }
+            download.endRun()
+            withContext(NonCancellable) {
+                run.join()
+                download.awaitQuiescent()
+            }
             throw cancelled
         }
-    }
-
-    /** Makes a run under way return `Paused` soon. Without one it does nothing. From any thread. */
-    public fun pause() {
-        download.pause()
     }
 
     /** What is in the vault, without network. Throws `StatusException`. */
@@ -102,10 +99,7 @@ public class KeyBackup private constructor(
         client.closeLookups()
     }
 
-    /**
-     * Writes every key of the vault to an encrypted key export file, as Element and others import it. Cancelling the
-     * coroutine ends it and leaves no file. Throws `ExportException`.
-     */
+    /** Writes an encrypted key export file, as Element imports it; cancelled it leaves none. Throws `ExportException`. */
     public suspend fun exportRoomKeys(passphrase: String, file: File): ExportSummary =
         client.exportRoomKeys(passphrase, file.path)
 
@@ -123,7 +117,7 @@ public class KeyBackup private constructor(
          * @param roomsByPriority the rooms that the app knows, the most wanted first
          * @param resolvePreferenceConflict asks the user which choice counts, when this and another device differ
          * @param scheduleWakeUp asks the OS for one wake-up of that purpose, in the place of the last; `null` cancels it.
-         *   Without it the app itself calls `flush` of the preference
+         *   When it comes, call [work]. Without it the app itself calls `run`, and `flush` of the preference
          * @param sink takes the keys into the app's crypto; without one they are only kept and looked up
          * @param transport speaks HTTP; give [OkHttpTransport] the app's own OkHttp client
          */
@@ -152,5 +146,3 @@ public class KeyBackup private constructor(
         }
     }
 }
-
-internal fun Duration?.toRunBudget(): RunBudget = RunBudget(this?.inWholeMilliseconds?.coerceAtLeast(0)?.toULong())

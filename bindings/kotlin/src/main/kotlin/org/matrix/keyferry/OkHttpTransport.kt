@@ -2,6 +2,7 @@ package org.matrix.keyferry
 
 import java.util.concurrent.TimeUnit
 import okhttp3.Authenticator
+import okhttp3.ConnectionPool
 import okhttp3.Headers
 import okhttp3.OkHttpClient
 import okhttp3.Request
@@ -17,18 +18,23 @@ import org.matrix.keyferry.ffi.TransportException
  * disk or the sink is slower than the network. (Over HTTP/2 OkHttp itself reads up to 16 MiB ahead; a client that is
  * limited to `Protocol.HTTP_1_1` does not.)
  *
- * @param client the app's client, with its proxies, certificates and interceptors. Its connections are shared; redirects,
- *   cache, answers to 401 and the limit on whole calls are switched off for ours. An interceptor must not read bodies, as
- *   a logging interceptor of level `BODY` does: it would hold a whole backup in memory.
+ * @param client the app's client, with its proxies, certificates and interceptors. Its connections are shared, also those
+ *   that it keeps open when nothing of ours is under way; redirects, cache, answers to 401 and the limit on whole calls are
+ *   switched off for ours. An interceptor must not read bodies, as a logging interceptor of level `BODY` does: it would
+ *   hold a whole backup in memory. `null`: a client of its own, which keeps no connection open.
  */
-public class OkHttpTransport(client: OkHttpClient = OkHttpClient()) : HttpTransport {
-    private val client = client.newBuilder()
+public class OkHttpTransport(client: OkHttpClient? = null) : HttpTransport {
+    private val isShared = client != null
+
+    private val client = (client ?: OkHttpClient()).newBuilder()
         .followRedirects(false)
         .followSslRedirects(false)
         .authenticator(Authenticator.NONE)
         .cache(null)
         .callTimeout(0, TimeUnit.MILLISECONDS)
         .build()
+
+    internal val connections: ConnectionPool get() = client.connectionPool
 
     override fun start(request: HttpRequest): HttpExchange {
         val idle = request.idleTimeoutMs.coerceAtMost(Int.MAX_VALUE.toULong()).toLong()
@@ -37,6 +43,11 @@ public class OkHttpTransport(client: OkHttpClient = OkHttpClient()) : HttpTransp
             .writeTimeout(idle, TimeUnit.MILLISECONDS)
             .build()
         return OkHttpExchange(patient.newCall(request.toOkHttp()))
+    }
+
+    /** Closes the connections that nobody uses now, unless they are the app's. */
+    override fun closeIdle() {
+        if (!isShared) connections.evictAll()
     }
 }
 

@@ -81,7 +81,7 @@ internal class BackPressureTest {
     }
 
     /** Dawdles before every chunk, and notes how far the connections are ahead of what was taken. */
-    private inner class SlowReader(private val transport: HttpTransport) : HttpTransport {
+    private inner class SlowReader(private val transport: HttpTransport) : HttpTransport by transport {
         val taken = AtomicLong()
         val mostAhead = AtomicLong()
 

@@ -11,10 +11,13 @@ import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 import org.matrix.keyferry.ffi.DownloadStage
+import org.matrix.keyferry.ffi.PauseCause
 import org.matrix.keyferry.ffi.RunOutcome
 
 private const val KEYS = 10_000
@@ -31,8 +34,11 @@ internal class CancellationTest {
             val run = async { runCatching { backup.run() } }
             backup.progress.first { it.delivered > 500u }
             run.cancelAndJoin()
-            assertEquals(DownloadStage.RESTING, backup.status().stage)
-            val before = backup.status().summary.delivered
+            val status = backup.status()
+            assertEquals(DownloadStage.RESTING, status.stage)
+            assertNull(status.running)
+            backup.awaitQuiescent()
+            val before = status.summary.delivered
             assertTrue(before in 500uL..<KEYS.toULong(), "$before keys")
             assertEquals(RunOutcome.Completed, backup.run().outcome)
             assertEquals(KEYS, sink.names.toSet().size)
@@ -52,7 +58,8 @@ internal class CancellationTest {
                 thrownBy<CancellationException> { run.await() }
             }
             val run = launch(start = CoroutineStart.UNDISPATCHED) { backup.run() }
-            assertEquals(RunOutcome.AlreadyRunning, backup.run().outcome)
+            val second = assertInstanceOf(RunOutcome.AlreadyRunning::class.java, backup.run().outcome)
+            assertTrue(second.by.isThisProcess)
             run.cancelAndJoin()
             assertEquals(RunOutcome.Completed, backup.run().outcome)
         }
@@ -67,10 +74,11 @@ internal class CancellationTest {
             val paused = async { backup.run() }
             backup.progress.first { it.stage != DownloadStage.RESTING }
             backup.pause()
-            assertEquals(RunOutcome.Paused, paused.await().outcome)
+            assertEquals(RunOutcome.Paused(listOf(PauseCause.USER)), paused.await().outcome)
+            backup.resume()
             val closed = async(start = CoroutineStart.UNDISPATCHED) { backup.run() }
             backup.close()
-            assertEquals(RunOutcome.Paused, closed.await().outcome)
+            assertEquals(RunOutcome.Paused(emptyList()), closed.await().outcome)
         }
     }
 

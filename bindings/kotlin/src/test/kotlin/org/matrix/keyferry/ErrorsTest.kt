@@ -8,6 +8,7 @@ import org.junit.jupiter.api.io.TempDir
 import org.matrix.keyferry.ffi.BlockedReason
 import org.matrix.keyferry.ffi.ExportException
 import org.matrix.keyferry.ffi.LookupException
+import org.matrix.keyferry.ffi.OnDemandException
 import org.matrix.keyferry.ffi.OpenException
 import org.matrix.keyferry.ffi.RunFailure
 import org.matrix.keyferry.ffi.RunOutcome
@@ -59,7 +60,7 @@ internal class ErrorsTest {
             for (failure in listOf(IllegalStateException("on purpose"), NotImplementedError("on purpose"))) {
                 sink.failure = failure
                 val blocked = assertInstanceOf(RunOutcome.Blocked::class.java, backup.run().outcome)
-                assertEquals(BlockedReason.SINK_UNAVAILABLE, blocked.reason)
+                assertEquals(BlockedReason.SinkUnavailable, blocked.reason)
             }
             sink.failure = null
             assertEquals(RunOutcome.Completed, backup.run().outcome)
@@ -85,7 +86,10 @@ internal class ErrorsTest {
         thrownBy<StatusException.ShutDown> { backup.status() }
         thrownBy<LookupException.ShutDown> { backup.findRoomKey("!room", "session") }
         thrownBy<ExportException.Cancelled> { backup.exportRoomKeys("passphrase", directory.resolve("keys").toFile()) }
-        assertEquals(RunOutcome.Paused, backup.run().outcome)
+        thrownBy<StatusException.ShutDown> { backup.pause() }
+        thrownBy<OnDemandException.ShutDown> { backup.refresh() }
+        assertEquals(RunOutcome.Paused(emptyList()), backup.run().outcome)
+        assertEquals(WorkOutcome.Success, backup.work())
     }
 
     private fun withHomeserver(block: suspend (Homeserver) -> Unit) = test {

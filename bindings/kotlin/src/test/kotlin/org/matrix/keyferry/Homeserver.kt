@@ -45,6 +45,14 @@ internal class Homeserver(vararg arguments: String) : AutoCloseable {
         check(answer.statusCode() == 200) { answer.body() }
     }
 
+    /** Room and session of the first key in the backup. */
+    fun firstKey(): Pair<String, String> {
+        val backup = send("/_matrix/client/v3/room_keys/keys?version=" + text("backup_version")) { GET() }.body()
+        val names = Regex("\"rooms\":\\{\"([^\"]+)\":\\{\"sessions\":\\{\"([^\"]+)\"").find(backup)
+        val (room, session) = names?.destructured ?: error("no key in the backup")
+        return room to session
+    }
+
     /** The content as another client reads it; `null` if there is none. */
     fun accountData(type: String): String? {
         val answer = send(accountDataPath(type)) { GET() }

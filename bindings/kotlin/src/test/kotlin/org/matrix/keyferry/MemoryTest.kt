@@ -64,9 +64,10 @@ internal class MemoryTest {
         }
     }
 
-    private class SlowReader(private val dawdleMs: Long) : HttpTransport {
-        private val transport = OkHttpTransport()
-
+    private class SlowReader(
+        private val dawdleMs: Long,
+        private val transport: HttpTransport = OkHttpTransport(),
+    ) : HttpTransport by transport {
         override fun start(request: HttpRequest): HttpExchange {
             val exchange = transport.start(request)
             return object : HttpExchange by exchange {

@@ -4,6 +4,7 @@ import java.net.ServerSocket
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.async
 import kotlinx.coroutines.delay
+import okhttp3.OkHttpClient
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -106,6 +107,16 @@ internal class OkHttpTransportTest {
             transport.start(request.copy(headers = listOf(HttpHeader("Authorization", "secret\n"))))
         }
         assertTrue("secret" !in failed.detail)
+    }
+
+    @Test
+    fun `idle connections of its own are closed, and those of the app are left to it`() = withHomeserver { homeserver ->
+        for ((transport, left) in listOf(transport to 0, OkHttpTransport(OkHttpClient()) to 1)) {
+            transport.start(homeserver.request(ALL_KEYS)).apply { head() }.all()
+            assertEquals(1, transport.connections.idleConnectionCount())
+            transport.closeIdle()
+            assertEquals(left, transport.connections.connectionCount())
+        }
     }
 
     /** Reads to the end, and gives the sizes of the chunks. */

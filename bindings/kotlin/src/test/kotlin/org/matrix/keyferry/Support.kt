@@ -2,6 +2,7 @@ package org.matrix.keyferry
 
 import java.nio.file.Path
 import java.util.Collections
+import java.util.concurrent.CopyOnWriteArrayList
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
@@ -13,6 +14,8 @@ import org.matrix.keyferry.ffi.HttpTransport
 import org.matrix.keyferry.ffi.RoomKey
 import org.matrix.keyferry.ffi.RoomKeySink
 import org.matrix.keyferry.ffi.SinkAnswer
+import org.matrix.keyferry.ffi.WakeUp
+import org.matrix.keyferry.ffi.WakeUpPurpose
 
 /** A test that must not hang. */
 internal fun test(block: suspend CoroutineScope.() -> Unit): Unit =
@@ -26,7 +29,27 @@ internal suspend fun Homeserver.open(
     directory: Path,
     sink: RoomKeySink? = null,
     transport: HttpTransport = OkHttpTransport(),
-): KeyBackup = KeyBackup.open(options(directory), { accessToken }, sink = sink, transport = transport)
+    scheduleWakeUp: suspend (WakeUpPurpose, WakeUp?) -> Unit = { _, _ -> },
+): KeyBackup = KeyBackup.open(
+    options(directory),
+    { accessToken },
+    scheduleWakeUp = scheduleWakeUp,
+    sink = sink,
+    transport = transport,
+)
+
+/** Keeps the wake-ups that were asked for. */
+internal class WakeUps {
+    private val all = CopyOnWriteArrayList<Pair<WakeUpPurpose, WakeUp?>>()
+
+    val count: Int get() = all.size
+
+    fun last(purpose: WakeUpPurpose): WakeUp? = all.last { it.first == purpose }.second
+
+    suspend fun take(purpose: WakeUpPurpose, wakeUp: WakeUp?) {
+        all += purpose to wakeUp
+    }
+}
 
 /** A sink that keeps what it is given. */
 internal class RecordingSink(private val pauseMs: Long = 0) : RoomKeySink {

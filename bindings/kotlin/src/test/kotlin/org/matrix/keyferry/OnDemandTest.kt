@@ -1,0 +1,69 @@
+package org.matrix.keyferry
+
+import java.nio.file.Path
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+import org.matrix.keyferry.ffi.OnDemandException
+import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.RoomKeyLookup
+import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.ServerNews
+
+private const val KEYS = 300
+private const val ROOMS = 3
+
+internal class OnDemandTest {
+    @TempDir
+    lateinit var directory: Path
+
+    @Test
+    fun `a key and a room are fetched before any download`() = withHomeserver { homeserver ->
+        homeserver.open(directory).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            val (room, session) = homeserver.firstKey()
+            assertEquals(RoomKeyLookup.NotFound, backup.findRoomKey(room, session))
+            val found = assertInstanceOf(RoomKeyLookup.Found::class.java, backup.fetchSession(room, session))
+            assertEquals(room to session, found.key.roomId to found.key.sessionId)
+            assertEquals(found, backup.findRoomKey(room, session))
+            assertEquals(RoomKeyLookup.NotFound, backup.fetchSession(room, "nobody"))
+
+            val fetched = backup.fetchRoom(room)
+            assertTrue(fetched.askedServer)
+            assertEquals((KEYS / ROOMS - 1).toULong(), fetched.newKeys)
+            assertFalse(backup.fetchRoom(room).askedServer, "it is all here")
+        }
+    }
+
+    @Test
+    fun `a wanted room may be named at any time, and news are told`() = withHomeserver { homeserver ->
+        homeserver.open(directory).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            val (room, _) = homeserver.firstKey()
+            backup.prioritiseRooms(listOf(room))
+            assertEquals(ServerNews.NewKeys(KEYS.toULong()), backup.refresh())
+            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            backup.prioritiseRooms(listOf(room))
+            assertEquals(ServerNews.NothingNew, backup.refresh())
+        }
+    }
+
+    @Test
+    fun `what holds requests is told`() = withHomeserver { homeserver ->
+        homeserver.open(directory).use { backup ->
+            val (room, session) = homeserver.firstKey()
+            backup.pause(PauseCause.OFFLINE)
+            val held = thrownBy<OnDemandException.OnHold> { backup.fetchSession(room, session) }
+            assertEquals(listOf(PauseCause.OFFLINE), held.causes)
+            backup.resume(PauseCause.OFFLINE)
+            thrownBy<OnDemandException.Locked> { backup.fetchSession(room, session) }
+        }
+    }
+
+    private fun withHomeserver(block: suspend (Homeserver) -> Unit) = test {
+        Homeserver("--keys", "$KEYS", "--rooms", "$ROOMS").use { block(it) }
+    }
+}

@@ -1,0 +1,67 @@
+package org.matrix.keyferry
+
+import java.nio.file.Path
+import kotlin.time.Duration.Companion.minutes
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.junit.jupiter.api.Assertions.assertNotNull
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+import org.matrix.keyferry.ffi.DownloadPolicy
+import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.WakeUpPurpose
+
+internal class PausingTest {
+    @TempDir
+    lateinit var directory: Path
+
+    private val wakeUps = WakeUps()
+
+    @Test
+    fun `what the user pauses rests until they resume it`() = withBackup { backup ->
+        backup.pause()
+        assertEquals(RunOutcome.Paused(listOf(PauseCause.USER)), backup.run().outcome)
+        assertNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
+        assertEquals(WorkOutcome.Success, backup.work(), "it is theirs to resume")
+        backup.resume()
+        assertNotNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
+        assertEquals(RunOutcome.Completed, backup.run().outcome)
+    }
+
+    @Test
+    fun `what is stopped rests until it is started`() = withBackup { backup ->
+        backup.stop()
+        assertEquals(RunOutcome.Stopped, backup.run().outcome)
+        assertEquals(WorkOutcome.Success, backup.work())
+        assertTrue(backup.status().stopped)
+        assertNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
+        backup.start()
+        assertFalse(backup.status().stopped)
+        assertNotNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
+        assertEquals(RunOutcome.Completed, backup.run().outcome)
+    }
+
+    @Test
+    fun `what the app holds is not tried at once, and a policy can let it go on`() = withBackup { backup ->
+        backup.pause(PauseCause.LOW_POWER)
+        assertEquals(listOf(PauseCause.LOW_POWER), backup.status().causes)
+        val retry = assertInstanceOf(WorkOutcome.Retry::class.java, backup.work())
+        assertTrue(checkNotNull(retry.notBefore) >= 15.minutes)
+        backup.setPolicy(DownloadPolicy(inLowPower = true))
+        assertEquals(WorkOutcome.Success, backup.work())
+        assertTrue(backup.status().fetchComplete)
+    }
+
+    private fun withBackup(block: suspend (KeyBackup) -> Unit) = test {
+        Homeserver("--keys", "300", "--rooms", "3").use { homeserver ->
+            homeserver.open(directory, scheduleWakeUp = wakeUps::take).use { backup ->
+                backup.unlock(homeserver.recoveryKey)
+                block(backup)
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+package org.matrix.keyferry
+
+import java.nio.file.Path
+import kotlin.time.Duration.Companion.milliseconds
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.async
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertNotNull
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.WakeUp
+import org.matrix.keyferry.ffi.WakeUpPurpose
+
+internal class WakeUpTest {
+    @TempDir
+    lateinit var directory: Path
+
+    private val wakeUp = WakeUp(0u, true, false, false, 0u)
+
+    @Test
+    fun `a wake-up is asked for while there is more, and cancelled when all is here`() = test {
+        Homeserver("--keys", "10000", "--rooms", "10", "--bytes-per-second", "4000000").use { homeserver ->
+            val wakeUps = WakeUps()
+            homeserver.open(directory, scheduleWakeUp = wakeUps::take).use { backup ->
+                backup.unlock(homeserver.recoveryKey)
+                assertNotNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
+                val report = backup.run(budget = 300.milliseconds)
+                assertEquals(RunOutcome.OutOfBudget, report.outcome)
+                assertNotNull(report.wakeUp)
+                assertEquals(report.wakeUp, wakeUps.last(WakeUpPurpose.DOWNLOAD))
+                assertEquals(RunOutcome.Completed, backup.run().outcome)
+                assertNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
+            }
+        }
+    }
+
+    @Test
+    fun `the last one is held for whoever is at work, and no other`() = test {
+        val held = HeldWakeUps()
+        assertFalse(held.hold(WakeUpPurpose.DOWNLOAD, wakeUp))
+        val later = wakeUp.copy(notBeforeMs = 5u)
+        val (result, last) = held.during(WakeUpPurpose.DOWNLOAD) {
+            assertFalse(held.hold(WakeUpPurpose.PREFERENCE_WRITE, wakeUp))
+            assertTrue(held.hold(WakeUpPurpose.DOWNLOAD, wakeUp) && held.hold(WakeUpPurpose.DOWNLOAD, later))
+            "done"
+        }
+        assertEquals("done" to later, result to last)
+        assertNull(held.during(WakeUpPurpose.DOWNLOAD) { held.hold(WakeUpPurpose.DOWNLOAD, null) }.second)
+        thrownBy<IllegalStateException> { held.during<Unit>(WakeUpPurpose.DOWNLOAD) { error("on purpose") } }
+        assertFalse(held.hold(WakeUpPurpose.DOWNLOAD, wakeUp))
+    }
+
+    @Test
+    fun `there is one at work at a time`() = test {
+        val held = HeldWakeUps()
+        val end = CompletableDeferred<Unit>()
+        val first = async(start = CoroutineStart.UNDISPATCHED) { held.during(WakeUpPurpose.DOWNLOAD) { end.await() } }
+        val second = async(start = CoroutineStart.UNDISPATCHED) { held.during(WakeUpPurpose.DOWNLOAD) { end.isCompleted } }
+        end.complete(Unit)
+        first.await()
+        assertTrue(second.await().first)
+    }
+}

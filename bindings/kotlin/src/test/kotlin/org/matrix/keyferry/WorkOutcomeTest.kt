@@ -1,0 +1,65 @@
+package org.matrix.keyferry
+
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Test
+import org.matrix.keyferry.ffi.BlockedReason
+import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.RunFailure
+import org.matrix.keyferry.ffi.RunHolder
+import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.WakeUp
+
+internal class WorkOutcomeTest {
+    private val wakeUp = WakeUp(
+        notBeforeMs = 7u,
+        needsNetwork = true,
+        needsUnmetered = false,
+        needsCharging = false,
+        expectedBytes = 1_000u,
+    )
+    private val running = RunOutcome.AlreadyRunning(RunHolder("app", 1u, true, 0u))
+
+    @Test
+    fun `whatever asks for a wake-up is tried again then`() {
+        val outcomes = listOf(
+            RunOutcome.OutOfBudget,
+            RunOutcome.Blocked(BlockedReason.Offline, null),
+            RunOutcome.Paused(listOf(PauseCause.TIME_EXPIRING)),
+            RunOutcome.Failed(RunFailure.DiskFull),
+            // Something came up while the run ended.
+            RunOutcome.Completed,
+            running,
+        )
+        for (outcome in outcomes) assertEquals(WorkOutcome.Retry(wakeUp), outcome.toWorkOutcome(wakeUp), "$outcome")
+    }
+
+    @Test
+    fun `without a wake-up it is done, or somebody has to look`() {
+        val done = listOf(
+            RunOutcome.Completed,
+            RunOutcome.NeedsUnlock,
+            RunOutcome.Stopped,
+            RunOutcome.Paused(listOf(PauseCause.USER)),
+            RunOutcome.Paused(emptyList()),
+            running,
+            RunOutcome.Failed(RunFailure.Overtaken),
+        )
+        for (outcome in done) assertEquals(WorkOutcome.Success, outcome.toWorkOutcome(null), "$outcome")
+        val reasons = listOf(
+            RunFailure.NoBackup,
+            RunFailure.UnsupportedAlgorithm,
+            RunFailure.NotSignedIn(true),
+            RunFailure.VaultDamaged,
+        )
+        for (reason in reasons) {
+            assertEquals(WorkOutcome.Failure(reason), RunOutcome.Failed(reason).toWorkOutcome(null))
+        }
+        // The client was shut down before it could ask.
+        for (outcome in listOf(RunOutcome.OutOfBudget, RunOutcome.Blocked(BlockedReason.Offline, null))) {
+            val retry = outcome.toWorkOutcome(null) as WorkOutcome.Retry
+            assertNull(retry.wakeUp)
+            assertNull(retry.notBefore)
+        }
+    }
+}
