@@ -33,12 +33,16 @@ public final class KeyBackup: Sendable {
     ///     backup and let it be readable after first unlock.
     ///   - protection: How secrets in the vault are kept.
     ///   - transport: Who speaks HTTP.
+    ///   - fileDownloads: Downloads that go on while the app is suspended, such as `BackgroundFileDownloads`.
     ///   - sink: The app's crypto, if it is to be filled.
+    ///   - downloadPolicy: What the download may use. `nil`: what is made for a phone; `setPolicy` changes it later.
     ///   - preferencePolicy: How the app takes part in the backup preference. `nil`: it follows a value, asks the user
     ///     where there is none, and writes both forms.
+    ///   - processName: What this process is called when another one asks who is running. `nil`: `app`.
     ///   - resolvePreferenceConflict: Asks the user which choice counts, when this and another device differ.
-    ///   - scheduleWakeUp: Asks the OS for one wake-up of that purpose, in the place of the last; `nil` cancels it.
-    ///     Without it the app itself calls `flush` of the preference.
+    ///   - scheduleWakeUp: Asks the OS for one wake-up of that purpose, in the place of the last; `nil` cancels it. On
+    ///     iOS `BGTaskScheduler.keep(_:as:)` does that. Without it the app itself calls `run`, and `flush` of the
+    ///     preference.
     ///   - roomsByPriority: The rooms that the app knows, the most wanted first.
     ///   - accessToken: The access token. Asked for before every request, never kept.
     /// - Throws: An `OpenError`.
@@ -47,8 +51,11 @@ public final class KeyBackup: Sendable {
         directory: URL,
         protection: VaultProtection,
         transport: any HttpTransport = URLSessionTransport(),
+        fileDownloads: (any FileDownloads)? = nil,
         sink: (any RoomKeySink)? = nil,
+        downloadPolicy: DownloadPolicy? = nil,
         preferencePolicy: PreferencePolicy? = nil,
+        processName: String? = nil,
         resolvePreferenceConflict: @escaping @Sendable (PreferenceConflict) async throws -> PreferenceResolution = { _ in
             .askLater
         },
@@ -66,7 +73,10 @@ public final class KeyBackup: Sendable {
             account: account,
             dataDir: directory.path,
             protection: protection,
-            preference: preferencePolicy
+            preference: preferencePolicy,
+            download: downloadPolicy,
+            processName: processName,
+            fileDownloads: fileDownloads
         )
         let client = try await KeyBackupClient.open(options: options, transport: transport, host: host, sink: sink)
         let backup = KeyBackup(client: client, host: host)
@@ -100,24 +110,6 @@ public final class KeyBackup: Sendable {
     @discardableResult
     public func unlock(with secret: UnlockSecret) async throws -> UnlockedBackup {
         try await client.unlock(secret: secret)
-    }
-
-    /// Fetches, opens and delivers until everything is done, the budget is used up, or something is in the way. Call it
-    /// whenever there is an opportunity: it goes on where the last run ended.
-    ///
-    /// Cancelling the task pauses the run; this returns when the run has ended, as `paused`.
-    ///
-    /// - Parameter budget: Seconds after which the run comes back by itself; `nil`: until it is done.
-    public func run(budget: TimeInterval? = nil) async -> RunReport {
-        let limit = RunBudget(seconds: budget)
-        return await stoppable(stop: { [download] in download.pause() }, work: { [download] in
-            await download.run(budget: limit)
-        })
-    }
-
-    /// Makes a run under way return `paused`, within a fraction of a second. Returns at once, from any thread.
-    public func pause() {
-        download.pause()
     }
 
     /// Ends everything and drops the callbacks. May be called more than once. The vault stays on disk.

@@ -18,6 +18,8 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
     private let configuration: URLSessionConfiguration
     private let lock = NSLock()
     private var idle: [URLSessionLane] = []
+    /// How often idle sessions were closed: one that was begun before is not kept.
+    private var closings = 0
     /// The most bytes of one body that ever waited in memory.
     let mostBuffered = HighWaterMark()
 
@@ -56,20 +58,40 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
         for header in request.headers {
             outgoing.setValue(header.value, forHTTPHeaderField: header.name)
         }
-        let lane = lock.withLock { idle.popLast() } ?? URLSessionLane(configuration: configuration)
+        let (kept, closings) = lock.withLock { (idle.popLast(), self.closings) }
+        let lane = kept ?? URLSessionLane(configuration: configuration)
         let idleTimeout = TimeInterval(request.idleTimeoutMs) / 1000
         let exchange = URLSessionExchange(idleTimeout: idleTimeout, mostBuffered: mostBuffered)
         let request = outgoing
         // FoundationNetworking makes a task only when its reading thread is free, and `start` must not wait.
         DispatchQueue.global().async {
             lane.begin(request, for: exchange) { [weak self, unowned lane] in
-                if let self {
-                    self.lock.withLock { self.idle.append(lane) }
-                } else {
-                    lane.invalidate()
-                }
+                if self?.keep(lane, since: closings) != true { lane.invalidate() }
             }
         }
         return exchange
+    }
+
+    /// Closes the connections that were kept open for another request. What is under way goes on, and closes its own.
+    public func closeIdle() throws {
+        let lanes = lock.withLock { () -> [URLSessionLane] in
+            closings += 1
+            defer { idle = [] }
+            return idle
+        }
+        lanes.forEach { $0.invalidate() }
+    }
+
+    /// Sessions that wait for another request.
+    var idleSessions: Int {
+        lock.withLock { idle.count }
+    }
+
+    private func keep(_ lane: URLSessionLane, since closings: Int) -> Bool {
+        lock.withLock {
+            guard closings == self.closings else { return false }
+            idle.append(lane)
+            return true
+        }
     }
 }

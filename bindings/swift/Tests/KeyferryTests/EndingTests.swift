@@ -3,7 +3,7 @@ import XCTest
 @testable import Keyferry
 
 final class EndingTests: BackupTestCase {
-    func testCancellingTheTaskPausesTheRunAndTheNextOneCompletes() async throws {
+    func testCancellingTheTaskEndsTheRunAndTheNextOneCompletes() async throws {
         let homeserver = try TestHomeserver(keys: 5_000, rooms: 10)
         let recorder = Recorder()
         let (batches, firstBatch) = AsyncStream.makeStream(of: Void.self)
@@ -21,7 +21,7 @@ final class EndingTests: BackupTestCase {
         task.cancel()
         let report = try await notHanging { await task.value }
 
-        XCTAssertEqual(report.outcome, .paused)
+        XCTAssertEqual(report.outcome, .paused(causes: [.timeExpiring]))
         XCTAssertLessThan(report.summary.delivered, 5_000)
         let next = try await notHanging { await backup.run() }
         XCTAssertEqual(next.outcome, .completed)
@@ -30,7 +30,7 @@ final class EndingTests: BackupTestCase {
         backup.close()
     }
 
-    func testATaskThatIsCancelledBeforehandPausesItsRun() async throws {
+    func testATaskThatIsCancelledBeforehandEndsItsRun() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.setFaults(#"[{"kind":"silence"}]"#)
         let backup = try await open(homeserver, in: newDirectory())
@@ -42,7 +42,7 @@ final class EndingTests: BackupTestCase {
         task.cancel()
         let report = try await notHanging { await task.value }
 
-        XCTAssertEqual(report.outcome, .paused)
+        guard case .paused = report.outcome else { return XCTFail("it ended as \(report.outcome)") }
         backup.close()
     }
 
@@ -57,10 +57,10 @@ final class EndingTests: BackupTestCase {
 
         let task = Task { await backup.run() }
         try await notHanging { for await value in progress where value.stage == .fetching { break } }
-        backup.pause()
+        try await notHanging { try await backup.pause() }
         let report = try await notHanging { await task.value }
 
-        XCTAssertEqual(report.outcome, .paused)
+        XCTAssertEqual(report.outcome, .paused(causes: [.user]))
         backup.close()
     }
 
@@ -90,7 +90,7 @@ final class EndingTests: BackupTestCase {
         backup.close()
         let report = try await notHanging { await task.value }
 
-        XCTAssertEqual(report.outcome, .paused)
+        XCTAssertEqual(report.outcome, .paused(causes: []))
         await assertThrows(StatusError.ShutDown) { _ = try await backup.status() }
         for _ in 0..<100 where observed != nil { try await Task.sleep(nanoseconds: 50_000_000) }
         XCTAssertNil(observed, "a closed backup keeps the sink alive")

@@ -60,6 +60,10 @@ private final class SlowReader: HttpTransport {
         SlowExchange(exchange: try transport.start(request: request), dawdle: dawdle)
     }
 
+    func closeIdle() throws {
+        try transport.closeIdle()
+    }
+
     private final class SlowExchange: HttpExchange {
         private let exchange: any HttpExchange
         private let dawdle: UInt64

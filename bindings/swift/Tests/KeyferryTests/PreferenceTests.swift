@@ -41,24 +41,24 @@ final class PreferenceTests: BackupTestCase {
         let directory = try newDirectory()
         let wakeUps = WakeUps()
         try await homeserver.setFaults(#"[{"kind":"status","code":503,"endpoint":"put_account_data"}]"#)
-        let first = try await openWithWakeUps(homeserver, in: directory, wakeUps)
+        let first = try await open(homeserver, in: directory, wakeUps: wakeUps)
         let write = try await first.preference.setEnabled(true)
         guard case .pending(.unreachable, _) = write else { return XCTFail("it ended as \(write)") }
         let pending = try await first.preference.pending()
         XCTAssertEqual(pending?.enabled, true)
-        let wanted = await wakeUps.latest
+        let wanted = await wakeUps.latest(.preferenceWrite)
         XCTAssertEqual(wanted?.needsNetwork, true)
         first.close()
 
         try await homeserver.setFaults("[]")
-        let second = try await openWithWakeUps(homeserver, in: directory, wakeUps)
+        let second = try await open(homeserver, in: directory, wakeUps: wakeUps)
         let flushed = try await second.preference.flush(budget: 20)
         XCTAssertEqual(flushed, .written)
         let left = try await second.preference.pending()
         XCTAssertNil(left)
         let again = try await second.preference.flush()
         XCTAssertNil(again)
-        let cancelled = await wakeUps.latest
+        let cancelled = await wakeUps.latest(.preferenceWrite)
         XCTAssertNil(cancelled)
         second.close()
         let written = try await homeserver.accountData(unstable)
@@ -143,20 +143,6 @@ final class PreferenceTests: BackupTestCase {
         XCTAssertNil(written)
     }
 
-    private func openWithWakeUps(
-        _ homeserver: TestHomeserver,
-        in directory: URL,
-        _ wakeUps: WakeUps
-    ) async throws -> KeyBackup {
-        let token = homeserver.details.accessToken
-        return try await KeyBackup.open(
-            account: homeserver.account,
-            directory: directory,
-            protection: .key(key: vaultKey),
-            scheduleWakeUp: { _, wakeUp in await wakeUps.take(wakeUp) }
-        ) { _ in token }
-    }
-
     private func openResolving(
         _ homeserver: TestHomeserver,
         in directory: URL,
@@ -169,14 +155,5 @@ final class PreferenceTests: BackupTestCase {
             protection: .key(key: vaultKey),
             resolvePreferenceConflict: resolve
         ) { _ in token }
-    }
-}
-
-/// The wake-up that is wanted, as the OS would keep it.
-private actor WakeUps {
-    private(set) var latest: WakeUp?
-
-    func take(_ wakeUp: WakeUp?) {
-        latest = wakeUp
     }
 }

@@ -24,6 +24,19 @@ actor Recorder {
     }
 }
 
+/// The wake-ups that are wanted, as the OS would keep them.
+actor WakeUps {
+    private var kept: [WakeUpPurpose: WakeUp] = [:]
+
+    func take(_ purpose: WakeUpPurpose, _ wakeUp: WakeUp?) {
+        kept[purpose] = wakeUp
+    }
+
+    func latest(_ purpose: WakeUpPurpose) -> WakeUp? {
+        kept[purpose]
+    }
+}
+
 /// It took far too long: something hangs.
 struct Hangs: Error {}
 
@@ -89,7 +102,8 @@ class BackupTestCase: XCTestCase {
         _ homeserver: TestHomeserver,
         in directory: URL,
         transport: any HttpTransport = URLSessionTransport(),
-        sink: (any RoomKeySink)? = nil
+        sink: (any RoomKeySink)? = nil,
+        wakeUps: WakeUps = WakeUps()
     ) async throws -> KeyBackup {
         let token = homeserver.details.accessToken
         return try await KeyBackup.open(
@@ -97,7 +111,8 @@ class BackupTestCase: XCTestCase {
             directory: directory,
             protection: .key(key: vaultKey),
             transport: transport,
-            sink: sink
+            sink: sink,
+            scheduleWakeUp: { purpose, wakeUp in await wakeUps.take(purpose, wakeUp) }
         ) { _ in token }
     }
 }

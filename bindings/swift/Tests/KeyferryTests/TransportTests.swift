@@ -117,6 +117,33 @@ final class TransportTests: XCTestCase {
         }
     }
 
+    func testConnectionsAreClosedWhenNothingIsUnderWayAndOpenedAgain() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        try await answers(homeserver)
+        for _ in 0..<200 where transport.idleSessions == 0 { try await Task.sleep(nanoseconds: 10_000_000) }
+        XCTAssertEqual(transport.idleSessions, 1)
+        try transport.closeIdle()
+        XCTAssertEqual(transport.idleSessions, 0)
+
+        let underWay = try transport.start(request: homeserver.request("/room_keys/version"))
+        _ = try await notHanging { try await underWay.head() }
+        try transport.closeIdle()
+        _ = try await notHanging { () -> Int in
+            var bytes = 0
+            while let chunk = try await underWay.nextChunk() { bytes += chunk.count }
+            return bytes
+        }
+        try await Task.sleep(nanoseconds: 200_000_000)
+        XCTAssertEqual(transport.idleSessions, 0, "what was under way must not keep its connection either")
+        try await answers(homeserver)
+    }
+
+    private func answers(_ homeserver: TestHomeserver) async throws {
+        let exchange = try transport.start(request: homeserver.request("/room_keys/version"))
+        let bytes = try await notHanging { try await drain(exchange) }
+        XCTAssertGreaterThan(bytes, 0)
+    }
+
     private func countOfSessions(in body: Data) throws -> Int {
         struct Room: Decodable { let sessions: [String: Entry] }
         struct Entry: Decodable {}

@@ -1,0 +1,39 @@
+import KeyferryFFI
+
+/// Tells of causes that come and go: in their order, and each change once. When it goes, what it has told of is over.
+final class ConditionReporter: Sendable {
+    private struct Report: Sendable {
+        let cause: PauseCause
+        let holds: Bool
+    }
+
+    private let reports: AsyncStream<Report>.Continuation
+
+    init(
+        pause: @escaping @Sendable (PauseCause) async -> Void,
+        resume: @escaping @Sendable (PauseCause) async -> Void
+    ) {
+        let (stream, continuation) = AsyncStream.makeStream(of: Report.self)
+        reports = continuation
+        Task {
+            var held: Set<PauseCause> = []
+            for await report in stream {
+                if report.holds {
+                    if held.insert(report.cause).inserted { await pause(report.cause) }
+                } else if held.remove(report.cause) != nil {
+                    await resume(report.cause)
+                }
+            }
+            for cause in held { await resume(cause) }
+        }
+    }
+
+    deinit {
+        reports.finish()
+    }
+
+    /// Returns at once, from any thread.
+    func report(_ cause: PauseCause, holds: Bool) {
+        reports.yield(Report(cause: cause, holds: holds))
+    }
+}

@@ -1,0 +1,130 @@
+import Foundation
+import KeyferryFFI
+
+/// What is known of downloads into files: a record and a body for each, in a directory, where the next process finds them.
+final class FileDownloadStore: @unchecked Sendable {
+    private let lock = NSLock()
+    private let directory: URL
+
+    init(directory: URL) throws {
+        self.directory = directory
+        try FileManager.default.createDirectory(
+            at: directory,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
+    }
+
+    /// Notes a new attempt; `nil` if there is one of that name. One that failed is begun again.
+    func begin(_ name: String) throws -> FileDownloadTicket? {
+        guard FileDownloadTicket.fileName(for: name) != nil else {
+            throw TransportError.Failed(detail: "the name of a download is empty or too long")
+        }
+        return try lock.withLock { () throws -> FileDownloadTicket? in
+            switch told(name) {
+            case .underWay, .ended: return nil
+            default: break
+            }
+            let ticket = FileDownloadTicket(name: name)
+            try? FileManager.default.removeItem(at: file(name, "body"))
+            do {
+                try write(FileDownloadRecord(ticket: ticket, stage: .underWay))
+            } catch {
+                throw TransportError.Failed(detail: "the record of a download cannot be written")
+            }
+            return ticket
+        }
+    }
+
+    /// How far the download of that name is.
+    func state(of name: String) -> FileDownload {
+        lock.withLock { told(name) }
+    }
+
+    /// The answer is there: takes its body from `file`; `nil` for an empty one. What nobody waits for any more stays away.
+    func ended(_ ticket: FileDownloadTicket, _ head: HttpHead, body: URL?) {
+        lock.withLock {
+            guard isWanted(ticket) else { return }
+            let place = file(ticket.name, "body")
+            let stage: FileDownloadRecord.Stage
+            do {
+                try? FileManager.default.removeItem(at: place)
+                if let body {
+                    try FileManager.default.moveItem(at: body, to: place)
+                } else {
+                    try Data().write(to: place)
+                }
+                stage = FileDownloadRecord.Stage(head)
+            } catch {
+                stage = .failed(.other(detail: "the file cannot be kept"))
+            }
+            // Without the record it is under way, until the OS knows nothing of it: then it is begun again.
+            try? write(FileDownloadRecord(ticket: ticket, stage: stage))
+        }
+    }
+
+    /// There is no answer.
+    func failed(_ ticket: FileDownloadTicket, _ error: TransportError) {
+        lock.withLock {
+            guard isWanted(ticket) else { return }
+            try? write(FileDownloadRecord(ticket: ticket, stage: .failed(FileDownloadRecord.Failure(error))))
+        }
+    }
+
+    /// Forgets the download of that name, and deletes its file.
+    ///
+    /// - Returns: The attempt that the OS may still be at.
+    func discard(_ name: String) -> FileDownloadTicket? {
+        lock.withLock {
+            let record = recorded(name)
+            // The record first: a body alone is nothing.
+            for kind in ["json", "body"] { try? FileManager.default.removeItem(at: file(name, kind)) }
+            return record?.ticket
+        }
+    }
+
+    /// The attempts that the OS should be at.
+    func underWay() -> Set<FileDownloadTicket> {
+        lock.withLock {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
+            let files = names.filter { $0.hasSuffix(".json") }.map { directory.appendingPathComponent($0) }
+            let records = files.compactMap { read($0) }.filter { $0.stage == .underWay }
+            return Set(records.map { $0.ticket })
+        }
+    }
+
+    // MARK: Called with the lock
+
+    /// It is the latest attempt of its name, and has no answer yet.
+    private func isWanted(_ ticket: FileDownloadTicket) -> Bool {
+        guard let record = recorded(ticket.name), record.ticket == ticket else { return false }
+        if case .ended = record.stage { return false }
+        return true
+    }
+
+    private func told(_ name: String) -> FileDownload {
+        guard let record = recorded(name) else { return .unknown }
+        let body = file(name, "body").path
+        if case .ended = record.stage, !FileManager.default.fileExists(atPath: body) {
+            return .failed(error: .Interrupted)
+        }
+        return record.stage.told(path: body)
+    }
+
+    private func recorded(_ name: String) -> FileDownloadRecord? {
+        FileDownloadTicket.fileName(for: name) == nil ? nil : read(file(name, "json"))
+    }
+
+    private func read(_ file: URL) -> FileDownloadRecord? {
+        guard let data = try? Data(contentsOf: file) else { return nil }
+        return try? JSONDecoder().decode(FileDownloadRecord.self, from: data)
+    }
+
+    private func write(_ record: FileDownloadRecord) throws {
+        try JSONEncoder().encode(record).write(to: file(record.ticket.name, "json"), options: .atomic)
+    }
+
+    private func file(_ name: String, _ kind: String) -> URL {
+        directory.appendingPathComponent((FileDownloadTicket.fileName(for: name) ?? "none") + "." + kind)
+    }
+}
