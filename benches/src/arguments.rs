@@ -7,10 +7,10 @@ use lexopt::{Arg, Parser, ValueExt};
 pub(crate) const HELP: &str = "\
 Measures keyferry side by side with a plain download, matrix-sdk's way, and the floor.
 
-  --rounds N      rounds of every scenario but the large one, which has a third of them (default: 5)
+  --rounds N      rounds of every scenario (default: 5); the large one and the slices have a third of them
   --keys N        keys of the backup (default: 50000)
-  --large-keys N  keys of the large backup, where memory is what matters (default: 500000; 0: none)
-  --only TEXT     only scenarios with this text in their name
+  --large-keys N  keys of the large backup, for memory and for the first key (default: 500000; 0: neither)
+  --only TEXT     only what has this text in its name: a scenario, 'slices', 'pause', 'first key'
   --synapse PATH  also from Synapse: the Python that has it, see scripts/synapse-venv.sh
   --write-to DIR  writes README.md and restore.svg there
 ";

@@ -1,15 +1,18 @@
 //! A process of its own for one figure, with time and memory taken from outside.
 
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::{Failure, account::Account, contestant::Contestant};
+use serde::{Serialize, de::DeserializeOwned};
 
-/// Makes this program a contestant.
-pub(crate) const FLAG: &str = "--contestant";
+use crate::Failure;
+
+/// Makes this program a child.
+pub(crate) const FLAG: &str = "--child";
 
 /// One figure.
 #[derive(Clone, Copy, Debug)]
@@ -20,10 +23,10 @@ pub(crate) struct Figure {
     pub(crate) growth: u64,
 }
 
-/// Lets a contestant run once.
-pub(crate) fn run(contestant: Contestant, account: &Account) -> Result<Figure, Failure> {
+/// Lets the child of that name work once: its figure, and what it answers.
+pub(crate) fn run<A: DeserializeOwned>(name: &str, told: &impl Serialize) -> Result<(Figure, A), Failure> {
     let child = Command::new(std::env::current_exe()?)
-        .args([FLAG, contestant.name(), &serde_json::to_string(account)?])
+        .args([FLAG, name, &serde_json::to_string(told)?])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -36,40 +39,60 @@ pub(crate) fn run(contestant: Contestant, account: &Account) -> Result<Figure, F
     input.write_all(b"go\n")?;
     let done = expect(&mut output, "done");
     let time = began.elapsed();
-    done.map_err(|error| format!("{} did not come through: {error}", contestant.name()))?;
+    let answer = done.map_err(|error| format!("{name} did not come through: {error}"))?;
     // The child waits until its input ends: its memory can still be read.
     let peak = memory(child.0.id(), "VmHWM:")?;
-    Ok(Figure {
+    // Let go, it takes its temporary files with it.
+    drop(child.0.stdin.take());
+    child.0.wait()?;
+    let figure = Figure {
         time,
         growth: peak.saturating_sub(before),
-    })
+    };
+    Ok((figure, serde_json::from_str(&answer)?))
 }
 
-/// What the child does with that: says when it is ready, works, says that it is done, and waits to be let go.
-pub(crate) fn answer<T>(ready: T, work: impl FnOnce(T) -> Result<(), Failure>) -> Result<(), Failure> {
+/// Does what the arguments name, with what goes with it.
+pub(crate) fn main(
+    mut arguments: impl Iterator<Item = OsString>,
+    work: fn(&str, &str) -> Result<(), Failure>,
+) -> ExitCode {
+    let mut text = || arguments.next().and_then(|text| text.into_string().ok());
+    let (name, told) = (text().unwrap_or_default(), text().unwrap_or_default());
+    match work(&name, &told) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::say(&format!("failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the child does with that: says when it is ready, works, answers that it is done, and waits to be let go.
+pub(crate) fn answer<T, A: Serialize>(ready: T, work: impl FnOnce(T) -> Result<A, Failure>) -> Result<(), Failure> {
     let mut line = String::new();
     tell("ready")?;
     std::io::stdin().read_line(&mut line)?;
-    work(ready)?;
-    tell("done")?;
+    let answer = serde_json::to_string(&work(ready)?)?;
+    tell(&format!("done {answer}"))?;
     line.clear();
     std::io::stdin().read_line(&mut line)?;
     Ok(())
 }
 
-fn tell(word: &str) -> std::io::Result<()> {
+fn tell(line: &str) -> std::io::Result<()> {
     let mut output = std::io::stdout();
-    writeln!(output, "{word}")?;
+    writeln!(output, "{line}")?;
     output.flush()
 }
 
-fn expect(output: &mut BufReader<ChildStdout>, word: &str) -> Result<(), Failure> {
+/// What is said after this word.
+fn expect(output: &mut BufReader<ChildStdout>, word: &str) -> Result<String, Failure> {
     let mut line = String::new();
     output.read_line(&mut line)?;
-    if line.trim() == word {
-        Ok(())
-    } else {
-        Err(format!("{word} was expected, not {line:?}").into())
+    match line.trim().strip_prefix(word) {
+        Some(rest) => Ok(rest.trim().to_owned()),
+        None => Err(format!("{word} was expected, not {line:?}").into()),
     }
 }
 

@@ -5,8 +5,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use keyferry_test_homeserver::{Config, Fault, RequestCounts};
 use keyferry_test_synapse::Synapse;
 use serde_json::{Map, Value, json};
+use tokio::runtime::Runtime;
 
 use crate::{Failure, account::Account};
 
@@ -32,12 +34,22 @@ enum Running {
 struct Ended(Child);
 
 impl Homeserver {
-    /// Starts the small one. It ends with its standard input, so it does not outlive this program.
-    pub(crate) fn small(keys: u64, rooms: u64, bytes_per_second: Option<u64>) -> Result<Self, Failure> {
+    /// Starts the small one, which makes as much of the configuration as is passed on here. It ends with its standard
+    /// input, so it does not outlive this program.
+    pub(crate) fn small(config: &Config) -> Result<Self, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args([FLAG, "--keys", &keys.to_string(), "--rooms", &rooms.to_string()]);
-        if let Some(rate) = bytes_per_second {
-            command.args(["--bytes-per-second", &rate.to_string()]);
+        command.arg(FLAG);
+        let figures = [
+            ("--keys", Some(config.keys)),
+            ("--rooms", Some(config.rooms)),
+            ("--left-rooms", Some(config.left_rooms)),
+            ("--latency-ms", Some(config.latency_ms)),
+            ("--bytes-per-second", config.bytes_per_second),
+        ];
+        for (name, figure) in figures {
+            if let Some(figure) = figure {
+                command.args([name, &figure.to_string()]);
+            }
         }
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
@@ -50,7 +62,11 @@ impl Homeserver {
 
     /// Starts Synapse with this Python, and copies a backup of the small one there.
     pub(crate) async fn synapse(python: &str, keys: u64, rooms: u64) -> Result<Self, Failure> {
-        let small = Self::small(keys, rooms, None)?;
+        let small = Self::small(&Config {
+            keys,
+            rooms,
+            ..Config::default()
+        })?;
         let synapse = Synapse::start(python).await;
         let device = synapse.register("alice", "DEVICE").await;
         let version = small.get("version").await?;
@@ -79,6 +95,26 @@ impl Homeserver {
         Ok(Self {
             _running: Running::Synapse(synapse),
             account,
+        })
+    }
+
+    /// Bytes of bodies that the small one has sent, also of those that nobody read to their end.
+    pub(crate) fn body_bytes(&self) -> Result<u64, Failure> {
+        let url = format!("{}/_control/requests", self.account.homeserver_url);
+        Runtime::new()?.block_on(async {
+            let response = reqwest::Client::new().get(url).send().await?.error_for_status()?;
+            let counts: RequestCounts = serde_json::from_slice(&response.bytes().await?)?;
+            Ok(counts.body_bytes)
+        })
+    }
+
+    /// Lets the small one misbehave from now on, in this way and no other.
+    pub(crate) fn set_faults(&self, faults: &[Fault]) -> Result<(), Failure> {
+        let url = format!("{}/_control/faults", self.account.homeserver_url);
+        let request = reqwest::Client::new().post(url).body(serde_json::to_string(faults)?);
+        Runtime::new()?.block_on(async {
+            request.send().await?.error_for_status()?;
+            Ok(())
         })
     }
 

@@ -2,14 +2,17 @@
 //!
 //! Every figure comes from a process of its own. Its parent, this program, takes the time and the memory from outside:
 //! from the moment it says "go" until the child says "done". Contestants run in turn, round by round, so that whatever
-//! else the machine does falls on all of them.
+//! else the machine does falls on all of them. What happens inside a run, pauses and first keys, the child times itself
+//! (`phone`).
 
 mod account;
+mod app;
 mod arguments;
 mod chart;
 mod child;
 mod contestant;
 mod homeserver;
+mod phone;
 mod report;
 mod scenario;
 mod statistics;
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
         return keyferry_test_homeserver::main_with_args(std::iter::once(program).chain(arguments));
     }
     if arguments.next_if(|first| first == child::FLAG).is_some() {
-        return contestant::main(arguments);
+        return child::main(arguments, work);
     }
     match measure(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,6 +42,15 @@ fn main() -> ExitCode {
 
 type Failure = Box<dyn std::error::Error>;
 
+/// What a child of that name does.
+fn work(name: &str, told: &str) -> Result<(), Failure> {
+    if phone::NAMES.contains(&name) {
+        phone::work(name, told)
+    } else {
+        contestant::work(name, told)
+    }
+}
+
 fn measure(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Failure> {
     let Some(options) = arguments::parse(arguments)? else {
         say(arguments::HELP);
@@ -48,7 +60,8 @@ fn measure(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Fa
     for scenario in scenario::all(&options) {
         results.push(scenario.measure(options.rounds)?);
     }
-    let report = report::markdown(&results, options.rounds);
+    let phone = phone::measure(&options)?;
+    let report = report::markdown(&results, &phone, options.rounds);
     say(&report);
     if let Some(directory) = &options.write_to {
         let directory = Path::new(directory);

@@ -3,13 +3,14 @@
 use std::fmt::Write;
 
 use crate::{
+    phone::Table,
     scenario::{Measured, Row},
     statistics::Spread,
-    targets,
+    targets::{self, Target},
 };
 
 /// The whole report. Writing into a string does not fail.
-pub(crate) fn markdown(results: &[Measured], rounds: usize) -> String {
+pub(crate) fn markdown(results: &[Measured], phone: &[Table], rounds: usize) -> String {
     let mut text = String::from("# Benchmark\n\n![The figures as a picture](restore.svg)\n\n");
     let _ = writeln!(
         text,
@@ -25,14 +26,35 @@ pub(crate) fn markdown(results: &[Measured], rounds: usize) -> String {
         for row in &measured.rows {
             let _ = writeln!(text, "{}", line(row, measured.scenario.keys));
         }
-        let targets = targets::of(measured);
-        if !targets.is_empty() {
-            text.push_str("\n| target | reached | |\n|---|---|---|\n");
-            for target in targets {
-                let met = if target.is_met { "met" } else { "**not met**" };
-                let _ = writeln!(text, "| {} | {} | {met} |", target.text, target.value);
-            }
+        text.push_str(&said_of(&targets::of(measured)));
+    }
+    if !phone.is_empty() {
+        text.push_str("\n## Life on a phone\n");
+    }
+    for table in phone {
+        let _ = writeln!(text, "\n### {}\n\n{}\n", table.title, table.about);
+        let _ = writeln!(
+            text,
+            "| {} |\n|{}",
+            table.columns.join(" | "),
+            "---|".repeat(table.columns.len())
+        );
+        for row in &table.rows {
+            let _ = writeln!(text, "| {} |", row.join(" | "));
         }
+        text.push_str(&said_of(&table.targets));
+    }
+    text
+}
+
+fn said_of(targets: &[Target]) -> String {
+    let mut text = String::new();
+    if !targets.is_empty() {
+        text.push_str("\n| target | reached | |\n|---|---|---|\n");
+    }
+    for target in targets {
+        let met = if target.is_met { "met" } else { "**not met**" };
+        let _ = writeln!(text, "| {} | {} | {met} |", target.text, target.value);
     }
     text
 }
@@ -47,7 +69,7 @@ fn line(row: &Row, keys: u64) -> String {
     )
 }
 
-fn spread(spread: &Spread, digits: usize) -> String {
+pub(crate) fn spread(spread: &Spread, digits: usize) -> String {
     let Spread { least, median, most } = spread;
     format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
 }

@@ -1,5 +1,6 @@
 //! What is measured against what, on which backup.
 
+use keyferry_test_homeserver::Config;
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -99,14 +100,18 @@ impl Scenario {
     pub(crate) fn measure(self, rounds: usize) -> Result<Measured, Failure> {
         crate::say(&format!("{} …", self.name()));
         let homeserver = match &self.kind {
-            Kind::Unlimited | Kind::Large => Homeserver::small(self.keys, self.rooms, None)?,
-            Kind::SlowLink => Homeserver::small(self.keys, self.rooms, Some(SLOW_LINK))?,
+            Kind::Unlimited | Kind::Large | Kind::SlowLink => Homeserver::small(&Config {
+                keys: self.keys,
+                rooms: self.rooms,
+                bytes_per_second: (self.kind == Kind::SlowLink).then_some(SLOW_LINK),
+                ..Config::default()
+            })?,
             Kind::Synapse(python) => Runtime::new()?.block_on(Homeserver::synapse(python, self.keys, self.rooms))?,
         };
         let mut figures = vec![Vec::<Figure>::new(); self.contestants.len()];
         for _ in 0..rounds.div_ceil(self.rounds_divided_by) {
             for (contestant, figures) in self.contestants.iter().zip(&mut figures) {
-                let figure = child::run(*contestant, &homeserver.account)?;
+                let (figure, ()) = child::run(contestant.name(), &homeserver.account)?;
                 crate::say(&format!(
                     "  {:<20} {:>7.2} s {:>7.1} MiB",
                     contestant.name(),

@@ -27,9 +27,26 @@ impl Spread {
     }
 }
 
+/// The least of the values that so many of a hundred do not exceed.
+pub(crate) fn percentile(values: &[f64], hundredths: usize) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let place = (values.len() * hundredths).div_ceil(100);
+    values.get(place.checked_sub(1)?).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<f64> = (1..=150).rev().map(f64::from).collect();
+        assert_eq!(percentile(&values, 99), Some(149.0));
+        assert_eq!(percentile(&values[..100], 99), Some(149.0));
+        assert_eq!(percentile(&values, 100), Some(150.0));
+        assert_eq!(percentile(&[], 99), None);
+    }
 
     #[test]
     fn the_middle_is_between_two_or_one_of_them() {

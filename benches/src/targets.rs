@@ -12,6 +12,16 @@ pub(crate) struct Target {
     pub(crate) is_met: bool,
 }
 
+impl Target {
+    pub(crate) fn at_most(what: &str, value: f64, most: f64, unit: &str) -> Self {
+        Self {
+            text: format!("{what}: at most {most} {unit}"),
+            value: format!("{value:.2}"),
+            is_met: value <= most,
+        }
+    }
+}
+
 /// The targets that these scenarios can speak of. Times are compared by their medians, memory by its most.
 pub(crate) fn of(measured: &Measured) -> Vec<Target> {
     let mut targets = Vec::new();

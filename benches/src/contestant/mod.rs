@@ -5,8 +5,6 @@ mod floor;
 mod matrix_sdk;
 mod ours;
 
-use std::{ffi::OsString, process::ExitCode};
-
 use crate::{Failure, account::Account};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,21 +46,9 @@ impl Contestant {
     }
 }
 
-/// Runs the contestant that the arguments name.
-pub(crate) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            crate::say(&format!("failed: {error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
-    let mut text = || arguments.next().and_then(|text| text.into_string().ok());
-    let (name, account) = (text().unwrap_or_default(), text().unwrap_or_default());
-    let account: Account = serde_json::from_str(&account)?;
+/// What a child of that name does with the account that it is told.
+pub(crate) fn work(name: &str, told: &str) -> Result<(), Failure> {
+    let account: Account = serde_json::from_str(told)?;
     let contestant = Contestant::ALL.into_iter().find(|contestant| contestant.name() == name);
     match contestant.ok_or("no such contestant")? {
         Contestant::PlainDownload => download::run(&account),

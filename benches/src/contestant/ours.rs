@@ -1,19 +1,14 @@
 //! keyferry, as far as the goal says, on an empty vault.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use async_trait::async_trait;
-use keyferry::{
-    ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, JobHost, KeyBackupClient, OlmMachineSink,
-    PreferenceConflict, PreferenceNotice, PreferenceResolution, ReqwestTransport, RoomKeySink, RunBudget, RunOutcome,
-    SecretBytes, SecretString, TokenRequest, UnlockSecret, VaultProtection, WakeUp, WakeUpPurpose,
-};
+use keyferry::{OlmMachineSink, ReqwestTransport, RoomKeySink, RunBudget, RunOutcome};
 use matrix_sdk_crypto::OlmMachine;
 use matrix_sdk_sqlite::SqliteCryptoStore;
 use ruma::{OwnedDeviceId, UserId};
 use tokio::runtime::Runtime;
 
-use crate::{Failure, account::Account, child};
+use crate::{Failure, account::Account, app, child};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
@@ -36,37 +31,24 @@ pub(crate) fn run(account: &Account, goal: Goal) -> Result<(), Failure> {
         }
         Goal::Fetched | Goal::Opened => None,
     };
-    let options = ClientOptions {
-        account: keyferry::Account {
-            homeserver_url: account.homeserver_url.clone(),
-            user_id: account.user_id.clone(),
-            device_id: account.device_id.clone(),
-        },
-        data_dir: directory.path().join("vault").display().to_string(),
-        protection: VaultProtection::Key {
-            key: SecretBytes::from(vec![7; 32]),
-        },
-        preference: None,
-    };
+    let data_dir = directory.path().join("vault");
     // It reads the certificates of the system: an app has done that.
     let transport = ReqwestTransport::new()?;
     child::answer(transport, |transport| {
-        runtime.block_on(restore(account, goal, options, transport, sink))
+        runtime.block_on(restore(account, goal, &data_dir, transport, sink))
     })
 }
 
 async fn restore(
     account: &Account,
     goal: Goal,
-    options: ClientOptions,
+    data_dir: &Path,
     transport: ReqwestTransport,
     sink: Option<Arc<dyn RoomKeySink>>,
 ) -> Result<(), Failure> {
-    let host = Arc::new(Host(account.access_token.clone()));
-    let client = KeyBackupClient::open(options, Arc::new(transport), host, sink).await?;
+    let client = app::open(account, data_dir, Arc::new(transport), sink).await?;
     if goal != Goal::Fetched {
-        let base64 = account.backup_decryption_key_base64.as_str().into();
-        client.unlock(UnlockSecret::DecryptionKey { base64 }).await?;
+        app::unlock(&client, account).await?;
     }
     let report = client.download().run(RunBudget { max_duration_ms: None }).await;
     let (wanted, reached) = match goal {
@@ -78,42 +60,5 @@ async fn restore(
         Ok(())
     } else {
         Err(format!("{:?} with {reached} keys", report.outcome).into())
-    }
-}
-
-/// A host that has a token and listens to nothing.
-struct Host(String);
-
-#[async_trait]
-impl JobHost for Host {
-    async fn access_token(&self, _request: TokenRequest) -> Result<SecretString, HostError> {
-        Ok(self.0.as_str().into())
-    }
-
-    async fn rooms_by_priority(&self) -> Result<Vec<String>, HostError> {
-        Ok(Vec::new())
-    }
-
-    async fn on_progress(&self, _progress: DownloadProgress) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_preference_changed(&self, _notice: PreferenceNotice) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn resolve_preference_conflict(
-        &self,
-        _conflict: PreferenceConflict,
-    ) -> Result<PreferenceResolution, HostError> {
-        Ok(PreferenceResolution::AskLater)
-    }
-
-    async fn schedule_wake_up(&self, _purpose: WakeUpPurpose, _wake_up: Option<WakeUp>) -> Result<(), HostError> {
-        Ok(())
     }
 }

@@ -1,0 +1,155 @@
+//! How long a pause takes, from the call to its return, while a run is at work.
+
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use keyferry::{PauseCause, ReqwestTransport, RoomKeySink, RunBudget, RunOutcome};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
+
+use super::{Table, dice::Dice};
+use crate::{
+    Failure,
+    account::Account,
+    app::{self, TakesAll},
+    child,
+    homeserver::Homeserver,
+    statistics::{Spread, percentile},
+    targets::Target,
+};
+
+pub(super) const NAME: &str = "pause";
+
+/// So many that a run has work for longer than it is left alone, and so few that it asks for all of them at once.
+const KEYS: u64 = 120_000;
+const CHILDREN: u64 = 4;
+const PAUSES_OF_A_CHILD: usize = 30;
+/// Milliseconds after which a pause comes.
+const MOMENTS: Range<u64> = 20..600;
+
+struct Stage {
+    name: &'static str,
+    server_is_silent: bool,
+    sink_delay_ms: u64,
+}
+
+const STAGES: [Stage; 3] = [
+    Stage {
+        name: "all stages at work",
+        server_is_silent: false,
+        sink_delay_ms: 0,
+    },
+    Stage {
+        name: "silent server",
+        server_is_silent: true,
+        sink_delay_ms: 0,
+    },
+    Stage {
+        name: "slow sink (2 s a batch)",
+        server_is_silent: false,
+        sink_delay_ms: 2_000,
+    },
+];
+
+/// What a child is told. It answers with the seconds of every pause.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Orders {
+    account: Account,
+    sink_delay_ms: u64,
+    seed: u64,
+}
+
+pub(super) fn measure() -> Result<Table, Failure> {
+    let homeserver = Homeserver::small(&Config {
+        keys: KEYS,
+        rooms: 200,
+        ..Config::default()
+    })?;
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    for stage in STAGES {
+        crate::say(&format!("{NAME}, {} …", stage.name));
+        let mut faults = Vec::new();
+        if stage.server_is_silent {
+            let silent = [EndpointKind::AllKeys, EndpointKind::RoomKeys];
+            faults.extend(silent.map(|endpoint| Fault::from(FaultKind::Silence).on(endpoint)));
+        }
+        homeserver.set_faults(&faults)?;
+        let mut pauses = Vec::new();
+        for seed in 0..CHILDREN {
+            let orders = Orders {
+                account: homeserver.account.clone(),
+                sink_delay_ms: stage.sink_delay_ms,
+                seed,
+            };
+            let (_, seconds): (_, Vec<f64>) = child::run(NAME, &orders)?;
+            pauses.extend(seconds.into_iter().map(|seconds| seconds * 1_000.0));
+        }
+        let spread = Spread::of(pauses.iter().copied()).ok_or("nothing was measured")?;
+        let nearly_all = percentile(&pauses, 99).ok_or("nothing was measured")?;
+        crate::say(&format!("  {:.1} ms, {nearly_all:.1} ms", spread.median));
+        rows.push(vec![
+            stage.name.to_owned(),
+            pauses.len().to_string(),
+            format!("{:.1}", spread.median),
+            format!("{nearly_all:.1}"),
+            format!("{:.1}", spread.most),
+        ]);
+        let what = format!("{}: 99th percentile", stage.name);
+        targets.push(Target::at_most(&what, nearly_all, 250.0, "ms"));
+    }
+    Ok(Table {
+        title: "Pause".to_owned(),
+        about: format!(
+            "From the call of `pause(InBackground)` to its return, {} to {} ms after a run began on an empty vault; \
+             {KEYS} keys in 200 rooms, unlimited link. A process does {PAUSES_OF_A_CHILD} of them, and times them \
+             itself.",
+            MOMENTS.start, MOMENTS.end
+        ),
+        columns: &["", "pauses", "median, ms", "99th percentile, ms", "most, ms"],
+        rows,
+        targets,
+    })
+}
+
+pub(super) fn work(orders: &Orders) -> Result<(), Failure> {
+    let runtime = Runtime::new()?;
+    let transport = Arc::new(ReqwestTransport::new()?);
+    child::answer(transport, |transport| {
+        runtime.block_on(async {
+            let mut dice = Dice::new(orders.seed);
+            let mut seconds = Vec::new();
+            for _ in 0..PAUSES_OF_A_CHILD {
+                let wait = dice.milliseconds(&MOMENTS);
+                seconds.push(one(orders, transport.clone(), wait).await?.as_secs_f64());
+            }
+            Ok(seconds)
+        })
+    })
+}
+
+/// One pause of a run of its own.
+async fn one(orders: &Orders, transport: Arc<ReqwestTransport>, wait: Duration) -> Result<Duration, Failure> {
+    let directory = tempfile::tempdir()?;
+    let sink: Arc<dyn RoomKeySink> = Arc::new(TakesAll(Duration::from_millis(orders.sink_delay_ms)));
+    let client = app::open(&orders.account, directory.path(), transport, Some(sink)).await?;
+    app::unlock(&client, &orders.account).await?;
+    let download = client.download();
+    let run = tokio::spawn({
+        let download = download.clone();
+        async move { download.run(RunBudget::default()).await }
+    });
+    tokio::time::sleep(wait).await;
+    let began = Instant::now();
+    download.pause(PauseCause::InBackground).await?;
+    let time = began.elapsed();
+    match run.await?.outcome {
+        RunOutcome::Paused { .. } => {}
+        outcome => return Err(format!("the run was not paused: {outcome:?}").into()),
+    }
+    client.shutdown();
+    Ok(time)
+}
