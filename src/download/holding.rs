@@ -92,7 +92,7 @@ impl KeyDownload {
         rooms.retain(|room| (1..=MAX_ID_BYTES).contains(&room.len()));
         rooms.truncate(MOST_WANTED_ROOMS);
         self.priority.want(&rooms);
-        self.read(move |connection| connection.prioritise(&rooms)).await
+        Ok(self.write(move |connection| connection.prioritise(&rooms)).await?)
     }
 
     /// Changes what the download may use; a run under way follows at once.
@@ -107,7 +107,7 @@ impl KeyDownload {
     /// Says what the user wants, durably. What was given up is only taken up by `start`.
     async fn keep_intent(&self, intent: UserIntent, also_when_stopped: bool) -> Result<(), StatusError> {
         self.control.follow_user(intent);
-        let kept = self.read(move |connection| {
+        let kept = self.write(move |connection| {
             if also_when_stopped {
                 connection.keep_user_intent(intent)?;
                 return Ok(intent);

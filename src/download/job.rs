@@ -117,6 +117,25 @@ impl KeyDownload {
         Ok(result.await.unwrap_or(Err(VaultError::Panicked))?)
     }
 
+    /// The same for what writes: in turn with a run that is under way here, which leaves hardly a gap to others.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        let (vault, at_work) = (self.vault.clone(), self.requests.begin());
+        let lent = self.current().and_then(|run| run.lent_writer());
+        // Also when the future is dropped, it is at work until it ends.
+        let result = blocking(move || {
+            let result = match lent {
+                Some(writer) => writer.with(|writer| work(writer.beside())),
+                None => vault.connect().and_then(|mut connection| work(&mut connection)),
+            };
+            drop(at_work);
+            result
+        });
+        result.await.unwrap_or(Err(VaultError::Panicked))
+    }
+
     /// Asks the host for a run as soon as it can, if there is anything to do and nothing holds all of it.
     pub(crate) async fn ask_for_a_run(&self) {
         self.asked_meanwhile.store(true, Ordering::SeqCst);

@@ -1,7 +1,7 @@
 //! One run: it takes the vault, works in phases, and leaves nothing behind.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -47,6 +47,8 @@ pub(crate) struct RunHandle {
     pub(crate) since_ms: i64,
     /// What the vault has: at the beginning, and once more at the end.
     pub(crate) inventory: Arc<watch::Sender<Option<Inventory>>>,
+    /// The writer, while there is one: whoever else in this process writes does so in turn with the run.
+    lent: Arc<Mutex<Option<SharedWriter>>>,
     /// What may be at work now.
     pub(super) phase: Arc<watch::Sender<Allowed>>,
 }
@@ -91,10 +93,22 @@ impl RunHandle {
             priority,
             since_ms: wall_ms(),
             inventory: Arc::default(),
+            lent: Arc::default(),
             phase: Arc::new(watch::Sender::new(Allowed {
                 fetch: true,
                 open: true,
             })),
+        }
+    }
+
+    /// The writer of the run, for a piece of work beside it.
+    pub(crate) fn lent_writer(&self) -> Option<SharedWriter> {
+        self.lent.lock().ok()?.clone()
+    }
+
+    fn lend(&self, writer: Option<SharedWriter>) {
+        if let Ok(mut lent) = self.lent.lock() {
+            *lent = writer;
         }
     }
 
@@ -158,12 +172,14 @@ pub(crate) async fn run(parts: &Parts, handle: &RunHandle, activity: &Activity, 
     let (hints, hints_receiver) = ArrivalHints::channel();
     let outcome = match beginning.await {
         Ok(Ok(writer)) => {
+            handle.lend(Some(writer.clone()));
             let work = async {
                 let phases = phases(parts, handle, hints, slice.and_then(Slice::end), &writer);
                 let outcome = in_time(handle, slice, phases).await;
                 if let Err(error) = take_stock(parts, handle, &writer).await {
                     log::debug!("what there is at the end could not be read: {error}");
                 }
+                handle.lend(None);
                 drop(writer);
                 outcome
             };
@@ -218,7 +234,9 @@ fn keep(
         }
     };
     let (shared, keeper) = SharedWriter::new(vault, writer);
-    let RunHandle { stop, control, .. } = handle;
+    let (stop, control) = (handle.stop.clone(), handle.control.clone());
+    // It may lend the writer, which is to be given up when the run's future is gone.
+    drop(handle);
     answer(began, Ok(shared));
     let keeper = Keeper {
         writer: keeper,

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use super::OnDemandError;
 use crate::{
     backup::version::VersionInfo,
-    blocking::blocking,
     client::{KeyBackupClient, Parts},
     download::{AtWork, KeyDownload, Work},
     homeserver::HomeserverError,
@@ -98,14 +97,7 @@ impl Asking<'_> {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, OnDemandError> {
-        let (vault, at_work) = (self.parts.vault.clone(), self.download.requests.begin());
-        // Also when the future is dropped, it is at work until it ends.
-        let result = blocking(move || {
-            let result = work(&mut vault.connect()?);
-            drop(at_work);
-            result
-        });
-        Ok(result.await.unwrap_or(Err(VaultError::Panicked))?)
+        Ok(self.download.write(work).await?)
     }
 
     /// New entries of a room are in the vault: a run opens and delivers them.

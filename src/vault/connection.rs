@@ -180,6 +180,11 @@ impl Writer {
         self.connection.inner.total_changes()
     }
 
+    /// For single transactions of others that need no fence, while this run has the vault: they need not wait for a gap.
+    pub(crate) fn beside(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     /// For reading: what is read needs no fence.
     pub(crate) fn reader(&self) -> &Connection {
         &self.connection

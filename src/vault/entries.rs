@@ -181,7 +181,8 @@ fn insert(
         rooms.push(room_row(transaction, keys, version, room_id)?);
     }
     let mut runs: Vec<RoomRun> = Vec::new();
-    let mut insert = transaction.prepare_cached("INSERT INTO entry (id, room, session, body) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO entry (id, room, session, body) VALUES (?1, ?2, ?3, ?4)")?;
     let mut next_id = next_id(transaction)?;
     let mut index = SessionIndex::new(transaction, &recent)?;
     for entry in &batch.entries {

@@ -3,12 +3,14 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     time::Duration,
 };
+
+use tokio::sync::Mutex;
 
 use super::{Vault, VaultError, Writer};
 
@@ -30,6 +32,7 @@ pub(crate) struct WriterKeeper {
 }
 
 struct Shared {
+    /// One that is handed on in the order of asking: under load, what is wanted now must not wait behind all that is not.
     writer: Mutex<Writer>,
     vault: Vault,
     /// Rows that the writer had written when the log was folded last.
@@ -55,7 +58,7 @@ impl SharedWriter {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, VaultError>) -> Result<T, VaultError> {
         let folded_at = &self.shared.folded_at;
         let (result, is_due) = {
-            let mut writer = self.shared.writer.lock().map_err(|_| VaultError::Panicked)?;
+            let mut writer = self.shared.writer.blocking_lock();
             let result = work(&mut writer);
             let rows = writer.rows_written();
             // Relaxed: the lock orders it.
@@ -90,6 +93,6 @@ impl WriterKeeper {
 
     /// Does `work` with the writer. Blocks.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, VaultError>) -> Result<T, VaultError> {
-        work(&mut *self.shared.writer.lock().map_err(|_| VaultError::Panicked)?)
+        work(&mut self.shared.writer.blocking_lock())
     }
 }
