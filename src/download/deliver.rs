@@ -15,14 +15,14 @@ use super::{
     finished::OpenedPage,
     notify::ArrivalHints,
     open::push_hint,
+    run::in_writer,
     stop::{StopSignal, Wake},
     tally::Tally,
 };
 use crate::{
     backup::RoomKey,
-    blocking::blocking,
     sink::{RoomKeySink, SinkAnswer, SinkError},
-    vault::{DeliveredAnswer, SharedWriter, VaultError},
+    vault::{DeliveredAnswer, SharedWriter, VaultError, Writer},
 };
 
 /// Pages between the workers and the sink: what a slow sink can pile up.
@@ -122,14 +122,11 @@ impl DeliverStage {
     }
 
     async fn without_conflicts(&self, mut page: OpenedPage) -> Result<OpenedPage, VaultError> {
-        let writer = self.writer.clone();
-        let look = move || {
-            let entries: Vec<i64> = page.entries.iter().map(|(entry, _)| *entry).collect();
-            let conflicts = writer.with(|writer| writer.reader().conflicts_among(&entries))?;
-            page.leave_out(&conflicts);
-            Ok(page)
-        };
-        blocking(look).await.unwrap_or(Err(VaultError::Panicked))
+        let entries: Vec<i64> = page.entries.iter().map(|(entry, _)| *entry).collect();
+        let look = move |writer: &mut Writer| writer.reader().conflicts_among(&entries);
+        let conflicts = in_writer(&self.writer, look).await?;
+        page.leave_out(&conflicts);
+        Ok(page)
     }
 
     /// `None` if the run was stopped and the sink took too long to finish.
@@ -145,8 +142,8 @@ impl DeliverStage {
 
     /// The numbers of delivered and of refused keys of the version that is counted.
     async fn commit(&self, page: OpenedPage, answers: Vec<SinkAnswer>) -> Result<(u64, u64), VaultError> {
-        let (writer, tally) = (self.writer.clone(), self.tally.clone());
-        let commit = move || {
+        let tally = self.tally.clone();
+        let commit = move |writer: &mut Writer| {
             let (mut delivered, mut refused) = (0, 0);
             let answers: Vec<_> = page
                 .entries
@@ -166,15 +163,12 @@ impl DeliverStage {
                     }
                 })
                 .collect();
-            writer.with(|writer| {
-                let through = page.feed.mark_with(&[page.number], Passed::Delivered);
-                writer.commit_delivered(&answers, through)?;
-                page.feed.settle(page.number, Passed::Delivered);
-                Ok(())
-            })?;
+            let through = page.feed.mark_with(&[page.number], Passed::Delivered);
+            writer.commit_delivered(&answers, through)?;
+            page.feed.settle(page.number, Passed::Delivered);
             Ok((delivered, refused))
         };
-        blocking(commit).await.unwrap_or(Err(VaultError::Panicked))
+        in_writer(&self.writer, commit).await
     }
 }
 

@@ -92,7 +92,7 @@ impl KeyDownload {
         rooms.retain(|room| (1..=MAX_ID_BYTES).contains(&room.len()));
         rooms.truncate(MOST_WANTED_ROOMS);
         self.priority.want(&rooms);
-        Ok(self.write(move |connection| connection.prioritise(&rooms)).await?)
+        self.write(move |connection| connection.prioritise(&rooms)).await
     }
 
     /// Changes what the download may use; a run under way follows at once.

@@ -13,9 +13,9 @@ use super::{
     VersionState, VersionStatus,
     activity::Activity,
     control::Control,
-    outcome::holder,
+    inventory::Inventory,
     priority::Priority,
-    run::{Inventory, RunHandle, run},
+    run::{RunHandle, run},
     stop::StopCause,
     wake_up::{WakeUpChange, WorkLeft, at_the_end},
 };
@@ -23,11 +23,10 @@ use crate::{
     blocking::blocking,
     budget::RunBudget,
     client::Parts,
-    clock::this_process,
     host::{WakeUp, WakeUpPurpose},
     lookup::Lookup,
     unlock::DecryptionKeys,
-    vault::{Connection, LeaseRow, Vault, VaultError, VersionRow},
+    vault::{Connection, LeaseRow, SharedWriter, Vault, VaultError},
 };
 
 /// How long the host may take to note a wake-up before the run returns without it.
@@ -100,30 +99,32 @@ impl KeyDownload {
         self.parts.lock().ok()?.clone()
     }
 
+    /// One piece of work with the vault that reads, beside a run.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, StatusError> {
-        if self.parts().is_none() {
-            return Err(StatusError::ShutDown);
-        }
-        let (vault, at_work) = (self.vault.clone(), self.requests.begin());
-        // Also when the future is dropped, it is at work until it ends.
-        let result = blocking(move || {
-            let result = work(&mut vault.connect()?);
-            drop(at_work);
-            result
-        });
-        Ok(result.await.unwrap_or(Err(VaultError::Panicked))?)
+        self.in_vault(None, work).await
     }
 
     /// The same for what writes: in turn with a run that is under way here, which leaves hardly a gap to others.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
-    ) -> Result<T, VaultError> {
-        let (vault, at_work) = (self.vault.clone(), self.requests.begin());
+    ) -> Result<T, StatusError> {
         let lent = self.current().and_then(|run| run.lent_writer());
+        self.in_vault(lent, work).await
+    }
+
+    async fn in_vault<T: Send + 'static>(
+        &self,
+        lent: Option<SharedWriter>,
+        work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, StatusError> {
+        if self.parts().is_none() {
+            return Err(StatusError::ShutDown);
+        }
+        let (vault, at_work) = (self.vault.clone(), self.requests.begin());
         // Also when the future is dropped, it is at work until it ends.
         let result = blocking(move || {
             let result = match lent {
@@ -133,7 +134,7 @@ impl KeyDownload {
             drop(at_work);
             result
         });
-        result.await.unwrap_or(Err(VaultError::Panicked))
+        Ok(result.await.unwrap_or(Err(VaultError::Panicked))?)
     }
 
     /// Asks the host for a run as soon as it can, if there is anything to do and nothing holds all of it.
@@ -222,14 +223,11 @@ impl KeyDownload {
         let read = move |connection: &mut Connection| {
             let current = connection.current_version()?.map(|version| version.id);
             let states = connection.versions()?;
-            let is_unlocked = |version: &VersionRow| version.has_key || keys.has(version.id);
             let versions: Vec<_> = states
                 .iter()
                 .map(|version| {
-                    (
-                        Some(version.id) == current,
-                        version_status(version, current, is_unlocked(version)),
-                    )
+                    let status = VersionStatus::of(version, current, keys.can_open(version));
+                    (Some(version.id) == current, status)
                 })
                 .collect();
             let lease = connection.lease()?.filter(LeaseRow::is_live);
@@ -250,7 +248,7 @@ impl KeyDownload {
             restart_needs_recovery_key: !self.vault.keeps_secrets(),
             causes: restraints.causes().iter().collect(),
             stopped: restraints.is_stopped(),
-            running: lease.as_ref().map(holder),
+            running: lease.as_ref().map(RunHolder::of),
             versions: versions.into_iter().map(|(_, version)| version).collect(),
             summary,
         })
@@ -262,7 +260,7 @@ impl KeyDownload {
     /// # Errors
     /// A [`StatusError`] if the vault cannot be written.
     pub async fn crypto_store_was_replaced(&self) -> Result<(), StatusError> {
-        self.read(Connection::deliver_again).await?;
+        self.write(Connection::deliver_again).await?;
         self.ask_for_a_run().await;
         Ok(())
     }
@@ -325,26 +323,6 @@ pub(super) async fn tell(parts: &Parts, wake_up: Option<WakeUp>) {
     let _ = tokio::time::timeout(WAKE_UP_PATIENCE, call).await;
 }
 
-fn version_status(version: &VersionRow, current: Option<i64>, unlocked: bool) -> VersionStatus {
-    let state = if version.gone {
-        VersionState::Gone
-    } else if version.complete {
-        VersionState::Complete
-    } else if Some(version.id) == current {
-        VersionState::Fetching
-    } else {
-        VersionState::Draining
-    };
-    VersionStatus {
-        version: version.version.clone(),
-        state,
-        unlocked,
-        total: version.server_count,
-        fetched: version.counts.fetched,
-        opened: version.counts.opened,
-    }
-}
-
 /// The place of the one run; given back also when the future is dropped.
 struct RunClaim<'a> {
     download: &'a KeyDownload,
@@ -353,12 +331,7 @@ struct RunClaim<'a> {
 
 impl<'a> RunClaim<'a> {
     fn new(download: &'a KeyDownload) -> Result<Self, RunHolder> {
-        let holder = |since_ms: i64| RunHolder {
-            process_name: download.process_name.clone(),
-            process_id: this_process().id,
-            is_this_process: true,
-            since_ms: u64::try_from(since_ms).unwrap_or(0),
-        };
+        let holder = |since_ms| RunHolder::here(&download.process_name, since_ms);
         let mut current = download.current.lock().map_err(|_| holder(0))?;
         if let Some(run) = &*current {
             return Err(holder(run.since_ms));

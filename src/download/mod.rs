@@ -5,6 +5,7 @@
 //! - `job`, `holding`, `listing`: the exported object
 //! - `pause`, `policy`, `control`: what holds it, what it may use, and where that is kept (the first two pure)
 //! - `run`, `phases`: takes the vault, works in phases, leaves nothing behind; `keeper`, `activity`: until all has ended
+//! - `inventory`: what the vault has, in the words of apps
 //! - `versions`: which backup versions, in which order; `plan`: which request comes next (pure)
 //! - `fetch`, `rooms`, `request`, `from_file`, `ingest`, `ingest_worker`: network to vault; `priority`: rooms that are wanted first
 //! - `feed`, `open`, `finished`: vault to opened keys, on all cores, and what is learnt back into the vault
@@ -22,6 +23,7 @@ mod from_file;
 mod holding;
 mod ingest;
 mod ingest_worker;
+mod inventory;
 mod job;
 mod keeper;
 mod listing;

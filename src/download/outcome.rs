@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     homeserver::{HomeserverError, TransportError},
-    vault::{LeaseRow, VaultError, VersionRow},
+    vault::{VaultError, VersionRow},
 };
 
 /// How the stages of a phase ended.
@@ -84,20 +84,6 @@ pub(crate) fn paused(restraints: &Restraints) -> RunOutcome {
     }
     RunOutcome::Paused {
         causes: restraints.causes().iter().collect(),
-    }
-}
-
-/// Somebody else has the vault.
-pub(crate) fn already_running(lease: &LeaseRow) -> RunOutcome {
-    RunOutcome::AlreadyRunning { by: holder(lease) }
-}
-
-pub(crate) fn holder(lease: &LeaseRow) -> RunHolder {
-    RunHolder {
-        process_name: lease.holder.clone(),
-        process_id: lease.process.id,
-        is_this_process: lease.process == *crate::clock::this_process(),
-        since_ms: u64::try_from(lease.since_ms).unwrap_or(0),
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) async fn phases(
             hints: hints.clone(),
         };
         handle.phase.send_replace(phase.allowed);
-        let settled_before = handle.tally.settled();
+        let before = (handle.tally.settled(), parts.keys.changes());
         let Some(ends) = one_phase(&phase, &mut changes, &restraints).await else {
             continue;
         };
@@ -107,16 +107,18 @@ pub(super) async fn phases(
         let has_sink = parts.sink.is_some();
         let look = move |writer: &mut Writer| {
             let reader = writer.reader();
+            // Another process may have unlocked it meanwhile.
+            keys.load(reader)?;
             let left = WorkLeft::of(&reader.versions()?, |version| keys.has(version.id), has_sink);
             Ok((reader.current_version()?, left))
         };
-        let (version, left) = match phase.vault(look).await {
+        let (version, left) = match in_writer(writer, look).await {
             Ok(found) => found,
-            Err(end) => return vault_outcome(end.vault_error().unwrap_or(&VaultError::Panicked), None),
+            Err(error) => return vault_outcome(&error, None),
         };
         let left = match trim(&phase, left).await {
             Ok(left) => left,
-            Err(end) => return vault_outcome(end.vault_error().unwrap_or(&VaultError::Panicked), None),
+            Err(error) => return vault_outcome(&error, None),
         };
         if left.fetch.is_some() && !phase.allowed.fetch && handle.control.now().allowed().fetch {
             // There is room again.
@@ -132,7 +134,7 @@ pub(super) async fn phases(
                 && phase.allowed.open
                 && has_fetched
                 && ends.delivered.is_done()
-                && handle.tally.settled() != settled_before =>
+                && (handle.tally.settled(), parts.keys.changes()) != before =>
             {
                 continue;
             }
@@ -145,14 +147,14 @@ pub(super) async fn phases(
 }
 
 /// Takes delivered entries out of the vault, where the policy wants that, and sees whether there is room for more.
-async fn trim(phase: &Phase<'_>, left: WorkLeft) -> Result<WorkLeft, FetchEnd> {
+async fn trim(phase: &Phase<'_>, left: WorkLeft) -> Result<WorkLeft, VaultError> {
     let trims = phase.policy.trim_delivered && phase.allowed.open && phase.parts.sink.is_some();
-    let mut goes_on = trims && phase.vault(|writer| writer.reader().can_trim()).await?;
+    let mut goes_on = trims && in_writer(phase.writer, |writer| writer.reader().can_trim()).await?;
     while goes_on && !phase.run.stop.winds_down() && phase.run.control.now().allowed().open {
-        goes_on = phase.vault(Writer::trim_step).await?;
+        goes_on = in_writer(phase.writer, Writer::trim_step).await?;
     }
     if let Some(most) = phase.policy.max_vault_bytes {
-        let bytes = phase.vault(|writer| writer.reader().bytes()).await?;
+        let bytes = in_writer(phase.writer, |writer| writer.reader().bytes()).await?;
         // With some distance, or it would be reached again at once.
         if bytes < most / 10 * 9 {
             phase.run.control.release(PauseCause::DiskLimit);

@@ -1,11 +1,7 @@
 //! What the download tells: records and enums that cross to Kotlin and Swift as they are.
 
 use super::PauseCause;
-use crate::{
-    backup::FailureReason,
-    host::WakeUp,
-    vault::{Connection, VaultError},
-};
+use crate::{backup::FailureReason, host::WakeUp};
 
 /// How a run ended, and what there is by now.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
@@ -148,30 +144,6 @@ pub struct DownloadSummary {
     pub rooms: u64,
     /// Bytes of response bodies so far, over all runs.
     pub bytes_downloaded: u64,
-}
-
-impl DownloadSummary {
-    pub(super) fn of(connection: &Connection) -> Result<Self, VaultError> {
-        let mut summary = Self::default();
-        if let Some(version) = connection.current_version()? {
-            summary.rooms = connection.room_counts(version.id)?.1;
-            summary.total = version.server_count;
-            summary.fetched = version.counts.fetched;
-            summary.opened = version.counts.opened;
-            summary.delivered = version.counts.delivered;
-            summary.failed = version.counts.failed;
-            summary.refused = version.counts.refused;
-            summary.conflicts = version.counts.conflicts;
-            summary.bytes_downloaded = version.bytes;
-            summary.version = Some(version.version);
-        }
-        summary.failures = connection
-            .failure_counts()?
-            .into_iter()
-            .map(|(reason, count)| FailureCount { reason, count })
-            .collect();
-        Ok(summary)
-    }
 }
 
 /// How many keys failed for one reason.

@@ -8,17 +8,17 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    DownloadPolicy, DownloadSummary, RunOutcome,
+    RunHolder, RunOutcome,
     activity::{Activity, AtWork},
     control::{Allowed, Control},
+    inventory::Inventory,
     keeper::Keeper,
     notify::{ArrivalHints, telling},
-    outcome::{already_running, holder, paused, vault_outcome},
+    outcome::{paused, vault_outcome},
     phases::{StopOnDrop, phases},
     priority::Priority,
     stop::{StopCause, StopSignal, Wake},
     tally::Tally,
-    wake_up::WorkLeft,
 };
 use crate::{
     blocking::blocking,
@@ -26,8 +26,7 @@ use crate::{
     client::Parts,
     clock::wall_ms,
     homeserver::Homeserver,
-    unlock::DecryptionKeys,
-    vault::{Connection, Patience, SharedWriter, UserIntent, Vault, VaultError, VersionRow, Writer},
+    vault::{Patience, SharedWriter, Vault, VaultError, Writer},
 };
 
 /// What a run keeps of its budget for its own end.
@@ -51,35 +50,6 @@ pub(crate) struct RunHandle {
     lent: Arc<Mutex<Option<SharedWriter>>>,
     /// What may be at work now.
     pub(super) phase: Arc<watch::Sender<Allowed>>,
-}
-
-/// What the vault has, as a run saw it last.
-#[derive(Clone, Debug)]
-pub(crate) struct Inventory {
-    pub(crate) left: WorkLeft,
-    pub(crate) summary: DownloadSummary,
-    pub(crate) intent: UserIntent,
-}
-
-impl Inventory {
-    pub(crate) fn of(
-        connection: &Connection,
-        keys: &DecryptionKeys,
-        has_sink: bool,
-        policy: &DownloadPolicy,
-    ) -> Result<Self, VaultError> {
-        let can_open = |version: &VersionRow| version.has_key || keys.has(version.id);
-        let mut left = WorkLeft::of(&connection.versions()?, can_open, has_sink);
-        left.open |= policy.trim_delivered && has_sink && connection.can_trim()?;
-        if connection.has_to_refetch()? {
-            left.fetch.get_or_insert(0);
-        }
-        Ok(Self {
-            left,
-            summary: DownloadSummary::of(connection)?,
-            intent: connection.user_intent()?,
-        })
-    }
 }
 
 impl RunHandle {
@@ -106,10 +76,13 @@ impl RunHandle {
         self.lent.lock().ok()?.clone()
     }
 
-    fn lend(&self, writer: Option<SharedWriter>) {
+    /// Lends the writer until the loan is dropped, also with the future of the run: whoever holds this handle then must
+    /// not keep the vault open.
+    fn lend(&self, writer: &SharedWriter) -> Loan<'_> {
         if let Ok(mut lent) = self.lent.lock() {
-            *lent = writer;
+            *lent = Some(writer.clone());
         }
+        Loan(self)
     }
 
     /// Waits until nothing is at work that may not be.
@@ -126,6 +99,17 @@ impl RunHandle {
                 _ = phase.changed() => {}
                 _ = restraints.changed() => {}
             }
+        }
+    }
+}
+
+/// The writer is lent as long as this lives.
+struct Loan<'a>(&'a RunHandle);
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut lent) = self.0.lent.lock() {
+            lent.take();
         }
     }
 }
@@ -172,15 +156,14 @@ pub(crate) async fn run(parts: &Parts, handle: &RunHandle, activity: &Activity, 
     let (hints, hints_receiver) = ArrivalHints::channel();
     let outcome = match beginning.await {
         Ok(Ok(writer)) => {
-            handle.lend(Some(writer.clone()));
             let work = async {
+                let loan = handle.lend(&writer);
                 let phases = phases(parts, handle, hints, slice.and_then(Slice::end), &writer);
                 let outcome = in_time(handle, slice, phases).await;
                 if let Err(error) = take_stock(parts, handle, &writer).await {
                     log::debug!("what there is at the end could not be read: {error}");
                 }
-                handle.lend(None);
-                drop(writer);
+                drop((loan, writer));
                 outcome
             };
             telling(&parts.host, &handle.tally, hints_receiver, work).await
@@ -222,14 +205,16 @@ fn keep(
                 return Ok(Err(paused(&handle.control.now())));
             }
             let taken = vault.begin_run(process_name, patience)?;
-            Ok(taken.map_err(|lease| already_running(&lease)))
+            Ok(taken.map_err(|lease| RunOutcome::AlreadyRunning {
+                by: RunHolder::of(&lease),
+            }))
         });
     let writer = match taken {
         Ok(Ok(writer)) => writer,
         Ok(Err(outcome)) => return answer(began, Err(outcome)),
         Err(error) => {
             let lease = vault.connect().and_then(|connection| connection.lease());
-            let by = lease.ok().flatten().map(|lease| holder(&lease));
+            let by = lease.ok().flatten().as_ref().map(RunHolder::of);
             return answer(began, Err(vault_outcome(&error, by)));
         }
     };
@@ -274,23 +259,31 @@ async fn in_time<T>(handle: &RunHandle, slice: Option<Slice>, work: impl Future<
 
 /// Reads the keys, and tells what there is.
 pub(super) async fn prepare(parts: &Parts, handle: &RunHandle, writer: &SharedWriter) -> Result<(), VaultError> {
-    let stock = writer.clone();
-    let (writer, keys, tally) = (writer.clone(), parts.keys.clone(), handle.tally.clone());
-    let prepare = move || {
-        writer.with(|writer| {
-            let reader = writer.reader();
-            keys.load(reader)?;
-            if let Some(version) = reader.current_version()? {
-                let rooms = reader.room_counts(version.id)?;
-                tally.begin(&version, rooms);
-            }
-            Ok(())
-        })
-    };
-    blocking(prepare).await.unwrap_or(Err(VaultError::Panicked))?;
-    take_stock(parts, handle, &stock).await
+    let (keys, tally) = (parts.keys.clone(), handle.tally.clone());
+    in_writer(writer, move |writer| {
+        let reader = writer.reader();
+        keys.load(reader)?;
+        if let Some(version) = reader.current_version()? {
+            let rooms = reader.room_counts(version.id)?;
+            tally.begin(&version, rooms);
+        }
+        Ok(())
+    })
+    .await?;
+    take_stock(parts, handle, writer).await
 }
 
+/// Notes what there is, while the vault is open.
+async fn take_stock(parts: &Parts, handle: &RunHandle, writer: &SharedWriter) -> Result<(), VaultError> {
+    let (keys, has_sink) = (parts.keys.clone(), parts.sink.is_some());
+    let policy = *handle.control.now().policy();
+    let look = move |writer: &mut Writer| Inventory::of(writer.reader(), &keys, has_sink, &policy);
+    let inventory = in_writer(writer, look).await?;
+    handle.inventory.send_replace(Some(inventory));
+    Ok(())
+}
+
+/// One piece of work with the vault.
 pub(super) async fn in_writer<T: Send + 'static>(
     writer: &SharedWriter,
     work: impl FnOnce(&mut Writer) -> Result<T, VaultError> + Send + 'static,
@@ -298,14 +291,4 @@ pub(super) async fn in_writer<T: Send + 'static>(
     let writer = writer.clone();
     let result = blocking(move || writer.with(work)).await;
     result.unwrap_or(Err(VaultError::Panicked))
-}
-
-/// Notes what there is, while the vault is open.
-async fn take_stock(parts: &Parts, handle: &RunHandle, writer: &SharedWriter) -> Result<(), VaultError> {
-    let (writer, keys, has_sink) = (writer.clone(), parts.keys.clone(), parts.sink.is_some());
-    let policy = *handle.control.now().policy();
-    let look = move || writer.with(|writer| Inventory::of(writer.reader(), &keys, has_sink, &policy));
-    let inventory = blocking(look).await.unwrap_or(Err(VaultError::Panicked))?;
-    handle.inventory.send_replace(Some(inventory));
-    Ok(())
 }

@@ -18,7 +18,7 @@ use crate::{
     blocking::blocking,
     homeserver::{Backoff, HomeserverError, TransportError, Verdict},
     random::dice,
-    vault::{VaultError, VersionRow},
+    vault::{VaultError, VersionRow, Writer},
 };
 
 /// Where not even the first request came through, the next run should not come sooner.
@@ -183,16 +183,10 @@ async fn begin_version(phase: &Phase<'_>) -> Result<VersionRow, FetchEnd> {
     if info.algorithm != CURVE25519_AES_SHA2 {
         log::warn!("the backup is of an unknown algorithm; its entries are kept as they are");
     }
-    let (vault, keys) = (phase.parts.vault.clone(), phase.parts.keys.clone());
-    let begin = move |writer: &mut crate::vault::Writer| {
+    let keys = phase.parts.keys.clone();
+    let begin = move |writer: &mut Writer| {
         let version = writer.begin_version(&info)?;
-        if let Some(public_key) = &version.public_key
-            && !keys.has(version.id)
-            && let Some(key) = keys.with_public_key(public_key)
-        {
-            vault.connect()?.keep_decryption_key(&info, key.as_bytes())?;
-            keys.insert(version.id, key.as_bytes());
-        }
+        let version = keys.adopt(writer.beside(), &info, version)?;
         Ok((version, writer.reader().versions()?))
     };
     let (version, all) = phase.vault(begin).await?;

@@ -62,7 +62,12 @@ impl Asking<'_> {
     /// The version that the server says is current.
     pub(super) async fn current_version(&self) -> Result<VersionRow, OnDemandError> {
         let info: VersionInfo = self.server(self.parts.homeserver.current_version()).await?;
-        self.vault(move |vault| vault.note_version(&info)).await
+        let keys = self.parts.keys.clone();
+        self.vault(move |vault| {
+            let version = vault.note_version(&info)?;
+            keys.adopt(vault, &info, version)
+        })
+        .await
     }
 
     /// One request.

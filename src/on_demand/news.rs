@@ -27,7 +27,7 @@ impl KeyBackupClient {
             });
         }
         Ok(ServerNews::OtherVersion {
-            unlocked: now.has_key || asking.parts.keys.has(now.id),
+            unlocked: asking.parts.keys.can_open(&now),
             version: now.version,
         })
     }

@@ -1,10 +1,9 @@
 //! What on-demand calls answer.
 
 use crate::{
-    PauseCause,
+    PauseCause, StatusError,
     homeserver::{HomeserverError, Meaning},
     lookup::LookupError,
-    vault::VaultError,
 };
 
 /// A room's keys have been fetched.
@@ -91,9 +90,13 @@ impl From<LookupError> for OnDemandError {
     }
 }
 
-impl From<VaultError> for OnDemandError {
-    fn from(error: VaultError) -> Self {
-        LookupError::from(error).into()
+impl From<StatusError> for OnDemandError {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::Busy | StatusError::Inaccessible => Self::Inaccessible,
+            StatusError::Damaged => Self::Damaged,
+            StatusError::ShutDown => Self::ShutDown,
+        }
     }
 }
 

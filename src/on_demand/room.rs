@@ -33,10 +33,10 @@ impl KeyBackupClient {
     async fn fetch_room_once(&self, room_id: &str) -> Result<RoomFetch, OnDemandError> {
         let asking = self.asking().await?;
         let mut version = asking.version().await?;
-        if is_complete(&asking, &version, room_id).await? {
+        if room_is_complete(&asking, &version, room_id).await? {
             // As of the last look: a small request tells whether anything has come since.
             version = asking.current_version().await?;
-            if is_complete(&asking, &version, room_id).await? {
+            if room_is_complete(&asking, &version, room_id).await? {
                 return Ok(RoomFetch {
                     new_keys: 0,
                     asked_server: false,
@@ -54,7 +54,7 @@ impl KeyBackupClient {
     }
 }
 
-async fn is_complete(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Result<bool, OnDemandError> {
+async fn room_is_complete(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Result<bool, OnDemandError> {
     let (id, room) = (version.id, room_id.to_owned());
     asking.vault(move |vault| vault.room_is_complete(id, &room)).await
 }

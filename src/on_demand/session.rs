@@ -44,7 +44,7 @@ impl KeyBackupClient {
         }
         let asking = self.asking().await?;
         let mut version = asking.version().await?;
-        if in_vault.is_err() && !version.has_key && !asking.parts.keys.has(version.id) {
+        if in_vault.is_err() && !asking.parts.keys.can_open(&version) {
             return Err(OnDemandError::Locked);
         }
         // Twice where the backup has changed, not as often as a server likes.

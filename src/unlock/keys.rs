@@ -12,9 +12,9 @@ use std::{
 };
 
 use crate::{
-    backup::decryption::BackupDecryptionKey,
+    backup::{decryption::BackupDecryptionKey, version::VersionInfo},
     secret::KeyBytes,
-    vault::{Connection, VaultError},
+    vault::{Connection, VaultError, VersionRow},
 };
 
 /// Decryption keys by the row id of their version.
@@ -33,14 +33,28 @@ impl DecryptionKeys {
         self.by_version.read().is_ok_and(|keys| keys.contains_key(&version))
     }
 
-    /// A key with this public half, of whichever version: a backup may be made anew with the same key.
-    pub(crate) fn with_public_key(&self, public_key: &[u8; 32]) -> Option<Arc<BackupDecryptionKey>> {
-        self.by_version
-            .read()
-            .ok()?
-            .values()
-            .find(|key| key.public_key() == public_key)
-            .cloned()
+    /// Whether the entries of that version can be opened, with a key from here or from the vault.
+    pub(crate) fn can_open(&self, version: &VersionRow) -> bool {
+        version.has_key || self.has(version.id)
+    }
+
+    /// A backup may be made anew with the key of an older version: then nobody has to unlock it. Gives the version as it
+    /// is now.
+    pub(crate) fn adopt(
+        &self,
+        connection: &mut Connection,
+        info: &VersionInfo,
+        version: VersionRow,
+    ) -> Result<VersionRow, VaultError> {
+        let Some(public_key) = version.public_key.filter(|_| !self.can_open(&version)) else {
+            return Ok(version);
+        };
+        let Some(key) = self.snapshot(connection)?.with_public_key(&public_key) else {
+            return Ok(version);
+        };
+        connection.keep_decryption_key(info, key.as_bytes())?;
+        self.insert(version.id, key.as_bytes());
+        connection.version_by_id(version.id)?.ok_or(VaultError::Corrupt)
     }
 
     /// Rises with every key that is added.
@@ -83,5 +97,14 @@ impl DecryptionKeys {
         if let Ok(mut keys) = self.by_version.write() {
             keys.clear();
         }
+    }
+
+    fn with_public_key(&self, public_key: &[u8; 32]) -> Option<Arc<BackupDecryptionKey>> {
+        self.by_version
+            .read()
+            .ok()?
+            .values()
+            .find(|key| key.public_key() == public_key)
+            .cloned()
     }
 }

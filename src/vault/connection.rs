@@ -102,7 +102,11 @@ impl Connection {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &VaultKeys) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
-        let transaction = self.inner.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // That of a run waits in short steps, and this is not to be given up with the run.
+        let transaction = self.begin(&Patience {
+            limit: schema::BUSY_TIMEOUT,
+            has_ended: Arc::new(|| false),
+        })?;
         let result = work(&transaction, &self.keys)?;
         transaction.commit()?;
         Ok(result)

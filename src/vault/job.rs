@@ -88,11 +88,7 @@ impl Connection {
                 .query_row("SELECT asked_at_ms, retry_at_ms FROM job", [], |row| {
                     Ok((row.get(0)?, row.get(1)?))
                 })?;
-        let now = wall_ms();
-        // A clock that has been put back says nothing about the wait.
-        let left = if now < asked_at { 0 } else { retry_at - now };
-        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(LONGEST_WAIT);
-        Ok((!left.is_zero()).then_some(left))
+        Ok(wait_left(asked_at, retry_at, wall_ms()))
     }
 
     /// Notes that the server wants to be left in peace for so long.
@@ -108,6 +104,18 @@ impl Writer {
     }
 }
 
+/// What is left at `now` of a wait, all in milliseconds since 1970.
+fn wait_left(asked_at: i64, retry_at: i64, now: i64) -> Option<Duration> {
+    // A clock that has been put back says nothing about the wait.
+    let left = if now < asked_at {
+        0
+    } else {
+        retry_at.saturating_sub(now)
+    };
+    let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(LONGEST_WAIT);
+    (!left.is_zero()).then_some(left)
+}
+
 fn keep_retry_after(transaction: &Transaction<'_>, wait: Duration) -> Result<(), VaultError> {
     let now = wall_ms();
     let until = now + i64::try_from(wait.min(LONGEST_WAIT).as_millis()).unwrap_or(0);
@@ -118,4 +126,30 @@ fn keep_retry_after(transaction: &Transaction<'_>, wait: Duration) -> Result<(),
         [now, until, now + LONGEST_WAIT.as_millis() as i64],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_neither_waits_for_ever_nor_for_nothing() {
+        let seconds = |left| Some(Duration::from_secs(left));
+        let (asked_at, retry_at) = (1_000_000, 1_600_000);
+        let table = [
+            (1_000_000, seconds(600)),
+            (1_599_000, seconds(1)),
+            (1_600_000, None),
+            (i64::MAX, None),
+            // Put back: the server is asked.
+            (999_999, None),
+            (0, None),
+        ];
+        for (now, left) in table {
+            assert_eq!(wait_left(asked_at, retry_at, now), left, "{now}");
+        }
+        // A figure that nobody can have asked for.
+        assert_eq!(wait_left(0, i64::MAX, 1), Some(LONGEST_WAIT));
+        assert_eq!(wait_left(i64::MIN, i64::MIN, 1), None);
+    }
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub(crate) const SCHEMA_VERSION: i64 = 1;
 
 /// How long a statement waits for another connection's write transaction. Those are 20 to 50 ms long.
-const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 const VERSION_1: &str = r"
 CREATE TABLE vault (

@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use keyferry::{ClientOptions, HostError, Keyring, OpenError, RunBudget, RunOutcome, SecretBytes, VaultProtection};
+use keyferry::{
+    ClientOptions, HostError, Keyring, OpenError, PauseCause, RunBudget, RunOutcome, SecretBytes, VaultProtection,
+};
 
 use crate::common::{Setup, homeserver};
 
@@ -235,6 +237,18 @@ async fn after_shutdown_every_call_says_so_and_the_callbacks_are_free() {
         client.find_room_key("!a".to_owned(), "s".to_owned()).await.err(),
         Some(keyferry::LookupError::ShutDown)
     );
+    let download = client.download();
+    for answer in [
+        download.pause(PauseCause::User).await,
+        download.resume(PauseCause::User).await,
+        download.stop().await,
+        download.start().await,
+        download.prioritise_rooms(vec!["!a".to_owned()]).await,
+        download.crypto_store_was_replaced().await,
+    ] {
+        assert_eq!(answer, Err(keyferry::StatusError::ShutDown));
+    }
+    assert_eq!(client.refresh().await, Err(keyferry::OnDemandError::ShutDown));
     drop(setup);
     assert_eq!((host.strong_count(), sink.strong_count()), (0, 0));
 }

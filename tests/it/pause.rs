@@ -9,7 +9,10 @@ use keyferry::{
 use keyferry_test_homeserver::{Config, EndpointKind, Homeserver};
 use tokio::task::JoinHandle;
 
-use crate::common::{Setup, assert_all_once, homeserver, start};
+use crate::{
+    common::{Setup, assert_all_once, homeserver, start},
+    phone::Phone,
+};
 
 fn paused(causes: &[PauseCause]) -> RunOutcome {
     RunOutcome::Paused {
@@ -273,4 +276,77 @@ async fn a_server_that_asks_for_patience_gets_it_from_everyone_and_after_a_resta
         })
     ));
     assert_eq!(homeserver.requests().total(), 0);
+}
+
+#[tokio::test]
+async fn a_pause_comes_back_when_the_run_that_it_waits_for_is_given_up() {
+    let homeserver = homeserver(2_000, 5);
+    let setup = Setup::with_sink(&homeserver);
+    let sink = setup.sink.as_ref().expect("a sink");
+    *sink.delay.lock().expect("not poisoned") = Duration::from_secs(60);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    let running = run(&client);
+    while download.status().await.expect("a status").summary.opened == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The sink gets some time to answer: the run goes in the middle of it.
+    let pausing = tokio::spawn(async move { download.pause(PauseCause::Thermal).await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    running.abort();
+    let paused = tokio::time::timeout(Duration::from_secs(10), pausing).await;
+    assert_eq!(paused.expect("it comes back").expect("it ends"), Ok(()));
+    client.download().await_quiescent().await;
+}
+
+#[tokio::test]
+async fn the_charger_counts_where_the_policy_asks_for_it() {
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    download.set_policy(DownloadPolicy {
+        needs_charging: true,
+        ..DownloadPolicy::default()
+    });
+    download.pause(PauseCause::NotCharging).await.expect("it holds");
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(report.outcome, paused(&[PauseCause::NotCharging]));
+    assert!(report.wake_up.is_some_and(|wake_up| wake_up.needs_charging));
+    download.resume(PauseCause::NotCharging).await.expect("it is over");
+    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+}
+
+#[tokio::test]
+async fn a_policy_bounds_the_cores_and_the_batches() {
+    let homeserver = homeserver(3_000, 3);
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().set_policy(DownloadPolicy {
+        cores: Some(1),
+        batch_keys: 100,
+        rooms_at_once: 1,
+        ..DownloadPolicy::default()
+    });
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    let sink = setup.sink.as_ref().expect("a sink");
+    let largest = sink.batches.lock().expect("not poisoned").iter().max().copied();
+    assert!(largest.is_some_and(|keys| keys <= 100), "{largest:?}");
+    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+}
+
+#[tokio::test]
+async fn what_the_user_says_here_reaches_a_run_of_another_process() {
+    let homeserver = slow(20_000);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let mut phone = Phone::start_without_sink(&homeserver, &setup).ready();
+    phone.tell("run");
+    while client.download().status().await.expect("a status").summary.fetched == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    client.download().pause(PauseCause::User).await.expect("it is kept");
+    assert_eq!(phone.outcome(), "Paused { causes: [User] }");
+    assert!(!phone.end(), "it did not complete");
 }
