@@ -12,11 +12,12 @@ use super::{
     plan::{Facts, Step, next_step},
     priority::Priority,
     request::RequestError,
+    rooms::CUTS_BEFORE_FILE,
+    run::in_writer,
     stop::{StopSignal, Wake},
     tally::{FetchActivity, Tally},
 };
 use crate::{
-    blocking::blocking,
     clock::wall_ms,
     homeserver::{Backoff, FileDownloads, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict},
     host::JobHost,
@@ -73,18 +74,12 @@ pub(crate) enum FetchEnd {
     Vault(VaultError),
 }
 
-impl FetchEnd {
-    pub(crate) fn vault_error(&self) -> Option<&VaultError> {
-        match self {
-            Self::Vault(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
 impl FetchStage {
     /// Fetches until nothing is missing, or until it cannot go on.
     pub(crate) async fn work(&self) -> FetchEnd {
+        if let Err(end) = self.note_wanted_rooms().await {
+            return end;
+        }
         let carried_out = tokio::select! {
             result = self.carry_out() => result,
             end = self.wanted_rooms() => Err(end),
@@ -98,12 +93,16 @@ impl FetchStage {
     async fn carry_out(&self) -> Result<(), FetchEnd> {
         self.tally.fetch_is(FetchActivity::Fetching);
         self.prefer_rooms().await?;
-        let mut cuts = 0;
+        let (mut cuts, mut latest_rooms_asked) = (0, false);
         let mut backoff = Backoff::default();
         loop {
-            let facts = self.facts(cuts).await?;
+            let facts = self.facts(cuts, latest_rooms_asked).await?;
             match next_step(&facts) {
                 Step::Done => break,
+                Step::LatestRooms => {
+                    latest_rooms_asked = true;
+                    self.latest_rooms().await?;
+                }
                 Step::ListRooms => self.list_rooms().await?,
                 Step::Rooms => self.rooms().await?,
                 Step::EverythingByFile => match self.by_file(&KeysRequest::AllRooms).await {
@@ -154,27 +153,32 @@ impl FetchStage {
         if is_complete { Ok(()) } else { Err(FetchEnd::MovedOn) }
     }
 
-    async fn facts(&self, cuts_in_this_run: u32) -> Result<Facts, FetchEnd> {
-        let (version, rooms_left) = self
+    async fn facts(&self, cuts_in_this_run: u32, latest_rooms_asked: bool) -> Result<Facts, FetchEnd> {
+        let (version, first_room, is_begun) = self
             .vault(move |writer, version| {
                 let reader = writer.reader();
                 let row = reader.version_by_id(version)?.ok_or(VaultError::Corrupt)?;
-                Ok((row, !reader.rooms_to_fetch(version, 1)?.is_empty()))
+                let first_room = reader.rooms_to_fetch(version, 1)?.pop();
+                Ok((row, first_room, reader.has_listed_rooms_to_fetch(version)?))
             })
             .await?;
+        // A clock that has jumped makes the list anew.
+        let rooms_listed = version
+            .rooms_listed_ms
+            .is_some_and(|listed| (0..ROOM_LIST_MS).contains(&(wall_ms() - listed)));
         Ok(Facts {
             server_count: version.server_count,
             fetched: version.counts.fetched,
             complete: version.complete,
+            was_complete: version.was_complete,
+            latest_rooms_asked,
             cuts: version.cuts,
             cuts_in_this_run,
             // Without an end there is time enough to read it as it comes.
             files: self.files.is_some() && self.deadline.is_some(),
-            rooms_left,
-            // A clock that has jumped makes the list anew.
-            rooms_listed: version
-                .rooms_listed_ms
-                .is_some_and(|listed| (0..ROOM_LIST_MS).contains(&(wall_ms() - listed))),
+            rooms_left: is_begun || (rooms_listed && first_room.is_some()),
+            rooms_wanted: first_room.is_some_and(|room| room.is_wanted && room.cuts < CUTS_BEFORE_FILE),
+            rooms_listed,
             time_left_ms: self
                 .deadline
                 .map(|deadline| deadline.saturating_duration_since(Instant::now()).as_millis() as u64),
@@ -225,10 +229,8 @@ impl FetchStage {
         &self,
         work: impl FnOnce(&mut Writer, i64) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, FetchEnd> {
-        let (writer, version) = (self.writer.clone(), self.version.id);
-        blocking(move || writer.with(|writer| work(writer, version)))
-            .await
-            .unwrap_or(Err(VaultError::Panicked))
-            .map_err(FetchEnd::Vault)
+        let version = self.version.id;
+        let result = in_writer(&self.writer, move |writer| work(writer, version)).await;
+        result.map_err(FetchEnd::Vault)
     }
 }

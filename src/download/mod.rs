@@ -7,7 +7,7 @@
 //! - `run`, `phases`: takes the vault, works in phases, leaves nothing behind; `keeper`, `activity`: until all has ended
 //! - `inventory`: what the vault has, in the words of apps
 //! - `versions`: which backup versions, in which order; `plan`: which request comes next (pure)
-//! - `fetch`, `rooms`, `request`, `from_file`, `ingest`, `ingest_worker`: network to vault; `priority`: rooms that are wanted first
+//! - `fetch`, `rooms`, `grown`, `request`, `from_file`, `ingest`, `ingest_worker`: network to vault; `priority`: rooms that are wanted first
 //! - `feed`, `open`, `finished`: vault to opened keys, on all cores, and what is learnt back into the vault
 //! - `deliver`: opened keys to the sink
 //! - `outcome`, `wake_up`: how it ended, and when the host is to call again (pure)
@@ -20,6 +20,7 @@ mod feed;
 mod fetch;
 mod finished;
 mod from_file;
+mod grown;
 mod holding;
 mod ingest;
 mod ingest_worker;

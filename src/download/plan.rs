@@ -32,14 +32,20 @@ pub(crate) struct Facts {
     pub(crate) fetched: u64,
     /// A request for everything has come through to its end, and the backup has not changed since.
     pub(crate) complete: bool,
+    /// It was so once, and the backup has changed since.
+    pub(crate) was_complete: bool,
+    /// The rooms that the app names first have been asked for in this run, for that reason.
+    pub(crate) latest_rooms_asked: bool,
     /// How often a request for everything was cut, over all runs.
     pub(crate) cuts: u32,
     /// How often in this run, also where not even its beginning came.
     pub(crate) cuts_in_this_run: u32,
     /// The OS downloads into files, and this is a slice of time.
     pub(crate) files: bool,
-    /// There are rooms that have not been asked for.
+    /// Rooms of the list have not been asked for; wanted ones count only once there is a list.
     pub(crate) rooms_left: bool,
+    /// There are rooms that are wanted before all others. In a request for everything they are asked for beside it.
+    pub(crate) rooms_wanted: bool,
     /// The list of rooms has been made.
     pub(crate) rooms_listed: bool,
     /// Milliseconds that the run still has.
@@ -49,6 +55,8 @@ pub(crate) struct Facts {
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// Ask for the rooms that the app names first, and see whether anything is missing then.
+    LatestRooms,
     /// Ask for everything.
     Everything,
     /// Let the OS download everything into a file, and read that.
@@ -65,11 +73,17 @@ pub(crate) enum Step {
 
 /// Decides the next step.
 pub(crate) fn next_step(facts: &Facts) -> Step {
+    if let Some(step) = step_after_a_change(facts) {
+        return step;
+    }
     if facts.complete || (facts.rooms_listed && !facts.rooms_left && facts.fetched >= facts.server_count) {
         return Step::Done;
     }
     if !facts.rooms_listed && !facts.rooms_left && likely_to_come_through(facts) {
         return Step::Everything;
+    }
+    if facts.rooms_wanted {
+        return Step::Rooms;
     }
     if !facts.rooms_listed {
         return Step::ListRooms;
@@ -84,6 +98,19 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
         return Step::GiveUpForNow;
     }
     Step::Everything
+}
+
+/// What was complete lacks a few keys, as a rule, and the count tells when it does not any more. Where the vault has more
+/// than the server, the count tells nothing.
+fn step_after_a_change(facts: &Facts) -> Option<Step> {
+    if facts.complete || !facts.was_complete || facts.fetched > facts.server_count {
+        return None;
+    }
+    match (facts.latest_rooms_asked, facts.fetched == facts.server_count) {
+        (false, _) => Some(Step::LatestRooms),
+        (true, true) => Some(Step::Done),
+        (true, false) => None,
+    }
 }
 
 fn likely_to_come_through(facts: &Facts) -> bool {
@@ -102,10 +129,13 @@ mod tests {
         server_count: 20_000,
         fetched: 0,
         complete: false,
+        was_complete: false,
+        latest_rooms_asked: false,
         cuts: 0,
         cuts_in_this_run: 0,
         files: false,
         rooms_left: false,
+        rooms_wanted: false,
         rooms_listed: false,
         time_left_ms: None,
     };
@@ -166,6 +196,46 @@ mod tests {
             };
             assert_eq!(next_step(&listed), Step::Rooms);
         }
+    }
+
+    #[test]
+    fn what_was_complete_and_has_grown_is_looked_for_where_the_app_is() {
+        let grown = Facts {
+            fetched: 19_990,
+            was_complete: true,
+            ..FRESH
+        };
+        assert_eq!(next_step(&grown), Step::LatestRooms);
+        let asked = Facts {
+            latest_rooms_asked: true,
+            ..grown
+        };
+        assert_eq!(next_step(&asked), Step::Everything);
+        let found = Facts {
+            fetched: 20_000,
+            ..asked
+        };
+        assert_eq!(next_step(&found), Step::Done);
+        // Something was deleted: the count does not tell.
+        let shrunk = Facts {
+            fetched: 20_001,
+            ..grown
+        };
+        assert_eq!(next_step(&shrunk), Step::Everything);
+    }
+
+    #[test]
+    fn wanted_rooms_come_before_the_list_and_beside_everything() {
+        let wanted = Facts {
+            rooms_wanted: true,
+            ..FRESH
+        };
+        assert_eq!(next_step(&wanted), Step::Everything);
+        let cut = Facts {
+            cuts: CUTS_BEFORE_ROOMS,
+            ..wanted
+        };
+        assert_eq!(next_step(&cut), Step::Rooms);
     }
 
     #[test]

@@ -47,6 +47,19 @@ impl Priority {
         }
     }
 
+    /// The rooms that wait to be asked for.
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        let rooms = self.inner.to_fetch.lock();
+        rooms.map_or_else(|_| Vec::new(), |rooms| rooms.iter().cloned().collect())
+    }
+
+    /// Somebody else asks for these.
+    pub(crate) fn leave_out(&self, rooms: &[String]) {
+        if let Ok(mut to_fetch) = self.inner.to_fetch.lock() {
+            to_fetch.retain(|room| !rooms.contains(room));
+        }
+    }
+
     /// The keys of that room are here, and are to be opened before all others.
     pub(crate) fn open_first(&self, room: String) {
         if let Ok(mut rooms) = self.inner.to_open.lock() {

@@ -21,7 +21,7 @@ use crate::{
 /// read, and is lost when time is up.
 const ROOMS_AT_ONCE_IN_A_SLICE: usize = 2;
 /// How often the answer for a room is cut before it is left to the OS, where that downloads into files.
-const CUTS_BEFORE_FILE: u32 = 2;
+pub(super) const CUTS_BEFORE_FILE: u32 = 2;
 /// How long the plan waits for a room that is asked for beside it.
 const LOOK_BESIDE: Duration = Duration::from_millis(50);
 /// Rooms of the list that go into one transaction.
@@ -40,8 +40,7 @@ impl FetchStage {
             match self.wanted_room(&room_id).await {
                 Ok(()) => {
                     backoff.reset();
-                    self.priority.open_first(room_id);
-                    self.wake.notify();
+                    self.is_here(room_id);
                 }
                 Err(RequestError::Ended(end)) => return end,
                 Err(RequestError::Stopped) => return FetchEnd::Stopped,
@@ -79,6 +78,25 @@ impl FetchStage {
         self.flush().await.map_err(RequestError::Ended)
     }
 
+    /// A wanted room: its keys are opened before all others.
+    fn is_here(&self, room_id: String) {
+        self.priority.open_first(room_id);
+        self.wake.notify();
+    }
+
+    /// Rooms that were wanted before take their places at the front of the list, also where nobody knew of this version yet.
+    /// From there the plan takes them.
+    pub(super) async fn note_wanted_rooms(&self) -> Result<(), FetchEnd> {
+        let wanted = self.priority.waiting();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let rooms = wanted.clone();
+        self.vault(move |writer, _| writer.beside().prioritise(&rooms)).await?;
+        self.priority.leave_out(&wanted);
+        Ok(())
+    }
+
     /// The app's rooms come first, as it wants them now; those that are listed already take their new places.
     pub(super) async fn prefer_rooms(&self) -> Result<(), FetchEnd> {
         if self.version.rooms_listed_ms.is_none() {
@@ -88,7 +106,7 @@ impl FetchStage {
         self.note_rooms(&rooms, 0).await
     }
 
-    async fn preferred_rooms(&self) -> Result<Vec<String>, FetchEnd> {
+    pub(super) async fn preferred_rooms(&self) -> Result<Vec<String>, FetchEnd> {
         // A host that cannot answer has no preference.
         let rooms = self.unless_stopped(self.host.rooms_by_priority()).await?;
         Ok(sound(rooms.unwrap_or_default()))
@@ -104,6 +122,8 @@ impl FetchStage {
                 Err(error) => self.wait_or_end(&mut backoff, error.into()).await?,
             }
         };
+        self.vault(|writer, version| writer.ask_again_if_it_was_complete(version))
+            .await?;
         // Written later, the app's rooms take their places before all others.
         self.note_rooms(&joined, preferred.len()).await?;
         self.note_rooms(&preferred, 0).await?;
@@ -185,7 +205,7 @@ impl FetchStage {
         // Answers are waited for together and read one by one: rooms come in the order of the plan, and a short run
         // finishes some rooms instead of beginning many.
         let mut answers = stream::iter(rooms)
-            .map(|RoomToFetch { room_id, .. }| async move {
+            .map(|RoomToFetch { room_id, is_wanted, .. }| async move {
                 if self.stop.winds_down() {
                     return Some(Err(FetchEnd::Stopped));
                 }
@@ -194,7 +214,7 @@ impl FetchStage {
                 }
                 let request = KeysRequest::OneRoom(room_id);
                 let answer = self.answer(&request).await;
-                Some(Ok((request, answer)))
+                Some(Ok((request, is_wanted, answer)))
             })
             .buffered(at_once);
         while let Some(answer) = answers.next().await {
@@ -203,7 +223,7 @@ impl FetchStage {
                 self.unless_stopped(tokio::time::sleep(LOOK_BESIDE)).await?;
                 continue;
             };
-            let (request, answer) = answer?;
+            let (request, is_wanted, answer) = answer?;
             let mut result = self.once(&request, answer).await;
             let mut backoff = Backoff::default();
             while let Err(error) = result {
@@ -219,6 +239,10 @@ impl FetchStage {
                 }
                 self.wait_or_end(&mut backoff, error).await?;
                 result = self.ask(&request).await;
+            }
+            if is_wanted && let KeysRequest::OneRoom(room_id) = request {
+                self.flush().await?;
+                self.is_here(room_id);
             }
         }
         Ok(())

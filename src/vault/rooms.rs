@@ -49,6 +49,12 @@ impl Connection {
         Ok(rooms)
     }
 
+    /// Whether rooms of the list are still to be asked for, those that were moved to the front aside.
+    pub(crate) fn has_listed_rooms_to_fetch(&self, version: i64) -> Result<bool, VaultError> {
+        let sql = "SELECT 1 FROM room WHERE version = ?1 AND complete = 0 AND position >= 0";
+        Ok(self.inner.prepare_cached(sql)?.exists([version])?)
+    }
+
     /// First and last entry of each run of entries of a room, in every version, the newest first.
     pub(crate) fn room_runs(&self, room_id: &str) -> Result<Vec<RangeInclusive<i64>>, VaultError> {
         let mut statement = self.inner.prepare_cached(
@@ -79,6 +85,16 @@ impl Connection {
                  WHERE room.version = ?1 AND hash = ?2 AND room.complete = era",
             )?
             .exists(params![version, self.keys.room_hash(room_id)])?)
+    }
+
+    /// Entries of a room in one version.
+    pub(crate) fn count_room_entries(&self, version: i64, room_id: &str) -> Result<u64, VaultError> {
+        let sql = "SELECT entries FROM room WHERE version = ?1 AND hash = ?2";
+        let mut statement = self.inner.prepare_cached(sql)?;
+        let entries = statement.query_row(params![version, self.keys.room_hash(room_id)], |row| {
+            row.get::<_, i64>(0)
+        });
+        Ok(entries.optional()?.unwrap_or(0).cast_unsigned())
     }
 
     /// Rooms that were moved to the front and are still to be asked for.

@@ -63,6 +63,8 @@ CREATE TABLE backup_version (
     -- Rises when the server's etag or count is another one.
     era             INTEGER NOT NULL DEFAULT 1,
     complete        INTEGER NOT NULL DEFAULT 0,
+    -- It was so in some era.
+    was_complete    INTEGER NOT NULL DEFAULT 0,
     gone            INTEGER NOT NULL DEFAULT 0,
     rooms_listed_ms INTEGER,
     cuts            INTEGER NOT NULL DEFAULT 0,

@@ -15,6 +15,8 @@ pub(crate) struct VersionRow {
     pub(crate) server_count: u64,
     /// Every entry of the version has been fetched.
     pub(crate) complete: bool,
+    /// It was so once; the server may have more by now.
+    pub(crate) was_complete: bool,
     /// The server does not have it any more.
     pub(crate) gone: bool,
     /// Rises when the server's etag or count is another one.
@@ -49,7 +51,7 @@ impl Counts {
 }
 
 const COLUMNS: &str = "id, version, public_key, server_count, complete, cuts, bytes, sealed_key IS NOT NULL,
-    fetched, opened, failed, conflicts, delivered, refused, gone, era, rooms_listed_ms, withheld";
+    fetched, opened, failed, conflicts, delivered, refused, gone, era, rooms_listed_ms, withheld, was_complete";
 
 impl Connection {
     /// The version that the last run worked on.
@@ -167,10 +169,22 @@ impl Writer {
         })
     }
 
+    /// A version that was complete and is not any more: rooms that were read in another era are to be asked for again.
+    pub(crate) fn ask_again_if_it_was_complete(&mut self, id: i64) -> Result<(), VaultError> {
+        self.write(|transaction, _| {
+            transaction.execute(
+                "UPDATE room SET complete = 0 WHERE version = ?1 AND complete <> 0
+                 AND (SELECT was_complete AND era <> room.complete FROM backup_version WHERE id = ?1)",
+                [id],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Says that every entry is here that the version had in that era. False if it has moved on since.
     pub(crate) fn complete_version(&mut self, id: i64, era: i64) -> Result<bool, VaultError> {
         self.write(|transaction, _| {
-            let sql = "UPDATE backup_version SET complete = 1 WHERE id = ?1 AND era = ?2";
+            let sql = "UPDATE backup_version SET complete = 1, was_complete = 1 WHERE id = ?1 AND era = ?2";
             Ok(transaction.execute(sql, [id, era])? > 0)
         })
     }
@@ -228,6 +242,7 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         gone: row.get(14)?,
         era: row.get(15)?,
         rooms_listed_ms: row.get(16)?,
+        was_complete: row.get(18)?,
         counts: Counts {
             fetched: number(8)?,
             opened: number(9)?,

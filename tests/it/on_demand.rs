@@ -72,11 +72,8 @@ async fn a_404_is_believed_only_while_its_version_is_there() {
     let client = setup.open_unlocked().await;
     homeserver.set_version_state(VersionAction::Delete);
     homeserver.set_version_state(VersionAction::NewWithKeys);
-    // Asked under the old version, found under the new one.
-    assert!(matches!(
-        fetch(&client, &homeserver, 5).await,
-        Err(OnDemandError::Locked) | Ok(RoomKeyLookup::Found { .. })
-    ));
+    // Asked under the old version, found under the new one, which has the same key.
+    assert_found(fetch(&client, &homeserver, 5).await, &homeserver, 5);
     assert_eq!(homeserver.requests().of(EndpointKind::SessionKey), 2);
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 100));
@@ -137,6 +134,31 @@ async fn it_works_beside_a_run_of_another_process() {
     let summary = client.download().status().await.expect("a status").summary;
     assert_eq!((summary.fetched, summary.opened, summary.conflicts), (8_000, 8_000, 0));
     assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_room_that_was_wanted_before_the_first_run_stays_so() {
+    let homeserver = homeserver(2_000, 20);
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    let wanted = homeserver.truth().room_id(7);
+    let prioritised = client.download().prioritise_rooms(vec![wanted.clone()]).await;
+    prioritised.expect("it is noted");
+    homeserver.set_faults(vec![
+        Fault::from(FaultKind::Stall { after_bytes: 0 }).on(EndpointKind::RoomKeys),
+    ]);
+    // So little time that it asks room by room.
+    let budget = RunBudget {
+        max_duration_ms: Some(1_000),
+    };
+    assert_eq!(client.download().run(budget).await.outcome, RunOutcome::OutOfBudget);
+    homeserver.set_faults(Vec::new());
+    client.shutdown();
+    let client = setup.open().await;
+    let report = client.download().run(budget).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    let keys = setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned");
+    assert!(keys[..100].iter().all(|key| key.room_id == wanted));
 }
 
 #[tokio::test]
@@ -201,7 +223,8 @@ async fn a_room_that_was_wanted_before_comes_first_in_the_next_run() {
         .await
         .expect("a list");
     let rooms: Vec<_> = arrived.arrived.iter().map(|arrived| arrived.room_id.clone()).collect();
-    assert_eq!(rooms[..2], wanted[..], "they come first");
+    // Which of them is opened first is the cores' race.
+    assert!(wanted.iter().all(|room| rooms[..2].contains(room)), "they come first");
 }
 
 trait FindOf {

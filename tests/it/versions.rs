@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyferry::{RunBudget, RunFailure, RunOutcome, ServerNews, UnlockSecret, VersionState};
-use keyferry_test_homeserver::{Config, VersionAction};
+use keyferry_test_homeserver::{Config, EndpointKind, VersionAction};
 
 use crate::common::{Setup, assert_all_once, assert_vault_complete, homeserver, start};
 
@@ -147,6 +147,36 @@ async fn a_backup_that_grows_is_gone_on_with() {
     assert_eq!(*setup.host.download_wake_up.lock().expect("not poisoned"), None);
     let sink = setup.sink.as_ref().expect("a sink");
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+}
+
+#[tokio::test]
+async fn what_grew_in_a_room_in_use_costs_that_room_and_what_grew_elsewhere_is_found_too() {
+    for (in_use, asked_for_everything) in [(4, 0), (0, 1)] {
+        // The last ones are held back, and come in the last room.
+        let homeserver = start(Config {
+            keys: 1_000,
+            rooms: 5,
+            held_back: 100,
+            ..Config::default()
+        });
+        let setup = Setup::new(&homeserver);
+        let client = setup.open_unlocked().await;
+        let report = client.download().run(RunBudget::default()).await;
+        assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 900));
+        *setup.host.rooms.lock().expect("not poisoned") = vec![homeserver.truth().room_id(in_use)];
+        homeserver.release_held_back();
+        homeserver.reset_requests();
+        let report = client.download().run(RunBudget::default()).await;
+        assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 1_000));
+        let requests = homeserver.requests();
+        assert_eq!(requests.of(EndpointKind::AllKeys), asked_for_everything);
+        assert_eq!(requests.of(EndpointKind::RoomKeys), 1);
+        assert_vault_complete(&client, &homeserver).await;
+        // Complete again: the next run has nothing to ask for.
+        homeserver.reset_requests();
+        client.download().run(RunBudget::default()).await;
+        assert_eq!(homeserver.requests().total(), 1);
+    }
 }
 
 #[tokio::test]
