@@ -24,16 +24,13 @@ final class BackgroundTaskTests: BackupTestCase {
 
     func testARunWhoseTimeIsOverComesToRestAndIsToldOnce() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
-        try await homeserver.setFaults("""
-            [{"kind":"stall","after_bytes":1000,"endpoint":"all_keys"},
-             {"kind":"stall","after_bytes":1000,"endpoint":"room_keys"}]
-            """)
+        try await homeserver.stallKeys()
         let backup = try await open(homeserver, in: newDirectory())
         let progress = backup.progress
         let task = FakeTask()
 
         let run = backup.run(in: task)
-        try await notHanging { for await value in progress where value.stage == .fetching { break } }
+        try await isFetching(progress)
         XCTAssertEqual(task.told, [])
         task.expire()
         let report = try await notHanging { await run.value }

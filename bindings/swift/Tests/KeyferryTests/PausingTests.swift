@@ -88,14 +88,11 @@ final class PausingTests: BackupTestCase {
 
     func testWhoIsAtItIsToldToOthers() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
-        try await homeserver.setFaults("""
-            [{"kind":"stall","after_bytes":1000,"endpoint":"all_keys"},
-             {"kind":"stall","after_bytes":1000,"endpoint":"room_keys"}]
-            """)
+        try await homeserver.stallKeys()
         let backup = try await open(homeserver, in: newDirectory())
         let progress = backup.progress
         let task = Task { await backup.run() }
-        try await notHanging { for await value in progress where value.stage == .fetching { break } }
+        try await isFetching(progress)
 
         let other = try await notHanging { await backup.run() }
 

@@ -58,6 +58,11 @@ func notHanging<Value: Sendable>(_ work: @escaping @Sendable () async throws -> 
     throw Hangs()
 }
 
+/// Waits until a run is fetching.
+func isFetching(_ progress: AsyncStream<DownloadProgress>) async throws {
+    try await notHanging { for await value in progress where value.stage == .fetching { break } }
+}
+
 /// Fails unless `work` throws `expected`.
 func assertThrows<Failure: Error & Equatable>(
     _ expected: Failure,

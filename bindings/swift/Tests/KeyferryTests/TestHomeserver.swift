@@ -87,6 +87,14 @@ final class TestHomeserver {
         _ = try await control("POST", "faults", Data(json.utf8))
     }
 
+    /// Answers for keys begin, and do not go on.
+    func stallKeys() async throws {
+        try await setFaults("""
+            [{"kind":"stall","after_bytes":1000,"endpoint":"all_keys"},
+             {"kind":"stall","after_bytes":1000,"endpoint":"room_keys"}]
+            """)
+    }
+
     func requests(of endpoint: String) async throws -> Int {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
