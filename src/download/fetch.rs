@@ -1,7 +1,6 @@
 //! The fetch stage: carries out the plan, request by request, with patience where a failure passes by itself.
 
 use std::{
-    collections::HashSet,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -12,7 +11,7 @@ use super::{
     plan::{Facts, Step, next_step},
     priority::Priority,
     request::RequestError,
-    rooms::CUTS_BEFORE_FILE,
+    rooms::ROOM_CUTS_BEFORE_FILE,
     run::in_writer,
     stop::{StopSignal, Wake},
     tally::{FetchActivity, Tally},
@@ -45,8 +44,8 @@ pub(crate) struct FetchStage {
     pub(crate) version: VersionRow,
     pub(crate) rooms_at_once: usize,
     pub(crate) deadline: Option<Instant>,
-    /// Wanted rooms that are here, or on their way.
-    pub(crate) taken_first: Mutex<HashSet<String>>,
+    /// The wanted room that is on its way beside the plan.
+    pub(crate) asked_beside: Mutex<Option<String>>,
 }
 
 /// How fetching ended.
@@ -98,7 +97,12 @@ impl FetchStage {
         loop {
             let facts = self.facts(cuts, latest_rooms_asked).await?;
             match next_step(&facts) {
-                Step::Done => break,
+                Step::Done => {
+                    if !facts.complete {
+                        self.look_before_the_end().await?;
+                    }
+                    break;
+                }
                 Step::LatestRooms => {
                     latest_rooms_asked = true;
                     self.latest_rooms().await?;
@@ -136,6 +140,18 @@ impl FetchStage {
         self.complete().await
     }
 
+    /// The count says that all is here: of what the server had at the last look.
+    async fn look_before_the_end(&self) -> Result<(), FetchEnd> {
+        let mut backoff = Backoff::default();
+        loop {
+            let look = self.homeserver.version(&self.version.version);
+            match self.unless_stopped(look).await? {
+                Ok(info) => return self.vault(move |writer, _| writer.note_version(&info)).await,
+                Err(error) => self.wait_or_end(&mut backoff, error.into()).await?,
+            }
+        }
+    }
+
     /// Every entry of the era that was asked for is here.
     async fn complete(&self) -> Result<(), FetchEnd> {
         let era = self.version.era;
@@ -154,7 +170,7 @@ impl FetchStage {
     }
 
     async fn facts(&self, cuts_in_this_run: u32, latest_rooms_asked: bool) -> Result<Facts, FetchEnd> {
-        let (version, first_room, is_begun) = self
+        let (version, first_room, listed_rooms_left) = self
             .vault(move |writer, version| {
                 let reader = writer.reader();
                 let row = reader.version_by_id(version)?.ok_or(VaultError::Corrupt)?;
@@ -168,16 +184,16 @@ impl FetchStage {
             .is_some_and(|listed| (0..ROOM_LIST_MS).contains(&(wall_ms() - listed)));
         Ok(Facts {
             server_count: version.server_count,
-            fetched: version.counts.fetched,
+            fetched: version.counts.fetched.saturating_sub(version.surplus),
             complete: version.complete,
-            was_complete: version.was_complete,
+            was_complete: version.complete_in > 0,
             latest_rooms_asked,
             cuts: version.cuts,
             cuts_in_this_run,
             // Without an end there is time enough to read it as it comes.
             files: self.files.is_some() && self.deadline.is_some(),
-            rooms_left: is_begun || (rooms_listed && first_room.is_some()),
-            rooms_wanted: first_room.is_some_and(|room| room.is_wanted && room.cuts < CUTS_BEFORE_FILE),
+            rooms_left: listed_rooms_left || (rooms_listed && first_room.is_some()),
+            rooms_wanted: first_room.is_some_and(|room| room.is_wanted && room.cuts < ROOM_CUTS_BEFORE_FILE),
             rooms_listed,
             time_left_ms: self
                 .deadline
@@ -187,8 +203,7 @@ impl FetchStage {
 
     /// In the order that the server likes, but for the rooms that are wanted.
     async fn everything(&self) -> Result<(), RequestError> {
-        let wanted = self.vault(|writer, version| writer.reader().wanted_rooms(version, ROOMS_PER_ROUND));
-        self.priority.want(&wanted.await.map_err(RequestError::Ended)?);
+        self.want_beside().await.map_err(RequestError::Ended)?;
         self.ask(&KeysRequest::AllRooms).await
     }
 

@@ -1,8 +1,14 @@
 //! A backup that was complete and has changed: as a rule some keys have come in rooms that are in use, and the app knows
 //! those. Asking for a few rooms is cheaper than everything, and the count tells whether that was all.
+//!
+//! A short cut, and no more: at the first obstacle the plan goes its usual way, with the patience that it takes.
 
-use super::fetch::{FetchEnd, FetchStage};
-use crate::homeserver::{Backoff, KeysRequest};
+use super::{
+    fetch::{FetchEnd, FetchStage},
+    request::RequestError,
+    rooms::ROOM_CUTS_BEFORE_FILE,
+};
+use crate::{homeserver::KeysRequest, vault::VersionRow};
 
 /// Rooms that are asked for, at most: each is a round trip.
 const MOST_ROOMS: usize = 20;
@@ -11,45 +17,40 @@ impl FetchStage {
     /// Asks for the rooms that the app names first, one by one, until nothing is missing by the count, or until they would
     /// cost half as much as everything.
     pub(super) async fn latest_rooms(&self) -> Result<(), FetchEnd> {
+        self.want_beside().await?;
         let mut cost = 0;
         for room_id in self.preferred_rooms().await?.into_iter().take(MOST_ROOMS) {
             let room = room_id.clone();
-            let (version, is_here, entries) = self
-                .vault(move |writer, version| {
-                    let reader = writer.reader();
-                    let is_here = reader.room_is_complete(version, &room)?;
-                    Ok((
-                        reader.version_by_id(version)?,
-                        is_here,
-                        reader.count_room_entries(version, &room)?,
-                    ))
-                })
-                .await?;
-            let Some(version) = version.filter(|version| version.counts.fetched < version.server_count) else {
+            let look = self.vault(move |writer, version| {
+                let reader = writer.reader();
+                Ok((
+                    reader.version_by_id(version)?,
+                    reader.room_is_complete(version, &room)?,
+                    reader.room_size(version, &room)?,
+                ))
+            });
+            let (version, is_here, (entries, cuts)) = look.await?;
+            let Some(version) = version.filter(lacks_some) else {
                 break;
             };
+            if is_here || cuts >= ROOM_CUTS_BEFORE_FILE {
+                continue;
+            }
             cost += entries;
-            if cost > version.counts.fetched / 2 {
+            if cost > version.counts.fetched / 2 || self.stop.winds_down() {
                 break;
             }
-            if !is_here {
-                self.latest_room(room_id).await?;
+            match self.ask(&KeysRequest::OneRoom(room_id)).await {
+                Ok(()) => self.flush().await?,
+                Err(RequestError::Stopped) => return Err(FetchEnd::Stopped),
+                Err(RequestError::Ended(end)) => return Err(end),
+                Err(_) => break,
             }
         }
         Ok(())
     }
+}
 
-    async fn latest_room(&self, room_id: String) -> Result<(), FetchEnd> {
-        let request = KeysRequest::OneRoom(room_id);
-        let mut backoff = Backoff::default();
-        loop {
-            match self.ask(&request).await {
-                Ok(()) => return self.flush().await,
-                // Everything brings what it has; and a room that has no keys yet may be answered so.
-                Err(error) if error.is_of_the_room() => return Ok(()),
-                Err(error) if error.is_not_found() && self.version_is_there().await => return Ok(()),
-                Err(error) => self.wait_or_end(&mut backoff, error).await?,
-            }
-        }
-    }
+fn lacks_some(version: &VersionRow) -> bool {
+    version.counts.fetched.saturating_sub(version.surplus) < version.server_count
 }

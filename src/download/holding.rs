@@ -1,7 +1,9 @@
 //! What the host and the user say to a download: pause, resume, stop, which rooms first, what it may use.
 
-use super::{DownloadPolicy, KeyDownload, PauseCause, StatusError, job::tell, pause::Work, stop::StopCause};
-use crate::{backup::limits::MAX_ID_BYTES, blocking::blocking, vault::UserIntent};
+use super::{
+    DownloadPolicy, KeyDownload, PauseCause, StatusError, job::tell, pause::Work, rooms::sound, stop::StopCause,
+};
+use crate::{blocking::blocking, vault::UserIntent};
 
 /// Rooms of one call that are moved to the front.
 const MOST_WANTED_ROOMS: usize = 1_000;
@@ -88,8 +90,7 @@ impl KeyDownload {
     /// # Errors
     /// A [`StatusError`] if the vault cannot be written: a run under way has them in front nevertheless.
     pub async fn prioritise_rooms(&self, room_ids: Vec<String>) -> Result<(), StatusError> {
-        let mut rooms = room_ids;
-        rooms.retain(|room| (1..=MAX_ID_BYTES).contains(&room.len()));
+        let mut rooms = sound(room_ids);
         rooms.truncate(MOST_WANTED_ROOMS);
         self.priority.want(&rooms);
         self.write(move |connection| connection.prioritise(&rooms)).await

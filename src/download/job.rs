@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -26,7 +26,7 @@ use crate::{
     host::{WakeUp, WakeUpPurpose},
     lookup::Lookup,
     unlock::DecryptionKeys,
-    vault::{Connection, LeaseRow, SharedWriter, Vault, VaultError},
+    vault::{BUSY_TIMEOUT, Connection, LeaseRow, SharedWriter, Vault, VaultError},
 };
 
 /// How long the host may take to note a wake-up before the run returns without it.
@@ -102,15 +102,16 @@ impl KeyDownload {
     /// One piece of work with the vault that reads, beside a run.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
+        work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, StatusError> {
         self.in_vault(None, work).await
     }
 
-    /// The same for what writes: in turn with a run that is under way here, which leaves hardly a gap to others.
+    /// The same for what writes: in turn with a run that is under way here, which leaves hardly a gap to others. `work` is
+    /// done again where another process was writing.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
+        work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, StatusError> {
         let lent = self.current().and_then(|run| run.lent_writer());
         self.in_vault(lent, work).await
@@ -119,7 +120,7 @@ impl KeyDownload {
     async fn in_vault<T: Send + 'static>(
         &self,
         lent: Option<SharedWriter>,
-        work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
+        work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, StatusError> {
         if self.parts().is_none() {
             return Err(StatusError::ShutDown);
@@ -128,7 +129,7 @@ impl KeyDownload {
         // Also when the future is dropped, it is at work until it ends.
         let result = blocking(move || {
             let result = match lent {
-                Some(writer) => writer.with(|writer| work(writer.beside())),
+                Some(writer) => in_turn(&writer, &work),
                 None => vault.connect().and_then(|mut connection| work(&mut connection)),
             };
             drop(at_work);
@@ -321,6 +322,20 @@ pub(super) async fn tell(parts: &Parts, wake_up: Option<WakeUp>) {
     let call = parts.host.schedule_wake_up(WakeUpPurpose::Download, wake_up);
     // What it throws is its own business: the app then calls by itself.
     let _ = tokio::time::timeout(WAKE_UP_PATIENCE, call).await;
+}
+
+/// Does `work` in turn with a run, for as long as any other writer is waited for. Blocks.
+fn in_turn<T>(
+    writer: &SharedWriter,
+    work: &impl Fn(&mut Connection) -> Result<T, VaultError>,
+) -> Result<T, VaultError> {
+    let began = Instant::now();
+    loop {
+        match writer.with(|writer| work(writer.beside())) {
+            Err(VaultError::Busy) if began.elapsed() < BUSY_TIMEOUT => {}
+            result => return result,
+        }
+    }
 }
 
 /// The place of the one run; given back also when the future is dropped.

@@ -5,6 +5,8 @@
 //! of. So: everything at once where it is likely to come through, else room by room and everything at the end, if the
 //! count says that something is missing.
 
+use std::cmp::Ordering;
+
 /// Bytes that an entry takes on the wire, on average.
 const BYTES_PER_KEY: u64 = 860;
 /// A mobile network on an average day, in bytes a millisecond (16 Mbit/s).
@@ -14,7 +16,7 @@ const PATIENCE_MS: u64 = 60_000;
 /// How often a request for everything may be cut before it is taken in parts.
 const CUTS_BEFORE_ROOMS: u32 = 2;
 /// How often everything may be cut, over all runs, before it is left to the OS.
-const CUTS_BEFORE_FILE: u32 = CUTS_BEFORE_ROOMS + 1;
+const SWEEP_CUTS_BEFORE_FILE: u32 = CUTS_BEFORE_ROOMS + 1;
 /// Everything is asked for again and again only this often, where even that is always cut.
 const CUTS_BEFORE_PAUSE: u32 = 3;
 
@@ -28,7 +30,7 @@ pub(crate) fn bytes_of(keys: u64) -> u64 {
 pub(crate) struct Facts {
     /// Keys in the backup, as the server says.
     pub(crate) server_count: u64,
-    /// Keys of the version in the vault.
+    /// Keys of the version in the vault, those aside that were not on the server any more when all others were here.
     pub(crate) fetched: u64,
     /// A request for everything has come through to its end, and the backup has not changed since.
     pub(crate) complete: bool,
@@ -91,7 +93,7 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
     if facts.rooms_left {
         return Step::Rooms;
     }
-    if facts.files && facts.cuts >= CUTS_BEFORE_FILE {
+    if facts.files && facts.cuts >= SWEEP_CUTS_BEFORE_FILE {
         return Step::EverythingByFile;
     }
     if facts.cuts_in_this_run >= CUTS_BEFORE_PAUSE {
@@ -103,13 +105,13 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
 /// What was complete lacks a few keys, as a rule, and the count tells when it does not any more. Where the vault has more
 /// than the server, the count tells nothing.
 fn step_after_a_change(facts: &Facts) -> Option<Step> {
-    if facts.complete || !facts.was_complete || facts.fetched > facts.server_count {
+    if facts.complete || !facts.was_complete {
         return None;
     }
-    match (facts.latest_rooms_asked, facts.fetched == facts.server_count) {
-        (false, _) => Some(Step::LatestRooms),
-        (true, true) => Some(Step::Done),
-        (true, false) => None,
+    match facts.fetched.cmp(&facts.server_count) {
+        Ordering::Equal => Some(Step::Done),
+        Ordering::Less if !facts.latest_rooms_asked => Some(Step::LatestRooms),
+        _ => None,
     }
 }
 
@@ -275,7 +277,7 @@ mod tests {
         );
         assert_eq!(
             next_step(&Facts {
-                cuts: CUTS_BEFORE_FILE,
+                cuts: SWEEP_CUTS_BEFORE_FILE,
                 files: true,
                 ..after
             }),

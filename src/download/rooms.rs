@@ -21,7 +21,7 @@ use crate::{
 /// read, and is lost when time is up.
 const ROOMS_AT_ONCE_IN_A_SLICE: usize = 2;
 /// How often the answer for a room is cut before it is left to the OS, where that downloads into files.
-pub(super) const CUTS_BEFORE_FILE: u32 = 2;
+pub(super) const ROOM_CUTS_BEFORE_FILE: u32 = 2;
 /// How long the plan waits for a room that is asked for beside it.
 const LOOK_BESIDE: Duration = Duration::from_millis(50);
 /// Rooms of the list that go into one transaction.
@@ -44,6 +44,7 @@ impl FetchStage {
                 }
                 Err(RequestError::Ended(end)) => return end,
                 Err(RequestError::Stopped) => return FetchEnd::Stopped,
+                Err(error) if error.is_of_the_room() => {}
                 // The plan comes to it; the next one is asked for with the patience that it takes.
                 Err(RequestError::Homeserver(error) | RequestError::Cut(error)) => {
                     match backoff.after(&error, dice()) {
@@ -61,21 +62,29 @@ impl FetchStage {
             .vault(move |writer, version| writer.reader().room_is_complete(version, &room))
             .await
             .map_err(RequestError::Ended)?;
-        let is_new = self
-            .taken_first
-            .lock()
-            .is_ok_and(|mut rooms| rooms.insert(room_id.to_owned()));
-        if is_here || !is_new {
+        if is_here {
             return Ok(());
         }
-        let result = self.ask(&KeysRequest::OneRoom(room_id.to_owned())).await;
-        if result.is_err()
-            && let Ok(mut rooms) = self.taken_first.lock()
-        {
-            rooms.remove(room_id);
+        self.beside_is(Some(room_id.to_owned()));
+        let result = match self.ask(&KeysRequest::OneRoom(room_id.to_owned())).await {
+            Ok(()) => self.flush().await.map_err(RequestError::Ended),
+            Err(error) => Err(error),
+        };
+        self.beside_is(None);
+        result
+    }
+
+    fn beside_is(&self, room_id: Option<String>) {
+        if let Ok(mut beside) = self.asked_beside.lock() {
+            *beside = room_id;
         }
-        result?;
-        self.flush().await.map_err(RequestError::Ended)
+    }
+
+    /// In a request for everything, the rooms of the list that are wanted are asked for beside it.
+    pub(super) async fn want_beside(&self) -> Result<(), FetchEnd> {
+        let wanted = self.vault(|writer, version| writer.reader().wanted_rooms(version, ROOMS_PER_ROUND));
+        self.priority.want(&wanted.await?);
+        Ok(())
     }
 
     /// A wanted room: its keys are opened before all others.
@@ -92,14 +101,14 @@ impl FetchStage {
             return Ok(());
         }
         let rooms = wanted.clone();
-        self.vault(move |writer, _| writer.beside().prioritise(&rooms)).await?;
+        self.vault(move |writer, _| writer.prioritise(&rooms)).await?;
         self.priority.leave_out(&wanted);
         Ok(())
     }
 
     /// The app's rooms come first, as it wants them now; those that are listed already take their new places.
     pub(super) async fn prefer_rooms(&self) -> Result<(), FetchEnd> {
-        if self.version.rooms_listed_ms.is_none() {
+        if self.version.complete || self.version.rooms_listed_ms.is_none() {
             return Ok(());
         }
         let rooms = self.preferred_rooms().await?;
@@ -122,7 +131,7 @@ impl FetchStage {
                 Err(error) => self.wait_or_end(&mut backoff, error.into()).await?,
             }
         };
-        self.vault(|writer, version| writer.ask_again_if_it_was_complete(version))
+        self.vault(|writer, version| writer.ask_again_since_it_was_complete(version))
             .await?;
         // Written later, the app's rooms take their places before all others.
         self.note_rooms(&joined, preferred.len()).await?;
@@ -152,7 +161,9 @@ impl FetchStage {
             .vault(|writer, version| writer.reader().rooms_to_fetch(version, ROOMS_PER_ROUND))
             .await?;
         let by_file = if self.files.is_some() && self.deadline.is_some() {
-            rooms.extract_if(.., |room| room.cuts >= CUTS_BEFORE_FILE).collect()
+            rooms
+                .extract_if(.., |room| room.cuts >= ROOM_CUTS_BEFORE_FILE)
+                .collect()
         } else {
             Vec::new()
         };
@@ -209,7 +220,11 @@ impl FetchStage {
                 if self.stop.winds_down() {
                     return Some(Err(FetchEnd::Stopped));
                 }
-                if self.taken_first.lock().is_ok_and(|rooms| rooms.contains(&room_id)) {
+                if self
+                    .asked_beside
+                    .lock()
+                    .is_ok_and(|beside| beside.as_ref() == Some(&room_id))
+                {
                     return None;
                 }
                 let request = KeysRequest::OneRoom(room_id);
@@ -250,7 +265,7 @@ impl FetchStage {
 }
 
 /// Those that can be room ids.
-fn sound(mut rooms: Vec<String>) -> Vec<String> {
+pub(super) fn sound(mut rooms: Vec<String>) -> Vec<String> {
     // A path cannot hold a dot alone.
     rooms.retain(|room| (1..=MAX_ID_BYTES).contains(&room.len()) && !matches!(room.as_str(), "." | ".."));
     rooms

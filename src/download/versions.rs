@@ -1,7 +1,7 @@
 //! Which backup versions are fetched, in which order: what is left of older ones first, while they can still be read, then
 //! the current one.
 
-use std::{collections::HashSet, sync::Mutex, time::Duration};
+use std::{sync::Mutex, time::Duration};
 
 use tokio::runtime::Handle;
 
@@ -75,10 +75,11 @@ async fn fetch_while_versions_change(phase: &Phase<'_>) -> FetchEnd {
 }
 
 async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
-    let before = phase.vault(|writer| writer.reader().current_version()).await?;
     let current = begin_version(phase).await?;
-    if let Some(before) = before.filter(|before| before.id != current.id && !before.gone) {
-        look_again(phase, before).await?;
+    let versions = phase.vault(|writer| writer.reader().versions()).await?;
+    let may_have_grown = |version: &VersionRow| version.id != current.id && !version.gone && !version.superseded;
+    for older in versions.into_iter().filter(may_have_grown) {
+        look_again(phase, older).await?;
     }
     let versions = phase.vault(|writer| writer.reader().versions()).await?;
     let is_older = |version: &VersionRow| version.id != current.id && !version.complete && !version.gone;
@@ -99,17 +100,19 @@ async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
     })
 }
 
-/// The version that was current may have grown before it was superseded.
-async fn look_again(phase: &Phase<'_>, before: VersionRow) -> Result<(), FetchEnd> {
-    match ask(phase, || phase.parts.homeserver.version(&before.version)).await {
-        Ok(info) => phase.vault(move |writer| writer.note_version(&info)).await,
+/// A version that was current may have grown before it was superseded.
+async fn look_again(phase: &Phase<'_>, older: VersionRow) -> Result<(), FetchEnd> {
+    let id = older.id;
+    match ask(phase, || phase.parts.homeserver.version(&older.version)).await {
+        Ok(info) => phase.vault(move |writer| writer.note_version(&info)).await?,
         Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
-            phase.vault(move |writer| writer.version_is_gone(before.id)).await
+            phase.vault(move |writer| writer.version_is_gone(id)).await?;
         }
         // Then it stays as it was known.
-        Err(FetchEnd::Failed(_)) => Ok(()),
-        Err(end) => Err(end),
+        Err(FetchEnd::Failed(_)) => {}
+        Err(end) => return Err(end),
     }
+    phase.vault(move |writer| writer.is_superseded(id)).await
 }
 
 /// Fetches one version; notes that it is gone if it is.
@@ -166,7 +169,7 @@ async fn fetch_entries(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEn
         version,
         rooms_at_once: phase.policy.rooms_at_once as usize,
         deadline: phase.deadline,
-        taken_first: Mutex::new(HashSet::new()),
+        asked_beside: Mutex::new(None),
     };
     let work = async move { stage.work().await };
     let (end, written) = tokio::join!(work, thread);
@@ -186,7 +189,14 @@ async fn begin_version(phase: &Phase<'_>) -> Result<VersionRow, FetchEnd> {
     let keys = phase.parts.keys.clone();
     let begin = move |writer: &mut Writer| {
         let version = writer.begin_version(&info)?;
-        let version = keys.adopt(writer.beside(), &info, version)?;
+        let version = match keys.known_for(&version, writer.reader())? {
+            Some(key) => {
+                let version = writer.adopt_key(&version, key.as_bytes())?;
+                keys.insert(version.id, key.as_bytes());
+                version
+            }
+            None => version,
+        };
         Ok((version, writer.reader().versions()?))
     };
     let (version, all) = phase.vault(begin).await?;

@@ -65,7 +65,13 @@ impl Asking<'_> {
         let keys = self.parts.keys.clone();
         self.vault(move |vault| {
             let version = vault.note_version(&info)?;
-            keys.adopt(vault, &info, version)
+            match keys.known_for(&version, vault)? {
+                Some(key) => {
+                    keys.insert(version.id, key.as_bytes());
+                    vault.adopt_key(&version, key.as_bytes())
+                }
+                None => Ok(version),
+            }
         })
         .await
     }
@@ -100,7 +106,7 @@ impl Asking<'_> {
     /// One piece of work with the vault.
     pub(super) async fn vault<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, VaultError> + Send + 'static,
+        work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, OnDemandError> {
         Ok(self.download.write(work).await?)
     }

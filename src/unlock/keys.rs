@@ -1,7 +1,8 @@
 //! The decryption keys in memory, one per backup version.
 //!
 //! Who holds them: the client. With a sealed vault they are read from it when a run or a look-up begins, and dropped
-//! when it ends. Without one they stay until the client is shut down, as there is nowhere else to have them from.
+//! when it ends; one that is new stays until the next run has ended. Without a sealed vault they stay until the client is
+//! shut down, as there is nowhere else to have them from.
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    backup::{decryption::BackupDecryptionKey, version::VersionInfo},
+    backup::decryption::BackupDecryptionKey,
     secret::KeyBytes,
     vault::{Connection, VaultError, VersionRow},
 };
@@ -38,23 +39,16 @@ impl DecryptionKeys {
         version.has_key || self.has(version.id)
     }
 
-    /// A backup may be made anew with the key of an older version: then nobody has to unlock it. Gives the version as it
-    /// is now.
-    pub(crate) fn adopt(
+    /// The key for a version that nobody has unlocked: a backup may be made anew with the key of another.
+    pub(crate) fn known_for(
         &self,
-        connection: &mut Connection,
-        info: &VersionInfo,
-        version: VersionRow,
-    ) -> Result<VersionRow, VaultError> {
-        let Some(public_key) = version.public_key.filter(|_| !self.can_open(&version)) else {
-            return Ok(version);
-        };
-        let Some(key) = self.snapshot(connection)?.with_public_key(&public_key) else {
-            return Ok(version);
-        };
-        connection.keep_decryption_key(info, key.as_bytes())?;
-        self.insert(version.id, key.as_bytes());
-        connection.version_by_id(version.id)?.ok_or(VaultError::Corrupt)
+        version: &VersionRow,
+        connection: &Connection,
+    ) -> Result<Option<Arc<BackupDecryptionKey>>, VaultError> {
+        match version.public_key {
+            Some(public_key) if !self.can_open(version) => Ok(self.snapshot(connection)?.with_public_key(&public_key)),
+            _ => Ok(None),
+        }
     }
 
     /// Rises with every key that is added.

@@ -102,18 +102,12 @@ impl Connection {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &VaultKeys) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
-        // That of a run waits in short steps, and this is not to be given up with the run.
-        let transaction = self.begin(&Patience {
-            limit: schema::BUSY_TIMEOUT,
-            has_ended: Arc::new(|| false),
-        })?;
+        let transaction = self.inner.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = work(&transaction, &self.keys)?;
         transaction.commit()?;
         Ok(result)
     }
-}
 
-impl Connection {
     /// Begins a transaction that writes, when nobody else has one any more.
     fn begin(&self, patience: &Patience) -> Result<Transaction<'_>, VaultError> {
         let began = Instant::now();
@@ -185,6 +179,7 @@ impl Writer {
     }
 
     /// For single transactions of others that need no fence, while this run has the vault: they need not wait for a gap.
+    /// Where another process writes, they end as busy after a short step, so that this run can be stopped meanwhile.
     pub(crate) fn beside(&mut self) -> &mut Connection {
         &mut self.connection
     }

@@ -50,6 +50,7 @@ pub(crate) use open::{OpenVaultError, Protection};
 pub(crate) use outcomes::{DeliveredAnswer, Outcome};
 pub(crate) use preference::{FormCodes, PreferenceRow, WishRow};
 pub(crate) use rooms::{RoomRow, RoomToFetch};
+pub(crate) use schema::BUSY_TIMEOUT;
 pub(crate) use seal::new_vault_key;
 pub(crate) use shared_writer::{SharedWriter, WriterKeeper};
 pub(crate) use versions::{Counts, VersionRow};

@@ -87,14 +87,14 @@ impl Connection {
             .exists(params![version, self.keys.room_hash(room_id)])?)
     }
 
-    /// Entries of a room in one version.
-    pub(crate) fn count_room_entries(&self, version: i64, room_id: &str) -> Result<u64, VaultError> {
-        let sql = "SELECT entries FROM room WHERE version = ?1 AND hash = ?2";
+    /// Entries of a room in one version, and how often its answer was cut.
+    pub(crate) fn room_size(&self, version: i64, room_id: &str) -> Result<(u64, u32), VaultError> {
+        let sql = "SELECT entries, cuts FROM room WHERE version = ?1 AND hash = ?2";
         let mut statement = self.inner.prepare_cached(sql)?;
-        let entries = statement.query_row(params![version, self.keys.room_hash(room_id)], |row| {
-            row.get::<_, i64>(0)
+        let size = statement.query_row(params![version, self.keys.room_hash(room_id)], |row| {
+            Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))
         });
-        Ok(entries.optional()?.unwrap_or(0).cast_unsigned())
+        Ok(size.optional()?.unwrap_or_default())
     }
 
     /// Rooms that were moved to the front and are still to be asked for.
@@ -106,28 +106,7 @@ impl Connection {
 
     /// Moves rooms to the front, of every version that is still being fetched; rooms that nobody knew of are noted.
     pub(crate) fn prioritise(&mut self, rooms: &[String]) -> Result<(), VaultError> {
-        self.write(|transaction, keys| {
-            let mut versions =
-                transaction.prepare_cached("SELECT id FROM backup_version WHERE complete = 0 AND gone = 0")?;
-            let versions: Vec<i64> = versions.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-            for version in versions {
-                let first: i64 = transaction.query_row(
-                    "SELECT coalesce(min(position), 0) FROM room WHERE version = ?1",
-                    [version],
-                    |row| row.get(0),
-                )?;
-                for (position, room_id) in (first.min(0) - rooms.len() as i64..).zip(rooms) {
-                    place(transaction, keys, version, room_id, position)?;
-                }
-                // What was complete in an earlier era may have more by now.
-                transaction.execute(
-                    "UPDATE room SET complete = 0 WHERE version = ?1 AND position < 0
-                     AND complete <> (SELECT era FROM backup_version WHERE id = ?1)",
-                    [version],
-                )?;
-            }
-            Ok(())
-        })
+        self.write(|transaction, keys| prioritise(transaction, keys, rooms))
     }
 
     /// Rooms that are complete, and rooms known.
@@ -165,9 +144,12 @@ impl Writer {
             Ok(())
         })
     }
-}
 
-impl Writer {
+    /// Moves rooms to the front, as for a connection.
+    pub(crate) fn prioritise(&mut self, rooms: &[String]) -> Result<(), VaultError> {
+        self.write(|transaction, keys| prioritise(transaction, keys, rooms))
+    }
+
     /// Counts an answer for a room that was cut.
     pub(crate) fn count_room_cut(&mut self, version: i64, room_id: &str) -> Result<(), VaultError> {
         self.write(|transaction, keys| {
@@ -189,13 +171,37 @@ impl Writer {
     }
 }
 
+fn prioritise(transaction: &Transaction<'_>, keys: &VaultKeys, rooms: &[String]) -> Result<(), VaultError> {
+    let mut versions = transaction.prepare_cached("SELECT id FROM backup_version WHERE complete = 0 AND gone = 0")?;
+    let versions: Vec<i64> = versions.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for version in versions {
+        let first: i64 = transaction.query_row(
+            "SELECT coalesce(min(position), 0) FROM room WHERE version = ?1",
+            [version],
+            |row| row.get(0),
+        )?;
+        for (position, room_id) in (first.min(0) - rooms.len() as i64..).zip(rooms) {
+            let room = place(transaction, keys, version, room_id, position)?;
+            // What was complete in an earlier era may have more by now.
+            transaction
+                .prepare_cached(
+                    "UPDATE room SET complete = 0 WHERE id = ?1 AND complete <> 0
+                     AND complete <> (SELECT era FROM backup_version WHERE id = ?2)",
+                )?
+                .execute([room, version])?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the room its place in the list, unless it has a better one; its row id.
 fn place(
     transaction: &Transaction<'_>,
     keys: &VaultKeys,
     version: i64,
     room_id: &str,
     position: i64,
-) -> Result<(), VaultError> {
+) -> Result<i64, VaultError> {
     let id = room_row(transaction, keys, version, room_id)?;
     transaction
         .prepare_cached(
@@ -203,7 +209,7 @@ fn place(
              AND position IS NOT ?2",
         )?
         .execute(params![id, position])?;
-    Ok(())
+    Ok(id)
 }
 
 /// The row of a room, made if there is none.

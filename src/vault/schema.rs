@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub(crate) const SCHEMA_VERSION: i64 = 1;
 
 /// How long a statement waits for another connection's write transaction. Those are 20 to 50 ms long.
-pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 const VERSION_1: &str = r"
 CREATE TABLE vault (
@@ -63,9 +63,13 @@ CREATE TABLE backup_version (
     -- Rises when the server's etag or count is another one.
     era             INTEGER NOT NULL DEFAULT 1,
     complete        INTEGER NOT NULL DEFAULT 0,
-    -- It was so in some era.
-    was_complete    INTEGER NOT NULL DEFAULT 0,
+    -- The era in which it was so last.
+    complete_in     INTEGER NOT NULL DEFAULT 0,
+    -- Entries that were here then, and not on the server.
+    surplus         INTEGER NOT NULL DEFAULT 0,
     gone            INTEGER NOT NULL DEFAULT 0,
+    -- It has been asked for since another one is current.
+    superseded      INTEGER NOT NULL DEFAULT 0,
     rooms_listed_ms INTEGER,
     cuts            INTEGER NOT NULL DEFAULT 0,
     bytes           INTEGER NOT NULL DEFAULT 0,

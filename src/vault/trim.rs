@@ -86,7 +86,7 @@ fn forget_trimmed(transaction: &Transaction<'_>, from: i64, through: i64) -> Res
             [room, count],
         )?;
         transaction.execute(
-            "UPDATE backup_version SET complete = 0, fetched = fetched - ?2, opened = opened - ?2
+            "UPDATE backup_version SET complete = 0, complete_in = 0, fetched = fetched - ?2, opened = opened - ?2
              WHERE id = (SELECT version FROM room WHERE id = ?1)",
             [room, count],
         )?;

@@ -1,9 +1,12 @@
 //! Backup versions: what the server said of each, how far each is, and its decryption key.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use zeroize::Zeroizing;
 
-use super::{Connection, VaultError, Writer, seal::Sealed};
+use super::{
+    Connection, VaultError, Writer,
+    seal::{Sealed, VaultKeys},
+};
 use crate::{backup::version::VersionInfo, secret::KeyBytes};
 
 /// One backup version as the vault knows it.
@@ -15,10 +18,14 @@ pub(crate) struct VersionRow {
     pub(crate) server_count: u64,
     /// Every entry of the version has been fetched.
     pub(crate) complete: bool,
-    /// It was so once; the server may have more by now.
-    pub(crate) was_complete: bool,
+    /// The era in which it was so last; 0 for never.
+    pub(crate) complete_in: i64,
+    /// Entries that were here then, and not on the server.
+    pub(crate) surplus: u64,
     /// The server does not have it any more.
     pub(crate) gone: bool,
+    /// It has been asked for since another one is current.
+    pub(crate) superseded: bool,
     /// Rises when the server's etag or count is another one.
     pub(crate) era: i64,
     /// When the list of rooms was made, in milliseconds since 1970.
@@ -51,7 +58,8 @@ impl Counts {
 }
 
 const COLUMNS: &str = "id, version, public_key, server_count, complete, cuts, bytes, sealed_key IS NOT NULL,
-    fetched, opened, failed, conflicts, delivered, refused, gone, era, rooms_listed_ms, withheld, was_complete";
+    fetched, opened, failed, conflicts, delivered, refused, gone, era, rooms_listed_ms, withheld, complete_in,
+    surplus, superseded";
 
 impl Connection {
     /// The version that the last run worked on.
@@ -116,20 +124,16 @@ impl Connection {
         self.write(|transaction, keys| {
             note_version(transaction, info)?;
             let id = id_of(transaction, &info.version)?;
-            if keys.can_seal() {
-                let sealed = keys.seal(Sealed::DecryptionKey { version: &info.version }, key.as_slice());
-                transaction.execute(
-                    "UPDATE backup_version SET sealed_key = ?2 WHERE id = ?1",
-                    params![id, sealed],
-                )?;
-            }
-            // What was passed over for want of a key is looked at again.
-            transaction.execute(
-                "UPDATE job SET current_version = ?1, opened_through = 0, delivered_through = 0, trimmed_through = 0",
-                [id],
-            )?;
+            seal_key(transaction, keys, id, &info.version, key)?;
+            transaction.execute("UPDATE job SET current_version = ?1", [id])?;
             Ok(id)
         })
+    }
+
+    /// Keeps the decryption key of another version for this one, too. Gives the version as it is then.
+    pub(crate) fn adopt_key(&mut self, version: &VersionRow, key: &KeyBytes) -> Result<VersionRow, VaultError> {
+        self.write(|transaction, keys| seal_key(transaction, keys, version.id, &version.version, key))?;
+        self.version_by_id(version.id)?.ok_or(VaultError::Corrupt)
     }
 }
 
@@ -145,9 +149,24 @@ impl Writer {
             note_version(transaction, info)?;
             let id = id_of(transaction, &info.version)?;
             transaction.execute("UPDATE job SET current_version = ?1", [id])?;
+            transaction.execute("UPDATE backup_version SET superseded = 0 WHERE id = ?1", [id])?;
             Ok(id)
         })?;
         self.reader().version_by_id(id)?.ok_or(VaultError::Corrupt)
+    }
+
+    /// Keeps the decryption key of another version for this one, too. Gives the version as it is then.
+    pub(crate) fn adopt_key(&mut self, version: &VersionRow, key: &KeyBytes) -> Result<VersionRow, VaultError> {
+        self.write(|transaction, keys| seal_key(transaction, keys, version.id, &version.version, key))?;
+        self.reader().version_by_id(version.id)?.ok_or(VaultError::Corrupt)
+    }
+
+    /// Says that it has been asked for since another one is current.
+    pub(crate) fn is_superseded(&mut self, id: i64) -> Result<(), VaultError> {
+        self.write(|transaction, _| {
+            transaction.execute("UPDATE backup_version SET superseded = 1 WHERE id = ?1", [id])?;
+            Ok(())
+        })
     }
 
     /// Says that the server does not have the version any more.
@@ -169,12 +188,12 @@ impl Writer {
         })
     }
 
-    /// A version that was complete and is not any more: rooms that were read in another era are to be asked for again.
-    pub(crate) fn ask_again_if_it_was_complete(&mut self, id: i64) -> Result<(), VaultError> {
+    /// Rooms that have not been read since the version was complete last are to be asked for again.
+    pub(crate) fn ask_again_since_it_was_complete(&mut self, id: i64) -> Result<(), VaultError> {
         self.write(|transaction, _| {
             transaction.execute(
-                "UPDATE room SET complete = 0 WHERE version = ?1 AND complete <> 0
-                 AND (SELECT was_complete AND era <> room.complete FROM backup_version WHERE id = ?1)",
+                "UPDATE room SET complete = 0 WHERE version = ?1
+                 AND complete BETWEEN 1 AND (SELECT complete_in FROM backup_version WHERE id = ?1)",
                 [id],
             )?;
             Ok(())
@@ -184,8 +203,20 @@ impl Writer {
     /// Says that every entry is here that the version had in that era. False if it has moved on since.
     pub(crate) fn complete_version(&mut self, id: i64, era: i64) -> Result<bool, VaultError> {
         self.write(|transaction, _| {
-            let sql = "UPDATE backup_version SET complete = 1, was_complete = 1 WHERE id = ?1 AND era = ?2";
-            Ok(transaction.execute(sql, [id, era])? > 0)
+            let completed = transaction.execute(
+                "UPDATE backup_version SET complete = 1, complete_in = era, surplus = max(0, fetched - server_count),
+                    cuts = 0
+                 WHERE id = ?1 AND era = ?2",
+                [id, era],
+            )?;
+            if completed > 0 {
+                // What was wanted is here.
+                transaction.execute(
+                    "UPDATE room SET position = NULL WHERE version = ?1 AND position < 0",
+                    [id],
+                )?;
+            }
+            Ok(completed > 0)
         })
     }
 
@@ -202,7 +233,7 @@ impl Writer {
 }
 
 /// Another etag or count than at the last look means that there is more to fetch.
-fn note_version(transaction: &rusqlite::Transaction<'_>, info: &VersionInfo) -> Result<(), VaultError> {
+fn note_version(transaction: &Transaction<'_>, info: &VersionInfo) -> Result<(), VaultError> {
     transaction.execute(
         "INSERT INTO backup_version (version, algorithm, public_key, server_count, etag) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (version) DO UPDATE SET
@@ -220,7 +251,29 @@ fn note_version(transaction: &rusqlite::Transaction<'_>, info: &VersionInfo) -> 
     Ok(())
 }
 
-fn id_of(transaction: &rusqlite::Transaction<'_>, version: &str) -> Result<i64, VaultError> {
+/// Keeps a key, if the vault can seal; what was passed over for want of it is looked at again.
+fn seal_key(
+    transaction: &Transaction<'_>,
+    keys: &VaultKeys,
+    id: i64,
+    version: &str,
+    key: &KeyBytes,
+) -> Result<(), VaultError> {
+    if keys.can_seal() {
+        let sealed = keys.seal(Sealed::DecryptionKey { version }, key.as_slice());
+        transaction.execute(
+            "UPDATE backup_version SET sealed_key = ?2 WHERE id = ?1",
+            params![id, sealed],
+        )?;
+    }
+    transaction.execute(
+        "UPDATE job SET opened_through = 0, delivered_through = 0, trimmed_through = 0",
+        [],
+    )?;
+    Ok(())
+}
+
+fn id_of(transaction: &Transaction<'_>, version: &str) -> Result<i64, VaultError> {
     Ok(
         transaction.query_row("SELECT id FROM backup_version WHERE version = ?1", [version], |row| {
             row.get(0)
@@ -242,7 +295,9 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         gone: row.get(14)?,
         era: row.get(15)?,
         rooms_listed_ms: row.get(16)?,
-        was_complete: row.get(18)?,
+        complete_in: row.get(18)?,
+        surplus: number(19)?,
+        superseded: row.get(20)?,
         counts: Counts {
             fetched: number(8)?,
             opened: number(9)?,

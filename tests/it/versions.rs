@@ -63,6 +63,31 @@ async fn an_older_version_is_drained_first_then_the_new_one_is_begun() {
 }
 
 #[tokio::test]
+async fn what_an_older_version_got_before_it_was_superseded_comes_too() {
+    let homeserver = start(Config {
+        keys: 300,
+        rooms: 3,
+        held_back: 10,
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 290));
+    homeserver.release_held_back();
+    homeserver.set_version_state(VersionAction::New);
+    // Nobody has asked for the old one since; the new one is the one that counts from here on.
+    let base64 = homeserver.decryption_key_of("2").expect("it is there");
+    let secret = UnlockSecret::DecryptionKey { base64: base64.into() };
+    client.unlock(secret).await.expect("it fits");
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    let versions = client.download().status().await.expect("a status").versions;
+    assert_eq!((versions[0].fetched, versions[0].opened), (300, 300));
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
 async fn a_version_that_is_deleted_midway_keeps_what_came_of_it() {
     let homeserver = start(slow());
     let setup = Setup::new(&homeserver);

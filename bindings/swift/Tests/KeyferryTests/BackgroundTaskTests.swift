@@ -30,7 +30,7 @@ final class BackgroundTaskTests: BackupTestCase {
         let task = FakeTask()
 
         let run = backup.run(in: task)
-        try await isFetching(progress)
+        try await waitUntilFetching(progress)
         XCTAssertEqual(task.told, [])
         task.expire()
         let report = try await notHanging { await run.value }

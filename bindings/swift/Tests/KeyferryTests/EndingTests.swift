@@ -53,7 +53,7 @@ final class EndingTests: BackupTestCase {
         let progress = backup.progress
 
         let task = Task { await backup.run() }
-        try await isFetching(progress)
+        try await waitUntilFetching(progress)
         try await notHanging { try await backup.pause() }
         let report = try await notHanging { await task.value }
 

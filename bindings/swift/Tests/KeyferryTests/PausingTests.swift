@@ -92,7 +92,7 @@ final class PausingTests: BackupTestCase {
         let backup = try await open(homeserver, in: newDirectory())
         let progress = backup.progress
         let task = Task { await backup.run() }
-        try await isFetching(progress)
+        try await waitUntilFetching(progress)
 
         let other = try await notHanging { await backup.run() }
 

@@ -59,7 +59,7 @@ func notHanging<Value: Sendable>(_ work: @escaping @Sendable () async throws -> 
 }
 
 /// Waits until a run is fetching.
-func isFetching(_ progress: AsyncStream<DownloadProgress>) async throws {
+func waitUntilFetching(_ progress: AsyncStream<DownloadProgress>) async throws {
     try await notHanging { for await value in progress where value.stage == .fetching { break } }
 }
 
