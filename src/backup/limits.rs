@@ -1,10 +1,24 @@
-//! How much of anything a server may make us take. One place, so that the sum can be reasoned about.
+//! How much of anything a server may make us take, and for how long. One place, so that the sum can be reasoned about; what
+//! happens beyond each is in `docs/threat-model.md`.
+
+use std::time::Duration;
 
 /// Bytes of one entry of a backup as JSON. A usual one has 860; an entry over this is counted as a failure and not kept.
 pub(crate) const MAX_ENTRY_BYTES: usize = 64 * 1024;
 
 /// Bytes of a room id or a session id (Matrix identifiers have at most 255).
 pub(crate) const MAX_ID_BYTES: usize = 255;
+
+/// Rooms and backup versions that one session may stand under. It belongs to one room: who puts it under more than a few
+/// makes them up, and what is over this is not kept.
+pub(crate) const MAX_PLACES_OF_A_SESSION: usize = 100;
+
+/// Bytes of an answer in which not one entry ends. More than any single entry that could be passed over has; an answer that
+/// goes on for longer is not a backup.
+pub(crate) const MAX_BARREN_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Entries of one answer, the same one time and again included: twenty times the largest backups that are known.
+pub(crate) const MAX_ANSWER_ENTRIES: u64 = 20_000_000;
 
 /// Bytes of a small JSON answer: version info, account data, an error body.
 pub(crate) const MAX_SMALL_BODY_BYTES: usize = 256 * 1024;
@@ -15,5 +29,20 @@ pub(crate) const MAX_ROOM_LIST_BYTES: usize = 8 * 1024 * 1024;
 /// PBKDF2 rounds that a server may ask of a phone. Clients write 500,000; at ten times that a phone is busy for seconds.
 pub(crate) const MAX_KDF_ITERATIONS: u32 = 5_000_000;
 
+/// Keys of secret storage that a secret is tried with; clients write one or two.
+pub(crate) const MAX_STORAGE_KEYS: usize = 8;
+
 /// Characters of a backup version string, which becomes part of a URL.
 pub(crate) const MAX_VERSION_CHARS: usize = 128;
+
+/// Characters of a backup's etag and of the name of its algorithm.
+pub(crate) const MAX_VERSION_DETAIL_CHARS: usize = 128;
+
+/// Silence of a server after which a request has failed. Synapse reads all rows of a large backup before it sends a byte.
+pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(60);
+
+/// Bytes that have to come in each [`MAX_SILENCE`] of waiting for a body: a modem of the nineties brings 200 times as many.
+pub(crate) const MIN_BYTES_PER_SILENCE: u64 = 1_024;
+
+/// How long a server may ask to be left in peace.
+pub(crate) const MAX_ASKED_WAIT: Duration = Duration::from_secs(60 * 60);

@@ -63,7 +63,7 @@ impl<'a> OpenedEntry<'a> {
             return Err(FailureReason::NotARoomKey);
         }
         // matrix-sdk-crypto keeps the claimed id: a wrong key under it would shut out the genuine one.
-        if session_id.as_bytes() != &session[EXPORTED_SESSION_BYTES - 32..] {
+        if *session_id.to_bytes() != session[EXPORTED_SESSION_BYTES - 32..] {
             return Err(FailureReason::SessionIdMismatch);
         }
         Ok(Self {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use memchr::memchr2;
 
 use super::{
-    limits::{MAX_ENTRY_BYTES, MAX_ID_BYTES},
+    limits::{MAX_ANSWER_ENTRIES, MAX_BARREN_BYTES, MAX_ENTRY_BYTES, MAX_ID_BYTES},
     value::ValueScanner,
 };
 
@@ -52,6 +52,9 @@ pub(crate) enum ReadError {
     /// It ended early.
     #[error("the body ended early (at byte {at})")]
     CutShort { at: u64 },
+    /// It goes on and on: too many bytes without an entry, or too many entries.
+    #[error("the body is more than a key backup can be (at byte {at})")]
+    TooMuch { at: u64 },
 }
 
 /// The reader of one response.
@@ -75,6 +78,9 @@ pub(crate) struct BackupReader {
     one_room: bool,
     offset: u64,
     after_entry: Option<u64>,
+    /// Bytes since the last entry, to a chunk.
+    barren: u64,
+    entries: u64,
 }
 
 /// Which object the reader is in.
@@ -138,6 +144,8 @@ impl BackupReader {
             one_room: level == Level::Room,
             offset: 0,
             after_entry: None,
+            barren: 0,
+            entries: 0,
         }
     }
 
@@ -160,6 +168,10 @@ impl BackupReader {
 
     /// Reads on. The visitor gets every entry that is complete by now.
     pub(crate) fn push(&mut self, chunk: &[u8], visitor: &mut impl EntryVisitor) -> Result<(), ReadError> {
+        self.barren += chunk.len() as u64;
+        if self.barren > MAX_BARREN_BYTES || self.entries > MAX_ANSWER_ENTRIES {
+            return Err(ReadError::TooMuch { at: self.offset });
+        }
         let mut at = 0;
         while at < chunk.len() {
             at = match self.expect {
@@ -362,6 +374,8 @@ impl BackupReader {
         };
         visitor.entry(&self.session_id, entry);
         self.captured.clear();
+        self.barren = 0;
+        self.entries += 1;
     }
 }
 

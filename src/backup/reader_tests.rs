@@ -228,3 +228,29 @@ fn another_reader_goes_on_behind_any_entry() {
         assert_eq!((reader.finish(), &seen.entries), (Ok(()), &whole), "cut at {end}");
     }
 }
+
+#[test]
+fn what_goes_on_and_on_is_given_up() {
+    let blanks = vec![b' '; 1 << 20];
+    let mut reader = BackupReader::all_rooms();
+    let mut seen = Seen::default();
+    let given_up = (0..300).find_map(|_| reader.push(&blanks, &mut seen).err());
+    assert_eq!(given_up, Some(ReadError::TooMuch { at: MAX_BARREN_BYTES }));
+
+    struct Counted(u64);
+    impl EntryVisitor for Counted {
+        fn room(&mut self, _room_id: &str) {}
+        fn entry(&mut self, _session_id: &str, _entry: RawEntry<'_>) {
+            self.0 += 1;
+        }
+    }
+    let mut reader = BackupReader::one_room();
+    let mut counted = Counted(0);
+    reader
+        .push(br#"{"sessions":{"":1"#, &mut counted)
+        .expect("sound so far");
+    let entries = br#","":1"#.repeat(100_000);
+    let given_up = (0..300).find_map(|_| reader.push(&entries, &mut counted).err());
+    assert!(matches!(given_up, Some(ReadError::TooMuch { .. })));
+    assert!((MAX_ANSWER_ENTRIES..MAX_ANSWER_ENTRIES + 200_000).contains(&counted.0));
+}

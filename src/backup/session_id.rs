@@ -2,6 +2,8 @@
 //!
 //! A session id is the unpadded base64 of an Ed25519 public key: 43 characters for 32 bytes. The vault keeps the bytes.
 
+use std::borrow::Cow;
+
 use base64::{
     Engine,
     alphabet::STANDARD,
@@ -16,6 +18,9 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Before a text that is as long as a key; no text begins with it.
+const NO_KEY: u8 = 0xff;
 
 /// A session id as the vault keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +48,20 @@ impl SessionId {
         }
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// The form that the vault keeps: the 32 bytes of a key, or a text of another length.
+    pub(crate) fn to_bytes(&self) -> Cow<'_, [u8]> {
         match self {
-            Self::Key(key) => key,
-            Self::Text(text) => text.as_bytes(),
+            Self::Key(key) => Cow::Borrowed(key),
+            Self::Text(text) if text.len() == 32 => Cow::Owned([&[NO_KEY], text.as_bytes()].concat()),
+            Self::Text(text) => Cow::Borrowed(text.as_bytes()),
+        }
+    }
+
+    /// Back from that form.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        match (<[u8; 32]>::try_from(bytes), bytes) {
+            (Ok(key), _) => Self::Key(key),
+            (Err(_), [NO_KEY, text @ ..] | text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
         }
     }
 }
@@ -75,5 +90,23 @@ mod tests {
         trailing.replace_range(42.., "d");
         assert_eq!(SessionId::parse(&trailing), SessionId::Text(trailing.clone()));
         assert_eq!(SessionId::parse(""), SessionId::Text(String::new()));
+    }
+
+    #[test]
+    fn what_the_vault_keeps_is_what_it_gives_back() {
+        let id = BASE64.encode([7; 32]);
+        for text in [
+            id.as_str(),
+            "",
+            "s",
+            &"?".repeat(31),
+            &"?".repeat(32),
+            &"ÿ".repeat(16),
+            &"?".repeat(33),
+        ] {
+            let parsed = SessionId::parse(text);
+            assert_eq!(SessionId::from_bytes(&parsed.to_bytes()), parsed, "{text}");
+            assert_eq!(parsed.to_string(), text);
+        }
     }
 }

@@ -4,7 +4,10 @@ use base64::Engine;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{limits::MAX_VERSION_CHARS, session_id::BASE64};
+use super::{
+    limits::{MAX_VERSION_CHARS, MAX_VERSION_DETAIL_CHARS},
+    session_id::BASE64,
+};
 
 /// The only backup algorithm there is so far.
 pub(crate) const CURVE25519_AES_SHA2: &str = "m.megolm_backup.v1.curve25519-aes-sha2";
@@ -49,9 +52,12 @@ impl VersionInfo {
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         let wire: Wire = serde_json::from_slice(body).ok()?;
         let version = text_or_number(&wire.version)?;
-        if version.is_empty() || version.chars().count() > MAX_VERSION_CHARS {
+        // A dot alone cannot be written into a path as what it is.
+        let is_a_path = matches!(version.as_str(), "." | "..");
+        if version.is_empty() || version.chars().count() > MAX_VERSION_CHARS || is_a_path {
             return None;
         }
+        let etag = text_or_number(&wire.etag).unwrap_or_default();
         let passphrase = wire.auth_data["private_key_salt"].as_str().map(|salt| PassphraseInfo {
             salt: salt.to_owned(),
             iterations: wire.auth_data["private_key_iterations"].as_i64().unwrap_or(0),
@@ -68,10 +74,11 @@ impl VersionInfo {
             .flatten();
         Some(Self {
             version,
-            algorithm: wire.algorithm,
+            algorithm: wire.algorithm.chars().take(MAX_VERSION_DETAIL_CHARS).collect(),
             public_key,
-            count: wire.count.as_u64().unwrap_or(0),
-            etag: text_or_number(&wire.etag).unwrap_or_default(),
+            // What is more than any database counts to is as good as the most that it does.
+            count: wire.count.as_u64().unwrap_or(0).min(i64::MAX.cast_unsigned()),
+            etag: etag.chars().take(MAX_VERSION_DETAIL_CHARS).collect(),
             passphrase,
         })
     }
@@ -116,6 +123,26 @@ mod tests {
             (old.version.as_str(), old.etag.as_str(), old.count, old.public_key),
             ("7", "3", 0, None)
         );
+    }
+
+    #[test]
+    fn figures_and_texts_out_of_bounds_are_brought_within_them() {
+        let long = "x".repeat(100_000);
+        for (count, expected) in [
+            ("18446744073709551615", i64::MAX.cast_unsigned()),
+            ("1e300", 0),
+            ("99999999999999999999999", 0),
+            ("-5", 0),
+            (r#""7""#, 0),
+            ("null", 0),
+        ] {
+            let body = format!(r#"{{"version":"1","algorithm":"{long}","etag":"{long}","count":{count}}}"#);
+            let info = VersionInfo::parse(body.as_bytes()).expect("a version");
+            assert_eq!(info.count, expected, "{count}");
+            assert_eq!((info.algorithm.len(), info.etag.len()), (128, 128));
+        }
+        let body = format!(r#"{{"version":"{long}","algorithm":"x"}}"#);
+        assert_eq!(VersionInfo::parse(body.as_bytes()), None);
     }
 
     #[test]

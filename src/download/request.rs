@@ -4,10 +4,7 @@ use super::{
     fetch::{FetchEnd, FetchStage},
     ingest::IngestError,
 };
-use crate::{
-    backup::reader::ReadError,
-    homeserver::{Body, HomeserverError, KeysRequest, TransportError},
-};
+use crate::homeserver::{Body, HomeserverError, KeysRequest, TransportError};
 
 impl FetchStage {
     /// A 404 for a room may be about the version.
@@ -133,10 +130,7 @@ impl From<IngestError> for RequestError {
     fn from(error: IngestError) -> Self {
         match error {
             IngestError::Closed => Self::Stopped,
-            IngestError::Read(ReadError::NotABackup { .. }) => Self::Homeserver(HomeserverError::NotTheHomeserver),
-            IngestError::Read(ReadError::CutShort { .. }) => {
-                Self::Homeserver(HomeserverError::Transport(TransportError::Interrupted))
-            }
+            IngestError::Read(error) => Self::Homeserver(error.into()),
         }
     }
 }

@@ -1,9 +1,6 @@
 //! The endpoints in question, typed: paths, parameters, small bodies. One try each; retrying is the caller's.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -13,14 +10,12 @@ use url::Url;
 use super::{Body, HomeserverError, HttpHeader, HttpMethod, HttpRequest, HttpTransport};
 use crate::{
     backup::{
-        limits::{MAX_ENTRY_BYTES, MAX_ROOM_LIST_BYTES, MAX_SMALL_BODY_BYTES},
+        limits::{MAX_ENTRY_BYTES, MAX_ROOM_LIST_BYTES, MAX_SILENCE, MAX_SMALL_BODY_BYTES},
         version::VersionInfo,
     },
     host::{JobHost, TokenRequest},
 };
 
-/// Synapse reads all rows of a large backup before it sends a byte: silence is normal for a while.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Everything that a path segment may not hold; session ids have `/` and `+`.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -214,7 +209,7 @@ impl Homeserver {
     async fn send_once(&self, request: &Request<'_>, token: TokenRequest) -> Result<Body, HomeserverError> {
         let request = self.with_token(request, token).await?;
         let exchange = self.transport.start(request)?;
-        Body::open(exchange, IDLE_TIMEOUT, SystemTime::now()).await
+        Body::open(exchange, MAX_SILENCE, SystemTime::now()).await
     }
 
     async fn with_token(&self, request: &Request<'_>, token: TokenRequest) -> Result<HttpRequest, HomeserverError> {
@@ -239,7 +234,7 @@ impl Homeserver {
             url: format!("{}/_matrix/client/v3/{}", self.base, request.path),
             headers,
             body: request.body.clone(),
-            idle_timeout_ms: IDLE_TIMEOUT.as_millis() as u64,
+            idle_timeout_ms: MAX_SILENCE.as_millis() as u64,
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::TransportError;
+use crate::backup::reader::ReadError;
 
 /// What follows from an error, for those who have no use for the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,16 @@ pub(crate) enum HomeserverError {
     /// The host's callback gave no token.
     #[error("the app gave no access token")]
     NoToken,
+}
+
+impl From<ReadError> for HomeserverError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotABackup { .. } => Self::NotTheHomeserver,
+            ReadError::CutShort { .. } => Self::Transport(TransportError::Interrupted),
+            ReadError::TooMuch { .. } => Self::TooLarge,
+        }
+    }
 }
 
 impl HomeserverError {

@@ -1,19 +1,20 @@
 //! An answer: its head sorted into success and errors, its body pulled with a bound on silence.
 
 use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde::Deserialize;
 
 use super::{HomeserverError, HttpExchange, HttpHead, TransportError};
-use crate::backup::limits::MAX_SMALL_BODY_BYTES;
+use crate::backup::limits::{MAX_SMALL_BODY_BYTES, MIN_BYTES_PER_SILENCE};
 
 /// The body of a successful answer. Dropping it closes the exchange.
 pub(crate) struct Body {
     exchange: Arc<dyn HttpExchange>,
     idle_timeout: Duration,
+    pace: Mutex<Pace>,
 }
 
 impl Drop for Body {
@@ -30,7 +31,11 @@ impl Body {
         idle_timeout: Duration,
         now: SystemTime,
     ) -> Result<Self, HomeserverError> {
-        let body = Self { exchange, idle_timeout };
+        let body = Self {
+            exchange,
+            idle_timeout,
+            pace: Mutex::default(),
+        };
         let head = body.unless_silent(body.exchange.head()).await?;
         if head.status == 200 {
             return Ok(body);
@@ -45,7 +50,14 @@ impl Body {
 
     /// The next part, `None` at the end.
     pub(crate) async fn next_chunk(&self) -> Result<Option<Vec<u8>>, HomeserverError> {
-        Ok(self.unless_silent(self.exchange.next_chunk()).await?)
+        let began = Instant::now();
+        let chunk = self.unless_silent(self.exchange.next_chunk()).await?;
+        let bytes = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        let mut pace = self.pace.lock().map_err(|_| TransportError::Interrupted)?;
+        if chunk.is_some() && pace.is_too_slow(began.elapsed(), bytes, self.idle_timeout) {
+            return Err(TransportError::Timeout.into());
+        }
+        Ok(chunk)
     }
 
     /// The whole body, if it has no more than `bound` bytes.
@@ -69,6 +81,26 @@ impl Body {
         tokio::time::timeout(patience, wait)
             .await
             .unwrap_or(Err(TransportError::Timeout))
+    }
+}
+
+/// How fast a body comes, by the time that it was waited for: a byte now and then is no better than silence.
+#[derive(Default)]
+struct Pace {
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    fn is_too_slow(&mut self, waited: Duration, bytes: u64, window: Duration) -> bool {
+        self.waited += waited;
+        self.bytes += bytes;
+        if self.waited < window {
+            return false;
+        }
+        let too_slow = self.bytes < MIN_BYTES_PER_SILENCE;
+        *self = Self::default();
+        too_slow
     }
 }
 
@@ -135,6 +167,20 @@ fn retry_after(head: &HttpHead, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::homeserver::HttpHeader;
+
+    #[test]
+    fn a_byte_now_and_then_is_silence_and_a_slow_body_is_not() {
+        let window = Duration::from_secs(60);
+        let seconds = Duration::from_secs;
+        let mut drip = Pace::default();
+        let ended = (1..).find(|_| drip.is_too_slow(seconds(1), 1, window));
+        assert_eq!(ended, Some(60));
+        let mut slow = Pace::default();
+        assert!((0..600).all(|_| !slow.is_too_slow(seconds(1), 20, window)));
+        // What the disk or the sink took is not the server's time.
+        let mut late = Pace::default();
+        assert!((0..10_000).all(|_| !late.is_too_slow(Duration::ZERO, 1, window)));
+    }
 
     fn sorted(status: u16, retry_after: Option<&str>, body: &str) -> HomeserverError {
         let headers = retry_after

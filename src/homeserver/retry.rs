@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use super::{HomeserverError, TransportError};
+use crate::backup::limits::MAX_ASKED_WAIT;
 
 /// Tries of one request within a run before the run gives up and says until when.
 const MAX_TRIES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// A server may ask for more patience than a run should have; it may not ask for days.
-const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 
 /// What to do about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +45,7 @@ impl Backoff {
         let grown = FIRST_WAIT.saturating_mul(1 << self.tries.min(10)).min(LONGEST_WAIT);
         let spread = grown.mul_f64(0.5 + 0.5 * dice.clamp(0.0, 1.0));
         let wait = match asked {
-            Some(asked) => asked.min(LONGEST_ASKED) + spread / 10,
+            Some(asked) => asked.min(MAX_ASKED_WAIT) + spread / 10,
             None => spread,
         };
         // Without a network there is nothing to wait for inside a run: the OS knows when it is back.
@@ -102,7 +101,7 @@ mod tests {
         let verdict = Backoff::default().after(&limited(600), 0.5);
         assert!(matches!(verdict, Verdict::Later(wait) if wait >= Duration::from_secs(600)));
         let verdict = Backoff::default().after(&limited(u64::MAX), 0.5);
-        assert!(matches!(verdict, Verdict::Later(wait) if wait <= LONGEST_ASKED * 2));
+        assert!(matches!(verdict, Verdict::Later(wait) if wait <= MAX_ASKED_WAIT * 2));
     }
 
     #[test]

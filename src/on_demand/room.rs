@@ -8,7 +8,7 @@ use crate::{
         session_id::SessionId,
     },
     client::KeyBackupClient,
-    homeserver::{HomeserverError, KeysRequest, TransportError},
+    homeserver::{HomeserverError, KeysRequest},
     vault::{EntryBatch, VersionRow},
 };
 
@@ -72,10 +72,12 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
     let mut new_keys = 0;
     let ended = loop {
         match asking.server(body.next_chunk()).await {
-            Ok(Some(chunk)) if reader.push(&chunk, &mut room).is_ok() => {}
-            Ok(Some(_)) => break Err(HomeserverError::NotTheHomeserver.into()),
-            Ok(None) if reader.finish().is_ok() => break Ok(()),
-            Ok(None) => break Err(HomeserverError::Transport(TransportError::Interrupted).into()),
+            Ok(Some(chunk)) => {
+                if let Err(error) = reader.push(&chunk, &mut room) {
+                    break Err(HomeserverError::from(error).into());
+                }
+            }
+            Ok(None) => break reader.finish().map_err(|error| HomeserverError::from(error).into()),
             Err(error) => break Err(error),
         }
         if room.batch.len() >= BATCH_ENTRIES {

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     backup::{
+        limits::MAX_STORAGE_KEYS,
         recovery_key::{checked_iterations, parse_base64},
         version::PassphraseInfo,
     },
@@ -23,8 +24,6 @@ use crate::{
 
 const BACKUP_SECRET: &str = "m.megolm_backup.v1";
 const DEFAULT_KEY: &str = "m.secret_storage.default_key";
-/// Keys that the secret may be encrypted under; clients write one or two.
-const MAX_KEYS: usize = 8;
 
 /// What there is to open secret storage with.
 #[derive(Clone)]
@@ -70,6 +69,25 @@ pub(super) async fn backup_key(homeserver: &Homeserver, input: StorageInput) -> 
     Ok(result)
 }
 
+/// Reads any content as the description of a key, the secret that it opens, and the list of keys.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn read_secret_storage(content: Value) {
+    assert!(key_ids(&content, Some(&content)).len() <= MAX_STORAGE_KEYS);
+    let (description, encrypted) = (content["key"].clone(), content["secret"].clone());
+    let rounds = description["passphrase"]["iterations"].as_i64().unwrap_or(0);
+    // As long as a passphrase is not the thing to be tried, no rounds are run.
+    let key = StorageInput::RecoveryKey("EsTQ 9MAv 4Qk2 cr4k".into());
+    open("id", description.clone(), encrypted.clone(), &key);
+    if rounds < 2 || rounds > i64::from(crate::backup::limits::MAX_KDF_ITERATIONS) {
+        open(
+            "id",
+            description,
+            encrypted,
+            &StorageInput::Passphrase("passphrase".into()),
+        );
+    }
+}
+
 /// The keys that the secret is encrypted under, the default one first.
 fn key_ids(secret: &Value, default_key: Option<&Value>) -> Vec<String> {
     let Some(encrypted) = secret["encrypted"].as_object() else {
@@ -78,7 +96,7 @@ fn key_ids(secret: &Value, default_key: Option<&Value>) -> Vec<String> {
     let default = default_key.and_then(|content| content["key"].as_str());
     let mut ids: Vec<String> = encrypted.keys().cloned().collect();
     ids.sort_by_key(|id| Some(id.as_str()) != default);
-    ids.truncate(MAX_KEYS);
+    ids.truncate(MAX_STORAGE_KEYS);
     ids
 }
 
@@ -145,7 +163,7 @@ mod tests {
         }
         let secret = json!({ "encrypted": encrypted });
         let ids = key_ids(&secret, Some(&json!({ "key": "key17" })));
-        assert_eq!((ids.len(), ids[0].as_str()), (MAX_KEYS, "key17"));
+        assert_eq!((ids.len(), ids[0].as_str()), (MAX_STORAGE_KEYS, "key17"));
         assert!(key_ids(&json!({ "encrypted": [] }), None).is_empty());
     }
 }

@@ -10,7 +10,7 @@ use super::{
     seal::VaultKeys,
     session_index::{self, RecentSessions, SessionIndex},
 };
-use crate::backup::session_id::SessionId;
+use crate::backup::{limits::MAX_PLACES_OF_A_SESSION, session_id::SessionId};
 
 /// Bytes of a body as clients write it today, rounded up.
 const USUAL_BODY_BYTES: usize = 640;
@@ -187,9 +187,14 @@ fn insert(
     let mut index = SessionIndex::new(transaction, &recent)?;
     for entry in &batch.entries {
         let room = rooms[entry.room];
-        let session = entry.session.as_bytes();
+        let session = &*entry.session.to_bytes();
         let hash = keys.session_hash(session);
-        let namesakes = namesakes(transaction, &index.entries(hash)?, room, session)?;
+        let candidates = index.entries(hash)?;
+        if candidates.len() >= MAX_PLACES_OF_A_SESSION {
+            // Each would be held against all others.
+            continue;
+        }
+        let namesakes = namesakes(transaction, &candidates, room, session)?;
         if namesakes.iter().any(|namesake| namesake.is_known) {
             continue;
         }
@@ -284,13 +289,9 @@ impl Connection {
     }
 }
 
-/// A session id as the entry table has it: 32 bytes are a key, anything else is a text of another length.
+/// A session id as the entry table has it.
 pub(super) fn session_from_row(row: &Row<'_>, column: usize) -> rusqlite::Result<SessionId> {
-    let bytes = row.get_ref(column)?.as_blob()?;
-    Ok(match <[u8; 32]>::try_from(bytes) {
-        Ok(key) => SessionId::Key(key),
-        Err(_) => SessionId::Text(String::from_utf8_lossy(bytes).into_owned()),
-    })
+    Ok(SessionId::from_bytes(row.get_ref(column)?.as_blob()?))
 }
 
 /// Entries of one room with no others between them. Rooms come one after the other, so there are few: an index by room

@@ -5,10 +5,7 @@ use std::time::Duration;
 use rusqlite::Transaction;
 
 use super::{Connection, VaultError, Writer};
-use crate::clock::wall_ms;
-
-/// A server may ask for patience, not for days; and a clock may jump.
-const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+use crate::{backup::limits::MAX_ASKED_WAIT, clock::wall_ms};
 
 /// What the user wants of the download; it stays over restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,18 +109,18 @@ fn wait_left(asked_at: i64, retry_at: i64, now: i64) -> Option<Duration> {
     } else {
         retry_at.saturating_sub(now)
     };
-    let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(LONGEST_WAIT);
+    let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(MAX_ASKED_WAIT);
     (!left.is_zero()).then_some(left)
 }
 
 fn keep_retry_after(transaction: &Transaction<'_>, wait: Duration) -> Result<(), VaultError> {
     let now = wall_ms();
-    let until = now + i64::try_from(wait.min(LONGEST_WAIT).as_millis()).unwrap_or(0);
+    let until = now + i64::try_from(wait.min(MAX_ASKED_WAIT).as_millis()).unwrap_or(0);
     // A longer wait that was asked for before still counts.
     transaction.execute(
         "UPDATE job SET retry_at_ms = max(?2, CASE WHEN asked_at_ms <= ?1 AND retry_at_ms <= ?3 THEN retry_at_ms ELSE 0 END),
              asked_at_ms = ?1",
-        [now, until, now + LONGEST_WAIT.as_millis() as i64],
+        [now, until, now + MAX_ASKED_WAIT.as_millis() as i64],
     )?;
     Ok(())
 }
@@ -149,7 +146,7 @@ mod tests {
             assert_eq!(wait_left(asked_at, retry_at, now), left, "{now}");
         }
         // A figure that nobody can have asked for.
-        assert_eq!(wait_left(0, i64::MAX, 1), Some(LONGEST_WAIT));
+        assert_eq!(wait_left(0, i64::MAX, 1), Some(MAX_ASKED_WAIT));
         assert_eq!(wait_left(i64::MIN, i64::MIN, 1), None);
     }
 }

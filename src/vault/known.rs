@@ -109,7 +109,7 @@ impl KnownEntries {
 
     fn find(&self, version: i64, room_id: &str, session: &SessionId) -> Result<Option<i64>, VaultError> {
         let Connection { inner, keys } = &self.connection;
-        let session = session.as_bytes();
+        let session = &*session.to_bytes();
         let hash = keys.session_hash(session);
         let mut candidates = session_index::in_tree(inner, hash)?;
         candidates.extend(self.recent.entries(hash));

@@ -52,6 +52,7 @@ impl Connection {
     /// Looks for a session in a room, in every backup version.
     pub(crate) fn find(&self, room_id: &str, session_id: &str) -> Result<Found, VaultError> {
         let session = SessionId::parse(session_id);
+        let session_bytes = session.to_bytes();
         let mut statement = self.inner.prepare_cached(
             "SELECT version, body
              FROM (SELECT room, session, body FROM entry WHERE id = ?1
@@ -60,10 +61,8 @@ impl Connection {
         )?;
         let room = self.keys.room_hash(room_id);
         let mut entries = Vec::new();
-        for id in entries_of(&self.inner, self.keys.session_hash(session.as_bytes()))? {
-            let row = statement.query_row(params![id, session.as_bytes(), room], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            });
+        for id in entries_of(&self.inner, self.keys.session_hash(&session_bytes))? {
+            let row = statement.query_row(params![id, session_bytes, room], |row| Ok((row.get(0)?, row.get(1)?)));
             if let Some((version, body)) = row.optional()? {
                 entries.push(StoredEntry {
                     id,

@@ -5,6 +5,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use crate::{
+    misbehave::Lies,
     request::Request,
     response::{Body, Response},
     route::Route,
@@ -12,12 +13,7 @@ use crate::{
 };
 
 /// Answers one request.
-pub(crate) fn answer(
-    shared: &Shared,
-    request: &Request,
-    route: &Route<'_>,
-    wrong_count: Option<u64>,
-) -> io::Result<Response> {
+pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route<'_>, lies: &Lies) -> io::Result<Response> {
     match route {
         Route::Unknown => return Ok(unrecognized(404)),
         Route::WrongMethod => return Ok(unrecognized(405)),
@@ -29,11 +25,11 @@ pub(crate) fn answer(
     }
     Ok(match *route {
         Route::CurrentVersion => match shared.mutable().versions.current() {
-            Some(version) => Response::json(200, &version.describe(wrong_count)),
+            Some(version) => Response::json(200, &version.describe(lies)),
             None => not_found("No backup found"),
         },
         Route::Version(number) => match shared.mutable().versions.find(number) {
-            Some(version) => Response::json(200, &version.describe(wrong_count)),
+            Some(version) => Response::json(200, &version.describe(lies)),
             None => unknown_version(),
         },
         Route::AllKeys => match version_of(shared, request) {

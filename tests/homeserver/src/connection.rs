@@ -52,7 +52,7 @@ async fn serve_client(stream: &mut TcpStream, shared: &Shared, request: &Request
     let faults = fault::take(&mut shared.mutable().faults, endpoint);
     let mut response = match misbehave::replacement(&faults) {
         Some(response) => response,
-        None => answer(shared, request, &route, misbehave::wrong_count(&faults))?,
+        None => answer(shared, request, &route, &misbehave::Lies::of(&faults))?,
     };
     let mut delivery = misbehave::delivery(&faults, endpoint, &mut response);
     delivery.latency += Duration::from_millis(shared.latency_ms);

@@ -104,6 +104,13 @@ pub enum FaultKind {
     },
     /// The body starts well and never ends: it goes on inside a JSON string.
     Endless,
+    /// 200 and a body of blanks, compressed: small on the wire.
+    GzipBomb {
+        /// How much it comes to, in MiB.
+        mebibytes: u64,
+    },
+    /// `/room_keys/version` has another etag whenever it is asked.
+    RestlessEtag,
     /// `/room_keys/version` lies about the number of keys.
     WrongCount {
         /// What it says.
@@ -114,7 +121,10 @@ pub enum FaultKind {
 impl FaultKind {
     /// Whether this only colours an answer, so that it may come on top of another fault.
     fn adds_up(&self) -> bool {
-        matches!(self, Self::Drip { .. } | Self::Latency { .. } | Self::WrongCount { .. })
+        matches!(
+            self,
+            Self::Drip { .. } | Self::Latency { .. } | Self::WrongCount { .. } | Self::RestlessEtag
+        )
     }
 }
 

@@ -1,7 +1,12 @@
 //! Turns the faults that hit one request into another answer, or another way to send it.
 
-use std::time::Duration;
+use std::{
+    io::{self, Read, Write},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
+use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
 
 use crate::{
@@ -45,12 +50,28 @@ impl Ending {
     }
 }
 
-/// The count that `/room_keys/version` is to show.
-pub(crate) fn wrong_count(faults: &[FaultKind]) -> Option<u64> {
-    faults.iter().find_map(|fault| match fault {
-        FaultKind::WrongCount { count } => Some(*count),
-        _ => None,
-    })
+/// What `/room_keys/version` is to say instead of the truth.
+#[derive(Default)]
+pub(crate) struct Lies {
+    pub count: Option<u64>,
+    pub etag: Option<String>,
+}
+
+impl Lies {
+    pub(crate) fn of(faults: &[FaultKind]) -> Self {
+        static LOOKS: AtomicU64 = AtomicU64::new(0);
+        let mut lies = Self::default();
+        for fault in faults {
+            match fault {
+                FaultKind::WrongCount { count } => lies.count = Some(*count),
+                FaultKind::RestlessEtag => {
+                    lies.etag = Some(format!("restless {}", LOOKS.fetch_add(1, Ordering::Relaxed)));
+                }
+                _ => {}
+            }
+        }
+        lies
+    }
 }
 
 /// Whether the request is never looked at, because its answer is another one.
@@ -75,6 +96,16 @@ pub(crate) fn replacement(faults: &[FaultKind]) -> Option<Response> {
             let mut response = Response::text(302, "text/html", String::new());
             let location = ("Location".to_owned(), location.clone());
             response.headers.push(location);
+            Some(response)
+        }
+        FaultKind::GzipBomb { mebibytes } => {
+            let bomb = blanks(*mebibytes).expect("memory can be written to");
+            let mut response = Response::text(200, "application/json", String::new());
+            response.framing = Framing::Length(bomb.len() as u64);
+            response
+                .headers
+                .push(("Content-Encoding".to_owned(), "gzip".to_owned()));
+            response.body = Body::text(bomb);
             Some(response)
         }
         _ => None,
@@ -109,10 +140,19 @@ pub(crate) fn delivery(faults: &[FaultKind], endpoint: EndpointKind, response: &
             FaultKind::Status { .. }
             | FaultKind::NotJson
             | FaultKind::Redirect { .. }
+            | FaultKind::GzipBomb { .. }
+            | FaultKind::RestlessEtag
             | FaultKind::WrongCount { .. } => {}
         }
     }
     delivery
+}
+
+fn blanks(mebibytes: u64) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    io::copy(&mut io::repeat(b' ').take(mebibytes << 20), &mut encoder)?;
+    encoder.flush()?;
+    encoder.finish()
 }
 
 /// A start that a reader has no reason to refuse, up to the inside of a string.

@@ -14,6 +14,7 @@ use crate::{
     Config, Fault, Truth,
     account::{self, AccountInfo, BackupKey},
     counts::Counters,
+    misbehave::Lies,
     pace::Link,
     store::Store,
 };
@@ -158,13 +159,13 @@ impl Version {
     }
 
     /// The version as `/room_keys/version` shows it.
-    pub(crate) fn describe(&self, wrong_count: Option<u64>) -> Value {
+    pub(crate) fn describe(&self, lies: &Lies) -> Value {
         serde_json::json!({
             "auth_data": self.key.auth_data,
             "version": self.number.to_string(),
             "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
-            "etag": self.count.to_string(),
-            "count": wrong_count.unwrap_or(self.count),
+            "etag": lies.etag.clone().unwrap_or_else(|| self.count.to_string()),
+            "count": lies.count.unwrap_or(self.count),
         })
     }
 }

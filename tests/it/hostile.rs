@@ -1,0 +1,256 @@
+//! A homeserver that is broken or means harm: every answer has a bound, costs itself at most, and has its name.
+
+use std::time::{Duration, Instant};
+
+use keyferry::{
+    FailureCount, FailureReason, OnDemandError, RunBudget, RunFailure, RunOutcome, RunReport, UnlockSecret,
+};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
+use serde_json::{Value, json};
+
+use crate::common::{Setup, assert_vault_complete, homeserver, start};
+
+/// A run in which the server answers the request for everything with that body.
+async fn run_with(homeserver: &Homeserver, setup: &Setup, body: String) -> RunReport {
+    homeserver.set_faults(vec![answer(body).on(EndpointKind::AllKeys)]);
+    let client = setup.open_unlocked().await;
+    client.download().run(RunBudget::default()).await
+}
+
+fn answer(body: String) -> Fault {
+    FaultKind::Status {
+        code: 200,
+        body: Value::String(body),
+        headers: Default::default(),
+    }
+    .into()
+}
+
+/// The entries of one room, by session.
+fn room(room_id: &str, entries: &[(&str, &str)]) -> String {
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|(session, entry)| format!("\"{session}\":{entry}"))
+        .collect();
+    format!("\"{room_id}\":{{\"sessions\":{{{}}}}}", entries.join(","))
+}
+
+fn rooms(rooms: &[String]) -> String {
+    format!("{{\"rooms\":{{{}}}}}", rooms.join(","))
+}
+
+/// The entry of a true key, as the server has it.
+async fn true_entry(homeserver: &Homeserver, index: u64) -> String {
+    let key = homeserver.truth().key(index);
+    let url = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let account = homeserver.account();
+    let url = format!(
+        "{}/_matrix/client/v3/room_keys/keys/{}/{}?version={}",
+        homeserver.url(),
+        url(&key.room_id),
+        url(&key.session_id),
+        account.backup_version
+    );
+    let answer = reqwest::Client::new()
+        .get(url)
+        .bearer_auth(&account.access_token)
+        .send();
+    answer.await.expect("an answer").text().await.expect("a body")
+}
+
+fn failures(report: &RunReport) -> Vec<(FailureReason, u64)> {
+    let failures = report.summary.failures.iter();
+    failures
+        .map(|FailureCount { reason, count }| (*reason, *count))
+        .collect()
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_an_entry_costs_that_entry() {
+    let homeserver = homeserver(4, 1);
+    let good = true_entry(&homeserver, 2).await;
+    let (key, other) = (homeserver.truth().key(2), homeserver.truth().key(3));
+    let long = "x".repeat(1_000_000);
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let shallow = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
+    let wide = format!("{{\"session_data\":\"{}\"}}", "y".repeat(100_000_000));
+    let table: [(&str, &str, String, FailureReason); 12] = [
+        ("!a:x", "nested", deep, FailureReason::TooLarge),
+        ("!a:x", "nested-and-small", shallow, FailureReason::Malformed),
+        ("!a:x", "large", wide, FailureReason::TooLarge),
+        ("!a:x", &long, good.clone(), FailureReason::InvalidId),
+        (&long, "s", good.clone(), FailureReason::InvalidId),
+        ("!a:x", "\\ud800", good.clone(), FailureReason::InvalidId),
+        ("!a\\udfff", "s", good.clone(), FailureReason::InvalidId),
+        ("!a:x", "\\u0000", "{}".to_owned(), FailureReason::Malformed),
+        (
+            "!a:x",
+            "numbers",
+            r#"{"forwarded_count":1e999999,"first_message_index":-99999999999999999999}"#.to_owned(),
+            FailureReason::Malformed,
+        ),
+        (
+            "!a:x",
+            &other.session_id,
+            good.clone(),
+            FailureReason::SessionIdMismatch,
+        ),
+        ("no-room-id", "text", r#""text""#.to_owned(), FailureReason::Malformed),
+        ("", "", "null".to_owned(), FailureReason::Malformed),
+    ];
+    for (room_id, session_id, entry, reason) in table {
+        let setup = Setup::new(&homeserver);
+        let body = rooms(&[
+            room(room_id, &[(session_id, &entry)]),
+            room(&key.room_id, &[(&key.session_id, &good)]),
+        ]);
+        let report = run_with(&homeserver, &setup, body).await;
+        let name: String = room_id.chars().chain(session_id.chars()).take(40).collect();
+        assert_eq!(report.outcome, RunOutcome::Completed, "{name}");
+        assert_eq!(failures(&report), [(reason, 1)], "{name}");
+        assert_eq!((report.summary.fetched, report.summary.opened), (2, 1), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn of_what_comes_twice_the_first_counts() {
+    let homeserver = homeserver(4, 1);
+    let (good, other) = (true_entry(&homeserver, 2).await, true_entry(&homeserver, 3).await);
+    let key = homeserver.truth().key(2);
+    let setup = Setup::new(&homeserver);
+    let one = |entry: &str| room(&key.room_id, &[(&key.session_id, entry)]);
+    let twice = room(&key.room_id, &[(&key.session_id, &other), (&key.session_id, "{}")]);
+    let report = run_with(&homeserver, &setup, rooms(&[one(&good), twice, one("null")])).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!((report.summary.fetched, report.summary.opened), (1, 1));
+}
+
+#[tokio::test]
+async fn a_million_rooms_of_one_key_are_rooms() {
+    let homeserver = homeserver(4, 1);
+    let setup = Setup::new(&homeserver);
+    let many: Vec<_> = (0..1_000_000)
+        .map(|number| room(&format!("!{number}"), &[(&format!("s{number}"), "{}")]))
+        .collect();
+    let report = run_with(&homeserver, &setup, rooms(&many)).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!((report.summary.fetched, report.summary.failed), (1_000_000, 1_000_000));
+    assert_eq!(report.summary.rooms, 1_000_000);
+}
+
+#[tokio::test]
+async fn one_key_under_a_hundred_thousand_rooms_is_a_conflict_and_no_work() {
+    let homeserver = homeserver(4, 1);
+    let setup = Setup::new(&homeserver);
+    let good = true_entry(&homeserver, 2).await;
+    let key = homeserver.truth().key(2);
+    let many: Vec<_> = (0..100_000)
+        .map(|number| room(&format!("!{number}"), &[(&key.session_id, "{}")]))
+        .collect();
+    let body = rooms(&[room(&key.room_id, &[(&key.session_id, &good)]), many.join(",")]);
+    let report = run_with(&homeserver, &setup, body).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!((report.summary.fetched, report.summary.conflicts), (100, 100));
+}
+
+#[tokio::test]
+async fn what_never_ends_and_what_swells_has_an_end() {
+    let homeserver = homeserver(4, 1);
+    for fault in [FaultKind::Endless, FaultKind::GzipBomb { mebibytes: 300 }] {
+        let setup = Setup::new(&homeserver);
+        let client = setup.open_unlocked().await;
+        for endpoint in [EndpointKind::CurrentVersion, EndpointKind::AllKeys] {
+            homeserver.set_faults(vec![Fault::from(fault.clone()).on(endpoint)]);
+            let began = Instant::now();
+            let report = client.download().run(RunBudget::default()).await;
+            let refused = RunOutcome::Failed {
+                reason: RunFailure::RefusedByServer,
+            };
+            assert_eq!(report.outcome, refused, "{fault:?} {endpoint:?}");
+            assert!(began.elapsed() < Duration::from_secs(60), "{fault:?} {endpoint:?}");
+        }
+        for (endpoint, key) in [(EndpointKind::SessionKey, true), (EndpointKind::RoomKeys, false)] {
+            homeserver.set_faults(vec![Fault::from(fault.clone()).on(endpoint)]);
+            let truth = homeserver.truth().key(1);
+            let answer = match key {
+                true => client.fetch_session(truth.room_id, truth.session_id).await.map(drop),
+                false => client.fetch_room(truth.room_id).await.map(drop),
+            };
+            assert_eq!(answer, Err(OnDemandError::Refused), "{fault:?} {endpoint:?}");
+        }
+        homeserver.set_faults(Vec::new());
+        assert_eq!(
+            client.download().run(RunBudget::default()).await.outcome,
+            RunOutcome::Completed
+        );
+        assert_vault_complete(&client, &homeserver).await;
+    }
+}
+
+#[tokio::test]
+async fn an_etag_that_never_settles_is_not_chased() {
+    let homeserver = homeserver(300, 3);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    homeserver.set_faults(vec![Fault::from(FaultKind::RestlessEtag)]);
+    for _ in 0..3 {
+        homeserver.reset_requests();
+        let report = client.download().run(RunBudget::default()).await;
+        assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 300));
+        assert!(homeserver.requests().total() < 20, "{}", homeserver.requests().total());
+    }
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_version_that_is_a_path_stays_a_name() {
+    let homeserver = homeserver(4, 1);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    for version in ["../../account/deactivate", "..", ".", "1?x=", "1#", "\u{0}", "%2e%2e/"] {
+        homeserver.reset_requests();
+        let body =
+            json!({ "version": version, "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {} });
+        homeserver.set_faults(vec![answer(body.to_string()).on(EndpointKind::CurrentVersion)]);
+        client.download().run(RunBudget::default()).await;
+        // Whatever it is asked for, it is asked for at the endpoints of backups.
+        assert_eq!(homeserver.requests().of(EndpointKind::Other), 0, "{version:?}");
+    }
+    homeserver.set_faults(Vec::new());
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn another_key_under_the_same_number_is_another_backup() {
+    let homeserver = start(Config {
+        keys: 100,
+        rooms: 2,
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 100));
+    let other_key = json!({
+        "version": "1", "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "etag": "100", "count": 100,
+        "auth_data": { "public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE" }
+    });
+    homeserver.set_faults(vec![answer(other_key.to_string()).on(EndpointKind::CurrentVersion)]);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::NeedsUnlock);
+    assert_eq!(report.summary.opened, 0, "nothing is opened with the wrong key");
+    // What was opened stays, and so does the user's key.
+    assert_vault_complete(&client, &homeserver).await;
+    let base64 = homeserver.account().backup_decryption_key_base64.as_str().into();
+    assert!(client.unlock(UnlockSecret::DecryptionKey { base64 }).await.is_err());
+    homeserver.set_faults(Vec::new());
+    client.shutdown();
+    let client = setup.open().await;
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 100));
+    assert_vault_complete(&client, &homeserver).await;
+}
