@@ -154,23 +154,29 @@ pub enum OpenError {
     /// The vault was written by a newer version of the crate: update the app.
     #[error("the vault is of a newer version")]
     VaultTooNew,
-    /// The vault is damaged, or the disk is full.
-    #[error("the vault cannot be opened")]
-    VaultUnusable,
+    /// The vault is damaged beyond what the database mends by itself. `set_vault_aside` makes room for a new one.
+    #[error("the vault is damaged")]
+    VaultDamaged,
+    /// There is no space left on the disk.
+    #[error("the disk is full")]
+    DiskFull,
 }
 
 impl From<OpenVaultError> for OpenError {
     fn from(error: OpenVaultError) -> Self {
         log::warn!("the vault does not open: {error}");
         match error {
-            OpenVaultError::Directory(_) | OpenVaultError::Vault(VaultError::Inaccessible | VaultError::Busy) => {
-                Self::UnusableDataDir
-            }
             OpenVaultError::WrongKey => Self::WrongVaultKey,
             OpenVaultError::OtherProtection => Self::OtherProtection,
             OpenVaultError::OtherAccount => Self::OtherAccount,
             OpenVaultError::TooNew { .. } => Self::VaultTooNew,
-            OpenVaultError::Vault(_) => Self::VaultUnusable,
+            OpenVaultError::Vault(VaultError::DiskFull) => Self::DiskFull,
+            OpenVaultError::Directory(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::DiskFull,
+            OpenVaultError::Directory(_)
+            | OpenVaultError::Vault(VaultError::Inaccessible | VaultError::Busy | VaultError::Gone) => {
+                Self::UnusableDataDir
+            }
+            OpenVaultError::Vault(_) => Self::VaultDamaged,
         }
     }
 }
@@ -215,7 +221,7 @@ impl KeyBackupClient {
             let protection = protection(&options.protection, &directory, &user_id)?;
             Ok(Vault::open(&directory, &user_id, &device_id, &protection)?)
         };
-        let vault = blocking(open).await.unwrap_or(Err(OpenError::VaultUnusable))?;
+        let vault = blocking(open).await.unwrap_or(Err(OpenError::VaultDamaged))?;
         let keys = Arc::new(DecryptionKeys::default());
         let parts = Arc::new(Parts {
             homeserver,
@@ -264,6 +270,21 @@ impl KeyBackupClient {
     }
 }
 
+/// Moves a vault that does not open any more out of the way, so that `KeyBackupClient.open` makes a new one there. Nothing is
+/// deleted: returns where it lies now, in the same directory; `None` if there was no vault. No client may have it open.
+///
+/// The new vault gets everything from the server again. What is lost with the old one: keys that the server has no more, the
+/// decryption key (unlock again), and a preference that was not yet written.
+///
+/// # Errors
+/// [`OpenError::UnusableDataDir`] if it cannot be moved.
+#[uniffi::export(async_runtime = "tokio")]
+pub async fn set_vault_aside(data_dir: String) -> Result<Option<String>, OpenError> {
+    let moved = blocking(move || Vault::set_aside(std::path::Path::new(&data_dir))).await;
+    let moved = moved.and_then(Result::ok).ok_or(OpenError::UnusableDataDir)?;
+    Ok(moved.map(|path| path.display().to_string()))
+}
+
 impl KeyBackupClient {
     pub(crate) fn parts(&self) -> Option<Arc<Parts>> {
         self.parts.lock().ok()?.clone()
@@ -294,7 +315,10 @@ fn protection(wanted: &VaultProtection, directory: &std::path::Path, user_id: &s
             let name = format!("keyferry {user_id}");
             match keyring.load(name.clone()).map_err(|_| unavailable(false))? {
                 Some(secret) => key(secret.expose()),
-                None if Vault::exists(directory) => Err(unavailable(true)),
+                None if Vault::exists(directory) => Err(match Vault::is_sealed_with_a_key(directory)? {
+                    true => unavailable(true),
+                    false => OpenError::OtherProtection,
+                }),
                 None => {
                     let made = crate::vault::new_vault_key();
                     keyring

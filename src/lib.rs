@@ -13,6 +13,7 @@
 //! | `preference` | whether to back up at all, as the user's clients share it |
 //! | `lookup` | one key, or a room's keys, from the vault |
 //! | `on_demand` | the same from the server, and what is new there |
+//! | `sharing` | how many keys of a room may be shared |
 //! | `export` | the encrypted key export file |
 //! | `backup` | a key backup as data: no I/O |
 //! | `homeserver` | typed endpoints over the app's transport |
@@ -27,6 +28,10 @@ mod client;
 mod clock;
 mod download;
 mod export;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "for the fuzz targets only")]
+pub mod fuzzing;
 mod homeserver;
 mod host;
 mod logging;
@@ -35,13 +40,14 @@ mod on_demand;
 mod preference;
 mod random;
 mod secret;
+mod sharing;
 mod sink;
 mod unlock;
 mod vault;
 
 pub use backup::{FailureReason, RoomKey};
 pub use budget::RunBudget;
-pub use client::{Account, ClientOptions, KeyBackupClient, OpenError, VaultProtection};
+pub use client::{Account, ClientOptions, KeyBackupClient, OpenError, VaultProtection, set_vault_aside};
 pub use download::*;
 pub use export::{ExportError, ExportSummary};
 #[cfg(feature = "reqwest-transport")]
@@ -56,6 +62,7 @@ pub use lookup::{LookupError, RoomKeyLookup, RoomKeyPage};
 pub use on_demand::{OnDemandError, RoomFetch, ServerNews};
 pub use preference::*;
 pub use secret::{SecretBytes, SecretString};
+pub use sharing::RoomHistoryShareability;
 #[cfg(feature = "matrix-sdk-sink")]
 pub use sink::OlmMachineSink;
 pub use sink::{RoomKeySink, SinkAnswer, SinkError};

@@ -9,7 +9,7 @@ use crate::{
     backup::{FailureReason, RoomKey},
     blocking::blocking,
     client::KeyBackupClient,
-    download::Work,
+    download::{StatusError, Work},
     unlock::DecryptionKeys,
     vault::{Connection, Found, StoredEntry, Vault, VaultError},
 };
@@ -57,12 +57,22 @@ pub enum LookupError {
     /// Another process writes for longer than five seconds, or the phone is locked. Passes by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault is damaged.
+    /// The vault is damaged, or was deleted.
     #[error("the vault is damaged")]
     Damaged,
     /// The client is shut down.
     #[error("the client is shut down")]
     ShutDown,
+}
+
+impl From<StatusError> for LookupError {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::Busy | StatusError::Inaccessible => Self::Inaccessible,
+            StatusError::Damaged => Self::Damaged,
+            StatusError::ShutDown => Self::ShutDown,
+        }
+    }
 }
 
 impl From<VaultError> for LookupError {
@@ -71,9 +81,11 @@ impl From<VaultError> for LookupError {
             VaultError::Busy | VaultError::Overtaken | VaultError::Inaccessible | VaultError::DiskFull => {
                 Self::Inaccessible
             }
-            VaultError::Corrupt | VaultError::Unsealable | VaultError::Panicked | VaultError::Sqlite(_) => {
-                Self::Damaged
-            }
+            VaultError::Corrupt
+            | VaultError::Gone
+            | VaultError::Unsealable
+            | VaultError::Panicked
+            | VaultError::Sqlite(_) => Self::Damaged,
         }
     }
 }

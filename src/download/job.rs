@@ -373,9 +373,11 @@ impl From<VaultError> for StatusError {
         match error {
             VaultError::Busy | VaultError::Overtaken => Self::Busy,
             VaultError::Inaccessible | VaultError::DiskFull => Self::Inaccessible,
-            VaultError::Corrupt | VaultError::Unsealable | VaultError::Panicked | VaultError::Sqlite(_) => {
-                Self::Damaged
-            }
+            VaultError::Corrupt
+            | VaultError::Gone
+            | VaultError::Unsealable
+            | VaultError::Panicked
+            | VaultError::Sqlite(_) => Self::Damaged,
         }
     }
 }

@@ -71,6 +71,9 @@ pub(super) async fn phases(
     if let Err(error) = prepare(parts, handle, writer).await {
         return vault_outcome(&error, None);
     }
+    if let Err(error) = reopen(handle, writer).await {
+        return vault_outcome(&error, None);
+    }
     match refetch(handle, writer).await {
         Ok(true) => {}
         Ok(false) => return stopped(handle, &handle.control.now()).unwrap_or(RunOutcome::OutOfBudget),
@@ -190,6 +193,15 @@ fn ended_or_paused(restraints: &Restraints) -> RunOutcome {
         },
         outcome => outcome,
     }
+}
+
+/// Has opened anew what an older version of the crate did not know. The next run goes on where this one ends.
+async fn reopen(handle: &RunHandle, writer: &SharedWriter) -> Result<(), VaultError> {
+    let mut goes_on = in_writer(writer, |writer| writer.reader().has_to_reopen()).await?;
+    while goes_on && !handle.stop.winds_down() && !handle.control.now().allowed().nothing() {
+        goes_on = in_writer(writer, Writer::reopen_step).await?;
+    }
+    Ok(())
 }
 
 /// Forgets what has been trimmed, where it is needed again. False if the run ends before all of it is.

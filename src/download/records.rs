@@ -339,7 +339,7 @@ pub enum StatusError {
     /// The vault cannot be read now: the phone is locked, as a rule. Passes by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault is damaged.
+    /// The vault is damaged, or was deleted: open another client, after `set_vault_aside` if need be.
     #[error("the vault is damaged")]
     Damaged,
 }

@@ -64,9 +64,11 @@ impl From<VaultError> for ExportError {
             VaultError::Busy | VaultError::Overtaken | VaultError::Inaccessible | VaultError::DiskFull => {
                 Self::VaultInaccessible
             }
-            VaultError::Corrupt | VaultError::Unsealable | VaultError::Panicked | VaultError::Sqlite(_) => {
-                Self::VaultDamaged
-            }
+            VaultError::Corrupt
+            | VaultError::Gone
+            | VaultError::Unsealable
+            | VaultError::Panicked
+            | VaultError::Sqlite(_) => Self::VaultDamaged,
         }
     }
 }

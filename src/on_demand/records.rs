@@ -71,7 +71,7 @@ pub enum OnDemandError {
     /// Another process writes for longer than five seconds, or the phone is locked. Passes by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault is damaged.
+    /// The vault is damaged, or was deleted.
     #[error("the vault is damaged")]
     Damaged,
     /// The client is shut down.
@@ -92,11 +92,7 @@ impl From<LookupError> for OnDemandError {
 
 impl From<StatusError> for OnDemandError {
     fn from(error: StatusError) -> Self {
-        match error {
-            StatusError::Busy | StatusError::Inaccessible => Self::Inaccessible,
-            StatusError::Damaged => Self::Damaged,
-            StatusError::ShutDown => Self::ShutDown,
-        }
+        LookupError::from(error).into()
     }
 }
 

@@ -10,6 +10,7 @@ use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 
 use super::{
     VaultError,
+    file_identity::FileIdentity,
     lease::{self, LeaseRow},
     schema,
     seal::VaultKeys,
@@ -49,7 +50,10 @@ impl Vault {
     /// Opens a connection, in well under a millisecond. Blocks.
     pub(crate) fn connect(&self) -> Result<Connection, VaultError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let inner = rusqlite::Connection::open_with_flags(&self.path, flags)?;
+        let inner = match rusqlite::Connection::open_with_flags(&self.path, flags) {
+            Err(_) if FileIdentity::of(&self.path).is_none() => return Err(VaultError::Gone),
+            opened => opened?,
+        };
         schema::prepare(&inner)?;
         Ok(Connection {
             inner,
@@ -77,6 +81,8 @@ impl Vault {
         let generation = transaction.query_row("SELECT generation FROM job", [], |row| row.get(0))?;
         transaction.commit()?;
         Ok(Ok(Writer {
+            file: FileIdentity::of(&self.path),
+            path: self.path.clone(),
             connection,
             generation,
             patience,
@@ -128,6 +134,8 @@ impl Connection {
 
 /// The connection of a run: every transaction first looks whether a newer run has begun.
 pub(crate) struct Writer {
+    path: Arc<Path>,
+    file: Option<FileIdentity>,
     connection: Connection,
     generation: i64,
     patience: Patience,
@@ -155,6 +163,10 @@ impl Writer {
             .query_row([], |row| row.get(0))?;
         if newest != self.generation {
             return Err(VaultError::Overtaken);
+        }
+        // What is written into a deleted file is lost, and nobody would know.
+        if self.file.is_none() || FileIdentity::of(&self.path) != self.file {
+            return Err(VaultError::Gone);
         }
         let result = work(&transaction, &self.connection.keys)?;
         transaction.commit()?;

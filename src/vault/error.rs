@@ -18,6 +18,9 @@ pub(crate) enum VaultError {
     /// The file is damaged.
     #[error("the vault is damaged")]
     Corrupt,
+    /// The file is not where it was: it was deleted, or replaced by another one.
+    #[error("the vault is gone")]
+    Gone,
     /// A thread at work on it panicked: a bug of ours, and nothing that the vault has.
     #[error("work on the vault panicked")]
     Panicked,
@@ -31,8 +34,15 @@ pub(crate) enum VaultError {
 
 impl From<rusqlite::Error> for VaultError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode;
+        use rusqlite::{ErrorCode, ffi::SQLITE_IOERR_SHMSIZE};
         match error.sqlite_error_code() {
+            // The index of the log found no room to grow.
+            _ if error
+                .sqlite_error()
+                .is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE) =>
+            {
+                Self::DiskFull
+            }
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(

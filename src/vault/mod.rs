@@ -10,17 +10,22 @@
 //! - `schema`: tables, pragmas, migrations
 //! - `seal`: what is sealed, and with which key
 //! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one table family each
+//! - `failures`: opening anew what an older version of the crate did not know
+//! - `sharing`: how many keys of a room may be shared
 //! - `trim`: taking delivered entries out, in small steps
 //! - `preference`: what was seen of it, and the wish that is not yet written
 //! - `known`: recognising entries of earlier runs
 //! - `session_index`: from a session to its entries
 //! - `file_places`: how far answers that lie in a file have been read
+//! - `file_identity`: whether the file is still the one that was opened
 //! - `missing`: what the server said it does not have
 //! - `lookup`: reading for the app, page by page
 
 mod connection;
 mod entries;
 mod error;
+mod failures;
+mod file_identity;
 mod file_places;
 mod job;
 mod known;
@@ -35,6 +40,7 @@ mod schema;
 mod seal;
 mod session_index;
 mod shared_writer;
+mod sharing;
 mod trim;
 mod versions;
 

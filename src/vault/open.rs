@@ -22,6 +22,8 @@ const FILE: &str = "keyferry.sqlite3";
 const NEW_FILE: &str = "keyferry.sqlite3.new";
 /// Rounds of PBKDF2-HMAC-SHA-512 for a vault passphrase (OWASP's figure): a tenth of a second on a desktop.
 const PASSPHRASE_ITERATIONS: u32 = 210_000;
+/// How the header says that a vault is sealed with a key.
+const KEY_PROTECTION: i64 = 1;
 const KEY_CHECK: &[u8] = b"keyferry";
 
 /// How a vault is protected.
@@ -38,7 +40,7 @@ impl Protection {
     fn code(&self) -> i64 {
         match self {
             Self::None => 0,
-            Self::Key(_) => 1,
+            Self::Key(_) => KEY_PROTECTION,
             Self::Passphrase(_) => 2,
         }
     }
@@ -71,6 +73,33 @@ impl Vault {
     /// Whether there is a vault in that directory.
     pub(crate) fn exists(directory: &Path) -> bool {
         directory.join(FILE).exists()
+    }
+
+    /// Whether the vault in that directory is sealed with a key, given or from a keyring. Blocks.
+    pub(crate) fn is_sealed_with_a_key(directory: &Path) -> Result<bool, OpenVaultError> {
+        let (_, header) = read_on(&Vault::new(directory.join(FILE), VaultKeys::open([0; 16])))?;
+        Ok(header.protection == KEY_PROTECTION)
+    }
+
+    /// Moves the vault in that directory aside, with all that belongs to it, so that a new one can be made. Gives its new
+    /// place; `None` if there is no vault. Nobody may have it open. Blocks.
+    pub(crate) fn set_aside(directory: &Path) -> io::Result<Option<PathBuf>> {
+        let path = directory.join(FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let aside = (1..)
+            .map(|number| directory.join(format!("{FILE}.aside-{number}")))
+            .find(|aside| !aside.exists())
+            .expect("numbers do not end");
+        // The database itself last: killed in between, the next try finds it.
+        for suffix in ["-wal", "-shm", ""] {
+            match fs::rename(with_suffix(&path, suffix), with_suffix(&aside, suffix)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(Some(aside))
     }
 
     /// Opens the vault in `directory`, or makes one. Blocks; with a passphrase for the time of its key derivation.
@@ -106,18 +135,7 @@ fn open_existing(
     protection: &Protection,
 ) -> Result<Vault, OpenVaultError> {
     // The keys are only known once the header is read; nothing before that needs them.
-    let vault = Vault::new(path.clone(), VaultKeys::open([0; 16]));
-    let mut connection = vault.connect()?;
-    let version: i64 = connection
-        .inner
-        .query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version > schema::SCHEMA_VERSION {
-        return Err(OpenVaultError::TooNew { found: version });
-    }
-    if version < schema::SCHEMA_VERSION {
-        schema::upgrade(&mut connection.inner, version)?;
-    }
-    let header = read_header(&connection)?.ok_or(VaultError::Corrupt)?;
+    let (mut connection, header) = read_on(&Vault::new(path.clone(), VaultKeys::open([0; 16])))?;
     if header.user_hash != account_hash(&header.salt, "user", user_id) {
         return Err(OpenVaultError::OtherAccount);
     }
@@ -152,6 +170,26 @@ fn open_existing(
     Ok(Vault::new(path, keys))
 }
 
+/// Opens a vault as far as its header, and brings it to the schema of this version.
+fn read_on(vault: &Vault) -> Result<(Connection, Header), OpenVaultError> {
+    let mut connection = vault.connect()?;
+    let version: i64 = connection
+        .inner
+        .query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version > schema::SCHEMA_VERSION {
+        return Err(OpenVaultError::TooNew { found: version });
+    }
+    // A file that was cut to nothing is an empty database to SQLite, and not a vault.
+    if version < 1 {
+        return Err(VaultError::Corrupt.into());
+    }
+    if version < schema::SCHEMA_VERSION {
+        schema::upgrade(&mut connection.inner, version)?;
+    }
+    let header = read_header(&connection)?.ok_or(VaultError::Corrupt)?;
+    Ok((connection, header))
+}
+
 fn read_header(connection: &Connection) -> Result<Option<Header>, VaultError> {
     Ok(connection
         .inner
@@ -182,6 +220,8 @@ fn create(
 ) -> Result<(), OpenVaultError> {
     let new = directory.join(NEW_FILE);
     remove_database(&new).map_err(OpenVaultError::Directory)?;
+    // The log of a vault that was deleted is not the new one's.
+    remove_database(path).map_err(OpenVaultError::Directory)?;
     let made = write_new(&new, user_id, device_id, protection)
         .and_then(|()| fs::rename(&new, path).map_err(OpenVaultError::Directory));
     if made.is_err() {
@@ -254,12 +294,16 @@ fn touch_private(path: &Path) -> io::Result<()> {
 
 fn remove_database(path: &Path) -> io::Result<()> {
     for suffix in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match fs::remove_file(PathBuf::from(name)) {
+        match fs::remove_file(with_suffix(path, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
     Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }

@@ -37,6 +37,8 @@ CREATE TABLE job (
     last_forgotten  INTEGER NOT NULL DEFAULT 0,
     -- Rises with every entry that comes in beside a run.
     inserts_beside  INTEGER NOT NULL DEFAULT 0,
+    -- What the crate that was at work last can open.
+    opens           INTEGER NOT NULL DEFAULT 0,
     intent          INTEGER NOT NULL DEFAULT 0,
     asked_at_ms     INTEGER NOT NULL DEFAULT 0,
     retry_at_ms     INTEGER NOT NULL DEFAULT 0
@@ -54,7 +56,7 @@ CREATE TABLE lease (
 
 CREATE TABLE backup_version (
     id              INTEGER PRIMARY KEY,
-    version         TEXT NOT NULL UNIQUE,
+    version         TEXT NOT NULL,
     algorithm       TEXT NOT NULL,
     public_key      BLOB,
     server_count    INTEGER NOT NULL,
@@ -82,6 +84,8 @@ CREATE TABLE backup_version (
     delivered       INTEGER NOT NULL DEFAULT 0,
     refused         INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+-- The same number with another key is another backup, whatever the server says.
+CREATE UNIQUE INDEX backup_version_key ON backup_version (version, ifnull(public_key, x''));
 
 CREATE TABLE room (
     id              INTEGER PRIMARY KEY,

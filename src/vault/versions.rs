@@ -89,10 +89,7 @@ impl Connection {
 
     /// Notes what the server says of its current version, beside a run. Whether that is news is the caller's to see.
     pub(crate) fn note_version(&mut self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
-        let id = self.write(|transaction, _| {
-            note_version(transaction, info)?;
-            id_of(transaction, &info.version)
-        })?;
+        let id = self.write(|transaction, _| note_version(transaction, info))?;
         self.version_by_id(id)?.ok_or(VaultError::Corrupt)
     }
 
@@ -122,8 +119,7 @@ impl Connection {
     /// Gives its row id.
     pub(crate) fn keep_decryption_key(&mut self, info: &VersionInfo, key: &KeyBytes) -> Result<i64, VaultError> {
         self.write(|transaction, keys| {
-            note_version(transaction, info)?;
-            let id = id_of(transaction, &info.version)?;
+            let id = note_version(transaction, info)?;
             seal_key(transaction, keys, id, &info.version, key)?;
             transaction.execute("UPDATE job SET current_version = ?1", [id])?;
             Ok(id)
@@ -140,14 +136,13 @@ impl Connection {
 impl Writer {
     /// Notes what the server says of a version, current or not.
     pub(crate) fn note_version(&mut self, info: &VersionInfo) -> Result<(), VaultError> {
-        self.write(|transaction, _| note_version(transaction, info))
+        self.write(|transaction, _| note_version(transaction, info).map(drop))
     }
 
     /// Makes the version that the server says is current the one to work on.
     pub(crate) fn begin_version(&mut self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
         let id = self.write(|transaction, _| {
-            note_version(transaction, info)?;
-            let id = id_of(transaction, &info.version)?;
+            let id = note_version(transaction, info)?;
             transaction.execute("UPDATE job SET current_version = ?1", [id])?;
             transaction.execute("UPDATE backup_version SET superseded = 0 WHERE id = ?1", [id])?;
             Ok(id)
@@ -232,23 +227,31 @@ impl Writer {
     }
 }
 
-/// Another etag or count than at the last look means that there is more to fetch.
-fn note_version(transaction: &Transaction<'_>, info: &VersionInfo) -> Result<(), VaultError> {
-    transaction.execute(
+/// Another etag or count than at the last look means that there is more to fetch. Another public key under the same name
+/// means another backup: the one that had the name is gone. Gives the row id.
+fn note_version(transaction: &Transaction<'_>, info: &VersionInfo) -> Result<i64, VaultError> {
+    let public_key = info.public_key.as_ref().map(|key| key.as_slice());
+    let id = transaction.query_row(
         "INSERT INTO backup_version (version, algorithm, public_key, server_count, etag) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (version) DO UPDATE SET
+         ON CONFLICT (version, ifnull(public_key, x'')) DO UPDATE SET
             complete = complete AND etag = excluded.etag AND server_count = excluded.server_count,
             era = era + (etag <> excluded.etag OR server_count <> excluded.server_count),
-            gone = 0, algorithm = excluded.algorithm, server_count = excluded.server_count, etag = excluded.etag",
+            gone = 0, algorithm = excluded.algorithm, server_count = excluded.server_count, etag = excluded.etag
+         RETURNING id",
         params![
             info.version,
             info.algorithm,
-            info.public_key.as_ref().map(|key| key.as_slice()),
+            public_key,
             info.count.cast_signed(),
             info.etag
         ],
+        |row| row.get(0),
     )?;
-    Ok(())
+    transaction.execute(
+        "UPDATE backup_version SET gone = 1 WHERE version = ?1 AND id <> ?2 AND gone = 0",
+        params![info.version, id],
+    )?;
+    Ok(id)
 }
 
 /// Keeps a key, if the vault can seal; what was passed over for want of it is looked at again.
@@ -271,14 +274,6 @@ fn seal_key(
         [],
     )?;
     Ok(())
-}
-
-fn id_of(transaction: &Transaction<'_>, version: &str) -> Result<i64, VaultError> {
-    Ok(
-        transaction.query_row("SELECT id FROM backup_version WHERE version = ?1", [version], |row| {
-            row.get(0)
-        })?,
-    )
 }
 
 fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {

@@ -3,12 +3,7 @@
 
 #![allow(clippy::print_stderr, reason = "the seed is printed")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::time::Duration;
 
 use keyferry::{RunBudget, RunOutcome};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
@@ -17,6 +12,7 @@ use serde_json::json;
 
 use crate::{
     common::{Setup, assert_vault_complete, start},
+    disk::SmallDisk,
     phone::{Deliveries, Dice, Phone},
 };
 
@@ -46,7 +42,7 @@ async fn whatever_happens_in_the_end_all_keys_are_there() {
         ..Config::default()
     });
     let setup = Setup::new(&homeserver);
-    let disk = SmallDisk::mount(&setup.directory.path().join("vault"));
+    let disk = SmallDisk::mount(&setup.directory.path().join("vault"), 160);
     let mut chaos = Chaos {
         dice: Dice(seed),
         homeserver: &homeserver,
@@ -237,43 +233,4 @@ fn summary(log: &[&str]) -> String {
     }
     let counts: Vec<_> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
     counts.join(", ")
-}
-
-/// A file system of its own for the vault.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: &Path) -> Self {
-        fs::create_dir(path).expect("a mount point");
-        let mut mount = Command::new("mount");
-        let status = mount
-            .args(["-t", "tmpfs", "-o", "size=160m,mode=0700", "tmpfs"])
-            .arg(path)
-            .status();
-        assert!(status.is_ok_and(|status| status.success()), "a tmpfs can be mounted");
-        Self(path.to_owned())
-    }
-
-    /// Leaves a few pages.
-    fn fill(&self) {
-        let filler = self.0.join("filler");
-        let mut size = 160 * 1024 * 1024;
-        let chunk = vec![1; 64 * 1024];
-        let mut file = fs::File::create(filler).expect("a file");
-        while size > 0 && std::io::Write::write_all(&mut file, &chunk).is_ok() {
-            size -= chunk.len();
-        }
-    }
-
-    fn empty(&self) {
-        // It may be empty.
-        let _ = fs::remove_file(self.0.join("filler"));
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // The mount namespace goes with the test, and this with it.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
 }

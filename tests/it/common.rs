@@ -17,6 +17,8 @@ use keyferry_test_homeserver::{AccountInfo, Config, Homeserver, TrueKey};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use crate::secrets::keep_out_of_logs;
+
 pub(crate) fn homeserver(keys: u64, rooms: u64) -> Homeserver {
     start(Config {
         keys,
@@ -159,6 +161,7 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new(homeserver: &Homeserver) -> Self {
         let account = homeserver.account().clone();
+        keep_out_of_logs(&account);
         let host = Arc::new(Listener {
             token: Mutex::new(account.access_token.clone()),
             ..Listener::default()

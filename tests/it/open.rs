@@ -109,7 +109,7 @@ async fn a_vault_opens_only_for_its_account_with_its_key() {
         b"not a database, and long enough to be looked at as one, so they say; even longer than 100 bytes",
     )
     .expect("the file can be written");
-    assert_eq!(attempt(&|_| ()).await, Some(OpenError::VaultUnusable));
+    assert_eq!(attempt(&|_| ()).await, Some(OpenError::VaultDamaged));
 }
 
 #[tokio::test]

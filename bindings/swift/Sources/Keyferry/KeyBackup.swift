@@ -104,6 +104,22 @@ public final class KeyBackup: Sendable {
         try await download.status()
     }
 
+    /// How many keys of a room may be shared with people who are invited later (MSC4268).
+    ///
+    /// - Throws: A `LookupError`.
+    public func roomHistoryShareability(of roomID: String) async throws -> RoomHistoryShareability {
+        try await client.roomHistoryShareability(roomId: roomID)
+    }
+
+    /// Moves a vault that does not open any more (`OpenError.VaultDamaged`, or a keyring that has lost its key) out of the
+    /// way, so that `open` makes a new one. Nothing is deleted. No client may have it open.
+    ///
+    /// - Returns: Where it lies now; `nil` if there was none.
+    /// - Throws: An `OpenError`.
+    public static func setVaultAside(in directory: URL) async throws -> URL? {
+        try await KeyferryFFI.setVaultAside(dataDir: directory.path).map { URL(fileURLWithPath: $0) }
+    }
+
     /// Finds the decryption key of the current backup and keeps it, so that a restart goes on without asking the user.
     ///
     /// - Throws: An `UnlockError`.

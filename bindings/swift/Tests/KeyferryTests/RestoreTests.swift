@@ -25,6 +25,9 @@ final class RestoreTests: BackupTestCase {
         XCTAssertEqual(found, .found(key: wanted))
         let missing = try await backup.roomKey(session: wanted.sessionId, in: "!elsewhere:localhost")
         XCTAssertEqual(missing, .notFound)
+        let counts = try await backup.roomHistoryShareability(of: wanted.roomId)
+        let shareable = keys.filter { $0.roomId == wanted.roomId && $0.sharedHistory }.count
+        XCTAssertEqual(counts.shareable, UInt64(shareable))
         backup.close()
     }
 

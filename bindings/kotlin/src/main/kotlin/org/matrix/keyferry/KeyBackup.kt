@@ -24,6 +24,7 @@ import org.matrix.keyferry.ffi.KeyBackupClient
 import org.matrix.keyferry.ffi.KeyDownload
 import org.matrix.keyferry.ffi.PreferenceConflict
 import org.matrix.keyferry.ffi.PreferenceResolution
+import org.matrix.keyferry.ffi.RoomHistoryShareability
 import org.matrix.keyferry.ffi.RoomKeyLookup
 import org.matrix.keyferry.ffi.RoomKeySink
 import org.matrix.keyferry.ffi.RunReport
@@ -94,6 +95,10 @@ public class KeyBackup private constructor(
     public suspend fun findRoomKey(roomId: String, sessionId: String): RoomKeyLookup =
         client.findRoomKey(roomId, sessionId)
 
+    /** How many keys of a room may be shared with people who are invited later (MSC4268). Throws `LookupException`. */
+    public suspend fun roomHistoryShareability(roomId: String): RoomHistoryShareability =
+        client.roomHistoryShareability(roomId)
+
     /** Gives up what look-ups keep open. Call it before the app goes to the background; the next one opens it again. */
     public suspend fun closeLookups() {
         client.closeLookups()
@@ -144,5 +149,13 @@ public class KeyBackup private constructor(
             }
             return backup
         }
+
+        /**
+         * Moves a vault that does not open any more (`OpenException.VaultDamaged`, or a keyring that has lost its key) out of
+         * the way, so that [open] makes a new one. Nothing is deleted: returns where it lies now, or `null` if there was none.
+         * No client may have it open. Throws `OpenException`.
+         */
+        public suspend fun setVaultAside(directory: File): File? =
+            org.matrix.keyferry.ffi.setVaultAside(directory.path)?.let(::File)
     }
 }

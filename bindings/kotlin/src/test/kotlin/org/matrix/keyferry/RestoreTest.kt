@@ -35,6 +35,10 @@ internal class RestoreTest {
             assertEquals(ROOMS, sink.keys.map { it.roomId }.toSet().size)
             // The homeserver flags every second key by chance.
             assertTrue(sink.keys.count { it.sharedHistory } in KEYS / 3..2 * KEYS / 3)
+            val room = sink.keys.first().roomId
+            val counts = backup.roomHistoryShareability(room)
+            assertEquals(sink.keys.count { it.roomId == room && it.sharedHistory }.toULong(), counts.shareable)
+            assertEquals(0uL, counts.notFetchedAtMost)
             assertEquals(KEYS.toULong(), backup.progress.value.delivered)
             assertEquals(DownloadStage.RESTING, backup.progress.value.stage)
         }

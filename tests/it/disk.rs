@@ -1,0 +1,107 @@
+//! A small file system for a vault, and what a vault does on one that is full or cannot be written. Mounting takes root, or a
+//! namespace: `scripts/test-chaos.sh` has one.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use keyferry::{OpenError, RunBudget, RunFailure, RunOutcome};
+
+use crate::common::{Setup, assert_vault_complete, homeserver};
+
+/// A file system of its own.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    pub(crate) fn mount(path: &Path, mebibytes: u32) -> Self {
+        fs::create_dir(path).expect("a mount point");
+        let options = format!("size={mebibytes}m,mode=0700");
+        mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], path);
+        Self(path.to_owned())
+    }
+
+    /// Leaves a few pages.
+    pub(crate) fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("filler")).expect("a file");
+        let full = io::copy(&mut io::repeat(1), &mut file);
+        assert!(full.is_err_and(|error| error.kind() == io::ErrorKind::StorageFull));
+    }
+
+    pub(crate) fn empty(&self) {
+        // It may be empty.
+        let _ = fs::remove_file(self.0.join("filler"));
+    }
+
+    fn is_read_only(&self, read_only: bool) {
+        let how = if read_only { "remount,ro" } else { "remount,rw" };
+        mount(&["-o", how], &self.0);
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // The mount namespace goes with the test, and this with it.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+fn mount(arguments: &[&str], path: &Path) {
+    let status = Command::new("mount").args(arguments).arg(path).status();
+    assert!(status.is_ok_and(|status| status.success()), "it can be mounted");
+}
+
+#[tokio::test]
+#[ignore = "needs to mount a small tmpfs: scripts/test-chaos.sh runs it"]
+async fn a_full_disk_is_told_and_nothing_is_lost() {
+    let homeserver = homeserver(20_000, 20);
+    let setup = Setup::new(&homeserver);
+    let disk = SmallDisk::mount(&setup.directory.path().join("vault"), 40);
+    disk.fill();
+    assert_eq!(setup.open_with(setup.options()).await.err(), Some(OpenError::DiskFull));
+    disk.empty();
+    let client = setup.open_unlocked().await;
+    let full = RunOutcome::Failed {
+        reason: RunFailure::DiskFull,
+    };
+    disk.fill();
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, full);
+    disk.empty();
+    // Room for some of it: it fills up in the middle.
+    fs::write(setup.directory.path().join("vault/ballast"), vec![1; 33 << 20]).expect("it fits");
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, full);
+    let summary = client.download().status().await.expect("a status").summary;
+    assert!(summary.fetched < 20_000, "{}", summary.fetched);
+    fs::remove_file(setup.directory.path().join("vault/ballast")).expect("it is there");
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 20_000));
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+#[ignore = "needs to mount a small tmpfs: scripts/test-chaos.sh runs it"]
+async fn a_directory_that_cannot_be_written_is_told() {
+    let homeserver = homeserver(300, 3);
+    let setup = Setup::new(&homeserver);
+    let disk = SmallDisk::mount(&setup.directory.path().join("vault"), 40);
+    disk.is_read_only(true);
+    let opened = setup.open_with(setup.options()).await;
+    assert_eq!(opened.err(), Some(OpenError::UnusableDataDir));
+    disk.is_read_only(false);
+    let client = setup.open_unlocked().await;
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    client.close_lookups().await;
+    client.shutdown();
+    disk.is_read_only(true);
+    let opened = setup.open_with(setup.options()).await;
+    assert_eq!(opened.err(), Some(OpenError::UnusableDataDir));
+    disk.is_read_only(false);
+    let client = setup.open().await;
+    assert_vault_complete(&client, &homeserver).await;
+}

@@ -1,0 +1,242 @@
+//! No secret where it does not belong: not in a log line of the whole test run, not in an error, not in a file of the vault.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::Path,
+    sync::{Mutex, Once, PoisonError},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use keyferry::{ClientOptions, RunBudget, RunOutcome, UnlockSecret, VaultProtection};
+use keyferry_test_homeserver::{AccountInfo, Homeserver};
+
+use crate::common::{Setup, homeserver};
+
+/// What is secret in the tests that run, and what else no line may hold.
+static FORBIDDEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+
+/// Reads every line that is logged by anything, at every level; one with a secret in it ends the test run.
+struct Censor;
+
+impl log::Log for Censor {
+    fn enabled(&self, _metadata: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let line = record.args().to_string();
+        let ours = record.target().starts_with("keyferry");
+        if let Some(found) = find_forbidden(&line, ours) {
+            // A panic here would be one of many threads, and caught.
+            #[allow(clippy::print_stderr, reason = "the last words of the test run")]
+            {
+                eprintln!("a line of {} holds {found}: {line}", record.target());
+            }
+            std::process::abort();
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Has every line looked at, for this account's secrets too.
+pub(crate) fn keep_out_of_logs(account: &AccountInfo) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Censor).expect("nobody else logs");
+        log::set_max_level(log::LevelFilter::Trace);
+    });
+    let mut forbidden = FORBIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
+    forbidden.get_or_insert_default().extend(secrets_of(account));
+}
+
+/// The secrets of an account, in the forms that they could be written in.
+fn secrets_of(account: &AccountInfo) -> Vec<String> {
+    let texts = [
+        &account.access_token,
+        &account.recovery_key,
+        &account.backup_recovery_key,
+        &account.secret_storage_passphrase,
+        &account.backup_decryption_key_base64,
+    ];
+    let mut secrets: Vec<String> = texts.into_iter().cloned().collect();
+    secrets.extend(texts.map(|text| text.replace(' ', "")));
+    secrets
+}
+
+/// What a line holds that no line may hold. Lines of ours must not even say who, where and which.
+fn find_forbidden(line: &str, ours: bool) -> Option<&'static str> {
+    let forbidden = FORBIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if forbidden.iter().flatten().any(|secret| line.contains(secret.as_str())) {
+        return Some("a secret");
+    }
+    // A session key in the export format has 220 characters.
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    let longest = line.split(|c| !is_base64(c)).map(str::len).max().unwrap_or(0);
+    if longest >= 200 {
+        return Some("what may be a session key");
+    }
+    let names = ["!", "@alice", "http://", "https://", "Bearer"];
+    if ours && (longest >= 43 || names.iter().any(|name| line.contains(name))) {
+        return Some("an id or an address");
+    }
+    None
+}
+
+#[test]
+fn a_line_with_a_secret_is_found() {
+    let homeserver = homeserver(1, 1);
+    let account = homeserver.account();
+    keep_out_of_logs(account);
+    for line in [
+        format!("token {}", account.access_token),
+        format!("key {}.", account.backup_decryption_key_base64),
+        account.recovery_key.replace(' ', ""),
+        homeserver.truth().key(0).session_key,
+    ] {
+        assert!(find_forbidden(&line, false).is_some(), "{line}");
+    }
+    for line in [
+        homeserver.truth().room_id(0),
+        homeserver.truth().key(0).session_id,
+        account.user_id.clone(),
+        homeserver.url().to_owned(),
+    ] {
+        assert!(find_forbidden(&line, true).is_some(), "{line}");
+        assert!(find_forbidden(&line, false).is_none(), "{line}");
+    }
+    assert_eq!(find_forbidden("run ended: Completed; 3 of 3 keys fetched", true), None);
+}
+
+/// Every byte of every file below a directory.
+fn bytes_below(directory: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in fs::read_dir(directory).expect("it is there") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            bytes.extend(bytes_below(&path));
+        } else {
+            bytes.extend(fs::read(path).expect("it can be read"));
+        }
+    }
+    bytes
+}
+
+fn holds(bytes: &[u8], secret: &[u8]) -> bool {
+    memchr::memmem::find(bytes, secret).is_some()
+}
+
+/// What must not lie in the files of a vault, by what it is.
+fn secrets_at_rest(homeserver: &Homeserver, setup: &Setup, passphrase: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let mut secrets: Vec<_> = secrets_of(&setup.account)
+        .into_iter()
+        .map(|text| ("a secret of the account", text.into_bytes()))
+        .collect();
+    let raw = |text: &str| STANDARD_NO_PAD.decode(text).expect("base64");
+    secrets.push(("the decryption key", raw(&setup.account.backup_decryption_key_base64)));
+    secrets.push(("the vault's passphrase", passphrase.as_bytes().to_vec()));
+    for index in 0..homeserver.truth().len() {
+        let key = homeserver.truth().key(index);
+        // The ratchet: what comes before is a version and an index, what comes after is public.
+        let session = raw(&key.session_key);
+        secrets.push(("a session key", session[5..133].to_vec()));
+        secrets.push(("a session key in base64", key.session_key.into_bytes()));
+        secrets.push(("a room id", key.room_id.into_bytes()));
+    }
+    secrets.push(("the user id", setup.account.user_id.clone().into_bytes()));
+    secrets
+}
+
+#[tokio::test]
+async fn the_files_of_a_vault_hold_no_secret() {
+    let homeserver = homeserver(300, 3);
+    let setup = Setup::with_sink(&homeserver);
+    let passphrase = "correct horse battery staple";
+    let options = ClientOptions {
+        protection: VaultProtection::Passphrase {
+            passphrase: passphrase.into(),
+        },
+        ..setup.options()
+    };
+    let client = setup.open_with(options).await.expect("the client opens");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    // In the middle of it too, with the log and its index beside the file.
+    let look = || {
+        let bytes = bytes_below(&setup.directory.path().join("vault"));
+        for (what, secret) in secrets_at_rest(&homeserver, &setup, passphrase) {
+            assert!(!holds(&bytes, &secret), "{what} lies in the vault");
+        }
+        bytes.len()
+    };
+    look();
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    let truth = homeserver.truth().key(3);
+    let found = client.find_room_key(truth.room_id, truth.session_id).await;
+    found.expect("it is there");
+    assert!(look() > 100_000);
+    client.shutdown();
+    look();
+    // What is looked for would be found: the public part of a key is there.
+    let session_id = STANDARD_NO_PAD
+        .decode(homeserver.truth().key(0).session_id)
+        .expect("base64");
+    assert!(holds(&bytes_below(&setup.directory.path().join("vault")), &session_id));
+}
+
+#[tokio::test]
+async fn no_error_names_a_secret() {
+    let homeserver = homeserver(10, 1);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open().await;
+    let account = &setup.account;
+    let typed = [
+        format!("{}x", account.recovery_key),
+        account.recovery_key.replace(' ', "").to_lowercase(),
+        account.access_token.clone(),
+    ];
+    let mut said = Vec::new();
+    for text in &typed {
+        for secret in [
+            UnlockSecret::RecoveryKey {
+                text: text.as_str().into(),
+            },
+            UnlockSecret::Passphrase {
+                text: text.as_str().into(),
+            },
+            UnlockSecret::DecryptionKey {
+                base64: text.as_str().into(),
+            },
+        ] {
+            said.push(format!("{secret:?}"));
+            let error = client.unlock(secret).await.expect_err("it does not fit");
+            said.push(format!("{error} {error:?}"));
+        }
+    }
+    said.push(format!(
+        "{:?} {:?}",
+        setup.options().protection,
+        setup.options().account
+    ));
+    homeserver.set_access_token("another one", true);
+    let report = client.download().run(RunBudget::default()).await;
+    said.push(format!("{report:?}"));
+    let truth = homeserver.truth().key(1);
+    let answer = client
+        .fetch_session(truth.room_id.clone(), truth.session_id.clone())
+        .await;
+    said.push(format!("{answer:?}"));
+    said.push(format!("{:?}", client.preference().refresh().await));
+    client.shutdown();
+    said.push(format!(
+        "{:?}",
+        client.find_room_key(truth.room_id, truth.session_id).await
+    ));
+    for text in said {
+        for secret in secrets_of(account).iter().chain(&typed) {
+            assert!(!text.contains(secret.as_str()), "{text}");
+        }
+        assert_eq!(find_forbidden(&text, false), None, "{text}");
+    }
+}

@@ -1,0 +1,236 @@
+//! Trouble with the vault itself: damaged, cut short, deleted, restored without its keyring. Each has a clear state and a way on.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use keyferry::{
+    ClientOptions, HostError, Keyring, LookupError, OpenError, RunBudget, RunFailure, RunOutcome, SecretBytes,
+    StatusError, VaultProtection, set_vault_aside,
+};
+use keyferry_test_homeserver::{Config, Homeserver};
+
+use crate::common::{Setup, assert_vault_complete, homeserver, start};
+
+fn vault_file(setup: &Setup) -> PathBuf {
+    setup.directory.path().join("vault/keyferry.sqlite3")
+}
+
+/// A vault with all keys, that nobody has open.
+async fn filled(homeserver: &Homeserver) -> Setup {
+    let setup = Setup::new(homeserver);
+    let client = setup.open_unlocked().await;
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    client.close_lookups().await;
+    client.shutdown();
+    setup
+}
+
+/// The way on: nothing is deleted, and a new vault gets everything again.
+async fn begins_anew(setup: &Setup, homeserver: &Homeserver) {
+    let directory = setup.options().data_dir;
+    let damaged = fs::read(vault_file(setup)).expect("it is there");
+    let aside = set_vault_aside(directory.clone())
+        .await
+        .expect("it moves")
+        .expect("there was one");
+    assert_eq!(fs::read(aside).expect("it is kept"), damaged);
+    assert_eq!(set_vault_aside(directory).await, Ok(None));
+    let client = setup.open_unlocked().await;
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    assert_vault_complete(&client, homeserver).await;
+}
+
+#[tokio::test]
+async fn a_vault_that_does_not_open_is_set_aside_and_made_anew() {
+    let homeserver = homeserver(300, 3);
+    type Damage = fn(Vec<u8>) -> Vec<u8>;
+    let ways: [(&str, Damage); 4] = [
+        ("the header", |mut bytes| {
+            bytes[..100].fill(0x55);
+            bytes
+        }),
+        ("cut to nothing", |_| Vec::new()),
+        ("cut in the middle", |mut bytes| {
+            bytes.truncate(40_000);
+            bytes
+        }),
+        ("the schema", |mut bytes| {
+            bytes[100..30_000].fill(0);
+            bytes
+        }),
+    ];
+    for (what, damage) in ways {
+        let setup = filled(&homeserver).await;
+        let file = vault_file(&setup);
+        fs::write(&file, damage(fs::read(&file).expect("it is there"))).expect("it can be damaged");
+        let opened = setup.open_with(setup.options()).await;
+        match opened {
+            Err(error) => assert_eq!(error, OpenError::VaultDamaged, "{what}"),
+            // Only a part is damaged: that shows when it is read.
+            Ok(client) => {
+                let report = client.download().run(RunBudget::default()).await;
+                let damaged = RunOutcome::Failed {
+                    reason: RunFailure::VaultDamaged,
+                };
+                assert_eq!(report.outcome, damaged, "{what}");
+                client.shutdown();
+            }
+        }
+        begins_anew(&setup, &homeserver).await;
+    }
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_is_told_and_what_can_be_read_is_read() {
+    let homeserver = homeserver(3_000, 3);
+    let setup = filled(&homeserver).await;
+    let file = vault_file(&setup);
+    let mut bytes = fs::read(&file).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 200_000].fill(0xaa);
+    fs::write(&file, bytes).expect("it can be damaged");
+    let client = setup.open().await;
+    let mut damaged = 0;
+    for index in 0..homeserver.truth().len() {
+        let truth = homeserver.truth().key(index);
+        let found = client.find_room_key(truth.room_id, truth.session_id).await;
+        damaged += usize::from(found == Err(LookupError::Damaged));
+    }
+    assert!((1..3_000).contains(&damaged), "{damaged}");
+    client.close_lookups().await;
+    client.shutdown();
+    begins_anew(&setup, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_vault_that_is_deleted_under_a_run_is_noticed() {
+    let homeserver = start(Config {
+        keys: 8_000,
+        rooms: 10,
+        bytes_per_second: Some(3_000_000),
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    let run = {
+        let download = download.clone();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    while download.status().await.expect("a status").summary.fetched == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    fs::remove_dir_all(setup.directory.path().join("vault")).expect("it can be deleted");
+    let report = run.await.expect("it ends");
+    let gone = RunOutcome::Failed {
+        reason: RunFailure::VaultDamaged,
+    };
+    assert_eq!(report.outcome, gone);
+    assert_eq!(download.status().await.err(), Some(StatusError::Damaged));
+    assert_eq!(download.run(RunBudget::default()).await.outcome, gone);
+    client.shutdown();
+    let client = setup.open_unlocked().await;
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+/// A keyring that has nothing, as after a restore to another phone.
+struct EmptyKeyring;
+
+impl Keyring for EmptyKeyring {
+    fn load(&self, _name: String) -> Result<Option<SecretBytes>, HostError> {
+        Ok(None)
+    }
+
+    fn store(&self, _name: String, _secret: SecretBytes) -> Result<(), HostError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn restored_without_its_keyring_a_vault_says_so_and_is_made_anew() {
+    let homeserver = homeserver(100, 2);
+    let setup = filled(&homeserver).await;
+    let with_keyring = ClientOptions {
+        protection: VaultProtection::Keyring {
+            keyring: Arc::new(EmptyKeyring),
+        },
+        ..setup.options()
+    };
+    let lost = OpenError::KeyringUnavailable { key_lost: true };
+    assert_eq!(setup.open_with(with_keyring).await.err(), Some(lost));
+    begins_anew(&setup, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_keyring_for_a_vault_without_protection_is_another_protection() {
+    let homeserver = homeserver(10, 1);
+    let setup = Setup::new(&homeserver);
+    let with = |protection| ClientOptions {
+        protection,
+        ..setup.options()
+    };
+    let client = setup.open_with(with(VaultProtection::NoProtection)).await;
+    client.expect("it opens").shutdown();
+    let keyring = VaultProtection::Keyring {
+        keyring: Arc::new(EmptyKeyring),
+    };
+    assert_eq!(
+        setup.open_with(with(keyring)).await.err(),
+        Some(OpenError::OtherProtection)
+    );
+}
+
+#[tokio::test]
+async fn a_lease_from_another_life_of_the_phone_stands_in_nobodys_way() {
+    let homeserver = homeserver(100, 2);
+    let setup = filled(&homeserver).await;
+    // Restored from a backup that was made in the middle of a run: another boot, and a clock that counts from there.
+    let vault = rusqlite::Connection::open(vault_file(&setup)).expect("the vault");
+    vault
+        .execute(
+            "INSERT OR REPLACE INTO lease (id, holder, process_id, process_began, process_space, since_ms, heartbeat_ms)
+             VALUES (1, 'app', 4711, 99, 'another boot', 1700000000000, ?1)",
+            [i64::MAX / 2],
+        )
+        .expect("it can be written");
+    drop(vault);
+    let client = setup.open().await;
+    let status = client.download().status().await.expect("a status");
+    assert_eq!(status.running, None);
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+}
+
+#[tokio::test]
+async fn what_an_older_version_of_the_crate_did_not_know_is_opened_by_this_one() {
+    let homeserver = homeserver(100, 2);
+    let setup = filled(&homeserver).await;
+    let vault = rusqlite::Connection::open(vault_file(&setup)).expect("the vault");
+    // As that version left it: thirty keys of an algorithm that it had never heard of.
+    vault
+        .execute_batch(
+            "UPDATE opened SET failure = 6, first_index = NULL, shared_history = NULL, sender_key = NULL
+             WHERE entry % 10 < 3;
+             UPDATE backup_version SET opened = 70, failed = 30;
+             UPDATE job SET opens = 0;",
+        )
+        .expect("it can be written");
+    drop(vault);
+    let client = setup.open().await;
+    let before = client.download().status().await.expect("a status").summary;
+    assert_eq!((before.opened, before.failed), (70, 30));
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!((report.summary.opened, report.summary.failed), (100, 0));
+}
