@@ -6,7 +6,7 @@
 pub(crate) mod decryption;
 pub(crate) mod entry;
 pub(crate) mod limits;
-mod plaintext;
+pub(crate) mod plaintext;
 pub(crate) mod reader;
 pub(crate) mod recovery_key;
 mod room_key;

@@ -29,4 +29,6 @@ pub use records::{
     AccountDataEvent, PendingPreference, PendingReason, PreferenceConflict, PreferenceError, PreferenceResolution,
     PreferenceWrite, SignInDecision,
 };
+#[cfg(any(fuzzing, test))]
+pub(crate) use wire::read_forms;
 pub use wire::{PreferenceForm, PreferenceSource, PreferenceValue, SharedPreference};

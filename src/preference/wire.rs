@@ -110,6 +110,20 @@ impl PreferenceForm {
     }
 }
 
+/// Reads any content as both forms.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn read_forms(content: &Value) {
+    let read = |form: PreferenceForm| form.read(Some(content));
+    let shared = Reading {
+        stable: read(PreferenceForm::Stable),
+        unstable: read(PreferenceForm::Unstable),
+    }
+    .shared();
+    // Only a boolean is a choice.
+    let has_boolean = ["enabled", "disabled"].iter().any(|field| content[*field].is_boolean());
+    assert_eq!(shared.value != PreferenceValue::Undetermined, has_boolean);
+}
+
 impl PreferenceValue {
     pub(crate) fn of(enabled: bool) -> Self {
         if enabled { Self::Enabled } else { Self::Disabled }

@@ -7,6 +7,8 @@ mod keys;
 mod secret_storage;
 
 pub(crate) use keys::DecryptionKeys;
+#[cfg(any(fuzzing, test))]
+pub(crate) use secret_storage::read_secret_storage;
 use secret_storage::{FromStorage, StorageInput};
 
 use crate::{

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Fuzzes what reads bytes of a server or of a user: `scripts/fuzz.sh [TARGET|all] [EXECUTIONS]`, 10 million by default.
+#
+# Needs no nightly compiler: coverage without sanitizers, as there is no unsafe code to sanitise. What reaches new code goes
+# into fuzz/corpus, which `cargo test` replays.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+targets=(reader entry recovery_key account_data)
+[ "${1:-all}" = all ] || targets=("$1")
+executions=${2:-10000000}
+
+cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked --version 0.13.2
+for target in "${targets[@]}"; do
+  echo "== $target, $executions executions"
+  kept=fuzz/corpus/$target
+  found=$(mktemp -d)
+  fewer=$(mktemp -d)
+  cargo fuzz run --sanitizer none "$target" "$found" "$kept" -- \
+    -runs="$executions" -max_len=4096 -print_final_stats=1
+  # Of thousands of inputs, the few that reach all there is to reach.
+  cargo fuzz run --sanitizer none "$target" "$fewer" "$kept" "$found" -- -set_cover_merge=1 -use_counters=0
+  find "$fewer" -type f -exec cp -n {} "$kept" \;
+  rm -rf "$found" "$fewer"
+done
