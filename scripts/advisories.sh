@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked
+scripts/tool.sh cargo-deny 0.20.2
+export PATH="$PWD/target/tools/bin:$PATH"
 if ! cargo deny fetch db; then
     echo "The advisory database cannot be reached from here: nothing has been checked." >&2
     exit 1

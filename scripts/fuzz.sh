@@ -10,7 +10,8 @@ targets=(reader entry recovery_key account_data)
 [ "${1:-all}" = all ] || targets=("$1")
 executions=${2:-10000000}
 
-cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked --version 0.13.2
+scripts/tool.sh cargo-fuzz 0.13.2
+export PATH="$PWD/target/tools/bin:$PATH"
 for target in "${targets[@]}"; do
   echo "== $target, $executions executions"
   kept=fuzz/corpus/$target

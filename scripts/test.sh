@@ -2,13 +2,13 @@
 # Runs every test there is, and gets what is missing with plain package managers.
 #
 #   scripts/test.sh            everything
-#   scripts/test.sh rust …     only the named stages: style rust chaos synapse kotlin swift example
+#   scripts/test.sh rust …     only the named stages: style deny rust chaos synapse kotlin swift example
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
-  stages=(style rust chaos synapse kotlin swift example)
+  stages=(style deny rust chaos synapse kotlin swift example)
 fi
 
 stage_style() {
@@ -19,6 +19,12 @@ stage_style() {
   cargo fmt --all -- --check
   shellcheck scripts/*.sh .ci/run
   cargo clippy --workspace --all-targets --release --locked -- -D warnings
+}
+
+stage_deny() {
+  # Advisories are another matter: scripts/advisories.sh.
+  scripts/tool.sh cargo-deny 0.20.2
+  PATH="$PWD/target/tools/bin:$PATH" cargo deny --locked check bans licenses sources
 }
 
 stage_rust() {

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Gets a cargo tool into target/tools, if it is not there: `scripts/tool.sh NAME VERSION`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+name=$1
+version=$2
+[ -x "target/tools/bin/$name" ] || cargo install "$name" --locked --version "$version" --root target/tools
