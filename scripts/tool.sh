@@ -5,4 +5,5 @@ cd "$(dirname "$0")/.."
 
 name=$1
 version=$2
-[ -x "target/tools/bin/$name" ] || cargo install "$name" --locked --version "$version" --root target/tools
+# Does nothing where that version is there.
+cargo install "$name" --locked --quiet --version "$version" --root target/tools

@@ -61,7 +61,7 @@ impl KeyBackupClient {
             if let Some(body) = answer {
                 keep(&asking, version.id, room_id, session_id, &body).await?;
                 return match self.find_for_event(room_id, session_id).await? {
-                    RoomKeyLookup::Trimmed | RoomKeyLookup::Unusable { .. } => {
+                    RoomKeyLookup::NotFound | RoomKeyLookup::Trimmed | RoomKeyLookup::Unusable { .. } => {
                         self.open_alone(version.id, room_id, session_id, &body).await
                     }
                     found => Ok(found),
@@ -99,7 +99,7 @@ impl KeyBackupClient {
             .unwrap_or(Err(LookupError::Damaged))
     }
 
-    /// The vault has given its own copy up, and does not take it again.
+    /// The vault has given its own copy up, or has none, and does not take it.
     async fn open_alone(
         &self,
         version: i64,

@@ -51,7 +51,7 @@ impl Vault {
     pub(crate) fn connect(&self) -> Result<Connection, VaultError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let inner = match rusqlite::Connection::open_with_flags(&self.path, flags) {
-            Err(_) if FileIdentity::of(&self.path).is_none() => return Err(VaultError::Gone),
+            Err(_) if matches!(FileIdentity::of(&self.path), Ok(None)) => return Err(VaultError::Gone),
             opened => opened?,
         };
         schema::prepare(&inner)?;
@@ -81,7 +81,7 @@ impl Vault {
         let generation = transaction.query_row("SELECT generation FROM job", [], |row| row.get(0))?;
         transaction.commit()?;
         Ok(Ok(Writer {
-            file: FileIdentity::of(&self.path),
+            file: FileIdentity::of(&self.path).ok().flatten(),
             path: self.path.clone(),
             connection,
             generation,
@@ -165,7 +165,8 @@ impl Writer {
             return Err(VaultError::Overtaken);
         }
         // What is written into a deleted file is lost, and nobody would know.
-        if self.file.is_none() || FileIdentity::of(&self.path) != self.file {
+        let file = FileIdentity::of(&self.path).map_err(|_| VaultError::Inaccessible)?;
+        if file.is_none() || file != self.file {
             return Err(VaultError::Gone);
         }
         let result = work(&transaction, &self.connection.keys)?;

@@ -189,13 +189,9 @@ fn insert(
         let room = rooms[entry.room];
         let session = &*entry.session.to_bytes();
         let hash = keys.session_hash(session);
-        let candidates = index.entries(hash)?;
-        if candidates.len() >= MAX_PLACES_OF_A_SESSION {
-            // Each would be held against all others.
-            continue;
-        }
-        let namesakes = namesakes(transaction, &candidates, room, session)?;
-        if namesakes.iter().any(|namesake| namesake.is_known) {
+        let namesakes = namesakes(transaction, &index.entries(hash)?, room, session)?;
+        // Over so many places, each would be held against all others.
+        if namesakes.iter().any(|namesake| namesake.is_known) || namesakes.len() >= MAX_PLACES_OF_A_SESSION {
             continue;
         }
         let id = next_id;

@@ -23,7 +23,9 @@ impl Writer {
     pub(crate) fn reopen_step(&mut self) -> Result<bool, VaultError> {
         self.write(|transaction, _| {
             let reasons = [FailureReason::Malformed, FailureReason::UnknownAlgorithm].map(FailureReason::code);
-            let failed = "SELECT opened.entry FROM opened WHERE failure IN (?1, ?2) ORDER BY failure, entry LIMIT ?3";
+            // By the index of failures, which has no others.
+            let failed = "SELECT opened.entry FROM opened WHERE failure <> 0 AND failure IN (?1, ?2)
+                          ORDER BY failure, entry LIMIT ?3";
             let step = params![reasons[0], reasons[1], STEP];
             transaction.execute(
                 &format!(
@@ -36,7 +38,7 @@ impl Writer {
             let forgotten = transaction.execute(&format!("DELETE FROM opened WHERE entry IN ({failed})"), step)?;
             let goes_on = forgotten as i64 == STEP;
             transaction.execute(
-                "UPDATE job SET opened_through = 0, delivered_through = 0, opens = CASE WHEN ?1 THEN opens ELSE ?2 END",
+                "UPDATE job SET opened_through = 0, delivered_through = 0, trimmed_through = 0, opens = CASE WHEN ?1 THEN opens ELSE ?2 END",
                 params![goes_on, OPENS],
             )?;
             Ok(goes_on)

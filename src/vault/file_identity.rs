@@ -1,6 +1,6 @@
 //! Which file lies at a place: the vault may be deleted, or replaced by another one, while it is open.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 /// A file, as it can be told from another one at the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,20 +10,26 @@ pub(super) struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// `None` if there is nothing, or nothing that can be seen.
+    /// `None` if there is nothing.
+    ///
+    /// # Errors
+    /// What keeps the place from being looked at: that says nothing about the file.
     #[cfg(unix)]
-    pub(super) fn of(path: &Path) -> Option<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
         use std::os::unix::fs::MetadataExt;
-        let file = path.metadata().ok()?;
-        Some(Self {
-            device: file.dev(),
-            inode: file.ino(),
-        })
+        match path.metadata() {
+            Ok(file) => Ok(Some(Self {
+                device: file.dev(),
+                inode: file.ino(),
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Elsewhere an open file cannot be deleted.
     #[cfg(not(unix))]
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        path.exists().then_some(Self { device: 0, inode: 0 })
+    pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
+        Ok(path.try_exists()?.then_some(Self { device: 0, inode: 0 }))
     }
 }

@@ -220,8 +220,6 @@ fn create(
 ) -> Result<(), OpenVaultError> {
     let new = directory.join(NEW_FILE);
     remove_database(&new).map_err(OpenVaultError::Directory)?;
-    // The log of a vault that was deleted is not the new one's.
-    remove_database(path).map_err(OpenVaultError::Directory)?;
     let made = write_new(&new, user_id, device_id, protection)
         .and_then(|()| fs::rename(&new, path).map_err(OpenVaultError::Directory));
     if made.is_err() {

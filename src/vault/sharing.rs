@@ -75,15 +75,17 @@ impl Connection {
 
     /// Keys that may still be missing in a room: all that are missing, where the room has not been read to its end.
     fn missing_keys(&self, room_id: &str) -> Result<Option<u64>, VaultError> {
-        let missing: Option<i64> = self
-            .inner
-            .prepare_cached(
-                "SELECT sum(CASE WHEN backup_version.complete OR room.complete = era THEN 0
-                                 ELSE max(0, server_count - fetched) END)
-                 FROM backup_version LEFT JOIN room ON room.version = backup_version.id AND hash = ?1
-                 WHERE NOT gone",
-            )?
-            .query_row(params![self.keys.room_hash(room_id)], |row| row.get(0))?;
-        Ok(missing.map(i64::cast_unsigned))
+        let mut statement = self.inner.prepare_cached(
+            "SELECT CASE WHEN gone OR backup_version.complete OR room.complete = era THEN 0
+                         ELSE max(0, server_count - (fetched - surplus)) END
+             FROM backup_version LEFT JOIN room ON room.version = backup_version.id AND hash = ?1",
+        )?;
+        let missing = statement.query_map(params![self.keys.room_hash(room_id)], |row| row.get::<_, i64>(0))?;
+        let mut sum = None;
+        for missing in missing {
+            // What a server says may be as much as there is.
+            sum = Some(sum.unwrap_or(0_u64).saturating_add(missing?.cast_unsigned()));
+        }
+        Ok(sum)
     }
 }

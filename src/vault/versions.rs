@@ -201,7 +201,7 @@ impl Writer {
             let completed = transaction.execute(
                 "UPDATE backup_version SET complete = 1, complete_in = era, surplus = max(0, fetched - server_count),
                     cuts = 0
-                 WHERE id = ?1 AND era = ?2",
+                 WHERE id = ?1 AND era = ?2 AND gone = 0",
                 [id, era],
             )?;
             if completed > 0 {
