@@ -140,10 +140,12 @@ async fn it_works_beside_a_run_of_another_process() {
 async fn a_room_that_was_wanted_before_the_first_run_stays_so() {
     let homeserver = homeserver(2_000, 20);
     let setup = Setup::with_sink(&homeserver);
-    let client = setup.open_unlocked().await;
+    let client = setup.open().await;
     let wanted = homeserver.truth().room_id(7);
     let prioritised = client.download().prioritise_rooms(vec![wanted.clone()]).await;
     prioritised.expect("it is noted");
+    // Only now does the vault know of a version.
+    client.unlock(setup.recovery_key()).await.expect("it fits");
     homeserver.set_faults(vec![
         Fault::from(FaultKind::Stall { after_bytes: 0 }).on(EndpointKind::RoomKeys),
     ]);
