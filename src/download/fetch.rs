@@ -142,11 +142,21 @@ impl FetchStage {
 
     /// The count says that all is here: of what the server had at the last look.
     async fn look_before_the_end(&self) -> Result<(), FetchEnd> {
+        let info = self
+            .patiently(|| self.homeserver.version(&self.version.version))
+            .await?;
+        self.vault(move |writer, _| writer.note_version(&info)).await
+    }
+
+    /// One small request, again and again where a failure passes.
+    pub(super) async fn patiently<T, F: Future<Output = Result<T, HomeserverError>>>(
+        &self,
+        request: impl Fn() -> F,
+    ) -> Result<T, FetchEnd> {
         let mut backoff = Backoff::default();
         loop {
-            let look = self.homeserver.version(&self.version.version);
-            match self.unless_stopped(look).await? {
-                Ok(info) => return self.vault(move |writer, _| writer.note_version(&info)).await,
+            match self.unless_stopped(request()).await? {
+                Ok(answer) => return Ok(answer),
                 Err(error) => self.wait_or_end(&mut backoff, error.into()).await?,
             }
         }

@@ -124,13 +124,7 @@ impl FetchStage {
     /// The app's rooms first, then all others that the user has joined.
     pub(super) async fn list_rooms(&self) -> Result<(), FetchEnd> {
         let preferred = self.preferred_rooms().await?;
-        let mut backoff = Backoff::default();
-        let joined = loop {
-            match self.unless_stopped(self.homeserver.joined_rooms()).await? {
-                Ok(rooms) => break sound(rooms),
-                Err(error) => self.wait_or_end(&mut backoff, error.into()).await?,
-            }
-        };
+        let joined = sound(self.patiently(|| self.homeserver.joined_rooms()).await?);
         self.vault(|writer, version| writer.ask_again_since_it_was_complete(version))
             .await?;
         // Written later, the app's rooms take their places before all others.
