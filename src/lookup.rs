@@ -197,13 +197,12 @@ impl Lookup {
 
     fn room_keys(&self, room_id: &str, after: i64, limit: usize) -> Result<RoomKeyPage, LookupError> {
         self.with(|session| {
-            let entries = session.connection.room_entries(room_id, after, limit)?;
-            let next = (entries.len() == limit)
-                .then(|| entries.last().map(|entry| entry.id))
-                .flatten();
-            let mut keys = Vec::with_capacity(entries.len());
+            let page = session.connection.room_entries(room_id, after, limit)?;
+            let last = page.entries.last().map(|entry| entry.id);
+            let next = last.filter(|_| page.is_full);
+            let mut keys = Vec::with_capacity(page.entries.len());
             let mut locked = false;
-            for entry in &entries {
+            for entry in &page.entries {
                 match self.open(session, entry) {
                     Ok(key) => keys.extend(key.ok()),
                     // Of a version that nobody has unlocked: others may be.

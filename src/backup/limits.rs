@@ -20,6 +20,9 @@ pub(crate) const MAX_BARREN_BYTES: u64 = 256 * 1024 * 1024;
 /// Entries of one answer, the same one time and again included: twenty times the largest backups that are known.
 pub(crate) const MAX_ANSWER_ENTRIES: u64 = 20_000_000;
 
+/// Bytes of entries that are read from the vault at a time, and one entry more. A page of usual entries stays below.
+pub(crate) const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
+
 /// Bytes of a small JSON answer: version info, account data, an error body.
 pub(crate) const MAX_SMALL_BODY_BYTES: usize = 256 * 1024;
 

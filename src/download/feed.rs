@@ -206,7 +206,7 @@ impl FeedState {
         let Some(last) = pending.entries.last().map(|entry| entry.id) else {
             return Ok(None);
         };
-        if pending.entries.len() == most {
+        if pending.is_full {
             self.urgent.push_front(last + 1..=*range.end());
         }
         let (entries, bodies, _) = self.openable(pending, keys)?;
@@ -230,6 +230,7 @@ impl FeedState {
         let PendingEntries {
             entries: pending,
             bodies,
+            ..
         } = pending;
         let mut entries = Vec::with_capacity(pending.len());
         let mut whole = true;

@@ -10,7 +10,10 @@ use super::{
     seal::VaultKeys,
     session_index::{self, RecentSessions, SessionIndex},
 };
-use crate::backup::{limits::MAX_PLACES_OF_A_SESSION, session_id::SessionId};
+use crate::backup::{
+    limits::{MAX_PAGE_BYTES, MAX_PLACES_OF_A_SESSION},
+    session_id::SessionId,
+};
 
 /// Bytes of a body as clients write it today, rounded up.
 const USUAL_BODY_BYTES: usize = 640;
@@ -49,6 +52,8 @@ pub(crate) struct InsertedEntries {
 pub(crate) struct PendingEntries {
     pub(crate) entries: Vec<PendingEntry>,
     pub(crate) bodies: Vec<u8>,
+    /// The page is full: more may wait behind it.
+    pub(crate) is_full: bool,
 }
 
 /// One of them.
@@ -239,7 +244,8 @@ fn next_id(transaction: &Transaction<'_>) -> Result<i64, VaultError> {
 }
 
 impl Connection {
-    /// The next entries after `after` and up to `through`, in the order they came, that wait.
+    /// The next entries after `after` and up to `through`, in the order they came, that wait: `limit` of them, or as many as
+    /// fit into a page.
     pub(crate) fn pending_entries(
         &self,
         after: i64,
@@ -274,6 +280,10 @@ impl Connection {
                 pending.bodies.reserve_exact(limit * USUAL_BODY_BYTES);
             }
             pending.push(row)?;
+            pending.is_full = pending.entries.len() >= limit || pending.bodies.len() >= MAX_PAGE_BYTES;
+            if pending.is_full {
+                break;
+            }
         }
         Ok(pending)
     }

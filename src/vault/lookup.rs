@@ -9,7 +9,7 @@ use super::{
     entries::{in_conflict, session_from_row},
     session_index::entries_of,
 };
-use crate::backup::{FailureReason, session_id::SessionId};
+use crate::backup::{FailureReason, limits::MAX_PAGE_BYTES, session_id::SessionId};
 
 /// What the vault has under a room and a session.
 #[derive(Debug)]
@@ -30,6 +30,14 @@ pub(crate) struct StoredEntry {
     pub(crate) session: SessionId,
     /// Empty where it was trimmed.
     pub(crate) body: Vec<u8>,
+}
+
+/// Entries of a room.
+#[derive(Debug, Default)]
+pub(crate) struct EntryPage {
+    pub(crate) entries: Vec<StoredEntry>,
+    /// There may be more behind the last one.
+    pub(crate) is_full: bool,
 }
 
 /// An entry, and whether its session is under another room too.
@@ -82,40 +90,43 @@ impl Connection {
         Ok(Found::Entries(entries))
     }
 
-    /// Entries of a room after `after`, by entry id. Those in conflict are left out.
-    pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<Vec<StoredEntry>, VaultError> {
+    /// Entries of a room after `after`, by entry id: `limit` of them, or as many as fit into a page. Those in conflict are left
+    /// out.
+    pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<EntryPage, VaultError> {
         let mut runs = self.inner.prepare_cached(
             "SELECT version, max(first_entry, ?2 + 1), last_entry FROM room JOIN room_run ON room_run.room = room.id
              WHERE hash = ?1 AND last_entry > ?2 ORDER BY first_entry",
         )?;
         let mut in_run = self.inner.prepare_cached(
             "SELECT id, session, body FROM entry WHERE id BETWEEN ?1 AND ?2
-             AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id) ORDER BY id LIMIT ?3",
+             AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id) ORDER BY id",
         )?;
-        let mut entries = Vec::new();
+        let mut page = EntryPage::default();
+        let mut bytes = 0;
         let mut runs = runs.query(params![self.keys.room_hash(room_id), after])?;
-        while let Some(run) = runs.next()?
-            && entries.len() < limit
-        {
+        while let Some(run) = runs.next()? {
             let (version, first, last): (i64, i64, i64) = (run.get(0)?, run.get(1)?, run.get(2)?);
-            let left = (limit - entries.len()) as i64;
-            let rows = in_run.query_map([first, last, left], |row| {
-                Ok(StoredEntry {
+            let mut rows = in_run.query([first, last])?;
+            while let Some(row) = rows.next()? {
+                let entry = StoredEntry {
                     id: row.get(0)?,
                     version,
                     room_id: room_id.to_owned(),
                     session: session_from_row(row, 1)?,
                     body: row.get(2)?,
-                })
-            })?;
-            for entry in rows {
-                entries.push(entry?);
+                };
+                bytes += entry.body.len();
+                page.entries.push(entry);
+                page.is_full = page.entries.len() >= limit || bytes >= MAX_PAGE_BYTES;
+                if page.is_full {
+                    return Ok(page);
+                }
             }
         }
-        Ok(entries)
+        Ok(page)
     }
 
-    /// Entries of all rooms and versions after `after`, by entry id.
+    /// Entries of all rooms and versions after `after`, by entry id: `limit` of them, or as many as fit into a page.
     pub(crate) fn all_entries(&self, after: i64, limit: usize) -> Result<Vec<ListedEntry>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT id, room, session, body, EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)
@@ -123,8 +134,11 @@ impl Connection {
         )?;
         let mut rows = statement.query(params![after, limit as i64])?;
         let mut entries = Vec::new();
+        let mut bytes = 0;
         let mut room = None;
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next()?
+            && bytes < MAX_PAGE_BYTES
+        {
             let room = self.cached_room(&mut room, row.get(1)?)?;
             let entry = StoredEntry {
                 id: row.get(0)?,
@@ -133,6 +147,7 @@ impl Connection {
                 session: session_from_row(row, 2)?,
                 body: row.get(3)?,
             };
+            bytes += entry.body.len();
             entries.push(ListedEntry {
                 entry,
                 in_conflict: row.get(4)?,
