@@ -160,6 +160,12 @@ pub enum OpenError {
     /// There is no space left on the disk.
     #[error("the disk is full")]
     DiskFull,
+    /// `set_vault_aside` only: somebody is at work on the vault, in this process or another. End that, and call again.
+    #[error("the vault is in use")]
+    VaultInUse,
+    /// A bug in the crate or in a callback of the app: the log says more.
+    #[error("the vault could not be opened because of a bug")]
+    Internal,
 }
 
 impl From<OpenVaultError> for OpenError {
@@ -173,10 +179,13 @@ impl From<OpenVaultError> for OpenError {
             OpenVaultError::Vault(VaultError::DiskFull) => Self::DiskFull,
             OpenVaultError::Directory(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::DiskFull,
             OpenVaultError::Directory(_)
-            | OpenVaultError::Vault(VaultError::Inaccessible | VaultError::Busy | VaultError::Gone) => {
-                Self::UnusableDataDir
+            | OpenVaultError::Vault(
+                VaultError::Inaccessible | VaultError::Busy | VaultError::Overtaken | VaultError::Gone,
+            ) => Self::UnusableDataDir,
+            OpenVaultError::Vault(VaultError::Panicked) => Self::Internal,
+            OpenVaultError::Vault(VaultError::Corrupt | VaultError::Unsealable | VaultError::Sqlite(_)) => {
+                Self::VaultDamaged
             }
-            OpenVaultError::Vault(_) => Self::VaultDamaged,
         }
     }
 }
@@ -218,10 +227,10 @@ impl KeyBackupClient {
         let policy = options.preference.unwrap_or_default();
         let homeserver = Homeserver::new(&url, &user_id, transport, host.clone());
         let open = move || {
-            let protection = protection(&options.protection, &directory, &user_id)?;
-            Ok(Vault::open(&directory, &user_id, &device_id, &protection)?)
+            let protection = || protection(&options.protection, &directory, &user_id);
+            Vault::open(&directory, &user_id, &device_id, protection)
         };
-        let vault = blocking(open).await.unwrap_or(Err(OpenError::VaultDamaged))?;
+        let vault = blocking(open).await.unwrap_or(Err(OpenError::Internal))?;
         let keys = Arc::new(DecryptionKeys::default());
         let parts = Arc::new(Parts {
             homeserver,
@@ -271,18 +280,23 @@ impl KeyBackupClient {
 }
 
 /// Moves a vault that does not open any more out of the way, so that `KeyBackupClient.open` makes a new one there. Nothing is
-/// deleted: returns where it lies now, in the same directory; `None` if there was no vault. No client may have it open.
+/// deleted: returns where it lies now, in the same directory; `None` if there was no vault. Shut down the clients that have it
+/// first, in every process: whoever still has one is told that the vault is gone.
 ///
 /// The new vault gets everything from the server again. What is lost with the old one: keys that the server has no more, the
 /// decryption key (unlock again), and a preference that was not yet written.
 ///
 /// # Errors
+/// [`OpenError::VaultInUse`] if somebody is at work on it, as far as the damage lets one see that;
 /// [`OpenError::UnusableDataDir`] if it cannot be moved.
 #[uniffi::export(async_runtime = "tokio")]
 pub async fn set_vault_aside(data_dir: String) -> Result<Option<String>, OpenError> {
     let moved = blocking(move || Vault::set_aside(std::path::Path::new(&data_dir))).await;
-    let moved = moved.and_then(Result::ok).ok_or(OpenError::UnusableDataDir)?;
-    Ok(moved.map(|path| path.display().to_string()))
+    match moved.ok_or(OpenError::Internal)? {
+        Ok(moved) => Ok(moved.map(|path| path.display().to_string())),
+        Err(OpenVaultError::Vault(VaultError::Busy)) => Err(OpenError::VaultInUse),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl KeyBackupClient {

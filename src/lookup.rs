@@ -57,9 +57,15 @@ pub enum LookupError {
     /// Another process writes for longer than five seconds, or the phone is locked. Passes by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault is damaged, or was deleted.
+    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    #[error("the vault is gone")]
+    Gone,
+    /// The vault is damaged: shut the client down, `set_vault_aside`, and open another one.
     #[error("the vault is damaged")]
     Damaged,
+    /// A bug in the crate: the log says more.
+    #[error("a bug in the crate")]
+    Internal,
     /// The client is shut down.
     #[error("the client is shut down")]
     ShutDown,
@@ -69,7 +75,9 @@ impl From<StatusError> for LookupError {
     fn from(error: StatusError) -> Self {
         match error {
             StatusError::Busy | StatusError::Inaccessible => Self::Inaccessible,
+            StatusError::Gone => Self::Gone,
             StatusError::Damaged => Self::Damaged,
+            StatusError::Internal => Self::Internal,
             StatusError::ShutDown => Self::ShutDown,
         }
     }
@@ -77,16 +85,7 @@ impl From<StatusError> for LookupError {
 
 impl From<VaultError> for LookupError {
     fn from(error: VaultError) -> Self {
-        match error {
-            VaultError::Busy | VaultError::Overtaken | VaultError::Inaccessible | VaultError::DiskFull => {
-                Self::Inaccessible
-            }
-            VaultError::Corrupt
-            | VaultError::Gone
-            | VaultError::Unsealable
-            | VaultError::Panicked
-            | VaultError::Sqlite(_) => Self::Damaged,
-        }
+        StatusError::from(error).into()
     }
 }
 
@@ -133,7 +132,7 @@ impl Lookup {
     }
 
     fn with<T>(&self, work: impl FnOnce(&Session) -> Result<T, LookupError>) -> Result<T, LookupError> {
-        let mut state = self.session.lock().map_err(|_| LookupError::Damaged)?;
+        let mut state = self.session.lock().map_err(|_| LookupError::Internal)?;
         if matches!(*state, LookupState::Closed) {
             let connection = self.vault.connect()?;
             let keys = self.keys.snapshot(&connection)?;
@@ -230,7 +229,7 @@ impl KeyBackupClient {
         let lookup = self.lookup.clone();
         blocking(move || lookup.find(&room_id, &session_id))
             .await
-            .unwrap_or(Err(LookupError::Damaged))
+            .unwrap_or(Err(LookupError::Internal))
     }
 
     /// The keys of a room, at most `limit` (1 to 1,000), from `after` on (`None`: from the first).
@@ -243,7 +242,7 @@ impl KeyBackupClient {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         blocking(move || lookup.room_keys(&room_id, after.unwrap_or(0), limit))
             .await
-            .unwrap_or(Err(LookupError::Damaged))
+            .unwrap_or(Err(LookupError::Internal))
     }
 
     /// Closes the connection that look-ups keep open, and wipes the keys that it holds. Call it before the app is

@@ -120,7 +120,7 @@ impl Feed {
 
     /// The next page.
     pub(crate) fn claim(&self, keys: &DecryptionKeys) -> Result<Claim, VaultError> {
-        let mut state = self.state.lock().map_err(|_| VaultError::Corrupt)?;
+        let mut state = self.state.lock().map_err(|_| VaultError::Panicked)?;
         if state.keys_seen != keys.changes() {
             return Ok(Claim::KeysChanged);
         }

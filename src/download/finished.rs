@@ -69,7 +69,7 @@ impl<'a> FinishedPages<'a> {
     /// Takes a page, and commits if enough are waiting. A page for the sink waits for nothing. Blocks.
     pub(crate) fn add(&self, page: FinishedPage) -> Result<(), VaultError> {
         let is_due = {
-            let mut waiting = self.waiting.lock().map_err(|_| VaultError::Corrupt)?;
+            let mut waiting = self.waiting.lock().map_err(|_| VaultError::Panicked)?;
             let is_urgent = page.for_the_sink || page.interrupted;
             waiting.entries += page.outcomes.len();
             waiting.pages.push(page);
@@ -81,7 +81,7 @@ impl<'a> FinishedPages<'a> {
 
     /// Commits what waits, and sends it on. Blocks.
     pub(crate) fn commit(&self) -> Result<(), VaultError> {
-        let Waiting { mut pages, .. } = mem::take(&mut *self.waiting.lock().map_err(|_| VaultError::Corrupt)?);
+        let Waiting { mut pages, .. } = mem::take(&mut *self.waiting.lock().map_err(|_| VaultError::Panicked)?);
         if pages.is_empty() {
             return Ok(());
         }

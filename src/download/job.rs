@@ -373,11 +373,9 @@ impl From<VaultError> for StatusError {
         match error {
             VaultError::Busy | VaultError::Overtaken => Self::Busy,
             VaultError::Inaccessible | VaultError::DiskFull => Self::Inaccessible,
-            VaultError::Corrupt
-            | VaultError::Gone
-            | VaultError::Unsealable
-            | VaultError::Panicked
-            | VaultError::Sqlite(_) => Self::Damaged,
+            VaultError::Gone => Self::Gone,
+            VaultError::Corrupt | VaultError::Unsealable | VaultError::Sqlite(_) => Self::Damaged,
+            VaultError::Panicked => Self::Internal,
         }
     }
 }

@@ -93,7 +93,8 @@ pub(crate) fn vault_outcome(error: &VaultError, holder: Option<RunHolder>) -> Ru
         VaultError::Inaccessible => blocked(BlockedReason::VaultInaccessible),
         VaultError::Overtaken => failed(RunFailure::Overtaken),
         VaultError::DiskFull => failed(RunFailure::DiskFull),
-        VaultError::Corrupt | VaultError::Unsealable | VaultError::Gone => failed(RunFailure::VaultDamaged),
+        VaultError::Gone => failed(RunFailure::VaultGone),
+        VaultError::Corrupt | VaultError::Unsealable => failed(RunFailure::VaultDamaged),
         VaultError::Panicked => failed(RunFailure::Internal),
         VaultError::Sqlite(error) => {
             log::error!("the vault failed: {error}");

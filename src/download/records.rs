@@ -113,7 +113,10 @@ pub enum RunFailure {
     DiskFull,
     /// A newer run, of another process, has taken over.
     Overtaken,
-    /// The vault is damaged, or a sealed part of it does not open.
+    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    VaultGone,
+    /// The vault is damaged, or a sealed part of it does not open: shut the client down, `set_vault_aside`, and open another
+    /// one.
     VaultDamaged,
     /// A bug in the crate or in a callback of the app: the log says more.
     Internal,
@@ -339,7 +342,13 @@ pub enum StatusError {
     /// The vault cannot be read now: the phone is locked, as a rule. Passes by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault is damaged, or was deleted: open another client, after `set_vault_aside` if need be.
+    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    #[error("the vault is gone")]
+    Gone,
+    /// The vault is damaged: shut the client down, `set_vault_aside`, and open another one.
     #[error("the vault is damaged")]
     Damaged,
+    /// A bug in the crate: the log says more.
+    #[error("a bug in the crate")]
+    Internal,
 }

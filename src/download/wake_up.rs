@@ -105,7 +105,8 @@ pub(crate) fn at_the_end(outcome: &RunOutcome, left: WorkLeft, policy: &Download
             | RunFailure::VaultDamaged => return WakeUpChange::Cancel,
             RunFailure::RefusedByServer => SOME_HOURS,
             RunFailure::Tls | RunFailure::DiskFull => AN_HOUR,
-            RunFailure::Internal => A_QUARTER,
+            // Whoever is woken opens a client anew.
+            RunFailure::VaultGone | RunFailure::Internal => A_QUARTER,
         },
     };
     WakeUpChange::Ask(left.wake_up(after, policy))

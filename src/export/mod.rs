@@ -17,6 +17,7 @@ use file::KeyExportWriter;
 use crate::{
     blocking::blocking,
     client::{KeyBackupClient, Parts},
+    download::StatusError,
     secret::SecretString,
     vault::VaultError,
 };
@@ -53,22 +54,25 @@ pub enum ExportError {
     /// The vault cannot be read now. Passes by itself.
     #[error("the vault cannot be accessed")]
     VaultInaccessible,
+    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    #[error("the vault is gone")]
+    VaultGone,
     /// The vault is damaged.
     #[error("the vault is damaged")]
     VaultDamaged,
+    /// A bug in the crate: the log says more.
+    #[error("a bug in the crate")]
+    Internal,
 }
 
 impl From<VaultError> for ExportError {
     fn from(error: VaultError) -> Self {
-        match error {
-            VaultError::Busy | VaultError::Overtaken | VaultError::Inaccessible | VaultError::DiskFull => {
-                Self::VaultInaccessible
-            }
-            VaultError::Corrupt
-            | VaultError::Gone
-            | VaultError::Unsealable
-            | VaultError::Panicked
-            | VaultError::Sqlite(_) => Self::VaultDamaged,
+        match StatusError::from(error) {
+            StatusError::ShutDown => Self::Cancelled,
+            StatusError::Busy | StatusError::Inaccessible => Self::VaultInaccessible,
+            StatusError::Gone => Self::VaultGone,
+            StatusError::Damaged => Self::VaultDamaged,
+            StatusError::Internal => Self::Internal,
         }
     }
 }
@@ -129,7 +133,7 @@ impl KeyBackupClient {
         let _guard = StopOnDrop(stop.clone());
         blocking(move || export(&parts, &passphrase, Path::new(&path), &stop))
             .await
-            .unwrap_or(Err(ExportError::VaultDamaged))
+            .unwrap_or(Err(ExportError::Internal))
     }
 
     /// Ends an export that is under way; it answers `Cancelled` and leaves no file.

@@ -71,9 +71,15 @@ pub enum OnDemandError {
     /// Another process writes for longer than five seconds, or the phone is locked. Passes by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault is damaged, or was deleted.
+    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    #[error("the vault is gone")]
+    Gone,
+    /// The vault is damaged: shut the client down, `set_vault_aside`, and open another one.
     #[error("the vault is damaged")]
     Damaged,
+    /// A bug in the crate: the log says more.
+    #[error("a bug in the crate")]
+    Internal,
     /// The client is shut down.
     #[error("the client is shut down")]
     ShutDown,
@@ -84,7 +90,9 @@ impl From<LookupError> for OnDemandError {
         match error {
             LookupError::Locked => Self::Locked,
             LookupError::Inaccessible => Self::Inaccessible,
+            LookupError::Gone => Self::Gone,
             LookupError::Damaged => Self::Damaged,
+            LookupError::Internal => Self::Internal,
             LookupError::ShutDown => Self::ShutDown,
         }
     }

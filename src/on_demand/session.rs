@@ -96,7 +96,7 @@ impl KeyBackupClient {
         let (lookup, room_id, session_id) = (self.lookup.clone(), room_id.to_owned(), session_id.to_owned());
         blocking(move || lookup.find_for_event(&room_id, &session_id))
             .await
-            .unwrap_or(Err(LookupError::Damaged))
+            .unwrap_or(Err(LookupError::Internal))
     }
 
     /// The vault has given its own copy up, or has none, and does not take it.
@@ -118,7 +118,7 @@ impl KeyBackupClient {
         };
         let lookup = self.lookup.clone();
         let opened = blocking(move || lookup.open_alone(&entry)).await;
-        Ok(opened.unwrap_or(Err(LookupError::Damaged))?)
+        Ok(opened.unwrap_or(Err(LookupError::Internal))?)
     }
 }
 

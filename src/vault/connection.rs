@@ -32,33 +32,37 @@ pub(crate) struct Patience {
     pub(crate) has_ended: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// Where the vault is and how to read it. Holds no connection, no lock, no thread.
+/// Where the vault is, which one it is, and how to read it. Holds no connection, no lock, no thread.
 #[derive(Clone)]
 pub(crate) struct Vault {
     path: Arc<Path>,
-    pub(super) keys: Arc<VaultKeys>,
+    keys: Arc<VaultKeys>,
+    /// No two vaults have the same.
+    salt: Arc<[u8]>,
 }
 
 impl Vault {
-    pub(super) fn new(path: PathBuf, keys: VaultKeys) -> Self {
+    pub(super) fn new(path: PathBuf, keys: VaultKeys, salt: Vec<u8>) -> Self {
         Self {
             path: path.into(),
             keys: Arc::new(keys),
+            salt: salt.into(),
         }
     }
 
     /// Opens a connection, in well under a millisecond. Blocks.
+    ///
+    /// # Errors
+    /// [`VaultError::Gone`] if the vault was deleted, or another one lies in its place.
     pub(crate) fn connect(&self) -> Result<Connection, VaultError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let inner = match rusqlite::Connection::open_with_flags(&self.path, flags) {
-            Err(_) if matches!(FileIdentity::of(&self.path), Ok(None)) => return Err(VaultError::Gone),
-            opened => opened?,
-        };
-        schema::prepare(&inner)?;
-        Ok(Connection {
-            inner,
-            keys: self.keys.clone(),
-        })
+        let connection = Connection::open(&self.path, self.keys.clone())?;
+        let salt: Vec<u8> = connection
+            .inner
+            .query_row("SELECT salt FROM vault", [], |row| row.get(0))?;
+        if *salt != *self.salt {
+            return Err(VaultError::Gone);
+        }
+        Ok(connection)
     }
 
     /// Takes the vault for a new run of `holder`, from here on the only one whose writer commits; or tells who has it.
@@ -81,8 +85,6 @@ impl Vault {
         let generation = transaction.query_row("SELECT generation FROM job", [], |row| row.get(0))?;
         transaction.commit()?;
         Ok(Ok(Writer {
-            file: FileIdentity::of(&self.path).ok().flatten(),
-            path: self.path.clone(),
             connection,
             generation,
             patience,
@@ -100,18 +102,46 @@ impl Vault {
 pub(crate) struct Connection {
     pub(super) inner: rusqlite::Connection,
     pub(super) keys: Arc<VaultKeys>,
+    path: Arc<Path>,
+    file: FileIdentity,
 }
 
 impl Connection {
+    /// Opens whatever vault lies there.
+    pub(super) fn open(path: &Arc<Path>, keys: Arc<VaultKeys>) -> Result<Self, VaultError> {
+        // Before the opening: one that is replaced later is noticed when it is written to.
+        let file = FileIdentity::of(path).map_err(|_| VaultError::Inaccessible)?;
+        let file = file.ok_or(VaultError::Gone)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let inner = rusqlite::Connection::open_with_flags(path, flags)?;
+        schema::prepare(&inner)?;
+        Ok(Self {
+            inner,
+            keys,
+            path: path.clone(),
+            file,
+        })
+    }
+
     /// One transaction that needs no fence: an unlock, a note for the next run.
     pub(super) fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &VaultKeys) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
-        let transaction = self.inner.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = Transaction::new_unchecked(&self.inner, TransactionBehavior::Immediate)?;
+        self.is_in_place()?;
         let result = work(&transaction, &self.keys)?;
         transaction.commit()?;
         Ok(result)
+    }
+
+    /// What is written into a file that was deleted or moved is lost, and nobody would know.
+    fn is_in_place(&self) -> Result<(), VaultError> {
+        match FileIdentity::of(&self.path) {
+            Ok(file) if file == Some(self.file) => Ok(()),
+            Ok(_) => Err(VaultError::Gone),
+            Err(_) => Err(VaultError::Inaccessible),
+        }
     }
 
     /// Begins a transaction that writes, when nobody else has one any more.
@@ -134,8 +164,6 @@ impl Connection {
 
 /// The connection of a run: every transaction first looks whether a newer run has begun.
 pub(crate) struct Writer {
-    path: Arc<Path>,
-    file: Option<FileIdentity>,
     connection: Connection,
     generation: i64,
     patience: Patience,
@@ -164,11 +192,7 @@ impl Writer {
         if newest != self.generation {
             return Err(VaultError::Overtaken);
         }
-        // What is written into a deleted file is lost, and nobody would know.
-        let file = FileIdentity::of(&self.path).map_err(|_| VaultError::Inaccessible)?;
-        if file.is_none() || file != self.file {
-            return Err(VaultError::Gone);
-        }
+        self.connection.is_in_place()?;
         let result = work(&transaction, &self.connection.keys)?;
         transaction.commit()?;
         Ok(result)

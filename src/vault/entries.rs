@@ -1,4 +1,4 @@
-//! Entries: written as they come, never changed, read again in the order they came.
+//! Entries: written as they come, never changed.
 
 use std::ops::Range;
 
@@ -10,13 +10,7 @@ use super::{
     seal::VaultKeys,
     session_index::{self, RecentSessions, SessionIndex},
 };
-use crate::backup::{
-    limits::{MAX_PAGE_BYTES, MAX_PLACES_OF_A_SESSION},
-    session_id::SessionId,
-};
-
-/// Bytes of a body as clients write it today, rounded up.
-const USUAL_BODY_BYTES: usize = 640;
+use crate::backup::{limits::MAX_PLACES_OF_A_SESSION, session_id::SessionId};
 
 /// Entries on their way into the vault, with the bodies in one buffer.
 #[derive(Default)]
@@ -45,52 +39,6 @@ pub(crate) struct InsertedEntries {
     pub(crate) inserted: u64,
     /// Keys newly found to be under two rooms.
     pub(crate) conflicts: u64,
-}
-
-/// Entries that wait to be opened, or to be delivered, with the bodies in one buffer.
-#[derive(Debug, Default)]
-pub(crate) struct PendingEntries {
-    pub(crate) entries: Vec<PendingEntry>,
-    pub(crate) bodies: Vec<u8>,
-    /// The page is full: more may wait behind it.
-    pub(crate) is_full: bool,
-}
-
-/// One of them.
-#[derive(Clone, Debug)]
-pub(crate) struct PendingEntry {
-    pub(crate) id: i64,
-    /// Row id.
-    pub(crate) room: i64,
-    pub(crate) session: SessionId,
-    /// By place in `PendingEntries::bodies`.
-    pub(crate) body: Range<usize>,
-    /// False where it only waits to be delivered.
-    pub(crate) unopened: bool,
-}
-
-/// Which entries wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waiting {
-    /// All of them, without a look at what was learnt: for those past the last one opened.
-    All,
-    Unopened,
-    UnopenedOrUndelivered,
-}
-
-impl PendingEntries {
-    fn push(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
-        let begin = self.bodies.len();
-        self.bodies.extend_from_slice(row.get_ref(3)?.as_blob()?);
-        self.entries.push(PendingEntry {
-            id: row.get(0)?,
-            room: row.get(1)?,
-            session: session_from_row(row, 2)?,
-            body: begin..self.bodies.len(),
-            unopened: row.get(4)?,
-        });
-        Ok(())
-    }
 }
 
 impl EntryBatch {
@@ -241,58 +189,6 @@ fn next_id(transaction: &Transaction<'_>) -> Result<i64, VaultError> {
     let sql = "SELECT 1 + max(last_forgotten, (SELECT coalesce(max(id), 0) FROM entry),
                               (SELECT coalesce(max(entry), 0) FROM trimmed)) FROM job";
     Ok(transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
-}
-
-impl Connection {
-    /// The next entries after `after` and up to `through`, in the order they came, that wait: `limit` of them, or as many as
-    /// fit into a page.
-    pub(crate) fn pending_entries(
-        &self,
-        after: i64,
-        through: i64,
-        waiting: Waiting,
-        limit: usize,
-    ) -> Result<PendingEntries, VaultError> {
-        let sql = match waiting {
-            Waiting::All => {
-                "SELECT id, room, session, body, 1 FROM entry WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2"
-            }
-            Waiting::Unopened => {
-                "SELECT id, room, session, body, 1
-                 FROM entry LEFT JOIN opened ON opened.entry = id
-                 WHERE id > ?1 AND id <= ?3 AND opened.entry IS NULL ORDER BY id LIMIT ?2"
-            }
-            Waiting::UnopenedOrUndelivered => {
-                "SELECT id, room, session, body, opened.entry IS NULL
-                 FROM entry LEFT JOIN opened ON opened.entry = id
-                 WHERE id > ?1 AND id <= ?3 AND (opened.entry IS NULL OR (failure = 0
-                     AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
-                     AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)))
-                 ORDER BY id LIMIT ?2"
-            }
-        };
-        let mut statement = self.inner.prepare_cached(sql)?;
-        let mut rows = statement.query(params![after, limit as i64, through])?;
-        let mut pending = PendingEntries::default();
-        while let Some(row) = rows.next()? {
-            if pending.entries.is_empty() {
-                pending.entries.reserve_exact(limit);
-                pending.bodies.reserve_exact(limit * USUAL_BODY_BYTES);
-            }
-            pending.push(row)?;
-            pending.is_full = pending.entries.len() >= limit || pending.bodies.len() >= MAX_PAGE_BYTES;
-            if pending.is_full {
-                break;
-            }
-        }
-        Ok(pending)
-    }
-
-    /// The last entry that has been opened, or has failed: whatever came later waits.
-    pub(crate) fn last_opened(&self) -> Result<i64, VaultError> {
-        let sql = "SELECT coalesce(max(entry), 0) FROM opened";
-        Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
-    }
 }
 
 /// A session id as the entry table has it.

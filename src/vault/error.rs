@@ -12,7 +12,7 @@ pub(crate) enum VaultError {
     /// Someone else holds the write lock.
     #[error("the vault is busy")]
     Busy,
-    /// The file cannot be read or written: permissions, or the phone is locked.
+    /// The file cannot be read or written now: permissions, no memory, or the phone is locked.
     #[error("the vault cannot be accessed")]
     Inaccessible,
     /// The file is damaged.
@@ -44,13 +44,16 @@ impl From<rusqlite::Error> for VaultError {
                 Self::DiskFull
             }
             Some(ErrorCode::DiskFull) => Self::DiskFull,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
+                Self::Busy
+            }
             Some(
                 ErrorCode::CannotOpen
                 | ErrorCode::ReadOnly
                 | ErrorCode::PermissionDenied
                 | ErrorCode::AuthorizationForStatementDenied
-                | ErrorCode::SystemIoFailure,
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::OutOfMemory,
             ) => Self::Inaccessible,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt,
             _ => Self::Sqlite(error),

@@ -108,7 +108,7 @@ impl KnownEntries {
     }
 
     fn find(&self, version: i64, room_id: &str, session: &SessionId) -> Result<Option<i64>, VaultError> {
-        let Connection { inner, keys } = &self.connection;
+        let Connection { inner, keys, .. } = &self.connection;
         let session = &*session.to_bytes();
         let hash = keys.session_hash(session);
         let mut candidates = session_index::in_tree(inner, hash)?;

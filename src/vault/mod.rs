@@ -10,6 +10,7 @@
 //! - `schema`: tables, pragmas, migrations
 //! - `seal`: what is sealed, and with which key
 //! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one table family each
+//! - `pending`: entries that wait, page by page
 //! - `failures`: opening anew what an older version of the crate did not know
 //! - `sharing`: how many keys of a room may be shared
 //! - `trim`: taking delivered entries out, in small steps
@@ -34,6 +35,7 @@ mod lookup;
 mod missing;
 mod open;
 mod outcomes;
+mod pending;
 mod preference;
 mod rooms;
 mod schema;
@@ -45,7 +47,7 @@ mod trim;
 mod versions;
 
 pub(crate) use connection::{Connection, Patience, Vault, Writer};
-pub(crate) use entries::{EntryBatch, InsertedEntries, PendingEntries, PendingEntry, Waiting};
+pub(crate) use entries::{EntryBatch, InsertedEntries};
 pub(crate) use error::VaultError;
 pub(crate) use file_places::FilePlace;
 pub(crate) use job::UserIntent;
@@ -54,6 +56,7 @@ pub(crate) use lease::{HEARTBEAT_MS, LeaseRow};
 pub(crate) use lookup::{Found, StoredEntry};
 pub(crate) use open::{OpenVaultError, Protection};
 pub(crate) use outcomes::{DeliveredAnswer, Outcome};
+pub(crate) use pending::{PendingEntries, PendingEntry, Waiting};
 pub(crate) use preference::{FormCodes, PreferenceRow, WishRow};
 pub(crate) use rooms::{RoomRow, RoomToFetch};
 pub(crate) use schema::BUSY_TIMEOUT;

@@ -1,15 +1,18 @@
 //! Creating and opening a vault: whose it is, and with which key.
 //!
-//! A new vault is made beside its place and moved there when it is whole: a failure leaves nothing behind.
+//! A new vault is made beside its place and moved there when it is whole: a failure leaves nothing behind. One process at a time
+//! makes one.
 
 use std::{
     fs, io,
     num::NonZeroU32,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use aws_lc_rs::pbkdf2;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OpenFlags, OptionalExtension, config::DbConfig, params};
 use zeroize::Zeroizing;
 
 use super::{
@@ -20,6 +23,8 @@ use crate::{random::random, secret::KeyBytes};
 
 const FILE: &str = "keyferry.sqlite3";
 const NEW_FILE: &str = "keyferry.sqlite3.new";
+/// Empty: what counts is who has it locked. It is not removed, or two might lock two of them.
+const MAKING_FILE: &str = "keyferry.sqlite3.making";
 /// Rounds of PBKDF2-HMAC-SHA-512 for a vault passphrase (OWASP's figure): a tenth of a second on a desktop.
 const PASSPHRASE_ITERATIONS: u32 = 210_000;
 /// How the header says that a vault is sealed with a key.
@@ -77,44 +82,45 @@ impl Vault {
 
     /// Whether the vault in that directory is sealed with a key, given or from a keyring. Blocks.
     pub(crate) fn is_sealed_with_a_key(directory: &Path) -> Result<bool, OpenVaultError> {
-        let (_, header) = read_on(&Vault::new(directory.join(FILE), VaultKeys::open([0; 16])))?;
-        Ok(header.protection == KEY_PROTECTION)
+        let connection = connect(&directory.join(FILE))?;
+        schema_version(&connection)?;
+        Ok(read_header(&connection)?.protection == KEY_PROTECTION)
     }
 
     /// Moves the vault in that directory aside, with all that belongs to it, so that a new one can be made. Gives its new
-    /// place; `None` if there is no vault. Nobody may have it open. Blocks.
-    pub(crate) fn set_aside(directory: &Path) -> io::Result<Option<PathBuf>> {
+    /// place; `None` if there is no vault. Blocks.
+    ///
+    /// # Errors
+    /// [`VaultError::Busy`] if somebody has it open.
+    pub(crate) fn set_aside(directory: &Path) -> Result<Option<PathBuf>, OpenVaultError> {
         let path = directory.join(FILE);
         if !path.exists() {
             return Ok(None);
         }
-        let aside = (1..)
-            .map(|number| directory.join(format!("{FILE}.aside-{number}")))
-            .find(|aside| !aside.exists())
-            .expect("numbers do not end");
-        // The database itself last: killed in between, the next try finds it.
-        for suffix in ["-wal", "-shm", ""] {
-            match fs::rename(with_suffix(&path, suffix), with_suffix(&aside, suffix)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(Some(aside))
+        let _nobody_else = lock_out_others(&path)?;
+        move_aside(directory, &path)
+            .map_err(OpenVaultError::Directory)
+            .map(Some)
     }
-
-    /// Opens the vault in `directory`, or makes one. Blocks; with a passphrase for the time of its key derivation.
-    pub(crate) fn open(
+    /// Opens the vault in `directory`, or makes one: then `protection` is asked for while no other process does the same.
+    /// Blocks; with a passphrase for the time of its key derivation.
+    pub(crate) fn open<E: From<OpenVaultError>>(
         directory: &Path,
         user_id: &str,
         device_id: &str,
-        protection: &Protection,
-    ) -> Result<Self, OpenVaultError> {
-        make_directory(directory).map_err(OpenVaultError::Directory)?;
+        protection: impl FnOnce() -> Result<Protection, E>,
+    ) -> Result<Self, E> {
         let path = directory.join(FILE);
-        if !path.exists() {
-            create(directory, &path, user_id, device_id, protection)?;
+        let making = match path.exists() {
+            true => None,
+            false => Some(begin_making(directory)?),
+        };
+        let protection = protection()?;
+        if making.is_some() && !path.exists() {
+            create(directory, &path, user_id, device_id, &protection)?;
         }
-        open_existing(path, user_id, device_id, protection)
+        drop(making);
+        Ok(open_existing(path, user_id, device_id, &protection)?)
     }
 }
 
@@ -134,8 +140,12 @@ fn open_existing(
     device_id: &str,
     protection: &Protection,
 ) -> Result<Vault, OpenVaultError> {
-    // The keys are only known once the header is read; nothing before that needs them.
-    let (mut connection, header) = read_on(&Vault::new(path.clone(), VaultKeys::open([0; 16])))?;
+    let mut connection = connect(&path)?;
+    let version = schema_version(&connection)?;
+    if version < schema::SCHEMA_VERSION {
+        schema::upgrade(&mut connection.inner, version)?;
+    }
+    let header = read_header(&connection)?;
     if header.user_hash != account_hash(&header.salt, "user", user_id) {
         return Err(OpenVaultError::OtherAccount);
     }
@@ -167,12 +177,16 @@ fn open_existing(
             super::outcomes::forget_deliveries(transaction)
         })?;
     }
-    Ok(Vault::new(path, keys))
+    Ok(Vault::new(path, keys, header.salt))
 }
 
-/// Opens a vault as far as its header, and brings it to the schema of this version.
-fn read_on(vault: &Vault) -> Result<(Connection, Header), OpenVaultError> {
-    let mut connection = vault.connect()?;
+/// A connection for what needs no keys: they are only known once the header is read.
+fn connect(path: &Path) -> Result<Connection, VaultError> {
+    Connection::open(&path.into(), Arc::new(VaultKeys::open([0; 16])))
+}
+
+/// The version of its schema, if that is one that this crate can read.
+fn schema_version(connection: &Connection) -> Result<i64, OpenVaultError> {
     let version: i64 = connection
         .inner
         .query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -183,15 +197,11 @@ fn read_on(vault: &Vault) -> Result<(Connection, Header), OpenVaultError> {
     if version < 1 {
         return Err(VaultError::Corrupt.into());
     }
-    if version < schema::SCHEMA_VERSION {
-        schema::upgrade(&mut connection.inner, version)?;
-    }
-    let header = read_header(&connection)?.ok_or(VaultError::Corrupt)?;
-    Ok((connection, header))
+    Ok(version)
 }
 
-fn read_header(connection: &Connection) -> Result<Option<Header>, VaultError> {
-    Ok(connection
+fn read_header(connection: &Connection) -> Result<Header, VaultError> {
+    let header = connection
         .inner
         .query_row(
             "SELECT protection, salt, kdf_iterations, key_check, index_key, user_hash, device_hash FROM vault",
@@ -208,7 +218,58 @@ fn read_header(connection: &Connection) -> Result<Option<Header>, VaultError> {
                 })
             },
         )
-        .optional()?)
+        .optional()?;
+    header.ok_or(VaultError::Corrupt)
+}
+
+/// A connection beside which nobody has another one, in this process or another; `None` where the file is too damaged to
+/// tell. It leaves the log as it is.
+fn lock_out_others(path: &Path) -> Result<Option<rusqlite::Connection>, VaultError> {
+    let lock = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; SELECT * FROM sqlite_schema LIMIT 1;")?;
+        Ok(connection)
+    };
+    match lock().map_err(|error: rusqlite::Error| VaultError::from(error)) {
+        Ok(connection) => Ok(Some(connection)),
+        Err(VaultError::Busy) => Err(VaultError::Busy),
+        Err(error) => {
+            log::info!("whether somebody has the damaged vault open cannot be told: {error}");
+            Ok(None)
+        }
+    }
+}
+
+fn move_aside(directory: &Path, path: &Path) -> io::Result<PathBuf> {
+    let aside = (1..)
+        .map(|number| directory.join(format!("{FILE}.aside-{number}")))
+        .find(|aside| !aside.exists())
+        .expect("numbers do not end");
+    // The database itself last: killed in between, the next try finds it.
+    for suffix in ["-wal", "-shm", ""] {
+        match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+/// Waits until no other process is making a vault there, and keeps others from it until what this gives is dropped.
+fn begin_making(directory: &Path) -> Result<rusqlite::Connection, OpenVaultError> {
+    make_directory(directory).map_err(OpenVaultError::Directory)?;
+    let path = directory.join(MAKING_FILE);
+    match touch_private(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(OpenVaultError::Directory(error)),
+        _ => {}
+    }
+    let lock = rusqlite::Connection::open(path)?;
+    lock.busy_timeout(schema::BUSY_TIMEOUT)?;
+    lock.execute_batch("BEGIN EXCLUSIVE")?;
+    Ok(lock)
 }
 
 fn create(
@@ -219,12 +280,15 @@ fn create(
     protection: &Protection,
 ) -> Result<(), OpenVaultError> {
     let new = directory.join(NEW_FILE);
-    remove_database(&new).map_err(OpenVaultError::Directory)?;
+    // What a killed process left; and a log whose vault was deleted, which would be taken for the new one's.
+    remove_all(&new, &["", "-wal", "-shm"])
+        .and_then(|()| remove_all(path, &["-wal", "-shm"]))
+        .map_err(OpenVaultError::Directory)?;
     let made = write_new(&new, user_id, device_id, protection)
         .and_then(|()| fs::rename(&new, path).map_err(OpenVaultError::Directory));
     if made.is_err() {
         // The first failure is the one to tell.
-        let _ = remove_database(&new);
+        let _ = remove_all(&new, &["", "-wal", "-shm"]);
     }
     made
 }
@@ -235,7 +299,7 @@ fn write_new(path: &Path, user_id: &str, device_id: &str, protection: &Protectio
     let index_key = random::<16>();
     let key = derive_key(protection, salt.as_slice(), PASSPHRASE_ITERATIONS);
     let key_check = key.map(|key| VaultKeys::sealed(&key).seal(Sealed::KeyCheck, KEY_CHECK));
-    let mut connection = Vault::new(path.to_owned(), VaultKeys::open([0; 16])).connect()?;
+    let mut connection = connect(path)?;
     // Nobody sees the file before it is whole, and it is made durable as a whole.
     connection.inner.pragma_update(None, "synchronous", "OFF")?;
     schema::create(&mut connection.inner)?;
@@ -290,8 +354,8 @@ fn touch_private(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-fn remove_database(path: &Path) -> io::Result<()> {
-    for suffix in ["", "-wal", "-shm"] {
+fn remove_all(path: &Path, suffixes: &[&str]) -> io::Result<()> {
+    for suffix in suffixes {
         match fs::remove_file(with_suffix(path, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -1,6 +1,12 @@
 //! Trouble with the vault itself: damaged, cut short, deleted, restored without its keyring. Each has a clear state and a way on.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use keyferry::{
     ClientOptions, HostError, Keyring, LookupError, OpenError, RunBudget, RunFailure, RunOutcome, SecretBytes,
@@ -9,6 +15,10 @@ use keyferry::{
 use keyferry_test_homeserver::{Config, Homeserver};
 
 use crate::common::{Setup, assert_vault_complete, homeserver, start};
+
+const GONE: RunOutcome = RunOutcome::Failed {
+    reason: RunFailure::VaultGone,
+};
 
 fn vault_file(setup: &Setup) -> PathBuf {
     setup.directory.path().join("vault/keyferry.sqlite3")
@@ -123,18 +133,124 @@ async fn a_vault_that_is_deleted_under_a_run_is_noticed() {
         tokio::spawn(async move { download.run(RunBudget::default()).await })
     };
     while download.status().await.expect("a status").summary.fetched == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     fs::remove_dir_all(setup.directory.path().join("vault")).expect("it can be deleted");
     let report = run.await.expect("it ends");
-    let gone = RunOutcome::Failed {
-        reason: RunFailure::VaultDamaged,
-    };
-    assert_eq!(report.outcome, gone);
-    assert_eq!(download.status().await.err(), Some(StatusError::Damaged));
-    assert_eq!(download.run(RunBudget::default()).await.outcome, gone);
+    assert_eq!(report.outcome, GONE);
+    assert_eq!(download.status().await.err(), Some(StatusError::Gone));
+    assert_eq!(download.run(RunBudget::default()).await.outcome, GONE);
     client.shutdown();
     let client = setup.open_unlocked().await;
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_vault_at_work_is_not_set_aside_and_who_is_left_behind_is_told() {
+    let homeserver = start(Config {
+        keys: 4_000,
+        rooms: 10,
+        bytes_per_second: Some(3_000_000),
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let old = setup.open_unlocked().await;
+    let run = {
+        let download = old.download();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    while old.download().status().await.expect("a status").summary.fetched == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let directory = setup.options().data_dir;
+    assert_eq!(set_vault_aside(directory.clone()).await, Err(OpenError::VaultInUse));
+    assert_eq!(run.await.expect("it ends").outcome, RunOutcome::Completed);
+    assert_vault_complete(&old, &homeserver).await;
+    old.close_lookups().await;
+
+    set_vault_aside(directory)
+        .await
+        .expect("it moves")
+        .expect("there was one");
+    let new = setup.open_unlocked().await;
+    assert_eq!(old.download().status().await.err(), Some(StatusError::Gone));
+    assert_eq!(old.download().run(RunBudget::default()).await.outcome, GONE);
+    let key = homeserver.truth().key(1);
+    let found = old.find_room_key(key.room_id, key.session_id).await;
+    assert_eq!(found, Err(LookupError::Gone));
+    let status = new.download().status().await.expect("a status");
+    assert_eq!((status.summary.fetched, status.running), (0, None));
+    assert_eq!(
+        new.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    assert_vault_complete(&new, &homeserver).await;
+}
+
+/// A keyring that takes its time, as one in hardware does.
+#[derive(Default)]
+struct SlowKeyring {
+    secrets: Mutex<HashMap<String, Vec<u8>>>,
+}
+
+impl Keyring for SlowKeyring {
+    fn load(&self, name: String) -> Result<Option<SecretBytes>, HostError> {
+        let secret = self.secrets.lock().expect("a keyring").get(&name).cloned();
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(secret.map(SecretBytes::from))
+    }
+
+    fn store(&self, name: String, secret: SecretBytes) -> Result<(), HostError> {
+        std::thread::sleep(Duration::from_millis(20));
+        let mut secrets = self.secrets.lock().expect("a keyring");
+        secrets.insert(name, secret.expose().to_vec());
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_opens_a_new_vault_at_the_same_moment_gets_the_same_one() {
+    let homeserver = homeserver(10, 1);
+    for _ in 0..5 {
+        let setup = Setup::new(&homeserver);
+        let keyring = Arc::new(SlowKeyring::default());
+        let options = || ClientOptions {
+            protection: VaultProtection::Keyring {
+                keyring: keyring.clone(),
+            },
+            ..setup.options()
+        };
+        let opened = futures_util::future::join_all((0..8).map(|_| setup.open_with(options()))).await;
+        for client in opened {
+            let client = client.expect("it opens");
+            client.download().status().await.expect("it is the one that is there");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_without_its_vault_is_not_taken_for_that_of_a_new_one() {
+    let homeserver = homeserver(300, 3);
+    let setup = filled(&homeserver).await;
+    let file = vault_file(&setup);
+    let log = file.with_extension("sqlite3-wal");
+    let vault = rusqlite::Connection::open(&file).expect("the vault");
+    vault
+        .execute_batch(
+            "PRAGMA wal_autocheckpoint = 0; UPDATE job SET generation = 99; UPDATE backup_version SET fetched = 7;",
+        )
+        .expect("it can be written");
+    let bytes = fs::read(&log).expect("the log");
+    drop(vault);
+    fs::remove_file(&file).expect("it can be deleted");
+    fs::write(&log, bytes).expect("a log that was left");
+    let client = setup.open_unlocked().await;
+    let status = client.download().status().await.expect("a status");
+    assert_eq!(status.summary.fetched, 0);
     assert_eq!(
         client.download().run(RunBudget::default()).await.outcome,
         RunOutcome::Completed

@@ -1,0 +1,154 @@
+//! Entries that wait to be opened or delivered, in the order they came, page by page.
+
+use std::ops::Range;
+
+use rusqlite::{Row, params};
+
+use super::{Connection, VaultError, entries::session_from_row};
+use crate::backup::{limits::MAX_PAGE_BYTES, session_id::SessionId};
+
+/// Bytes of a body as clients write it today, rounded up.
+const USUAL_BODY_BYTES: usize = 640;
+
+/// Entries that wait to be opened, or to be delivered, with the bodies in one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct PendingEntries {
+    pub(crate) entries: Vec<PendingEntry>,
+    pub(crate) bodies: Vec<u8>,
+    /// The page is full: more may wait behind it.
+    pub(crate) is_full: bool,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingEntry {
+    pub(crate) id: i64,
+    /// Row id.
+    pub(crate) room: i64,
+    pub(crate) session: SessionId,
+    /// By place in `PendingEntries::bodies`.
+    pub(crate) body: Range<usize>,
+    /// False where it only waits to be delivered.
+    pub(crate) unopened: bool,
+}
+
+/// Which entries wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// All of them, without a look at what was learnt: for those past the last one opened.
+    All,
+    Unopened,
+    UnopenedOrUndelivered,
+}
+
+impl PendingEntries {
+    fn push(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+        let begin = self.bodies.len();
+        self.bodies.extend_from_slice(row.get_ref(3)?.as_blob()?);
+        self.entries.push(PendingEntry {
+            id: row.get(0)?,
+            room: row.get(1)?,
+            session: session_from_row(row, 2)?,
+            body: begin..self.bodies.len(),
+            unopened: row.get(4)?,
+        });
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// The next entries after `after` and up to `through`, in the order they came, that wait: `limit` of them, or as many as
+    /// fit into a page.
+    pub(crate) fn pending_entries(
+        &self,
+        after: i64,
+        through: i64,
+        waiting: Waiting,
+        limit: usize,
+    ) -> Result<PendingEntries, VaultError> {
+        let sql = match waiting {
+            Waiting::All => {
+                "SELECT id, room, session, body, 1 FROM entry WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2"
+            }
+            Waiting::Unopened => {
+                "SELECT id, room, session, body, 1
+                 FROM entry LEFT JOIN opened ON opened.entry = id
+                 WHERE id > ?1 AND id <= ?3 AND opened.entry IS NULL ORDER BY id LIMIT ?2"
+            }
+            Waiting::UnopenedOrUndelivered => {
+                "SELECT id, room, session, body, opened.entry IS NULL
+                 FROM entry LEFT JOIN opened ON opened.entry = id
+                 WHERE id > ?1 AND id <= ?3 AND (opened.entry IS NULL OR (failure = 0
+                     AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
+                     AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)))
+                 ORDER BY id LIMIT ?2"
+            }
+        };
+        let mut statement = self.inner.prepare_cached(sql)?;
+        let mut rows = statement.query(params![after, limit as i64, through])?;
+        let mut pending = PendingEntries::default();
+        while let Some(row) = rows.next()? {
+            if pending.entries.is_empty() {
+                pending.entries.reserve_exact(limit);
+                pending.bodies.reserve_exact(limit * USUAL_BODY_BYTES);
+            }
+            pending.push(row)?;
+            pending.is_full = pending.entries.len() >= limit || pending.bodies.len() >= MAX_PAGE_BYTES;
+            if pending.is_full {
+                break;
+            }
+        }
+        Ok(pending)
+    }
+
+    /// The last entry that has been opened, or has failed: whatever came later waits.
+    pub(crate) fn last_opened(&self) -> Result<i64, VaultError> {
+        let sql = "SELECT coalesce(max(entry), 0) FROM opened";
+        Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::{EntryBatch, OpenVaultError, Protection, Vault};
+
+    #[test]
+    fn a_page_has_its_keys_or_its_bytes() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let unprotected = || Ok::<_, OpenVaultError>(Protection::None);
+        let vault = Vault::open(directory.path(), "@a:x", "D", unprotected).expect("a vault");
+        let mut connection = vault.connect().expect("a connection");
+        let mut batch = EntryBatch::default();
+        for (count, bytes) in [(100, 10), (100, 60 * 1024), (100, 10)] {
+            for _ in 0..count {
+                let session = SessionId::parse(&format!("session {}", batch.len()));
+                batch.push("!r:x", session, |body| body.resize(body.len() + bytes, 0));
+            }
+        }
+        connection
+            .inner
+            .execute_batch(
+                "INSERT INTO backup_version (version, algorithm, server_count, etag) VALUES ('1', 'a', 0, '')",
+            )
+            .expect("a version");
+        connection.insert_beside(1, &batch).expect("they are written");
+        let mut sizes = Vec::new();
+        let mut after = 0;
+        loop {
+            let page = connection
+                .pending_entries(after, i64::MAX, Waiting::All, 90)
+                .expect("a page");
+            let Some(last) = page.entries.last() else { break };
+            assert_eq!(last.id, after + page.entries.len() as i64, "without a gap");
+            assert_eq!(page.is_full, last.id < 300);
+            assert!(page.bodies.len() < MAX_PAGE_BYTES + 64 * 1024);
+            sizes.push(page.entries.len());
+            after = last.id;
+        }
+        assert_eq!(sizes, [90, 45, 35, 90, 40]);
+        let room = connection.room_entries("!r:x", 100, 90).expect("a page");
+        assert_eq!((room.entries.len(), room.is_full), (35, true));
+        assert_eq!(connection.all_entries(100, 90).expect("a page").len(), 35);
+    }
+}
