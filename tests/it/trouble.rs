@@ -249,8 +249,8 @@ async fn a_log_without_its_vault_is_not_taken_for_that_of_a_new_one() {
     fs::remove_file(&file).expect("it can be deleted");
     fs::write(&log, bytes).expect("a log that was left");
     let client = setup.open_unlocked().await;
-    let status = client.download().status().await.expect("a status");
-    assert_eq!(status.summary.fetched, 0);
+    let versions = client.download().status().await.expect("a status").versions;
+    assert_eq!((versions.len(), versions[0].fetched), (1, 0), "{versions:?}");
     assert_eq!(
         client.download().run(RunBudget::default()).await.outcome,
         RunOutcome::Completed
