@@ -9,9 +9,9 @@ pub(crate) const MAX_ENTRY_BYTES: usize = 64 * 1024;
 /// Bytes of a room id or a session id (Matrix identifiers have at most 255).
 pub(crate) const MAX_ID_BYTES: usize = 255;
 
-/// Rooms and backup versions that one session may stand under. It belongs to one room: who puts it under more than a few
-/// makes them up, and what is over this is not kept.
-pub(crate) const MAX_PLACES_OF_A_SESSION: usize = 100;
+/// Rooms and backup versions that one session may stand under. It belongs to one room, and few users have had so many
+/// versions: what is over this is not kept.
+pub(crate) const MAX_PLACES_OF_A_SESSION: usize = 32;
 
 /// Bytes of an answer in which not one entry ends. More than any single entry that could be passed over has; an answer that
 /// goes on for longer is not a backup.
@@ -22,6 +22,9 @@ pub(crate) const MAX_ANSWER_ENTRIES: u64 = 20_000_000;
 
 /// Bytes of entries that are read from the vault at a time, and one entry more. A page of usual entries stays below.
 pub(crate) const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Bytes of one answer, after decompression: forty times the largest backups that are known.
+pub(crate) const MAX_ANSWER_BYTES: u64 = 32 * 1024 * 1024 * 1024;
 
 /// Bytes of a small JSON answer: version info, account data, an error body.
 pub(crate) const MAX_SMALL_BODY_BYTES: usize = 256 * 1024;
@@ -46,6 +49,9 @@ pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(60);
 
 /// Bytes that have to come in each [`MAX_SILENCE`] of waiting for a body: a modem of the nineties brings 200 times as many.
 pub(crate) const MIN_BYTES_PER_SILENCE: u64 = 1_024;
+
+/// Time from a request to the end of a small JSON answer.
+pub(crate) const MAX_SMALL_ANSWER: Duration = Duration::from_secs(120);
 
 /// How long a server may ask to be left in peace.
 pub(crate) const MAX_ASKED_WAIT: Duration = Duration::from_secs(60 * 60);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use memchr::memchr2;
 
 use super::{
-    limits::{MAX_ANSWER_ENTRIES, MAX_BARREN_BYTES, MAX_ENTRY_BYTES, MAX_ID_BYTES},
+    limits::{MAX_ANSWER_BYTES, MAX_ANSWER_ENTRIES, MAX_BARREN_BYTES, MAX_ENTRY_BYTES, MAX_ID_BYTES},
     value::ValueScanner,
 };
 
@@ -52,7 +52,7 @@ pub(crate) enum ReadError {
     /// It ended early.
     #[error("the body ended early (at byte {at})")]
     CutShort { at: u64 },
-    /// It goes on and on: too many bytes without an entry, or too many entries.
+    /// It goes on and on: too many bytes, with or without an entry, or too many entries.
     #[error("the body is more than a key backup can be (at byte {at})")]
     TooMuch { at: u64 },
 }
@@ -169,7 +169,7 @@ impl BackupReader {
     /// Reads on. The visitor gets every entry that is complete by now.
     pub(crate) fn push(&mut self, chunk: &[u8], visitor: &mut impl EntryVisitor) -> Result<(), ReadError> {
         self.barren += chunk.len() as u64;
-        if self.barren > MAX_BARREN_BYTES || self.entries > MAX_ANSWER_ENTRIES {
+        if self.barren > MAX_BARREN_BYTES || self.entries > MAX_ANSWER_ENTRIES || self.offset > MAX_ANSWER_BYTES {
             return Err(ReadError::TooMuch { at: self.offset });
         }
         let mut at = 0;

@@ -237,6 +237,13 @@ fn what_goes_on_and_on_is_given_up() {
     let given_up = (0..300).find_map(|_| reader.push(&blanks, &mut seen).err());
     assert_eq!(given_up, Some(ReadError::TooMuch { at: MAX_BARREN_BYTES }));
 
+    let mut reader = BackupReader::all_rooms().resumed_at(MAX_ANSWER_BYTES);
+    assert_eq!(reader.push(b"{", &mut seen), Ok(()));
+    let too_much = ReadError::TooMuch {
+        at: MAX_ANSWER_BYTES + 1,
+    };
+    assert_eq!(reader.push(b"{", &mut seen), Err(too_much));
+
     struct Counted(u64);
     impl EntryVisitor for Counted {
         fn room(&mut self, _room_id: &str) {}

@@ -21,6 +21,10 @@ use crate::{
 /// Keys of a page without a sink: the smaller, the more evenly the cores end.
 const PAGE_ENTRIES_WITHOUT_SINK: usize = 250;
 
+/// Runs of entries of a wanted room that are claimed before their turn. A room has a few; what a server tears into more waits
+/// its turn.
+const RUNS_OF_A_ROOM: usize = 1_000;
+
 /// Hands out pages.
 pub(crate) struct Feed {
     state: Mutex<FeedState>,
@@ -43,7 +47,7 @@ struct FeedState {
     /// Entries of wanted rooms that are to be claimed before all others.
     urgent: VecDeque<RangeInclusive<i64>>,
     /// Those that have been, past the cursor.
-    taken: Vec<RangeInclusive<i64>>,
+    taken: Taken,
 }
 
 /// Entries that one worker opens.
@@ -99,7 +103,7 @@ impl Feed {
             opened: mark.clone(),
             delivered: mark,
             urgent: VecDeque::new(),
-            taken: Vec::new(),
+            taken: Taken::default(),
         };
         Ok(Self {
             state: Mutex::new(state),
@@ -130,7 +134,7 @@ impl Feed {
             (false, PAGE_ENTRIES_WITHOUT_SINK)
         };
         for room_id in self.priority.take_rooms_to_open() {
-            let runs = state.connection.room_runs(&room_id)?;
+            let runs = state.connection.room_runs(&room_id, state.cursor, RUNS_OF_A_ROOM)?;
             state.urgent.extend(runs);
         }
         while let Some(range) = state.urgent.pop_front() {
@@ -168,7 +172,7 @@ impl FeedState {
         let (entries, bodies, whole) = self.openable(pending, keys)?;
         // Nothing is claimed before all of it could be read.
         self.cursor = last;
-        self.taken.retain(|range| *range.end() > last);
+        self.taken.forget_through(last);
         if entries.is_empty() && whole {
             // All of it was claimed before its turn: the next page moves the mark over it.
             return Ok(Claim::PassedOver);
@@ -216,7 +220,7 @@ impl FeedState {
         // Until it is settled, no mark may pass over it.
         self.opened.holds += 1;
         self.delivered.holds += 1;
-        self.taken.push(after + 1..=last);
+        self.taken.add(after + 1, last);
         self.opened_before = self.opened_before.max(last);
         Ok(Some(Page {
             number: None,
@@ -235,7 +239,7 @@ impl FeedState {
         let mut entries = Vec::with_capacity(pending.len());
         let mut whole = true;
         for entry in pending {
-            if self.taken.iter().any(|range| range.contains(&entry.id)) {
+            if self.taken.has(entry.id) {
                 continue;
             }
             let room = self.room(entry.room)?;
@@ -259,6 +263,32 @@ impl FeedState {
         match passed {
             Passed::Opened => &mut self.opened,
             Passed::Delivered => &mut self.delivered,
+        }
+    }
+}
+
+/// Ranges of entries, by their first, with their last. No two of them overlap: what is taken is not claimed again.
+#[derive(Debug, Default)]
+struct Taken(BTreeMap<i64, i64>);
+
+impl Taken {
+    fn add(&mut self, first: i64, last: i64) {
+        let known = self.0.entry(first).or_insert(last);
+        *known = last.max(*known);
+    }
+
+    fn has(&self, entry: i64) -> bool {
+        self.0
+            .range(..=entry)
+            .next_back()
+            .is_some_and(|(_, last)| entry <= *last)
+    }
+
+    fn forget_through(&mut self, entry: i64) {
+        while let Some(first) = self.0.first_entry()
+            && *first.get() <= entry
+        {
+            first.remove();
         }
     }
 }

@@ -140,12 +140,15 @@ impl FetchStage {
         self.complete().await
     }
 
-    /// The count says that all is here: of what the server had at the last look.
+    /// The count says that all is here: of what the server had at the last look, if it is that backup still.
     async fn look_before_the_end(&self) -> Result<(), FetchEnd> {
         let info = self
             .patiently(|| self.homeserver.version(&self.version.version))
             .await?;
-        self.vault(move |writer, _| writer.note_version(&info)).await
+        match self.vault(move |writer, _| writer.note_version(&info)).await? {
+            id if id == self.version.id => Ok(()),
+            _ => Err(FetchEnd::VersionGone),
+        }
     }
 
     /// One small request, again and again where a failure passes.

@@ -35,6 +35,8 @@ const BATCH_ENTRIES: usize = 4_000;
 const FIRST_BATCH_ENTRIES: usize = 125;
 /// Bytes of a transaction, for entries that are larger than usual.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that are read at a time, with no look at anything else: a thousand entries of the smallest.
+const PART_BYTES: usize = 32 * 1024;
 /// How long an entry waits for company.
 const BATCH_AGE: Duration = Duration::from_millis(250);
 /// What the thread works with.
@@ -132,7 +134,7 @@ impl IngestWorker {
                     && response.result.is_ok()
                 {
                     // A chunk may hold more than a batch.
-                    for part in bytes.chunks(128 * 1024) {
+                    for part in bytes.chunks(PART_BYTES) {
                         self.read(response, part, batch, known)?;
                         response.note_place(batch);
                         if batch.len() >= self.batch_entries() || batch.bodies.len() >= BATCH_BYTES {
@@ -292,7 +294,7 @@ impl BatchVisitor<'_> {
             Some(room) => room,
             None => self.known_room.insert(known.room(self.version, self.current_room)?),
         };
-        known.has(room, self.version, self.current_room, session)
+        known.has(room, session)
     }
 }
 

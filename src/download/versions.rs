@@ -104,7 +104,7 @@ async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
 async fn look_again(phase: &Phase<'_>, older: VersionRow) -> Result<(), FetchEnd> {
     let id = older.id;
     match ask(phase, || phase.parts.homeserver.version(&older.version)).await {
-        Ok(info) => phase.vault(move |writer| writer.note_version(&info)).await?,
+        Ok(info) => drop(phase.vault(move |writer| writer.note_version(&info)).await?),
         Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
             phase.vault(move |writer| writer.version_is_gone(id)).await?;
         }
@@ -128,10 +128,14 @@ async fn fetch_one(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEnd, F
             phase.vault(move |writer| writer.version_is_gone(row)).await?;
             Ok(FetchEnd::VersionGone)
         }
-        Ok(_) => Err(FetchEnd::Blocked {
-            error: HomeserverError::NotFound,
-            retry_after: LEAST_WAIT,
-        }),
+        Ok(info) => match phase.vault(move |writer| writer.note_version(&info)).await? {
+            id if id == row => Err(FetchEnd::Blocked {
+                error: HomeserverError::NotFound,
+                retry_after: LEAST_WAIT,
+            }),
+            // Another backup has its name.
+            _ => Ok(FetchEnd::VersionGone),
+        },
         Err(end) => Err(end),
     }
 }

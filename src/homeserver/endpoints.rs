@@ -75,7 +75,9 @@ impl Homeserver {
     pub(crate) async fn version(&self, version: &str) -> Result<VersionInfo, HomeserverError> {
         let path = format!("room_keys/version/{}", segment(version));
         let body = self.get_small(&path, MAX_SMALL_BODY_BYTES).await?;
-        VersionInfo::parse(&body).ok_or(HomeserverError::NotTheHomeserver)
+        VersionInfo::parse(&body)
+            .filter(|info| info.version == version)
+            .ok_or(HomeserverError::NotTheHomeserver)
     }
 
     /// `GET /room_keys/keys/{roomId}/{sessionId}`: the JSON of one entry. `None` is a 404, which may also mean that the

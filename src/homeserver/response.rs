@@ -2,17 +2,19 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{HomeserverError, HttpExchange, HttpHead, TransportError};
-use crate::backup::limits::{MAX_SMALL_BODY_BYTES, MIN_BYTES_PER_SILENCE};
+use crate::backup::limits::{MAX_SMALL_ANSWER, MAX_SMALL_BODY_BYTES, MIN_BYTES_PER_SILENCE};
 
 /// The body of a successful answer. Dropping it closes the exchange.
 pub(crate) struct Body {
     exchange: Arc<dyn HttpExchange>,
+    began: Instant,
     idle_timeout: Duration,
     pace: Mutex<Pace>,
 }
@@ -33,6 +35,7 @@ impl Body {
     ) -> Result<Self, HomeserverError> {
         let body = Self {
             exchange,
+            began: Instant::now(),
             idle_timeout,
             pace: Mutex::default(),
         };
@@ -60,8 +63,14 @@ impl Body {
         Ok(chunk)
     }
 
-    /// The whole body, if it has no more than `bound` bytes.
+    /// The whole body, if it has no more than `bound` bytes and comes in [`MAX_SMALL_ANSWER`].
     pub(crate) async fn read_small(&self, bound: usize) -> Result<Vec<u8>, HomeserverError> {
+        tokio::time::timeout_at(self.began + MAX_SMALL_ANSWER, self.read_whole(bound))
+            .await
+            .unwrap_or(Err(TransportError::Timeout.into()))
+    }
+
+    async fn read_whole(&self, bound: usize) -> Result<Vec<u8>, HomeserverError> {
         let mut whole = Vec::new();
         while let Some(chunk) = self.next_chunk().await? {
             if whole.len() + chunk.len() > bound {
@@ -180,6 +189,56 @@ mod tests {
         // What the disk or the sink took is not the server's time.
         let mut late = Pace::default();
         assert!((0..10_000).all(|_| !late.is_too_slow(Duration::ZERO, 1, window)));
+    }
+
+    /// A body that never ends: so many bytes at a time.
+    struct Drip {
+        bytes: usize,
+        every: Duration,
+    }
+
+    #[async_trait::async_trait]
+    impl HttpExchange for Drip {
+        async fn head(&self) -> Result<HttpHead, TransportError> {
+            let headers = Vec::new();
+            Ok(HttpHead { status: 200, headers })
+        }
+
+        async fn next_chunk(&self) -> Result<Option<Vec<u8>>, TransportError> {
+            tokio::time::sleep(self.every).await;
+            Ok(Some(vec![b' '; self.bytes]))
+        }
+
+        fn cancel(&self) -> Result<(), TransportError> {
+            Ok(())
+        }
+    }
+
+    /// How long a body may go on that comes like that.
+    async fn lasts(bytes: usize, every: Duration, is_small: bool) -> Duration {
+        let exchange = Arc::new(Drip { bytes, every });
+        let body = Body::open(exchange, Duration::from_secs(60), SystemTime::now()).await;
+        let body = body.expect("a body");
+        let began = Instant::now();
+        let hour = async {
+            match is_small {
+                true => drop(body.read_small(usize::MAX).await),
+                false => while body.next_chunk().await.is_ok() {},
+            }
+        };
+        // Who goes on is stopped.
+        drop(tokio::time::timeout(Duration::from_secs(3_600), hour).await);
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drip_ends_and_a_small_answer_has_two_minutes() {
+        let seconds = Duration::from_secs;
+        assert_eq!(lasts(1, seconds(1), false).await, seconds(60));
+        assert_eq!(lasts(2_000, seconds(59), false).await, seconds(3_600));
+        assert_eq!(lasts(2_000, seconds(59), true).await, MAX_SMALL_ANSWER);
+        // Silence, of a transport that does not notice.
+        assert_eq!(lasts(1, seconds(7_200), false).await, seconds(65));
     }
 
     fn sorted(status: u16, retry_after: Option<&str>, body: &str) -> HomeserverError {

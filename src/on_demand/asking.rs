@@ -6,7 +6,7 @@ use super::OnDemandError;
 use crate::{
     backup::version::VersionInfo,
     client::{KeyBackupClient, Parts},
-    download::{AtWork, KeyDownload, Work},
+    download::{AtWork, KeyDownload, PauseCause, Work},
     homeserver::HomeserverError,
     vault::{Connection, VaultError, VersionRow},
 };
@@ -51,11 +51,11 @@ impl Drop for Asking<'_> {
 }
 
 impl Asking<'_> {
-    /// The version that is worked on; the server is asked where the vault knows of none.
+    /// The version that is worked on; the server is asked where the vault knows of none that is still there.
     pub(super) async fn version(&self) -> Result<VersionRow, OnDemandError> {
         match self.vault(|vault| vault.current_version()).await? {
-            Some(version) => Ok(version),
-            None => self.current_version().await,
+            Some(version) if !version.gone => Ok(version),
+            _ => self.current_version().await,
         }
     }
 
@@ -101,6 +101,19 @@ impl Asking<'_> {
         Err(OnDemandError::Unreachable {
             retry_after_ms: Some(wait.as_millis() as u64),
         })
+    }
+
+    /// Whether the vault has taken all that it may.
+    pub(super) async fn look_at_the_disk(&self) -> Result<(), OnDemandError> {
+        let Some(most) = self.download.control.now().policy().max_vault_bytes else {
+            return Ok(());
+        };
+        match self.vault(|vault| vault.bytes()).await? > most {
+            true => Err(OnDemandError::OnHold {
+                causes: vec![PauseCause::DiskLimit],
+            }),
+            false => Ok(()),
+        }
     }
 
     /// One piece of work with the vault.

@@ -14,11 +14,15 @@ use crate::{
 
 /// Entries of a transaction: few, as a run may be waiting.
 const BATCH_ENTRIES: usize = 500;
+/// Bytes of a transaction, for entries that are larger than usual.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyBackupClient {
     /// All keys of a room, for messages that cannot be decrypted right now: what the vault has not is fetched from the
-    /// server, once for all who ask at the same time. They can be looked up when this returns; the sink gets them in a run.
+    /// server, once for all who ask at the same time. They can be looked up when this returns; the sink gets them in a run. A
+    /// large room that takes the vault past [`DownloadPolicy::max_vault_bytes`](crate::DownloadPolicy) is on hold there, for
+    /// `DiskLimit`.
     ///
     /// # Errors
     /// An [`OnDemandError`]; every whole entry that arrived before is kept.
@@ -80,8 +84,11 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
             Ok(None) => break reader.finish().map_err(|error| HomeserverError::from(error).into()),
             Err(error) => break Err(error),
         }
-        if room.batch.len() >= BATCH_ENTRIES {
+        if room.batch.len() >= BATCH_ENTRIES || room.batch.bodies.len() >= BATCH_BYTES {
             new_keys += keep(asking, version.id, &mut room.batch).await?;
+            if let Err(error) = asking.look_at_the_disk().await {
+                break Err(error);
+            }
         }
     };
     if ended.is_ok() {

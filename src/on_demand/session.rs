@@ -73,7 +73,7 @@ impl KeyBackupClient {
                 Err(OnDemandError::NoBackup) => break,
                 Err(error) => return Err(error),
             };
-            if current.version == version.version {
+            if current.id == version.id {
                 // If it has changed in between, the answer was of before.
                 if current.era == version.era {
                     let name = (room_id.to_owned(), session_id.to_owned());

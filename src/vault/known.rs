@@ -15,8 +15,8 @@ use super::{
 };
 use crate::backup::session_id::SessionId;
 
-/// Entries that are read ahead.
-const AHEAD: i64 = 2_000;
+/// Entries that are read ahead: so many at first, and twice as many each time, up to the second figure.
+const AHEAD: RangeInclusive<i64> = 32..=2_048;
 /// Entries out of turn after which a room is taken for one without an order.
 const MOST_OUT_OF_TURN: u32 = 20;
 
@@ -27,13 +27,17 @@ pub(crate) struct KnownEntries {
 }
 
 /// Those of the room that is being read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct KnownRoom {
+    /// Row id; `None` where nothing of it is known.
+    id: Option<i64>,
     /// Its own answer has been read to the end: all of it is known.
     is_complete: bool,
-    /// Runs of entries that are still to come, if they come in order.
-    runs: VecDeque<RangeInclusive<i64>>,
-    ahead: VecDeque<SessionId>,
+    /// The entry after which what comes in order is still to come.
+    after: i64,
+    ahead: VecDeque<(i64, SessionId)>,
+    /// Entries to read ahead the next time; 0 where nothing comes in order.
+    next_ahead: i64,
     out_of_turn: u32,
 }
 
@@ -45,87 +49,89 @@ impl KnownEntries {
 
     /// Begins with a room.
     pub(crate) fn room(&self, version: i64, room_id: &str) -> Result<KnownRoom, VaultError> {
+        let Connection { inner, keys, .. } = &self.connection;
+        let row = inner
+            .prepare_cached(
+                "SELECT room.id, room.complete = era FROM room JOIN backup_version ON backup_version.id = room.version
+                 WHERE room.version = ?1 AND hash = ?2",
+            )?
+            .query_row(params![version, keys.room_hash(room_id)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
         Ok(KnownRoom {
-            is_complete: self.connection.room_is_complete(version, room_id)?,
-            runs: self.connection.room_runs_of(version, room_id)?.into(),
-            ..KnownRoom::default()
+            id: row.map(|(id, _)| id),
+            is_complete: row.is_some_and(|(_, is_complete)| is_complete),
+            after: 0,
+            ahead: VecDeque::new(),
+            next_ahead: *AHEAD.start(),
+            out_of_turn: 0,
         })
     }
 
     /// Whether the entry is one of them. One that has come since may be missed: it costs only time.
-    pub(crate) fn has(
-        &self,
-        room: &mut KnownRoom,
-        version: i64,
-        room_id: &str,
-        session: &SessionId,
-    ) -> Result<bool, VaultError> {
+    pub(crate) fn has(&self, room: &mut KnownRoom, session: &SessionId) -> Result<bool, VaultError> {
+        let Some(row) = room.id else { return Ok(false) };
         if room.is_complete {
             return Ok(true);
         }
         if room.ahead.is_empty() {
-            self.read_ahead(room)?;
+            self.read_ahead(row, room)?;
         }
-        if room.ahead.front() == Some(session) {
-            room.ahead.pop_front();
+        if let Some((id, _)) = room.ahead.pop_front_if(|(_, next)| next == session) {
+            room.after = id;
             return Ok(true);
         }
-        let Some(id) = self.find(version, room_id, session)? else {
+        let Some(id) = self.find(row, session)? else {
             return Ok(false);
         };
-        room.out_of_turn += 1;
-        room.ahead.clear();
-        if room.out_of_turn >= MOST_OUT_OF_TURN {
-            room.runs.clear();
-        }
         // What follows it is expected next.
-        room.runs.retain_mut(|run| {
-            *run = *run.start().max(&(id + 1))..=*run.end();
-            !run.is_empty()
-        });
+        room.after = room.after.max(id);
+        room.ahead.clear();
+        room.next_ahead = *AHEAD.start();
+        room.out_of_turn += 1;
+        if room.out_of_turn >= MOST_OUT_OF_TURN {
+            room.next_ahead = 0;
+        }
         Ok(true)
     }
 
-    fn read_ahead(&self, room: &mut KnownRoom) -> Result<(), VaultError> {
-        let mut statement = self
-            .connection
-            .inner
-            .prepare_cached("SELECT id, session FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3")?;
-        while room.ahead.is_empty()
-            && let Some(run) = room.runs.pop_front()
-        {
-            let mut rows = statement.query([*run.start(), *run.end(), AHEAD])?;
-            let mut last = *run.end();
-            while let Some(row) = rows.next()? {
-                last = row.get(0)?;
-                room.ahead.push_back(session_from_row(row, 1)?);
-            }
-            if last < *run.end() {
-                room.runs.push_front(last + 1..=*run.end());
-            }
+    fn read_ahead(&self, row: i64, room: &mut KnownRoom) -> Result<(), VaultError> {
+        if room.next_ahead == 0 {
+            return Ok(());
         }
+        // Runs begin with the one that the place is in: those before it are many, where a server tears rooms into pieces.
+        let mut statement = self.connection.inner.prepare_cached(
+            "SELECT id, session FROM room_run JOIN entry ON id BETWEEN max(first_entry, ?2 + 1) AND last_entry
+             WHERE room_run.room = ?1 AND last_entry > ?2 AND first_entry >= ifnull(
+                (SELECT max(first_entry) FROM room_run WHERE room = ?1 AND first_entry <= ?2 + 1), 0)
+             ORDER BY first_entry, id LIMIT ?3",
+        )?;
+        let mut rows = statement.query([row, room.after, room.next_ahead])?;
+        while let Some(row) = rows.next()? {
+            room.ahead.push_back((row.get(0)?, session_from_row(row, 1)?));
+        }
+        room.next_ahead = match room.ahead.is_empty() {
+            true => 0,
+            false => (room.next_ahead * 2).min(*AHEAD.end()),
+        };
         Ok(())
     }
 
-    fn find(&self, version: i64, room_id: &str, session: &SessionId) -> Result<Option<i64>, VaultError> {
+    fn find(&self, row: i64, session: &SessionId) -> Result<Option<i64>, VaultError> {
         let Connection { inner, keys, .. } = &self.connection;
         let session = &*session.to_bytes();
         let hash = keys.session_hash(session);
         let mut candidates = session_index::in_tree(inner, hash)?;
         candidates.extend(self.recent.entries(hash));
         let mut is_it = inner.prepare_cached(
-            "SELECT ?1 FROM (SELECT room, session FROM entry WHERE id = ?1
-                             UNION ALL SELECT room, session FROM trimmed WHERE entry = ?1) AS known
-             JOIN room ON room.id = known.room WHERE session = ?2 AND version = ?3 AND hash = ?4",
+            "SELECT 1 FROM (SELECT room, session FROM entry WHERE id = ?1
+                            UNION ALL SELECT room, session FROM trimmed WHERE entry = ?1) AS known
+             WHERE session = ?2 AND room = ?3",
         )?;
         for candidate in candidates {
-            let found = is_it
-                .query_row(params![candidate, session, version, keys.room_hash(room_id)], |row| {
-                    row.get(0)
-                })
-                .optional()?;
-            if found.is_some() {
-                return Ok(found);
+            if is_it.exists(params![candidate, session, row])? {
+                return Ok(Some(candidate));
             }
         }
         Ok(None)

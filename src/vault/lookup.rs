@@ -94,8 +94,10 @@ impl Connection {
     /// out.
     pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<EntryPage, VaultError> {
         let mut runs = self.inner.prepare_cached(
-            "SELECT version, max(first_entry, ?2 + 1), last_entry FROM room JOIN room_run ON room_run.room = room.id
-             WHERE hash = ?1 AND last_entry > ?2 ORDER BY first_entry",
+            "SELECT room.version, max(first_entry, ?2 + 1), last_entry
+             FROM backup_version JOIN room ON room.version = backup_version.id AND hash = ?1
+             JOIN room_run ON room_run.room = room.id
+             WHERE last_entry > ?2 ORDER BY first_entry",
         )?;
         let mut in_run = self.inner.prepare_cached(
             "SELECT id, session, body FROM entry WHERE id BETWEEN ?1 AND ?2

@@ -55,25 +55,36 @@ impl Connection {
         Ok(self.inner.prepare_cached(sql)?.exists([version])?)
     }
 
-    /// First and last entry of each run of entries of a room, in every version, the newest first.
-    pub(crate) fn room_runs(&self, room_id: &str) -> Result<Vec<RangeInclusive<i64>>, VaultError> {
+    /// The row ids of a room and of its version, in every version, the newest first.
+    pub(super) fn rooms_named(&self, room_id: &str) -> Result<Vec<(i64, i64)>, VaultError> {
         let mut statement = self.inner.prepare_cached(
-            "SELECT first_entry, last_entry FROM room JOIN room_run ON room_run.room = room.id
-             WHERE hash = ?1 ORDER BY version DESC, first_entry",
+            "SELECT room.id, room.version FROM backup_version
+             JOIN room ON room.version = backup_version.id AND hash = ?1 ORDER BY backup_version.id DESC",
         )?;
-        let rows = statement.query_map([self.keys.room_hash(room_id)], |row| Ok(row.get(0)?..=row.get(1)?))?;
+        let rows = statement.query_map([self.keys.room_hash(room_id)], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The same of one version, in the order they came.
-    pub(super) fn room_runs_of(&self, version: i64, room_id: &str) -> Result<Vec<RangeInclusive<i64>>, VaultError> {
+    /// First and last entry of each run of entries of a room that ends after `after`, in every version, the newest first: at
+    /// most `limit` of them.
+    pub(crate) fn room_runs(
+        &self,
+        room_id: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<RangeInclusive<i64>>, VaultError> {
         let mut statement = self.inner.prepare_cached(
-            "SELECT first_entry, last_entry FROM room JOIN room_run ON room_run.room = room.id
-             WHERE version = ?1 AND hash = ?2 ORDER BY first_entry",
+            "SELECT first_entry, last_entry FROM room_run WHERE room = ?1 AND last_entry > ?2
+             ORDER BY first_entry LIMIT ?3",
         )?;
-        let runs = params![version, self.keys.room_hash(room_id)];
-        let rows = statement.query_map(runs, |row| Ok(row.get(0)?..=row.get(1)?))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut runs = Vec::new();
+        for (room, _) in self.rooms_named(room_id)? {
+            let left = (limit - runs.len()) as i64;
+            for run in statement.query_map([room, after, left], |row| Ok(row.get(0)?..=row.get(1)?))? {
+                runs.push(run?);
+            }
+        }
+        Ok(runs)
     }
 
     /// Whether the room's own answer has been read to its end, in the era that the version is in.

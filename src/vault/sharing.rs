@@ -1,12 +1,12 @@
 //! How many keys of a room may be shared with people who are invited later.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{Connection, VaultError};
 
-/// Keys of a room, over all versions; one that is in several counts once, as the newest version has it.
+/// Keys of a room, over all versions; one that is in several counts once, as the newest version has it whose copy is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SharingCounts {
     pub(crate) shareable: u64,
@@ -17,60 +17,81 @@ pub(crate) struct SharingCounts {
     pub(crate) not_fetched_at_most: Option<u64>,
 }
 
+/// Entries that are looked at in one transaction: a long one would keep the log from being folded.
+const STEP: i64 = 2_000;
+
+/// What is known of one copy of a key; of two copies the larger counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum KeyCopy {
+    Unopened,
+    /// Opened: in a version of that row id, so that the newest counts.
+    Opened {
+        version: i64,
+        may_be_shared: bool,
+    },
+}
+
 impl Connection {
-    /// Counts the keys of a room. Where it stands in several versions, this takes some ten bytes of memory a key.
+    /// Counts the keys of a room. Where it stands in several versions, this takes some fifty bytes of memory a key.
     pub(crate) fn sharing_counts(&self, room_id: &str) -> Result<SharingCounts, VaultError> {
-        let hash = self.keys.room_hash(room_id);
-        let mut rooms = self
-            .inner
-            .prepare_cached("SELECT id FROM room WHERE hash = ?1 ORDER BY version DESC")?;
-        let rooms: Vec<i64> = rooms.query_map([hash], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let mut counts = SharingCounts {
             not_fetched_at_most: self.missing_keys(room_id)?,
             ..SharingCounts::default()
         };
-        let mut seen = (rooms.len() > 1).then(HashSet::new);
-        for room in rooms {
-            self.count_room(room, seen.as_mut(), &mut counts)?;
+        let rooms = self.rooms_named(room_id)?;
+        if let [room] = rooms[..] {
+            self.copies(room, |_, copy| counts.count(copy))?;
+            return Ok(counts);
         }
+        let mut best: HashMap<i64, KeyCopy> = HashMap::new();
+        for room in rooms {
+            self.copies(room, |session, copy| {
+                let known = best.entry(self.keys.session_hash(session)).or_insert(copy);
+                *known = copy.max(*known);
+            })?;
+        }
+        best.into_values().for_each(|copy| counts.count(copy));
         Ok(counts)
     }
 
-    fn count_room(
-        &self,
-        room: i64,
-        mut seen: Option<&mut HashSet<i64>>,
-        counts: &mut SharingCounts,
-    ) -> Result<(), VaultError> {
-        let mut statement = self.inner.prepare_cached(
-            "SELECT session, opened.entry IS NULL, failure, shared_history, conflict.entry IS NOT NULL
-             FROM room_run
-             JOIN (SELECT id, session FROM entry UNION ALL SELECT entry, session FROM trimmed) AS known
-                ON known.id BETWEEN first_entry AND last_entry
+    /// Goes through the keys of a room in one version, but for those that can never be opened.
+    fn copies(&self, (room, version): (i64, i64), mut found: impl FnMut(&[u8], KeyCopy)) -> Result<(), VaultError> {
+        let mut next_run = self.inner.prepare_cached(
+            "SELECT max(first_entry, ?2), last_entry FROM room_run WHERE room = ?1 AND last_entry >= ?2 AND first_entry >=
+                ifnull((SELECT max(first_entry) FROM room_run WHERE room = ?1 AND first_entry <= ?2), 0)
+             ORDER BY first_entry LIMIT 1",
+        )?;
+        let mut in_run = self.inner.prepare_cached(
+            "SELECT known.session, opened.entry IS NULL, failure, shared_history, conflict.entry IS NOT NULL
+             FROM (SELECT id, session FROM entry UNION ALL SELECT entry, session FROM trimmed) AS known
              LEFT JOIN opened ON opened.entry = known.id
              LEFT JOIN conflict ON conflict.entry = known.id
-             WHERE room_run.room = ?1",
+             WHERE known.id BETWEEN ?1 AND ?2",
         )?;
-        let mut rows = statement.query([room])?;
-        while let Some(row) = rows.next()? {
-            let (is_unopened, failure): (bool, Option<i64>) = (row.get(1)?, row.get(2)?);
-            if failure.is_some_and(|failure| failure != 0) {
-                continue;
+        let mut next = 0;
+        loop {
+            let run = next_run.query_row([room, next], |row| Ok((row.get(0)?, row.get(1)?)));
+            let Some((first, last)): Option<(i64, i64)> = run.optional()? else {
+                return Ok(());
+            };
+            let last = last.min(first + STEP - 1);
+            next = last + 1;
+            let mut rows = in_run.query([first, last])?;
+            while let Some(row) = rows.next()? {
+                let (is_unopened, failure): (bool, Option<i64>) = (row.get(1)?, row.get(2)?);
+                if failure.is_some_and(|failure| failure != 0) {
+                    continue;
+                }
+                let copy = match is_unopened {
+                    true => KeyCopy::Unopened,
+                    false => KeyCopy::Opened {
+                        version,
+                        may_be_shared: row.get::<_, Option<bool>>(3)? == Some(true) && !row.get::<_, bool>(4)?,
+                    },
+                };
+                found(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?, copy);
             }
-            let session = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-            if let Some(seen) = &mut seen
-                && !seen.insert(self.keys.session_hash(session))
-            {
-                continue;
-            }
-            let may_be_shared = row.get::<_, Option<bool>>(3)? == Some(true) && !row.get::<_, bool>(4)?;
-            *(match (is_unopened, may_be_shared) {
-                (true, _) => &mut counts.unopened,
-                (false, true) => &mut counts.shareable,
-                (false, false) => &mut counts.not_shareable,
-            }) += 1;
         }
-        Ok(())
     }
 
     /// Keys that may still be missing in a room: all that are missing, where the room has not been read to its end.
@@ -87,5 +108,17 @@ impl Connection {
             sum = Some(sum.unwrap_or(0_u64).saturating_add(missing?.cast_unsigned()));
         }
         Ok(sum)
+    }
+}
+
+impl SharingCounts {
+    fn count(&mut self, copy: KeyCopy) {
+        *(match copy {
+            KeyCopy::Unopened => &mut self.unopened,
+            KeyCopy::Opened {
+                may_be_shared: true, ..
+            } => &mut self.shareable,
+            KeyCopy::Opened { .. } => &mut self.not_shareable,
+        }) += 1;
     }
 }

@@ -134,9 +134,10 @@ impl Connection {
 }
 
 impl Writer {
-    /// Notes what the server says of a version, current or not.
-    pub(crate) fn note_version(&mut self, info: &VersionInfo) -> Result<(), VaultError> {
-        self.write(|transaction, _| note_version(transaction, info).map(drop))
+    /// Notes what the server says of a version, current or not. Gives its row id: another one than before, if there is
+    /// another backup under that name.
+    pub(crate) fn note_version(&mut self, info: &VersionInfo) -> Result<i64, VaultError> {
+        self.write(|transaction, _| note_version(transaction, info))
     }
 
     /// Makes the version that the server says is current the one to work on.
@@ -228,25 +229,40 @@ impl Writer {
 }
 
 /// Another etag or count than at the last look means that there is more to fetch. Another public key under the same name
-/// means another backup: the one that had the name is gone. Gives the row id.
+/// means another backup: the one that had the name is gone. Where no key is told, now or then, nothing speaks for another
+/// one. Gives the row id.
 fn note_version(transaction: &Transaction<'_>, info: &VersionInfo) -> Result<i64, VaultError> {
     let public_key = info.public_key.as_ref().map(|key| key.as_slice());
-    let id = transaction.query_row(
-        "INSERT INTO backup_version (version, algorithm, public_key, server_count, etag) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (version, ifnull(public_key, x'')) DO UPDATE SET
-            complete = complete AND etag = excluded.etag AND server_count = excluded.server_count,
-            era = era + (etag <> excluded.etag OR server_count <> excluded.server_count),
-            gone = 0, algorithm = excluded.algorithm, server_count = excluded.server_count, etag = excluded.etag
-         RETURNING id",
-        params![
-            info.version,
-            info.algorithm,
-            public_key,
-            info.count.cast_signed(),
-            info.etag
-        ],
-        |row| row.get(0),
-    )?;
+    let known: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT id FROM backup_version
+             WHERE version = ?1 AND (?2 IS NULL OR public_key IS NULL OR public_key = ?2)
+             ORDER BY public_key IS NULL, gone, id DESC LIMIT 1",
+        )?
+        .query_row(params![info.version, public_key], |row| row.get(0))
+        .optional()?;
+    let (count, etag) = (info.count.cast_signed(), &info.etag);
+    let id = match known {
+        Some(id) => {
+            transaction.execute(
+                "UPDATE backup_version SET
+                    complete = complete AND etag = ?2 AND server_count = ?3,
+                    era = era + (etag <> ?2 OR server_count <> ?3),
+                    gone = 0, etag = ?2, server_count = ?3, algorithm = ?4, public_key = ifnull(public_key, ?5)
+                 WHERE id = ?1",
+                params![id, etag, count, info.algorithm, public_key],
+            )?;
+            id
+        }
+        None => {
+            transaction.execute(
+                "INSERT INTO backup_version (version, algorithm, public_key, server_count, etag)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![info.version, info.algorithm, public_key, count, etag],
+            )?;
+            transaction.last_insert_rowid()
+        }
+    };
     transaction.execute(
         "UPDATE backup_version SET gone = 1 WHERE version = ?1 AND id <> ?2 AND gone = 0",
         params![info.version, id],

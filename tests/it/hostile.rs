@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use keyferry::{
-    FailureCount, FailureReason, OnDemandError, RunBudget, RunFailure, RunOutcome, RunReport, UnlockSecret,
+    ClientOptions, DownloadPolicy, FailureCount, FailureReason, OnDemandError, PauseCause, RoomKeyLookup, RunBudget,
+    RunFailure, RunOutcome, RunReport, UnlockSecret, VersionState,
 };
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
 use serde_json::{Value, json};
 
-use crate::common::{Setup, assert_vault_complete, homeserver, start};
+use crate::common::{Setup, assert_true, assert_vault_complete, homeserver, start};
 
 /// A run in which the server answers the request for everything with that body.
 async fn run_with(homeserver: &Homeserver, setup: &Setup, body: String) -> RunReport {
@@ -147,10 +148,45 @@ async fn one_key_under_a_hundred_thousand_rooms_is_a_conflict_and_no_work() {
     let many: Vec<_> = (0..100_000)
         .map(|number| room(&format!("!{number}"), &[(&key.session_id, "{}")]))
         .collect();
-    let body = rooms(&[room(&key.room_id, &[(&key.session_id, &good)]), many.join(",")]);
+    // The true one comes last: it is not kept, and whoever has a message of it gets it from the server.
+    let body = rooms(&[many.join(","), room(&key.room_id, &[(&key.session_id, &good)])]);
     let report = run_with(&homeserver, &setup, body).await;
     assert_eq!(report.outcome, RunOutcome::Completed);
-    assert_eq!((report.summary.fetched, report.summary.conflicts), (100, 100));
+    assert_eq!((report.summary.fetched, report.summary.conflicts), (32, 32));
+    let client = setup.open_unlocked().await;
+    let found = client.fetch_session(key.room_id.clone(), key.session_id.clone()).await;
+    let Ok(RoomKeyLookup::Found { key: found }) = found else {
+        panic!("{found:?}");
+    };
+    assert_true(&found, &key);
+}
+
+#[tokio::test]
+async fn rooms_that_come_in_pieces_are_read_again_in_the_time_of_one() {
+    let homeserver = homeserver(4, 1);
+    let setup = Setup::new(&homeserver);
+    let good = true_entry(&homeserver, 2).await;
+    let key = homeserver.truth().key(2);
+    let mut pieces: Vec<_> = (0..100_000)
+        .map(|number| room(["!a", "!b"][number % 2], &[(&format!("s{number}"), "{}")]))
+        .collect();
+    pieces.push(room(&key.room_id, &[(&key.session_id, &good)]));
+    let faults = vec![
+        answer(rooms(&pieces)).on(EndpointKind::AllKeys),
+        Fault::from(FaultKind::RestlessEtag),
+    ];
+    let client = setup.open_unlocked().await;
+    for _ in 0..2 {
+        homeserver.set_faults(faults.clone());
+        let report = client.download().run(RunBudget::default()).await;
+        assert_eq!(report.outcome, RunOutcome::Completed);
+        assert_eq!((report.summary.fetched, report.summary.opened), (100_001, 1));
+    }
+    // Wanted first, too.
+    let shareability = client.room_history_shareability("!a".to_owned()).await.expect("counts");
+    assert_eq!((shareability.unopened, shareability.not_shareable), (0, 0));
+    let page = client.room_keys("!a".to_owned(), None, 10).await.expect("a page");
+    assert_eq!(page.keys, []);
 }
 
 #[tokio::test]
@@ -167,6 +203,8 @@ async fn what_never_ends_and_what_swells_has_an_end() {
                 reason: RunFailure::RefusedByServer,
             };
             assert_eq!(report.outcome, refused, "{fault:?} {endpoint:?}");
+            let in_ms = report.wake_up.map(|wake_up| wake_up.not_before_ms);
+            assert_eq!(in_ms, Some(6 * 60 * 60 * 1_000), "{fault:?} {endpoint:?}");
             assert!(began.elapsed() < Duration::from_secs(60), "{fault:?} {endpoint:?}");
         }
         for (endpoint, key) in [(EndpointKind::SessionKey, true), (EndpointKind::RoomKeys, false)] {
@@ -185,6 +223,59 @@ async fn what_never_ends_and_what_swells_has_an_end() {
         );
         assert_vault_complete(&client, &homeserver).await;
     }
+}
+
+#[tokio::test]
+async fn a_list_of_rooms_has_an_end() {
+    let homeserver = homeserver(400, 4);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let cut = Fault::from(FaultKind::CutBody { after_bytes: 100_000 }).on(EndpointKind::AllKeys);
+    let list = |rooms: usize| {
+        let rooms: Vec<_> = (0..rooms)
+            .map(|number| format!("!room-{number:070}:example.org"))
+            .collect();
+        answer(json!({ "joined_rooms": rooms }).to_string()).on(EndpointKind::JoinedRooms)
+    };
+    homeserver.set_faults(vec![cut.clone(), list(100_000)]);
+    let report = client.download().run(RunBudget::default()).await;
+    let refused = RunOutcome::Failed {
+        reason: RunFailure::RefusedByServer,
+    };
+    assert_eq!(report.outcome, refused);
+    assert_eq!(homeserver.requests().of(EndpointKind::RoomKeys), 0);
+    homeserver.set_faults(Vec::new());
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_room_that_is_asked_for_stops_where_the_vault_is_full() {
+    let homeserver = homeserver(4_000, 1);
+    let setup = Setup::new(&homeserver);
+    let options = ClientOptions {
+        download: Some(DownloadPolicy {
+            max_vault_bytes: Some(1_000_000),
+            ..DownloadPolicy::default()
+        }),
+        ..setup.options()
+    };
+    let client = setup.open_with(options).await.expect("it opens");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let key = homeserver.truth().key(1);
+    let on_hold = OnDemandError::OnHold {
+        causes: vec![PauseCause::DiskLimit],
+    };
+    assert_eq!(client.fetch_room(key.room_id.clone()).await, Err(on_hold));
+    let fetched = client.download().status().await.expect("a status").summary.fetched;
+    assert!((500..4_000).contains(&fetched), "{fetched}");
+    // One key is worth its place.
+    let last = homeserver.truth().key(3_999);
+    let found = client.fetch_session(last.room_id, last.session_id).await;
+    assert!(matches!(found, Ok(RoomKeyLookup::Found { .. })), "{found:?}");
 }
 
 #[tokio::test]
@@ -243,6 +334,9 @@ async fn another_key_under_the_same_number_is_another_backup() {
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, RunOutcome::NeedsUnlock);
     assert_eq!(report.summary.opened, 0, "nothing is opened with the wrong key");
+    let versions = client.download().status().await.expect("a status").versions;
+    let states: Vec<_> = versions.iter().map(|version| version.state).collect();
+    assert_eq!(states, [VersionState::Gone, VersionState::Complete]);
     // What was opened stays, and so does the user's key.
     assert_vault_complete(&client, &homeserver).await;
     let base64 = homeserver.account().backup_decryption_key_base64.as_str().into();
@@ -252,5 +346,67 @@ async fn another_key_under_the_same_number_is_another_backup() {
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 100));
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_version_that_loses_its_key_or_gets_it_late_is_the_same_one() {
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::new(&homeserver);
+    let keyless = json!({
+        "version": "1", "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "etag": "100", "count": 100, "auth_data": {}
+    });
+    let keyless = vec![
+        answer(keyless.to_string()).on(EndpointKind::CurrentVersion),
+        answer(keyless.to_string()).on(EndpointKind::Version),
+    ];
+    // Late.
+    homeserver.set_faults(keyless.clone());
+    let client = setup.open().await;
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.summary.fetched, report.summary.opened), (100, 0));
+    homeserver.set_faults(Vec::new());
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 100));
+    // Lost.
+    homeserver.set_faults(keyless);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 100));
+    let versions = client.download().status().await.expect("a status").versions;
+    assert_eq!((versions.len(), versions[0].unlocked), (1, true), "{versions:?}");
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_key_that_changes_while_its_version_is_fetched_is_noticed() {
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let info = |version: &str, key: &str| {
+        json!({
+            "version": version, "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "etag": "100", "count": 100,
+            "auth_data": { "public_key": key }
+        })
+    };
+    let other_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE";
+    // Asked by its name it has another key, and as the current one the old one.
+    homeserver.set_faults(vec![answer(info("1", other_key).to_string()).on(EndpointKind::Version)]);
+    let budget = RunBudget {
+        max_duration_ms: Some(5_000),
+    };
+    client.download().run(budget).await;
+    let versions = client.download().status().await.expect("a status").versions;
+    assert!(versions.iter().all(|version| version.opened == 0 || version.unlocked));
+    // Asked by its name, another version answers.
+    homeserver.set_faults(vec![answer(info("7", other_key).to_string()).on(EndpointKind::Version)]);
+    client.download().run(budget).await;
+    let names = client.download().status().await.expect("a status").versions;
+    assert!(names.iter().all(|version| version.version == "1"), "{names:?}");
+    homeserver.set_faults(Vec::new());
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        RunOutcome::Completed
+    );
     assert_vault_complete(&client, &homeserver).await;
 }
