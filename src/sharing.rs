@@ -3,7 +3,7 @@
 use crate::{client::KeyBackupClient, lookup::LookupError};
 
 /// The keys of a room, by whether they may be shared with people who are invited later (MSC4268).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct RoomHistoryShareability {
     /// Keys whose flag says that they may be shared.
     pub shareable: u64,

@@ -5,13 +5,14 @@ use std::{
     fs,
     path::Path,
     sync::{Mutex, Once, PoisonError},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use keyferry::{ClientOptions, RunBudget, RunOutcome, UnlockSecret, VaultProtection};
-use keyferry_test_homeserver::{AccountInfo, Homeserver};
+use keyferry_test_homeserver::{AccountInfo, Config, Homeserver};
 
-use crate::common::{Setup, homeserver};
+use crate::common::{Setup, homeserver, start};
 
 /// What is secret in the tests that run, and what else no line may hold.
 static FORBIDDEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
@@ -142,47 +143,82 @@ fn secrets_at_rest(homeserver: &Homeserver, setup: &Setup, passphrase: &str) -> 
         let session = raw(&key.session_key);
         secrets.push(("a session key", session[5..133].to_vec()));
         secrets.push(("a session key in base64", key.session_key.into_bytes()));
-        secrets.push(("a room id", key.room_id.into_bytes()));
     }
     secrets.push(("the user id", setup.account.user_id.clone().into_bytes()));
     secrets
 }
 
-#[tokio::test]
-async fn the_files_of_a_vault_hold_no_secret() {
-    let homeserver = homeserver(300, 3);
+/// Restores into a vault that is protected like this, and looks at its files all the while.
+async fn restore_and_look(protection: VaultProtection, passphrase: &str) {
+    let homeserver = start(Config {
+        keys: 300,
+        rooms: 3,
+        bytes_per_second: Some(200_000),
+        ..Config::default()
+    });
     let setup = Setup::with_sink(&homeserver);
-    let passphrase = "correct horse battery staple";
+    let has_key = !matches!(protection, VaultProtection::NoProtection);
     let options = ClientOptions {
-        protection: VaultProtection::Passphrase {
-            passphrase: passphrase.into(),
-        },
+        protection,
         ..setup.options()
     };
     let client = setup.open_with(options).await.expect("the client opens");
     client.unlock(setup.recovery_key()).await.expect("it fits");
-    // In the middle of it too, with the log and its index beside the file.
+    let mut secrets = secrets_at_rest(&homeserver, &setup, passphrase);
+    let rooms = (0..3).map(|room| ("a room id", homeserver.truth().room_id(room).into_bytes()));
+    if has_key {
+        secrets.extend(rooms.clone());
+    }
     let look = || {
         let bytes = bytes_below(&setup.directory.path().join("vault"));
-        for (what, secret) in secrets_at_rest(&homeserver, &setup, passphrase) {
-            assert!(!holds(&bytes, &secret), "{what} lies in the vault");
+        for (what, secret) in &secrets {
+            assert!(!holds(&bytes, secret), "{what} lies in the vault");
         }
-        bytes.len()
+        bytes
     };
     look();
-    let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    let run = {
+        let download = client.download();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    // In the middle of it, with the log and its index beside the file.
+    let mut looks = 0;
+    while !run.is_finished() {
+        let status = client.download().status().await.expect("a status").summary;
+        look();
+        looks += u64::from((1..300).contains(&status.delivered));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(looks > 2);
+    assert_eq!(run.await.expect("a report").outcome, RunOutcome::Completed);
     let truth = homeserver.truth().key(3);
     let found = client.find_room_key(truth.room_id, truth.session_id).await;
     found.expect("it is there");
-    assert!(look() > 100_000);
-    client.shutdown();
     look();
-    // What is looked for would be found: the public part of a key is there.
+    client.shutdown();
+    let bytes = look();
+    // What is looked for would be found: the public part of a key is there, and without a key the rooms.
     let session_id = STANDARD_NO_PAD
         .decode(homeserver.truth().key(0).session_id)
         .expect("base64");
-    assert!(holds(&bytes_below(&setup.directory.path().join("vault")), &session_id));
+    assert!(bytes.len() > 100_000 && holds(&bytes, &session_id));
+    assert!(has_key || rooms.into_iter().all(|(_, room)| holds(&bytes, &room)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_a_vault_hold_no_secret() {
+    let passphrase = "correct horse battery staple";
+    let protection = VaultProtection::Passphrase {
+        passphrase: passphrase.into(),
+    };
+    restore_and_look(protection, passphrase).await;
+    let key = vec![0x5a; 32];
+    restore_and_look(VaultProtection::Key { key: key.into() }, &"Z".repeat(32)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_without_protection_keeps_no_key() {
+    restore_and_look(VaultProtection::NoProtection, "correct horse battery staple").await;
 }
 
 #[tokio::test]

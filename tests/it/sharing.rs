@@ -1,16 +1,17 @@
 //! Which keys of a room may be shared with people who are invited later.
 
-use keyferry::{RoomHistoryShareability, RunBudget, RunOutcome};
-use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
+use keyferry::{DownloadPolicy, RoomHistoryShareability, RunBudget, RunOutcome};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 
-use crate::common::{Setup, homeserver};
+use crate::common::{Setup, homeserver, start};
 
-/// What the truth says of a room.
+/// What the truth says of a room, but for what can never be opened.
 fn truth(homeserver: &Homeserver, room: u64) -> RoomHistoryShareability {
     let keys: Vec<_> = homeserver
         .truth()
         .room_range(room)
         .map(|index| homeserver.truth().key(index))
+        .filter(|key| key.usable)
         .collect();
     let shareable = keys.iter().filter(|key| key.shared_history).count() as u64;
     RoomHistoryShareability {
@@ -65,4 +66,69 @@ async fn a_room_is_counted_whatever_the_download_has_of_it() {
         RunOutcome::Completed
     );
     assert_eq!(client.room_history_shareability(room_id).await, Ok(expected));
+}
+
+#[tokio::test]
+async fn an_opened_copy_counts_before_one_that_nobody_can_open_yet() {
+    let homeserver = homeserver(300, 3);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().run(RunBudget::default()).await;
+    homeserver.set_version_state(VersionAction::NewWithOtherKey);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::NeedsUnlock, 300));
+    let counts = client.room_history_shareability(homeserver.truth().room_id(1)).await;
+    assert_eq!(counts, Ok(truth(&homeserver, 1)));
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_is_left_out_and_what_has_left_the_vault_is_not() {
+    let homeserver = start(Config {
+        keys: 6_000,
+        rooms: 3,
+        odd_entries: true,
+        odd_every: 20,
+        ..Config::default()
+    });
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().set_policy(DownloadPolicy {
+        trim_delivered: true,
+        ..DownloadPolicy::default()
+    });
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert!(report.summary.failed > 0);
+    for room in 0..3 {
+        let expected = truth(&homeserver, room);
+        assert!(expected.shareable > 0 && expected.shareable + expected.not_shareable < 2_000);
+        let counts = client.room_history_shareability(homeserver.truth().room_id(room)).await;
+        assert_eq!(counts, Ok(expected));
+    }
+}
+
+#[tokio::test]
+async fn what_is_under_two_rooms_is_not_to_be_shared_in_either() {
+    let homeserver = start(Config {
+        keys: 300,
+        rooms: 3,
+        twins: 40,
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.conflicts), (RunOutcome::Completed, 80));
+    let mut in_truth = RoomHistoryShareability::default();
+    let mut counted = RoomHistoryShareability::default();
+    for room in 0..3 {
+        let expected = truth(&homeserver, room);
+        let counts = client.room_history_shareability(homeserver.truth().room_id(room)).await;
+        let counts = counts.expect("counts");
+        in_truth.shareable += expected.shareable;
+        counted.shareable += counts.shareable;
+        counted.not_shareable += counts.not_shareable;
+    }
+    assert_eq!(counted.shareable + counted.not_shareable, 300);
+    assert!(counted.shareable < in_truth.shareable, "{counted:?} of {in_truth:?}");
 }
