@@ -1,9 +1,10 @@
 //! A sink over a live `OlmMachine`, for teams that link matrix-sdk-crypto and keyferry into one Rust library.
 //!
-//! It keeps that crate's merge and trust rules: an imported key is never trusted more than a directly received one.
+//! An imported key is never trusted more than a directly received one; what becomes of a session that is there already is in
+//! `local_copy`, and in `docs/odd-entries.md`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -11,23 +12,32 @@ use async_trait::async_trait;
 use matrix_sdk_crypto::{
     OlmMachine,
     olm::ExportedRoomKey,
+    store::{CryptoStore, CryptoStoreError},
     types::{EventEncryptionAlgorithm, SigningKey},
     vodozemac::{Curve25519PublicKey, megolm::ExportedSessionKey},
 };
 use ruma::{DeviceKeyAlgorithm, OwnedRoomId};
-use tokio::task::JoinSet;
+use tokio::{sync::Mutex, task::JoinSet};
 
-use super::{RoomKeySink, SinkAnswer, SinkError};
+use super::{
+    RoomKeySink, SinkAnswer, SinkError,
+    local_copy::{self, Merge},
+    local_sessions::LocalSessions,
+};
 use crate::backup::RoomKey;
 
 type MachineSource = dyn Fn() -> Option<OlmMachine> + Send + Sync;
 
 /// Delivers into `OlmMachine::store().import_room_keys`. Feature `matrix-sdk-sink`.
 ///
+/// Of a session that the store has already, each copy gives what it knows better: the earlier ratchet is taken, and a copy that
+/// was received directly keeps its sender, its trust and its flag.
+///
 /// Keys are imported without a backup version: matrix-sdk-crypto would otherwise mark keys of an old version as backed
 /// up in the current one, and never upload them there.
 pub struct OlmMachineSink {
     machine: Arc<MachineSource>,
+    local: Mutex<Option<LocalSessions>>,
 }
 
 impl OlmMachineSink {
@@ -41,6 +51,7 @@ impl OlmMachineSink {
     pub fn with_source(source: impl Fn() -> Option<OlmMachine> + Send + Sync + 'static) -> Self {
         Self {
             machine: Arc::new(source),
+            local: Mutex::default(),
         }
     }
 }
@@ -52,59 +63,131 @@ impl RoomKeySink for OlmMachineSink {
             detail: detail.to_owned(),
         };
         let machine = (self.machine)().ok_or_else(|| unavailable("no machine"))?;
-        let mut answers = vec![SinkAnswer::Known; keys.len()];
-        let mut exported = Vec::with_capacity(keys.len());
-        let mut positions: HashMap<(OwnedRoomId, String), usize> = HashMap::with_capacity(keys.len());
+        let mut local = self.local.lock().await;
+        local.take_if(|local| !local.are_of(&machine));
+        let local = match &mut *local {
+            Some(local) => local,
+            none => none.insert(
+                LocalSessions::of(&machine)
+                    .await
+                    .map_err(|_| unavailable("the crypto store"))?,
+            ),
+        };
+        let mut answers = vec![None; keys.len()];
         let mut signing_keys = SigningKeys::default();
-        for (position, key) in keys.iter().enumerate() {
-            match export(key, &mut signing_keys) {
-                Some(key) => {
-                    positions.insert((key.room_id.clone(), key.session_id.clone()), position);
-                    exported.push(key);
-                }
-                None => {
-                    answers[position] = SinkAnswer::Refused {
-                        reason: "invalid key or room id".to_owned(),
-                    }
+        let mut offers: Vec<_> = keys
+            .iter()
+            .enumerate()
+            .filter_map(|(position, key)| {
+                let key = export(key, &mut signing_keys)?;
+                Some(Offer {
+                    position,
+                    key,
+                    may_be_there: true,
+                })
+            })
+            .collect();
+        while !offers.is_empty() {
+            local.note_news();
+            let (mut firsts, others) = firsts(offers);
+            for offer in &mut firsts {
+                offer.may_be_there = local.may_have(&offer.key.session_id);
+            }
+            let mut imports = JoinSet::new();
+            for part in parts(firsts) {
+                imports.spawn(import(machine.clone(), part));
+            }
+            while let Some(result) = imports.join_next().await {
+                let result = result
+                    .map_err(|_| unavailable("the import ended early"))?
+                    .map_err(|_| unavailable("the crypto store"))?;
+                for (position, answer) in result {
+                    answers[position] = Some(answer);
                 }
             }
+            offers = others;
         }
-        let mut imports = JoinSet::new();
-        for part in parts(exported) {
-            let machine = machine.clone();
-            imports.spawn(async move { machine.store().import_room_keys(part, None, |_, _| {}).await });
-        }
-        while let Some(result) = imports.join_next().await {
-            let result = result
-                .map_err(|_| unavailable("import_room_keys ended early"))?
-                .map_err(|_| unavailable("import_room_keys"))?;
-            for (room_id, session) in imported(&result.keys) {
-                if let Some(position) = positions.get(&(room_id.clone(), session.clone())) {
-                    answers[*position] = SinkAnswer::Imported;
-                }
-            }
-        }
-        Ok(answers)
+        local.note_news();
+        let or_refused = |answer: Option<_>| answer.unwrap_or_else(|| refused("invalid key or room id"));
+        Ok(answers.into_iter().map(or_refused).collect())
     }
+}
+
+/// A key that is offered to the store, and its place in the batch.
+struct Offer {
+    position: usize,
+    key: ExportedRoomKey,
+    /// Whether the store may have its session.
+    may_be_there: bool,
+}
+
+/// The first copy of each session, and the others: they are held against what the store has then.
+fn firsts(offers: Vec<Offer>) -> (Vec<Offer>, Vec<Offer>) {
+    let mut seen = HashSet::with_capacity(offers.len());
+    offers
+        .into_iter()
+        .partition(|offer| seen.insert(offer.key.session_id.clone()))
 }
 
 /// Two parts to import at the same time: one is looked up, session by session, while the other is saved.
 ///
 /// Each is sorted and has a range of session ids of its own, so that the store's index is written range by range: a
-/// quarter of the time is saved by that. Copies of a session stay in one part, where one is merged into the other.
-fn parts(mut keys: Vec<ExportedRoomKey>) -> impl Iterator<Item = Vec<ExportedRoomKey>> {
-    keys.sort_unstable_by(|one, other| one.session_id.cmp(&other.session_id));
-    let middle = keys.get(keys.len() / 2).map(|key| key.session_id.clone());
-    let begin = keys.partition_point(|key| middle.as_ref().is_some_and(|middle| key.session_id < *middle));
-    let second = keys.split_off(begin);
-    [keys, second].into_iter().filter(|part| !part.is_empty())
+/// quarter of the time is saved by that.
+fn parts(mut offers: Vec<Offer>) -> impl Iterator<Item = Vec<Offer>> {
+    offers.sort_unstable_by(|one, other| one.key.session_id.cmp(&other.key.session_id));
+    let second = offers.split_off(offers.len() / 2);
+    [offers, second].into_iter().filter(|part| !part.is_empty())
 }
 
-fn imported(
-    keys: &BTreeMap<OwnedRoomId, BTreeMap<String, BTreeSet<String>>>,
-) -> impl Iterator<Item = (&OwnedRoomId, &String)> {
-    keys.iter()
-        .flat_map(|(room_id, senders)| senders.values().flatten().map(move |session| (room_id, session)))
+/// Takes the keys of different sessions into the store.
+async fn import(machine: OlmMachine, offers: Vec<Offer>) -> Result<Vec<(usize, SinkAnswer)>, CryptoStoreError> {
+    let store = machine.store();
+    let mut answers = Vec::with_capacity(offers.len());
+    let mut new = Vec::with_capacity(offers.len());
+    let mut merged = Vec::new();
+    let mut positions = HashMap::with_capacity(offers.len());
+    for Offer {
+        position,
+        key,
+        may_be_there,
+    } in offers
+    {
+        let local = match may_be_there {
+            true => store.get_inbound_group_session(&key.room_id, &key.session_id).await?,
+            false => None,
+        };
+        let merge = match local {
+            None => Merge::Import(key),
+            Some(local) => local_copy::merge(&local, key).await,
+        };
+        let answer = match merge {
+            Merge::Known => SinkAnswer::Known,
+            Merge::Unconnected => refused("another key under the id of a session that is there"),
+            Merge::Save(session) => {
+                merged.push(session);
+                SinkAnswer::Imported
+            }
+            Merge::Import(key) => {
+                positions.insert(key.session_id.clone(), position);
+                new.push(key);
+                SinkAnswer::Known
+            }
+        };
+        answers.push((position, answer));
+    }
+    if !merged.is_empty() {
+        CryptoStore::save_inbound_group_sessions(&**store, merged, None).await?;
+    }
+    let result = store.import_room_keys(new, None, |_, _| {}).await?;
+    let imported = result.keys.values().flat_map(|senders| senders.values().flatten());
+    answers.extend(imported.filter_map(|session| Some((*positions.get(session)?, SinkAnswer::Imported))));
+    Ok(answers)
+}
+
+fn refused(reason: &str) -> SinkAnswer {
+    SinkAnswer::Refused {
+        reason: reason.to_owned(),
+    }
 }
 
 /// The signing keys of devices that made sessions: few devices make many, and a key is costly to parse.

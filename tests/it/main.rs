@@ -11,6 +11,7 @@ mod hostile;
 mod interruption;
 mod kill;
 mod lease;
+mod odd_entries;
 mod olm_machine;
 mod on_demand;
 mod open;

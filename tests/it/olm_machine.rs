@@ -1,12 +1,28 @@
 //! The ready-made sink, and our decryption held against matrix-sdk-crypto's own.
 
-use std::{collections::HashMap, sync::Arc};
-
-use keyferry::{KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKeyLookup, RunBudget, RunOutcome};
-use matrix_sdk_crypto::{
-    OlmMachine, backups::DecryptionError, olm::BackedUpRoomKey, store::types::BackupDecryptionKey,
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::{Arc, Mutex},
 };
-use ruma::{api::client::backup::EncryptedSessionData, device_id, user_id};
+
+use keyferry::{
+    KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKey, RoomKeyLookup, RoomKeySink, RunBudget, RunOutcome,
+    SinkAnswer,
+};
+use matrix_sdk_crypto::{
+    OlmMachine,
+    backups::DecryptionError,
+    olm::{BackedUpRoomKey, InboundGroupSession, SenderData},
+    store::{CryptoStore, types::BackupDecryptionKey},
+    types::{DeviceKeys, EventEncryptionAlgorithm, Signatures},
+    vodozemac::{
+        Curve25519PublicKey, Ed25519PublicKey, Ed25519SecretKey,
+        megolm::{GroupSession, SessionConfig},
+    },
+};
+use matrix_sdk_sqlite::SqliteCryptoStore;
+use ruma::{api::client::backup::EncryptedSessionData, device_id, room_id, user_id};
 
 use crate::common::{Setup, homeserver};
 
@@ -92,4 +108,242 @@ async fn our_decryption_and_theirs_give_the_same_keys() {
         }
     }
     assert_eq!(compared, 10_000);
+}
+
+/// Where the store's copy came from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Origin {
+    /// Of a device that is not known yet.
+    DirectOfUnknown,
+    DirectOfDevice,
+    Imported,
+    Bundle,
+}
+
+/// A session that two copies are made of.
+struct Original {
+    group: GroupSession,
+    sender_key: Curve25519PublicKey,
+    signing_key: Ed25519PublicKey,
+}
+
+impl Original {
+    fn new() -> Self {
+        Self {
+            group: GroupSession::new(SessionConfig::version_1()),
+            sender_key: Curve25519PublicKey::from_bytes([1; 32]),
+            signing_key: Ed25519SecretKey::new().public_key(),
+        }
+    }
+
+    fn whole(&self, sender_data: SenderData, shared_history: bool) -> InboundGroupSession {
+        InboundGroupSession::new(
+            self.sender_key,
+            self.signing_key,
+            room_id!("!r:localhost"),
+            &self.group.session_key(),
+            sender_data,
+            None,
+            EventEncryptionAlgorithm::MegolmV1AesSha2,
+            None,
+            shared_history,
+        )
+        .expect("a session")
+    }
+
+    /// The copy of a store, from that index on.
+    async fn local(&self, origin: Origin, index: u32, shared_history: bool) -> InboundGroupSession {
+        let owner = DeviceKeys::new(
+            user_id!("@bob:localhost").to_owned(),
+            device_id!("BOB").to_owned(),
+            Vec::new(),
+            BTreeMap::new(),
+            Signatures::new(),
+        );
+        let sender_data = match origin {
+            Origin::DirectOfDevice => SenderData::device_info(owner),
+            _ => SenderData::unknown(),
+        };
+        let whole = self.whole(sender_data, shared_history);
+        let exported = whole.export_at_index(index).await;
+        let imported = InboundGroupSession::from_export(&exported).expect("a session");
+        if origin == Origin::Imported {
+            return imported;
+        }
+        let mut pickle = whole.pickle().await;
+        pickle.pickle = imported.pickle().await.pickle;
+        if origin == Origin::Bundle {
+            pickle.imported = true;
+            let forwarder =
+                SenderData::sender_verified(user_id!("@carol:localhost"), device_id!("CAROL"), self.signing_key);
+            pickle.forwarder_data = (&forwarder).try_into().ok();
+        }
+        InboundGroupSession::from_pickle(pickle).expect("a session")
+    }
+
+    /// The copy of a backup, from that index on.
+    async fn backed_up(&self, index: u32, shared_history: bool, with_claims: bool) -> RoomKey {
+        let exported = self
+            .whole(SenderData::unknown(), shared_history)
+            .export_at_index(index)
+            .await;
+        let claims = with_claims.then(|| ("ed25519".to_owned(), self.signing_key.to_base64()));
+        RoomKey {
+            room_id: exported.room_id.to_string(),
+            session_id: exported.session_id.clone(),
+            algorithm: exported.algorithm.to_string(),
+            sender_key: exported.sender_key.to_base64(),
+            session_key: exported.session_key.to_base64().as_str().into(),
+            sender_claimed_keys: claims.into_iter().collect(),
+            forwarding_curve25519_key_chain: Vec::new(),
+            first_known_index: index,
+            shared_history,
+        }
+    }
+}
+
+async fn save(machine: &OlmMachine, session: InboundGroupSession) {
+    let saved = CryptoStore::save_inbound_group_sessions(&**machine.store(), vec![session], None);
+    saved.await.expect("it is saved");
+}
+
+async fn stored(machine: &OlmMachine, session_id: &str) -> InboundGroupSession {
+    let session = machine
+        .store()
+        .get_inbound_group_session(room_id!("!r:localhost"), session_id);
+    session.await.expect("a look").expect("it is there")
+}
+
+/// A machine over a database, and one in memory.
+async fn machines(directory: &Path) -> [OlmMachine; 2] {
+    let (user_id, device_id) = (user_id!("@alice:localhost"), device_id!("DEVICE"));
+    let store = SqliteCryptoStore::open(directory, None).await.expect("a store");
+    let in_database = OlmMachine::with_store(user_id, device_id, store, None).await;
+    [
+        in_database.expect("a machine"),
+        OlmMachine::new(user_id, device_id).await,
+    ]
+}
+
+#[tokio::test]
+async fn a_session_that_is_there_already_gets_what_the_backup_knows_better() {
+    use Origin::{Bundle, DirectOfDevice, DirectOfUnknown, Imported};
+    const NEW: SinkAnswer = SinkAnswer::Imported;
+    const KNOWN: SinkAnswer = SinkAnswer::Known;
+    // The store's copy: origin, index, flag; the backup's: index, flag, claims; then: answer, index, flag.
+    let table = [
+        (Imported, 5, true, 0, false, true, NEW, 0, true),
+        (Imported, 5, true, 0, false, false, NEW, 0, true),
+        (Imported, 5, false, 0, true, true, NEW, 0, true),
+        (Imported, 0, false, 0, true, true, NEW, 0, true),
+        (Imported, 0, false, 5, true, false, NEW, 0, true),
+        (Imported, 0, true, 0, false, false, KNOWN, 0, true),
+        (Imported, 0, false, 5, false, true, KNOWN, 0, false),
+        (Bundle, 5, true, 0, false, false, NEW, 0, true),
+        (DirectOfUnknown, 5, false, 0, true, true, NEW, 0, false),
+        (DirectOfUnknown, 5, true, 0, false, false, NEW, 0, true),
+        (DirectOfUnknown, 0, false, 0, true, true, KNOWN, 0, false),
+        (DirectOfDevice, 5, true, 0, false, false, NEW, 0, true),
+        (DirectOfDevice, 5, false, 0, true, true, NEW, 0, false),
+        (DirectOfDevice, 0, true, 5, false, true, KNOWN, 0, true),
+    ];
+    let directory = tempfile::tempdir().expect("a directory");
+    for machine in machines(directory.path()).await {
+        let sink = OlmMachineSink::new(machine.clone());
+        for (origin, index, flag, theirs, their_flag, with_claims, answer, then_index, then_flag) in table.clone() {
+            let original = Original::new();
+            let local = original.local(origin, index, flag).await;
+            // Beside the sink, and told as what comes by sync is.
+            save(&machine, local.clone()).await;
+            let key = original.backed_up(theirs, their_flag, with_claims).await;
+            let sink_of_its_own = OlmMachineSink::new(machine.clone());
+            let answers = sink_of_its_own.deliver(vec![key.clone()]).await.expect("it is taken");
+            let row = format!("{origin:?} {index} {flag}, {theirs} {their_flag} {with_claims}");
+            assert_eq!(answers, [answer], "{row}");
+            let then = stored(&machine, local.session_id()).await;
+            assert_eq!(
+                (then.first_known_index(), then.shared_history()),
+                (then_index, then_flag),
+                "{row}"
+            );
+            assert_eq!(then.has_been_imported(), local.has_been_imported(), "{row}");
+            assert_eq!(then.sender_data_type(), local.sender_data_type(), "{row}");
+            assert_eq!(then.forwarder_data.is_some(), origin == Bundle, "{row}");
+            assert_eq!(then.signing_keys(), local.signing_keys(), "{row}");
+            // And once more, as after a crash.
+            assert_eq!(sink.deliver(vec![key]).await, Ok(vec![KNOWN]), "{row}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_there_already_is_not_replaced_by_another_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for machine in machines(directory.path()).await {
+        let (original, other) = (Original::new(), Original::new());
+        let local = original.local(Origin::DirectOfUnknown, 5, true).await;
+        save(&machine, local.clone()).await;
+        let mut key = other.backed_up(0, true, true).await;
+        key.session_id = local.session_id().to_owned();
+        let answers = OlmMachineSink::new(machine.clone()).deliver(vec![key]).await;
+        assert!(matches!(
+            answers.expect("it is taken")[..],
+            [SinkAnswer::Refused { .. }]
+        ));
+        assert_eq!(stored(&machine, local.session_id()).await.first_known_index(), 5);
+    }
+}
+
+#[tokio::test]
+async fn two_copies_in_one_batch_come_to_the_better_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for machine in machines(directory.path()).await {
+        let sink = OlmMachineSink::new(machine.clone());
+        for order in [[0, 5], [5, 0]] {
+            let original = Original::new();
+            let [one, other] = order.map(|index| original.backed_up(index, index == 5, index == 5));
+            let (one, other) = (one.await, other.await);
+            let answers = sink
+                .deliver(vec![one.clone(), other.clone()])
+                .await
+                .expect("it is taken");
+            assert_eq!(answers, [SinkAnswer::Imported, SinkAnswer::Imported], "{order:?}");
+            let then = stored(&machine, &one.session_id).await;
+            assert_eq!(
+                (then.first_known_index(), then.shared_history()),
+                (0, true),
+                "{order:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_in_beside_a_delivery_is_seen_and_so_is_another_machine() {
+    let (one, other) = (
+        tempfile::tempdir().expect("a directory"),
+        tempfile::tempdir().expect("a directory"),
+    );
+    let [first, _] = machines(one.path()).await;
+    let [second, _] = machines(other.path()).await;
+    let current = Arc::new(Mutex::new(first.clone()));
+    let sink = {
+        let current = current.clone();
+        OlmMachineSink::with_source(move || current.lock().ok().map(|machine| machine.clone()))
+    };
+    for machine in [&first, &second] {
+        *current.lock().expect("not poisoned") = machine.clone();
+        let begun = Original::new().backed_up(0, false, true).await;
+        assert_eq!(sink.deliver(vec![begun]).await, Ok(vec![SinkAnswer::Imported]));
+        // With the sessions of the store noted, one comes in.
+        let original = Original::new();
+        let local = original.local(Origin::Imported, 5, true).await;
+        let exported = local.export().await;
+        let import = machine.store().import_room_keys(vec![exported], None, |_, _| {}).await;
+        import.expect("it is imported");
+        let better = original.backed_up(0, false, false).await;
+        assert_eq!(sink.deliver(vec![better]).await, Ok(vec![SinkAnswer::Imported]));
+        let then = stored(machine, local.session_id()).await;
+        assert_eq!((then.first_known_index(), then.shared_history()), (0, true));
+    }
 }

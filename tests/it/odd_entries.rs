@@ -1,0 +1,259 @@
+//! Odd entries that hold a key nevertheless: what keyferry makes of each, and what matrix-sdk-crypto alone does.
+//!
+//! The table is the one in `docs/odd-entries.md`, line by line.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use keyferry::{KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKeyLookup, RunBudget, RunOutcome};
+use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, TrueKey};
+use matrix_sdk_crypto::{
+    OlmMachine,
+    olm::ExportedRoomKey,
+    store::types::BackupDecryptionKey,
+    vodozemac::{Curve25519PublicKey, pk_encryption::PkEncryption},
+};
+use ruma::{RoomId, api::client::backup::KeyBackupData, device_id, user_id};
+use serde_json::{Map, Value, json};
+
+use crate::common::{Setup, homeserver};
+
+/// What is done to the plaintext, and to the entry.
+struct Odd {
+    name: &'static str,
+    plaintext: fn(&mut Map<String, Value>),
+    entry: fn(&mut Map<String, Value>),
+}
+
+const fn within(name: &'static str, plaintext: fn(&mut Map<String, Value>)) -> Odd {
+    Odd {
+        name,
+        plaintext,
+        entry: |_| {},
+    }
+}
+
+const fn around(name: &'static str, entry: fn(&mut Map<String, Value>)) -> Odd {
+    Odd {
+        name,
+        plaintext: |_| {},
+        entry,
+    }
+}
+
+fn set(fields: &mut Map<String, Value>, name: &str, value: Value) {
+    fields.insert(name.to_owned(), value);
+}
+
+/// Padded, where it was not.
+fn pad(value: &mut Value) {
+    let text = value.as_str().expect("a text");
+    let padding = "=".repeat((4 - text.len() % 4) % 4);
+    *value = format!("{text}{padding}").into();
+}
+
+const ALL: &[Odd] = &[
+    within("nothing odd", |_| {}),
+    around("`is_verified` missing", |entry| drop(entry.remove("is_verified"))),
+    around("`is_verified` 0", |entry| set(entry, "is_verified", json!(0))),
+    around("`forwarded_count` missing", |entry| {
+        drop(entry.remove("forwarded_count"))
+    }),
+    around("`forwarded_count` a string", |entry| {
+        set(entry, "forwarded_count", json!("0"))
+    }),
+    around("`first_message_index` missing", |entry| {
+        drop(entry.remove("first_message_index"))
+    }),
+    around("`first_message_index` -1", |entry| {
+        set(entry, "first_message_index", json!(-1))
+    }),
+    around("`first_message_index` 2^70", |entry| {
+        set(entry, "first_message_index", json!(2_f64.powi(70)))
+    }),
+    around("unknown fields around it", |entry| {
+        set(entry, "x", json!({ "sessions": [1] }))
+    }),
+    around("ciphertext and ephemeral key padded", |entry| {
+        pad(&mut entry["session_data"]["ciphertext"]);
+        pad(&mut entry["session_data"]["ephemeral"]);
+        pad(&mut entry["session_data"]["mac"]);
+    }),
+    around("a MAC that does not fit", |entry| {
+        entry["session_data"]["mac"] = json!("AAAAAAAAAAA")
+    }),
+    within("`sender_claimed_keys` missing", |key| {
+        drop(key.remove("sender_claimed_keys"))
+    }),
+    within("`sender_claimed_keys` `[]`", |key| {
+        set(key, "sender_claimed_keys", json!([]))
+    }),
+    within("`sender_claimed_keys` null", |key| {
+        set(key, "sender_claimed_keys", Value::Null)
+    }),
+    within("`sender_claimed_keys` misspelt", |key| {
+        let keys = key.remove("sender_claimed_keys").expect("it is there");
+        set(key, "sender_clencaimed_keys", keys);
+    }),
+    within("the claimed ed25519 key too short", |key| {
+        key["sender_claimed_keys"]["ed25519"] = json!("AAAA")
+    }),
+    within("the claimed ed25519 key empty", |key| {
+        key["sender_claimed_keys"]["ed25519"] = json!("")
+    }),
+    within("`forwarding_curve25519_key_chain` missing", |key| {
+        drop(key.remove("forwarding_curve25519_key_chain"))
+    }),
+    within("`forwarding_curve25519_key_chain` null", |key| {
+        set(key, "forwarding_curve25519_key_chain", Value::Null)
+    }),
+    within("one bad key in `forwarding_curve25519_key_chain`", |key| {
+        set(key, "forwarding_curve25519_key_chain", json!(["no key"]))
+    }),
+    within("`session_key` padded", |key| pad(&mut key["session_key"])),
+    within("`sender_key` padded", |key| pad(&mut key["sender_key"])),
+    within("unknown fields inside", |key| set(key, "x", json!([{ "y": null }]))),
+    within("`shared_history` true", |key| set(key, "shared_history", json!(true))),
+    within("`m.shared_history` true", |key| {
+        set(key, "m.shared_history", json!(true))
+    }),
+    within("`org.matrix.msc3061.shared_history` true", |key| {
+        set(key, "org.matrix.msc3061.shared_history", json!(true))
+    }),
+    within("both of matrix-sdk's names true", |key| {
+        set(key, "m.shared_history", json!(true));
+        set(key, "org.matrix.msc3061.shared_history", json!(true));
+    }),
+    within("all three names, the first false", |key| {
+        set(key, "shared_history", json!(false));
+        set(key, "m.shared_history", json!(true));
+        set(key, "org.matrix.msc3061.shared_history", json!(true));
+    }),
+    within("`m.shared_history` null", |key| {
+        set(key, "m.shared_history", Value::Null)
+    }),
+    within("`m.shared_history` \"true\"", |key| {
+        set(key, "m.shared_history", json!("true"))
+    }),
+    within("`org.matrix.msc3061.shared_history` 1", |key| {
+        set(key, "org.matrix.msc3061.shared_history", json!(1))
+    }),
+];
+
+fn entry(odd: &Odd, key: &TrueKey, public_key: Curve25519PublicKey) -> Value {
+    let mut plaintext = json!({
+        "algorithm": "m.megolm.v1.aes-sha2",
+        "sender_key": key.sender_key,
+        "session_key": key.session_key,
+        "sender_claimed_keys": { "ed25519": key.sender_claimed_ed25519 },
+        "forwarding_curve25519_key_chain": [],
+    });
+    (odd.plaintext)(plaintext.as_object_mut().expect("an object"));
+    let sealed = PkEncryption::from_key(public_key)
+        .encrypt(plaintext.to_string().as_bytes())
+        .expect("it is encrypted");
+    let mut entry = json!({
+        "first_message_index": key.first_known_index,
+        "forwarded_count": 0,
+        "is_verified": false,
+        "session_data": {
+            "ciphertext": STANDARD_NO_PAD.encode(&sealed.ciphertext),
+            "mac": STANDARD_NO_PAD.encode(&sealed.mac),
+            "ephemeral": sealed.ephemeral_key.to_base64(),
+        },
+    });
+    (odd.entry)(entry.as_object_mut().expect("an object"));
+    entry
+}
+
+/// What became of a key, and of its flag.
+fn verdict(shared_history: Option<bool>) -> &'static str {
+    match shared_history {
+        Some(true) => "kept, may be shared",
+        Some(false) => "kept",
+        None => "lost",
+    }
+}
+
+async fn in_machine(machine: &OlmMachine, key: &TrueKey) -> Option<bool> {
+    let keys = machine
+        .store()
+        .export_room_keys(|session| session.session_id() == key.session_id);
+    let keys = keys.await.expect("an export");
+    keys.iter()
+        .find(|exported| exported.session_key.to_base64() == key.session_key)
+        .map(|exported| exported.shared_history)
+}
+
+async fn machine() -> OlmMachine {
+    OlmMachine::new(user_id!("@alice:localhost"), device_id!("DEVICE")).await
+}
+
+/// As matrix-sdk does it: entry by entry, and an import.
+async fn theirs(entry: &Value, key: &TrueKey, decryption_key: &BackupDecryptionKey) -> Option<bool> {
+    let entry: KeyBackupData = serde_json::from_value(entry.clone()).ok()?;
+    let opened = decryption_key.decrypt_session_data(entry.session_data).ok()?;
+    let room_id = RoomId::parse(&key.room_id).expect("a room id");
+    let exported = ExportedRoomKey::from_backed_up_room_key(room_id, key.session_id.clone(), opened);
+    let machine = machine().await;
+    let imported = machine.store().import_room_keys(vec![exported], None, |_, _| {});
+    imported.await.expect("an import");
+    in_machine(&machine, key).await
+}
+
+#[tokio::test]
+async fn who_keeps_what_is_as_the_docs_have_it() {
+    let homeserver = homeserver(ALL.len() as u64, 1);
+    let setup = Setup::new(&homeserver);
+    let decryption_key = BackupDecryptionKey::from_base64(&setup.account.backup_decryption_key_base64);
+    let decryption_key = decryption_key.expect("a key");
+    let public_key = decryption_key.megolm_v1_public_key().to_base64();
+    let public_key = Curve25519PublicKey::from_base64(&public_key).expect("a key");
+    let keys: Vec<_> = (0..)
+        .map(|index| homeserver.truth().key(index))
+        .take(ALL.len())
+        .collect();
+    let entries: Vec<_> = ALL
+        .iter()
+        .zip(&keys)
+        .map(|(odd, key)| entry(odd, key, public_key))
+        .collect();
+    let sessions: Map<_, _> = keys
+        .iter()
+        .map(|key| key.session_id.clone())
+        .zip(entries.clone())
+        .collect();
+    let body = json!({ "rooms": { keys[0].room_id.as_str(): { "sessions": sessions } } });
+    let answer = FaultKind::Status {
+        code: 200,
+        body,
+        headers: Default::default(),
+    };
+    homeserver.set_faults(vec![Fault::from(answer).on(EndpointKind::AllKeys)]);
+
+    let sink = machine().await;
+    let transport = Arc::new(ReqwestTransport::new().expect("a transport"));
+    let to_sink = Arc::new(OlmMachineSink::new(sink.clone()));
+    let client = KeyBackupClient::open(setup.options(), transport, setup.host.clone(), Some(to_sink)).await;
+    let client = client.expect("the client opens");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+
+    let mut table = String::new();
+    for ((odd, key), entry) in ALL.iter().zip(&keys).zip(&entries) {
+        let found = client.find_room_key(key.room_id.clone(), key.session_id.clone()).await;
+        let ours = match found.expect("a look-up") {
+            RoomKeyLookup::Found { key: found } => {
+                assert_eq!(found.session_key.expose(), key.session_key, "{}", odd.name);
+                Some(found.shared_history)
+            }
+            _ => None,
+        };
+        let (ours, sink) = (verdict(ours), verdict(in_machine(&sink, key).await));
+        let theirs = verdict(theirs(entry, key, &decryption_key).await);
+        table.push_str(&format!("| {} | {ours} | {sink} | {theirs} |\n", odd.name));
+    }
+    let docs = include_str!("../../docs/odd-entries.md");
+    assert!(docs.contains(&table), "the docs have another table than\n{table}");
+}
