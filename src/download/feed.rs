@@ -267,14 +267,22 @@ impl FeedState {
     }
 }
 
-/// Ranges of entries, by their first, with their last. No two of them overlap: what is taken is not claimed again.
+/// Ranges of entries, by their first, with their last. No two of them overlap.
 #[derive(Debug, Default)]
 struct Taken(BTreeMap<i64, i64>);
 
 impl Taken {
-    fn add(&mut self, first: i64, last: i64) {
-        let known = self.0.entry(first).or_insert(last);
-        *known = last.max(*known);
+    fn add(&mut self, mut first: i64, mut last: i64) {
+        if let Some((before, end)) = self.0.range(..first).next_back()
+            && *end >= first
+        {
+            first = *before;
+        }
+        let overlapping: Vec<i64> = self.0.range(first..=last).map(|(first, _)| *first).collect();
+        for other in overlapping {
+            last = last.max(self.0.remove(&other).unwrap_or(last));
+        }
+        self.0.insert(first, last);
     }
 
     fn has(&self, entry: i64) -> bool {
@@ -387,6 +395,19 @@ mod tests {
         mark.claim(4, 30, true);
         mark.settle(Some(4));
         assert_eq!((mark.through, mark.pages.len()), (22, 1));
+    }
+
+    #[test]
+    fn what_is_taken_twice_is_taken() {
+        let mut taken = Taken::default();
+        for (first, last) in [(10, 20), (21, 30), (50, 60), (10, 40), (55, 58), (35, 52), (100, 100)] {
+            taken.add(first, last);
+        }
+        let is_taken = |taken: &Taken| (0..=101).filter(|entry| taken.has(*entry)).collect::<Vec<_>>();
+        assert_eq!(is_taken(&taken), (10..=60).chain([100]).collect::<Vec<_>>());
+        assert_eq!(taken.0.len(), 2);
+        taken.forget_through(60);
+        assert_eq!(is_taken(&taken), [100]);
     }
 
     #[test]

@@ -100,3 +100,23 @@ async fn a_failed_or_cancelled_export_leaves_no_file() {
         2
     );
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_export_is_for_its_owner_alone_whatever_lay_there() {
+    use std::os::unix::fs::PermissionsExt;
+    let homeserver = homeserver(10, 1);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().run(RunBudget::default()).await;
+    let path = setup.directory.path().join("keys.txt");
+    for left in ["keys.txt", "keys.txt.part"] {
+        let left = setup.directory.path().join(left);
+        std::fs::write(&left, "x").expect("a file");
+        std::fs::set_permissions(&left, PermissionsExt::from_mode(0o666)).expect("it is everybody's");
+    }
+    let summary = client.export_room_keys("p".into(), path.display().to_string()).await;
+    assert_eq!(summary.expect("an export").exported, 10);
+    let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

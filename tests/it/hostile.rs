@@ -6,7 +6,7 @@ use keyferry::{
     ClientOptions, DownloadPolicy, FailureCount, FailureReason, OnDemandError, PauseCause, RoomKeyLookup, RunBudget,
     RunFailure, RunOutcome, RunReport, UnlockSecret, VersionState,
 };
-use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::{Value, json};
 
 use crate::common::{Setup, assert_true, assert_vault_complete, homeserver, start};
@@ -409,4 +409,36 @@ async fn a_key_that_changes_while_its_version_is_fetched_is_noticed() {
         RunOutcome::Completed
     );
     assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_key_that_moves_to_another_room_with_a_new_version_is_a_conflict() {
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.delivered), (RunOutcome::Completed, 100));
+    let entry = true_entry(&homeserver, 2).await;
+    let key = homeserver.truth().key(2);
+    homeserver.set_version_state(VersionAction::NewWithKeys);
+    let body = rooms(&[room("!another:localhost", &[(&key.session_id, &entry)])]);
+    homeserver.set_faults(vec![answer(body).on(EndpointKind::AllKeys)]);
+    client.download().run(RunBudget::default()).await;
+    let conflicts = client.download().conflicts(None, 10).await.expect("a list").entries;
+    let mut places: Vec<_> = conflicts.into_iter().map(|entry| entry.room_id).collect();
+    places.sort();
+    assert_eq!(places, ["!another:localhost".to_owned(), key.room_id.clone()]);
+    for room_id in places {
+        let found = client.find_room_key(room_id, key.session_id.clone()).await;
+        assert_eq!(found, Ok(RoomKeyLookup::Conflict));
+    }
+    let sink = setup
+        .sink
+        .as_ref()
+        .expect("a sink")
+        .keys
+        .lock()
+        .expect("not poisoned")
+        .clone();
+    assert!(sink.iter().all(|delivered| delivered.room_id != "!another:localhost"));
 }

@@ -234,3 +234,56 @@ async fn keys_that_come_while_everything_is_read_are_not_taken_for_here() {
     assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 4_000));
     assert_eq!(client.refresh().await, Ok(ServerNews::NothingNew));
 }
+
+#[tokio::test]
+async fn a_locked_older_version_does_not_hold_up_the_one_that_is_current() {
+    let homeserver = homeserver(3_000, 3);
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open().await;
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(
+        (report.outcome, report.summary.fetched),
+        (RunOutcome::NeedsUnlock, 3_000)
+    );
+    homeserver.set_version_state(VersionAction::NewWithOtherKey);
+    let base64 = homeserver.decryption_key_of("2").expect("it is there");
+    let secret = UnlockSecret::DecryptionKey { base64: base64.into() };
+    client.unlock(secret).await.expect("it fits");
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(
+        (report.outcome, report.summary.delivered),
+        (RunOutcome::Completed, 3_000)
+    );
+    let sink = setup.sink.as_ref().expect("a sink");
+    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    // Over a restart, too: nothing comes twice, and nothing waits.
+    client.shutdown();
+    let client = setup.open().await;
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.decrypted), (RunOutcome::Completed, 0));
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_version_with_the_key_of_an_older_one_needs_no_unlock() {
+    let homeserver = homeserver(600, 3);
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().run(RunBudget::default()).await;
+    client.shutdown();
+    homeserver.set_version_state(VersionAction::NewWithKeys);
+    let client = setup.open().await;
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    let summary = report.summary;
+    assert_eq!(
+        (
+            summary.version.as_deref(),
+            summary.opened,
+            summary.delivered,
+            summary.conflicts
+        ),
+        (Some("2"), 600, 600, 0)
+    );
+    assert_vault_complete(&client, &homeserver).await;
+}

@@ -112,10 +112,10 @@ public final class KeyBackup: Sendable {
     }
 
     /// Moves a vault that does not open any more (`OpenError.VaultDamaged`, or a keyring that has lost its key) out of the
-    /// way, so that `open` makes a new one. Nothing is deleted. No client may have it open.
+    /// way, so that `open` makes a new one. Nothing is deleted. Close every `KeyBackup` of it first, in every process.
     ///
     /// - Returns: Where it lies now; `nil` if there was none.
-    /// - Throws: An `OpenError`.
+    /// - Throws: An `OpenError`: `VaultInUse` while somebody is at work on it.
     public static func setVaultAside(in directory: URL) async throws -> URL? {
         try await KeyferryFFI.setVaultAside(dataDir: directory.path).map { URL(fileURLWithPath: $0) }
     }

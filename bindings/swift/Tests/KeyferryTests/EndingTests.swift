@@ -72,6 +72,26 @@ final class EndingTests: BackupTestCase {
         backup.close()
     }
 
+    func testADamagedVaultIsSetAsideAndWhoHadItIsTold() async throws {
+        let homeserver = try TestHomeserver(keys: 300, rooms: 3)
+        let directory = try newDirectory()
+        let left = try await open(homeserver, in: directory)
+        let file = directory.appendingPathComponent("keyferry.sqlite3")
+        let size = try Data(contentsOf: file).count
+        try Data(repeating: 0x55, count: size).write(to: file)
+        await assertThrows(OpenError.VaultDamaged) { _ = try await self.open(homeserver, in: directory) }
+        let aside = try await KeyBackup.setVaultAside(in: directory)
+        XCTAssertEqual(try Data(contentsOf: XCTUnwrap(aside)).count, size)
+        let nothing = try await KeyBackup.setVaultAside(in: directory)
+        XCTAssertNil(nothing)
+        let backup = try await open(homeserver, in: directory)
+        await assertThrows(StatusError.Gone) { _ = try await left.status() }
+        let report = await left.run()
+        XCTAssertEqual(report.outcome, .failed(reason: .vaultGone))
+        left.close()
+        backup.close()
+    }
+
     func testCloseEndsARunAndLetsGoOfTheSink() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.setFaults(#"[{"kind":"silence"}]"#)

@@ -153,7 +153,8 @@ public class KeyBackup private constructor(
         /**
          * Moves a vault that does not open any more (`OpenException.VaultDamaged`, or a keyring that has lost its key) out of
          * the way, so that [open] makes a new one. Nothing is deleted: returns where it lies now, or `null` if there was none.
-         * No client may have it open. Throws `OpenException`.
+         * Close every [KeyBackup] of it first, in every process. Throws `OpenException`: `VaultInUse` while somebody is at work
+         * on it.
          */
         public suspend fun setVaultAside(directory: File): File? =
             org.matrix.keyferry.ffi.setVaultAside(directory.path)?.let(::File)

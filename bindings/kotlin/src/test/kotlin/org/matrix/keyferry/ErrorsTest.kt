@@ -37,6 +37,25 @@ internal class ErrorsTest {
     }
 
     @Test
+    fun `a damaged vault is set aside and made anew, and who had it is told`() = withHomeserver { homeserver ->
+        val vault = java.io.File(homeserver.options(directory).dataDir)
+        val left = homeserver.open(directory)
+        val file = vault.resolve("keyferry.sqlite3")
+        file.writeBytes(ByteArray(file.length().toInt()) { 0x55 })
+        thrownBy<OpenException.VaultDamaged> { homeserver.open(directory) }
+        val aside = KeyBackup.setVaultAside(vault)
+        assertEquals(0x55, aside?.readBytes()?.first())
+        assertEquals(null, KeyBackup.setVaultAside(vault))
+        homeserver.open(directory).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            thrownBy<StatusException.Gone> { left.status() }
+            assertEquals(RunOutcome.Failed(RunFailure.VaultGone), left.run().outcome)
+            assertEquals(RunOutcome.Completed, backup.run().outcome)
+        }
+        left.close()
+    }
+
+    @Test
     fun `what does not unlock says why`() = withHomeserver { homeserver ->
         homeserver.open(directory).use { backup ->
             val typed = homeserver.text("recovery_key")
