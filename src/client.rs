@@ -1,30 +1,25 @@
 //! The client: what an app opens once per signed-in account, and the parts that its jobs share.
 
 use std::{
-    fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use url::Url;
-use zeroize::Zeroizing;
 
 use crate::{
     blocking::blocking,
     download::{DownloadPolicy, KeyDownload},
     homeserver::{FileDownloads, Homeserver, HttpTransport},
-    host::{JobHost, Keyring},
+    host::JobHost,
     lookup::{Lookup, RoomKeyLookup},
     on_demand::{Flights, OnDemandError, RoomFetch},
     preference::{KeyBackupPreference, PreferencePolicy},
-    secret::{SecretBytes, SecretString},
+    protection::{VaultProtection, open_vault},
     sink::RoomKeySink,
     unlock::DecryptionKeys,
-    vault::{OpenVaultError, Protection, Vault, VaultError},
+    vault::{OpenVaultError, Vault, VaultError},
 };
-
-/// Bytes of a vault key.
-const VAULT_KEY_BYTES: usize = 32;
 
 /// A signed-in account.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
@@ -35,40 +30,6 @@ pub struct Account {
     pub user_id: String,
     /// The device id. A vault that is opened for another device delivers everything again.
     pub device_id: String,
-}
-
-/// How secrets in the vault are kept: the backup's decryption key and the room ids.
-#[derive(Clone, uniffi::Enum)]
-#[uniffi::export(Debug)]
-pub enum VaultProtection {
-    /// By a key that the crate makes and the host's keyring keeps. The right choice on a phone.
-    Keyring {
-        /// Keychain or Keystore.
-        keyring: Arc<dyn Keyring>,
-    },
-    /// By a key that the app keeps.
-    Key {
-        /// 32 random bytes.
-        key: SecretBytes,
-    },
-    /// By a passphrase; opening then takes about a tenth of a second of key derivation.
-    Passphrase {
-        /// The passphrase, not empty.
-        passphrase: SecretString,
-    },
-    /// Not at all: nothing secret is written, room ids lie open, and a restart needs the recovery key again.
-    NoProtection,
-}
-
-impl fmt::Debug for VaultProtection {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Keyring { .. } => "Keyring",
-            Self::Key { .. } => "Key(…)",
-            Self::Passphrase { .. } => "Passphrase(…)",
-            Self::NoProtection => "NoProtection",
-        })
-    }
 }
 
 /// What a client is opened with.
@@ -226,10 +187,7 @@ impl KeyBackupClient {
         }
         let policy = options.preference.unwrap_or_default();
         let homeserver = Homeserver::new(&url, &user_id, transport, host.clone());
-        let open = move || {
-            let protection = || protection(&options.protection, &directory, &user_id);
-            Vault::open(&directory, &user_id, &device_id, protection)
-        };
+        let open = move || open_vault(&options.protection, &directory, &user_id, &device_id);
         let vault = blocking(open).await.unwrap_or(Err(OpenError::Internal))?;
         let keys = Arc::new(DecryptionKeys::default());
         let parts = Arc::new(Parts {
@@ -291,7 +249,7 @@ impl KeyBackupClient {
 /// [`OpenError::UnusableDataDir`] if it cannot be moved.
 #[uniffi::export(async_runtime = "tokio")]
 pub async fn set_vault_aside(data_dir: String) -> Result<Option<String>, OpenError> {
-    let moved = blocking(move || Vault::set_aside(std::path::Path::new(&data_dir))).await;
+    let moved = blocking(move || Vault::set_aside(Path::new(&data_dir))).await;
     match moved.ok_or(OpenError::Internal)? {
         Ok(moved) => Ok(moved.map(|path| path.display().to_string())),
         Err(OpenVaultError::Vault(VaultError::Busy)) => Err(OpenError::VaultInUse),
@@ -310,37 +268,4 @@ fn is_user_id(user_id: &str) -> bool {
         .strip_prefix('@')
         .and_then(|rest| rest.split_once(':'))
         .is_some_and(|(_, server)| !server.is_empty() && user_id.len() <= 255)
-}
-
-fn protection(wanted: &VaultProtection, directory: &std::path::Path, user_id: &str) -> Result<Protection, OpenError> {
-    let key = |bytes: &[u8]| {
-        let key: [u8; VAULT_KEY_BYTES] = bytes.try_into().map_err(|_| OpenError::WrongVaultKey)?;
-        Ok(Protection::Key(Zeroizing::new(key)))
-    };
-    match wanted {
-        VaultProtection::NoProtection => Ok(Protection::None),
-        VaultProtection::Key { key: bytes } => key(bytes.expose()),
-        VaultProtection::Passphrase { passphrase } if passphrase.expose().is_empty() => Err(OpenError::WrongVaultKey),
-        VaultProtection::Passphrase { passphrase } => {
-            Ok(Protection::Passphrase(Zeroizing::new(passphrase.expose().to_owned())))
-        }
-        VaultProtection::Keyring { keyring } => {
-            let unavailable = |key_lost| OpenError::KeyringUnavailable { key_lost };
-            let name = format!("keyferry {user_id}");
-            match keyring.load(name.clone()).map_err(|_| unavailable(false))? {
-                Some(secret) => key(secret.expose()),
-                None if Vault::exists(directory) => Err(match Vault::is_sealed_with_a_key(directory)? {
-                    true => unavailable(true),
-                    false => OpenError::OtherProtection,
-                }),
-                None => {
-                    let made = crate::vault::new_vault_key();
-                    keyring
-                        .store(name, SecretBytes::from(made.to_vec()))
-                        .map_err(|_| unavailable(false))?;
-                    Ok(Protection::Key(made))
-                }
-            }
-        }
-    }
 }

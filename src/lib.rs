@@ -38,6 +38,7 @@ mod logging;
 mod lookup;
 mod on_demand;
 mod preference;
+mod protection;
 mod random;
 mod secret;
 mod sharing;
@@ -47,7 +48,7 @@ mod vault;
 
 pub use backup::{FailureReason, RoomKey};
 pub use budget::RunBudget;
-pub use client::{Account, ClientOptions, KeyBackupClient, OpenError, VaultProtection, set_vault_aside};
+pub use client::{Account, ClientOptions, KeyBackupClient, OpenError, set_vault_aside};
 pub use download::*;
 pub use export::{ExportError, ExportSummary};
 #[cfg(feature = "reqwest-transport")]
@@ -61,6 +62,7 @@ pub use logging::{LogLevel, init_logging};
 pub use lookup::{LookupError, RoomKeyLookup, RoomKeyPage};
 pub use on_demand::{OnDemandError, RoomFetch, ServerNews};
 pub use preference::*;
+pub use protection::VaultProtection;
 pub use secret::{SecretBytes, SecretString};
 pub use sharing::RoomHistoryShareability;
 #[cfg(feature = "matrix-sdk-sink")]

@@ -238,11 +238,11 @@ fn what_goes_on_and_on_is_given_up() {
     assert_eq!(given_up, Some(ReadError::TooMuch { at: MAX_BARREN_BYTES }));
 
     let mut reader = BackupReader::all_rooms().resumed_at(MAX_ANSWER_BYTES);
-    assert_eq!(reader.push(b"{", &mut seen), Ok(()));
+    assert_eq!(reader.push(b" ", &mut seen), Ok(()));
     let too_much = ReadError::TooMuch {
         at: MAX_ANSWER_BYTES + 1,
     };
-    assert_eq!(reader.push(b"{", &mut seen), Err(too_much));
+    assert_eq!(reader.push(b" ", &mut seen), Err(too_much));
 
     struct Counted(u64);
     impl EntryVisitor for Counted {
