@@ -17,21 +17,32 @@ pub(super) enum Merge {
     Import(ExportedRoomKey),
     /// To be saved: what the import would make of it is less.
     Save(InboundGroupSession),
-    /// Another key claims to be this session. Which of the two is the true one, nobody can tell.
-    Unconnected,
+    /// The store is better off without it.
+    Refused {
+        /// Why.
+        reason: &'static str,
+    },
 }
+
+/// Two ratchets of one session. Which of them is the true one, nobody can tell.
+const UNCONNECTED: Merge = Merge::Refused {
+    reason: "the store has another ratchet of this session",
+};
 
 /// Holds the key of a backup against the copy that the store has.
 pub(super) async fn merge(local: &InboundGroupSession, mut key: ExportedRoomKey) -> Merge {
+    if local.session_id() != key.session_id || local.room_id() != key.room_id {
+        return replace(&key).await;
+    }
     // Claims of a backup prove nothing: whether the two are the same session, their ratchets tell.
     key.sender_key = local.sender_key();
     key.sender_claimed_keys = local.signing_keys().clone();
     key.shared_history = shared_history(local, &key);
     let Ok(ours) = InboundGroupSession::from_export(&key) else {
-        return Merge::Unconnected;
+        return UNCONNECTED;
     };
     match ours.compare_ratchet(local).await {
-        SessionOrdering::Unconnected => Merge::Unconnected,
+        SessionOrdering::Unconnected => UNCONNECTED,
         SessionOrdering::Better if import_is_lossless(local, &key) => Merge::Import(key),
         SessionOrdering::Better => {
             let ratchet = ours.pickle().await.pickle;
@@ -48,6 +59,21 @@ pub(super) async fn merge(local: &InboundGroupSession, mut key: ExportedRoomKey)
             shared_history: key.shared_history,
             ..local.pickle().await
         }),
+    }
+}
+
+/// What the store has under that name is another session, or one of another room: it can decrypt nothing there, and an import
+/// would give way to it.
+async fn replace(key: &ExportedRoomKey) -> Merge {
+    let Ok(ours) = InboundGroupSession::from_export(key) else {
+        return UNCONNECTED;
+    };
+    match save(ours.pickle().await) {
+        // By the key itself, not by what it is called.
+        Merge::Save(session) if session.session_id() == key.session_id => Merge::Save(session),
+        _ => Merge::Refused {
+            reason: "the key is not that session's",
+        },
     }
 }
 
@@ -71,5 +97,5 @@ fn import_is_lossless(local: &InboundGroupSession, key: &ExportedRoomKey) -> boo
 }
 
 fn save(pickle: PickledInboundGroupSession) -> Merge {
-    InboundGroupSession::from_pickle(pickle).map_or(Merge::Unconnected, Merge::Save)
+    InboundGroupSession::from_pickle(pickle).map_or(UNCONNECTED, Merge::Save)
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use matrix_sdk_crypto::{
     OlmMachine,
     olm::ExportedRoomKey,
-    store::{CryptoStore, CryptoStoreError},
+    store::{CryptoStore, CryptoStoreError, Store},
     types::{EventEncryptionAlgorithm, SigningKey},
     vodozemac::{Curve25519PublicKey, megolm::ExportedSessionKey},
 };
@@ -22,7 +22,7 @@ use tokio::{sync::Mutex, task::JoinSet};
 use super::{
     RoomKeySink, SinkAnswer, SinkError,
     local_copy::{self, Merge},
-    local_sessions::LocalSessions,
+    local_sessions::{LocalSessions, Presence},
 };
 use crate::backup::RoomKey;
 
@@ -59,42 +59,37 @@ impl OlmMachineSink {
 #[async_trait]
 impl RoomKeySink for OlmMachineSink {
     async fn deliver(&self, keys: Vec<RoomKey>) -> Result<Vec<SinkAnswer>, SinkError> {
-        let unavailable = |detail: &str| SinkError::Unavailable {
-            detail: detail.to_owned(),
-        };
         let machine = (self.machine)().ok_or_else(|| unavailable("no machine"))?;
-        let mut local = self.local.lock().await;
-        local.take_if(|local| !local.are_of(&machine));
-        let local = match &mut *local {
-            Some(local) => local,
-            none => none.insert(
-                LocalSessions::of(&machine)
-                    .await
-                    .map_err(|_| unavailable("the crypto store"))?,
-            ),
-        };
+        let mut slot = self.local.lock().await;
+        let ids: HashSet<&str> = keys.iter().map(|key| key.session_id.as_str()).collect();
         let mut answers = vec![None; keys.len()];
         let mut signing_keys = SigningKeys::default();
-        let mut offers: Vec<_> = keys
-            .iter()
-            .enumerate()
-            .filter_map(|(position, key)| {
-                let key = export(key, &mut signing_keys)?;
-                Some(Offer {
-                    position,
-                    key,
-                    may_be_there: true,
-                })
-            })
-            .collect();
-        while !offers.is_empty() {
-            local.note_news();
-            let (mut firsts, others) = firsts(offers);
-            for offer in &mut firsts {
-                offer.may_be_there = local.may_have(&offer.key.session_id);
+        let mut waiting: Vec<_> = (0..keys.len()).collect();
+        while !waiting.is_empty() {
+            slot.take_if(|local| !local.are_of(&machine) || !local.note_news(|id| ids.contains(id)));
+            let local = match &mut *slot {
+                Some(local) => local,
+                none => none.insert(
+                    LocalSessions::of(&machine)
+                        .await
+                        .map_err(|_| unavailable("the crypto store"))?,
+                ),
+            };
+            let mut offers = Vec::with_capacity(waiting.len());
+            let mut seen = HashSet::with_capacity(waiting.len());
+            // Of the copies of a session one at a time: the others are held against what the store has then.
+            for position in waiting.extract_if(.., |position| seen.insert(&keys[*position].session_id)) {
+                match export(&keys[position], &mut signing_keys) {
+                    None => answers[position] = Some(refused("invalid key or room id")),
+                    Some(key) => offers.push(Offer {
+                        position,
+                        presence: local.offer(&key.room_id, &key.session_id),
+                        key,
+                    }),
+                }
             }
             let mut imports = JoinSet::new();
-            for part in parts(firsts) {
+            for part in parts(offers) {
                 imports.spawn(import(machine.clone(), part));
             }
             while let Some(result) = imports.join_next().await {
@@ -102,14 +97,15 @@ impl RoomKeySink for OlmMachineSink {
                     .map_err(|_| unavailable("the import ended early"))?
                     .map_err(|_| unavailable("the crypto store"))?;
                 for (position, answer) in result {
-                    answers[position] = Some(answer);
+                    if answer.is_none() {
+                        waiting.push(position);
+                    }
+                    answers[position] = answer;
                 }
             }
-            offers = others;
         }
-        local.note_news();
-        let or_refused = |answer: Option<_>| answer.unwrap_or_else(|| refused("invalid key or room id"));
-        Ok(answers.into_iter().map(or_refused).collect())
+        slot.take_if(|local| !local.note_news(|id| ids.contains(id)));
+        Ok(answers.into_iter().flatten().collect())
     }
 }
 
@@ -117,16 +113,7 @@ impl RoomKeySink for OlmMachineSink {
 struct Offer {
     position: usize,
     key: ExportedRoomKey,
-    /// Whether the store may have its session.
-    may_be_there: bool,
-}
-
-/// The first copy of each session, and the others: they are held against what the store has then.
-fn firsts(offers: Vec<Offer>) -> (Vec<Offer>, Vec<Offer>) {
-    let mut seen = HashSet::with_capacity(offers.len());
-    offers
-        .into_iter()
-        .partition(|offer| seen.insert(offer.key.session_id.clone()))
+    presence: Presence,
 }
 
 /// Two parts to import at the same time: one is looked up, session by session, while the other is saved.
@@ -139,49 +126,69 @@ fn parts(mut offers: Vec<Offer>) -> impl Iterator<Item = Vec<Offer>> {
     [offers, second].into_iter().filter(|part| !part.is_empty())
 }
 
-/// Takes the keys of different sessions into the store.
-async fn import(machine: OlmMachine, offers: Vec<Offer>) -> Result<Vec<(usize, SinkAnswer)>, CryptoStoreError> {
+/// Takes the keys of different sessions into the store. No answer where a key was not looked for, and not wanted: its session
+/// has come in by another way.
+async fn import(machine: OlmMachine, offers: Vec<Offer>) -> Result<Vec<(usize, Option<SinkAnswer>)>, CryptoStoreError> {
     let store = machine.store();
     let mut answers = Vec::with_capacity(offers.len());
     let mut new = Vec::with_capacity(offers.len());
-    let mut merged = Vec::new();
-    let mut positions = HashMap::with_capacity(offers.len());
+    let mut not_wanted = HashMap::with_capacity(offers.len());
     for Offer {
         position,
         key,
-        may_be_there,
+        presence,
     } in offers
     {
-        let local = match may_be_there {
-            true => store.get_inbound_group_session(&key.room_id, &key.session_id).await?,
-            false => None,
-        };
-        let merge = match local {
-            None => Merge::Import(key),
-            Some(local) => local_copy::merge(&local, key).await,
-        };
-        let answer = match merge {
+        let answer = match look_and_merge(store, key, presence).await? {
             Merge::Known => SinkAnswer::Known,
-            Merge::Unconnected => refused("another key under the id of a session that is there"),
+            Merge::Refused { reason } => refused(reason),
             Merge::Save(session) => {
-                merged.push(session);
+                // At once: what comes in meanwhile would be overwritten.
+                CryptoStore::save_inbound_group_sessions(&**store, vec![session], None).await?;
                 SinkAnswer::Imported
             }
             Merge::Import(key) => {
-                positions.insert(key.session_id.clone(), position);
+                let was_looked_for = presence != Presence::No;
+                let answer = was_looked_for.then_some(SinkAnswer::Known);
+                not_wanted.insert(key.session_id.clone(), (position, answer));
                 new.push(key);
-                SinkAnswer::Known
+                continue;
             }
         };
-        answers.push((position, answer));
-    }
-    if !merged.is_empty() {
-        CryptoStore::save_inbound_group_sessions(&**store, merged, None).await?;
+        answers.push((position, Some(answer)));
     }
     let result = store.import_room_keys(new, None, |_, _| {}).await?;
-    let imported = result.keys.values().flat_map(|senders| senders.values().flatten());
-    answers.extend(imported.filter_map(|session| Some((*positions.get(session)?, SinkAnswer::Imported))));
+    for session in result.keys.values().flat_map(|senders| senders.values().flatten()) {
+        if let Some((position, _)) = not_wanted.remove(session) {
+            answers.push((position, Some(SinkAnswer::Imported)));
+        }
+    }
+    answers.extend(not_wanted.into_values());
     Ok(answers)
+}
+
+async fn look_and_merge(store: &Store, key: ExportedRoomKey, presence: Presence) -> Result<Merge, CryptoStoreError> {
+    if presence == Presence::No {
+        return Ok(Merge::Import(key));
+    }
+    match store.get_inbound_group_session(&key.room_id, &key.session_id).await {
+        Ok(Some(local)) => Ok(local_copy::merge(&local, key).await),
+        Ok(None) if presence == Presence::Elsewhere => Ok(Merge::Refused {
+            reason: "the store has this session under another room",
+        }),
+        Ok(None) => Ok(Merge::Import(key)),
+        // One row that cannot be read, in a store that can.
+        Err(_) if store.load_account().await.is_ok() => Ok(Merge::Refused {
+            reason: "the store's own copy cannot be read",
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+fn unavailable(detail: &str) -> SinkError {
+    SinkError::Unavailable {
+        detail: detail.to_owned(),
+    }
 }
 
 fn refused(reason: &str) -> SinkAnswer {

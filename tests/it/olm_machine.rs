@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use keyferry::{
     KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKey, RoomKeyLookup, RoomKeySink, RunBudget, RunOutcome,
     SinkAnswer,
@@ -13,8 +14,8 @@ use keyferry::{
 use matrix_sdk_crypto::{
     OlmMachine,
     backups::DecryptionError,
-    olm::{BackedUpRoomKey, InboundGroupSession, SenderData},
-    store::{CryptoStore, types::BackupDecryptionKey},
+    olm::{BackedUpRoomKey, ExportedRoomKey, InboundGroupSession, SenderData},
+    store::{CryptoStore, DynCryptoStore, IntoCryptoStore, types::BackupDecryptionKey},
     types::{DeviceKeys, EventEncryptionAlgorithm, Signatures},
     vodozemac::{
         Curve25519PublicKey, Ed25519PublicKey, Ed25519SecretKey,
@@ -116,8 +117,17 @@ enum Origin {
     /// Of a device that is not known yet.
     DirectOfUnknown,
     DirectOfDevice,
+    DirectOfVerified,
     Imported,
     Bundle,
+}
+
+/// What the backup's copy claims of its sender.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Claims {
+    AsTheStore,
+    Nothing,
+    AnotherSender,
 }
 
 /// A session that two copies are made of.
@@ -162,6 +172,9 @@ impl Original {
         );
         let sender_data = match origin {
             Origin::DirectOfDevice => SenderData::device_info(owner),
+            Origin::DirectOfVerified => {
+                SenderData::sender_verified(user_id!("@bob:localhost"), device_id!("BOB"), self.signing_key)
+            }
             _ => SenderData::unknown(),
         };
         let whole = self.whole(sender_data, shared_history);
@@ -182,19 +195,30 @@ impl Original {
     }
 
     /// The copy of a backup, from that index on.
-    async fn backed_up(&self, index: u32, shared_history: bool, with_claims: bool) -> RoomKey {
+    async fn backed_up(&self, index: u32, shared_history: bool, claims: Claims) -> RoomKey {
         let exported = self
             .whole(SenderData::unknown(), shared_history)
             .export_at_index(index)
             .await;
-        let claims = with_claims.then(|| ("ed25519".to_owned(), self.signing_key.to_base64()));
+        let ed25519 = match claims {
+            Claims::AsTheStore => Some(self.signing_key),
+            Claims::Nothing => None,
+            Claims::AnotherSender => Some(Ed25519SecretKey::new().public_key()),
+        };
+        let sender_key = match claims {
+            Claims::AnotherSender => Curve25519PublicKey::from_bytes([2; 32]),
+            _ => self.sender_key,
+        };
         RoomKey {
             room_id: exported.room_id.to_string(),
             session_id: exported.session_id.clone(),
             algorithm: exported.algorithm.to_string(),
-            sender_key: exported.sender_key.to_base64(),
+            sender_key: sender_key.to_base64(),
             session_key: exported.session_key.to_base64().as_str().into(),
-            sender_claimed_keys: claims.into_iter().collect(),
+            sender_claimed_keys: ed25519
+                .map(|key| ("ed25519".to_owned(), key.to_base64()))
+                .into_iter()
+                .collect(),
             forwarding_curve25519_key_chain: Vec::new(),
             first_known_index: index,
             shared_history,
@@ -227,71 +251,189 @@ async fn machines(directory: &Path) -> [OlmMachine; 2] {
 
 #[tokio::test]
 async fn a_session_that_is_there_already_gets_what_the_backup_knows_better() {
-    use Origin::{Bundle, DirectOfDevice, DirectOfUnknown, Imported};
+    use Claims::{AnotherSender as Other, AsTheStore as Same, Nothing};
+    use Origin::{Bundle, DirectOfDevice, DirectOfUnknown, DirectOfVerified, Imported};
     const NEW: SinkAnswer = SinkAnswer::Imported;
     const KNOWN: SinkAnswer = SinkAnswer::Known;
     // The store's copy: origin, index, flag; the backup's: index, flag, claims; then: answer, index, flag.
     let table = [
-        (Imported, 5, true, 0, false, true, NEW, 0, true),
-        (Imported, 5, true, 0, false, false, NEW, 0, true),
-        (Imported, 5, false, 0, true, true, NEW, 0, true),
-        (Imported, 0, false, 0, true, true, NEW, 0, true),
-        (Imported, 0, false, 5, true, false, NEW, 0, true),
-        (Imported, 0, true, 0, false, false, KNOWN, 0, true),
-        (Imported, 0, false, 5, false, true, KNOWN, 0, false),
-        (Bundle, 5, true, 0, false, false, NEW, 0, true),
-        (DirectOfUnknown, 5, false, 0, true, true, NEW, 0, false),
-        (DirectOfUnknown, 5, true, 0, false, false, NEW, 0, true),
-        (DirectOfUnknown, 0, false, 0, true, true, KNOWN, 0, false),
-        (DirectOfDevice, 5, true, 0, false, false, NEW, 0, true),
-        (DirectOfDevice, 5, false, 0, true, true, NEW, 0, false),
-        (DirectOfDevice, 0, true, 5, false, true, KNOWN, 0, true),
+        (Imported, 5, true, 0, false, Same, NEW, 0, true),
+        (Imported, 5, true, 0, false, Nothing, NEW, 0, true),
+        (Imported, 5, false, 0, false, Other, NEW, 0, false),
+        (Imported, 5, false, 0, true, Same, NEW, 0, true),
+        (Imported, 0, false, 0, true, Same, NEW, 0, true),
+        (Imported, 0, false, 5, true, Nothing, NEW, 0, true),
+        (Imported, 0, true, 0, false, Nothing, KNOWN, 0, true),
+        (Imported, 0, false, 5, false, Same, KNOWN, 0, false),
+        (Bundle, 5, true, 0, false, Nothing, NEW, 0, true),
+        (Bundle, 5, true, 0, true, Same, NEW, 0, true),
+        (DirectOfUnknown, 5, false, 0, true, Same, NEW, 0, false),
+        (DirectOfUnknown, 5, true, 0, false, Nothing, NEW, 0, true),
+        (DirectOfUnknown, 5, true, 0, false, Other, NEW, 0, true),
+        (DirectOfUnknown, 0, false, 0, true, Same, KNOWN, 0, false),
+        (DirectOfDevice, 5, true, 0, false, Nothing, NEW, 0, true),
+        (DirectOfDevice, 5, false, 0, true, Same, NEW, 0, false),
+        (DirectOfDevice, 0, true, 5, false, Same, KNOWN, 0, true),
+        (DirectOfVerified, 5, false, 0, true, Other, NEW, 0, false),
+        (DirectOfVerified, 5, true, 0, true, Same, NEW, 0, true),
     ];
     let directory = tempfile::tempdir().expect("a directory");
     for machine in machines(directory.path()).await {
-        let sink = OlmMachineSink::new(machine.clone());
-        for (origin, index, flag, theirs, their_flag, with_claims, answer, then_index, then_flag) in table.clone() {
+        for (origin, index, flag, theirs, their_flag, claims, answer, then_index, then_flag) in table.clone() {
             let original = Original::new();
             let local = original.local(origin, index, flag).await;
-            // Beside the sink, and told as what comes by sync is.
+            local.mark_as_backed_up();
             save(&machine, local.clone()).await;
-            let key = original.backed_up(theirs, their_flag, with_claims).await;
-            let sink_of_its_own = OlmMachineSink::new(machine.clone());
-            let answers = sink_of_its_own.deliver(vec![key.clone()]).await.expect("it is taken");
-            let row = format!("{origin:?} {index} {flag}, {theirs} {their_flag} {with_claims}");
-            assert_eq!(answers, [answer], "{row}");
-            let then = stored(&machine, local.session_id()).await;
-            assert_eq!(
-                (then.first_known_index(), then.shared_history()),
-                (then_index, then_flag),
-                "{row}"
-            );
-            assert_eq!(then.has_been_imported(), local.has_been_imported(), "{row}");
-            assert_eq!(then.sender_data_type(), local.sender_data_type(), "{row}");
-            assert_eq!(then.forwarder_data.is_some(), origin == Bundle, "{row}");
-            assert_eq!(then.signing_keys(), local.signing_keys(), "{row}");
-            // And once more, as after a crash.
-            assert_eq!(sink.deliver(vec![key]).await, Ok(vec![KNOWN]), "{row}");
+            let key = original.backed_up(theirs, their_flag, claims).await;
+            let row = format!("{origin:?} {index} {flag}, {theirs} {their_flag} {claims:?}");
+            // And once more, as after a crash: by another process, which has heard of nothing.
+            for answer in [answer, KNOWN] {
+                let sink = OlmMachineSink::new(machine.clone());
+                assert_eq!(sink.deliver(vec![key.clone()]).await, Ok(vec![answer]), "{row}");
+                let then = stored(&machine, local.session_id()).await;
+                let found = (then.first_known_index(), then.shared_history());
+                assert_eq!(found, (then_index, then_flag), "{row}");
+                assert_eq!(then.has_been_imported(), local.has_been_imported(), "{row}");
+                assert_eq!(
+                    serde_json::to_value(&then.sender_data).ok(),
+                    serde_json::to_value(&local.sender_data).ok(),
+                    "{row}"
+                );
+                assert_eq!(then.forwarder_data.is_some(), origin == Bundle, "{row}");
+                assert_eq!(then.sender_key(), local.sender_key(), "{row}");
+                assert_eq!(then.signing_keys(), local.signing_keys(), "{row}");
+                // With another ratchet it is to be backed up anew.
+                assert_eq!(then.backed_up(), then_index == index, "{row}");
+            }
         }
     }
+}
+
+/// The same session by its name, and another ratchet.
+async fn with_another_ratchet(original: &Original) -> RoomKey {
+    let mut key = original.backed_up(0, true, Claims::AsTheStore).await;
+    let mut bytes = STANDARD_NO_PAD.decode(key.session_key.expose()).expect("base64");
+    bytes[5..133].fill(7);
+    key.session_key = STANDARD_NO_PAD.encode(bytes).as_str().into();
+    key
 }
 
 #[tokio::test]
 async fn a_session_that_is_there_already_is_not_replaced_by_another_one() {
     let directory = tempfile::tempdir().expect("a directory");
     for machine in machines(directory.path()).await {
-        let (original, other) = (Original::new(), Original::new());
+        let original = Original::new();
         let local = original.local(Origin::DirectOfUnknown, 5, true).await;
         save(&machine, local.clone()).await;
-        let mut key = other.backed_up(0, true, true).await;
-        key.session_id = local.session_id().to_owned();
+        let key = with_another_ratchet(&original).await;
         let answers = OlmMachineSink::new(machine.clone()).deliver(vec![key]).await;
         assert!(matches!(
             answers.expect("it is taken")[..],
             [SinkAnswer::Refused { .. }]
         ));
-        assert_eq!(stored(&machine, local.session_id()).await.first_known_index(), 5);
+        let then = stored(&machine, local.session_id()).await;
+        assert_eq!((then.first_known_index(), then.has_been_imported()), (5, false));
     }
+}
+
+#[tokio::test]
+async fn a_wrong_key_under_the_name_of_a_session_makes_way_for_the_true_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [machine, _] = machines(directory.path()).await;
+    let (original, other) = (Original::new(), Original::new());
+    let key = original.backed_up(0, true, Claims::AsTheStore).await;
+    // As matrix-sdk-crypto takes it from a backup: it believes the name.
+    let mut wrong = other.local(Origin::Imported, 5, false).await.export().await;
+    wrong.session_id = key.session_id.clone();
+    let imported = machine.store().import_room_keys(vec![wrong], None, |_, _| {}).await;
+    assert_eq!(imported.expect("it is imported").imported_count, 1);
+    for answer in [SinkAnswer::Imported, SinkAnswer::Known] {
+        let sink = OlmMachineSink::new(machine.clone());
+        assert_eq!(sink.deliver(vec![key.clone()]).await, Ok(vec![answer]));
+        let then = stored(&machine, &key.session_id).await;
+        assert_eq!(
+            (then.session_id(), then.first_known_index()),
+            (key.session_id.as_str(), 0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_session_does_not_lose_its_room_to_a_backup_that_says_another() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [machine, _] = machines(directory.path()).await;
+    let original = Original::new();
+    let local = original.local(Origin::DirectOfDevice, 0, false).await;
+    save(&machine, local.clone()).await;
+    let mut moved = original.backed_up(0, true, Claims::AsTheStore).await;
+    moved.room_id = "!another:localhost".to_owned();
+    let sink = OlmMachineSink::new(machine.clone());
+    let answers = sink.deliver(vec![moved.clone()]).await.expect("it is taken");
+    assert!(matches!(answers[..], [SinkAnswer::Refused { .. }]), "{answers:?}");
+    assert!(!stored(&machine, local.session_id()).await.has_been_imported());
+    // Where that has happened, by the import alone, the true one is put back.
+    let exported = ExportedRoomKey {
+        room_id: room_id!("!another:localhost").to_owned(),
+        ..original.whole(SenderData::unknown(), true).export().await
+    };
+    let imported = machine.store().import_room_keys(vec![exported], None, |_, _| {}).await;
+    assert_eq!(imported.expect("it is imported").imported_count, 1);
+    let key = original.backed_up(0, false, Claims::AsTheStore).await;
+    let sink = OlmMachineSink::new(machine.clone());
+    assert_eq!(sink.deliver(vec![key]).await, Ok(vec![SinkAnswer::Imported]));
+    let then = stored(&machine, local.session_id()).await;
+    assert_eq!(
+        (then.room_id(), then.shared_history()),
+        (room_id!("!r:localhost"), false)
+    );
+}
+
+#[tokio::test]
+async fn another_machine_over_the_same_store_is_listened_to() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (user_id, device_id) = (user_id!("@alice:localhost"), device_id!("DEVICE"));
+    let store: Arc<DynCryptoStore> = SqliteCryptoStore::open(directory.path(), None)
+        .await
+        .expect("a store")
+        .into_crypto_store();
+    let machine = async || {
+        let machine = OlmMachine::with_store(user_id, device_id, store.clone(), None).await;
+        machine.expect("a machine")
+    };
+    let (first, second) = (machine().await, machine().await);
+    let current = Arc::new(Mutex::new(first.clone()));
+    let sink = {
+        let current = current.clone();
+        OlmMachineSink::with_source(move || current.lock().ok().map(|machine| machine.clone()))
+    };
+    let begun = Original::new().backed_up(0, false, Claims::AsTheStore).await;
+    assert_eq!(sink.deliver(vec![begun]).await, Ok(vec![SinkAnswer::Imported]));
+    // The first one is still held by somebody, and hears nothing.
+    *current.lock().expect("not poisoned") = second.clone();
+    let original = Original::new();
+    let exported = original.local(Origin::Imported, 5, true).await.export().await;
+    let imported = second.store().import_room_keys(vec![exported], None, |_, _| {}).await;
+    imported.expect("it is imported");
+    let better = original.backed_up(0, false, Claims::Nothing).await;
+    assert_eq!(sink.deliver(vec![better.clone()]).await, Ok(vec![SinkAnswer::Imported]));
+    let then = stored(&first, &better.session_id).await;
+    assert_eq!((then.first_known_index(), then.shared_history()), (0, true));
+}
+
+#[tokio::test]
+async fn what_came_in_unheard_is_looked_for_before_it_is_called_known() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [machine, _] = machines(directory.path()).await;
+    let sink = OlmMachineSink::new(machine.clone());
+    let begun = Original::new().backed_up(0, false, Claims::AsTheStore).await;
+    assert_eq!(sink.deliver(vec![begun]).await, Ok(vec![SinkAnswer::Imported]));
+    let original = Original::new();
+    // As another process writes it.
+    save(&machine, original.local(Origin::DirectOfDevice, 5, true).await).await;
+    let better = original.backed_up(0, false, Claims::Nothing).await;
+    assert_eq!(sink.deliver(vec![better.clone()]).await, Ok(vec![SinkAnswer::Imported]));
+    let then = stored(&machine, &better.session_id).await;
+    assert_eq!((then.first_known_index(), then.has_been_imported()), (0, false));
 }
 
 #[tokio::test]
@@ -301,7 +443,17 @@ async fn two_copies_in_one_batch_come_to_the_better_one() {
         let sink = OlmMachineSink::new(machine.clone());
         for order in [[0, 5], [5, 0]] {
             let original = Original::new();
-            let [one, other] = order.map(|index| original.backed_up(index, index == 5, index == 5));
+            let [one, other] = order.map(|index| {
+                original.backed_up(
+                    index,
+                    index == 5,
+                    if index == 5 {
+                        Claims::AsTheStore
+                    } else {
+                        Claims::Nothing
+                    },
+                )
+            });
             let (one, other) = (one.await, other.await);
             let answers = sink
                 .deliver(vec![one.clone(), other.clone()])
@@ -333,7 +485,7 @@ async fn what_comes_in_beside_a_delivery_is_seen_and_so_is_another_machine() {
     };
     for machine in [&first, &second] {
         *current.lock().expect("not poisoned") = machine.clone();
-        let begun = Original::new().backed_up(0, false, true).await;
+        let begun = Original::new().backed_up(0, false, Claims::AsTheStore).await;
         assert_eq!(sink.deliver(vec![begun]).await, Ok(vec![SinkAnswer::Imported]));
         // With the sessions of the store noted, one comes in.
         let original = Original::new();
@@ -341,7 +493,7 @@ async fn what_comes_in_beside_a_delivery_is_seen_and_so_is_another_machine() {
         let exported = local.export().await;
         let import = machine.store().import_room_keys(vec![exported], None, |_, _| {}).await;
         import.expect("it is imported");
-        let better = original.backed_up(0, false, false).await;
+        let better = original.backed_up(0, false, Claims::Nothing).await;
         assert_eq!(sink.deliver(vec![better]).await, Ok(vec![SinkAnswer::Imported]));
         let then = stored(machine, local.session_id()).await;
         assert_eq!((then.first_known_index(), then.shared_history()), (0, true));
