@@ -44,6 +44,9 @@ pub(crate) const MAX_VERSION_CHARS: usize = 128;
 /// Characters of a backup's etag and of the name of its algorithm.
 pub(crate) const MAX_VERSION_DETAIL_CHARS: usize = 128;
 
+/// How often a run follows a backup that is another one, or has grown, by the time that it is fetched.
+pub(crate) const MAX_VERSION_CHANGES: usize = 3;
+
 /// Silence of a server after which a request has failed. Synapse reads all rows of a large backup before it sends a byte.
 pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(60);
 

@@ -332,7 +332,9 @@ impl BackupReader {
             std::str::from_utf8(&self.key).ok().map(str::to_owned)
         };
         match text {
-            Some(text) if !self.key_too_long && text.len() <= MAX_ID_BYTES => (Cow::Owned(text), false),
+            Some(text) if !self.key_too_long && text.len() <= MAX_ID_BYTES && !text.contains('\0') => {
+                (Cow::Owned(text), false)
+            }
             Some(text) => (Cow::Owned(cut(&text)), true),
             None => (Cow::Owned(cut(&String::from_utf8_lossy(&self.key))), true),
         }

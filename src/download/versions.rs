@@ -14,7 +14,7 @@ use super::{
     wake_up::WorkLeft,
 };
 use crate::{
-    backup::version::CURVE25519_AES_SHA2,
+    backup::{limits::MAX_VERSION_CHANGES, version::CURVE25519_AES_SHA2},
     blocking::blocking,
     homeserver::{Backoff, HomeserverError, TransportError, Verdict},
     random::dice,
@@ -23,9 +23,6 @@ use crate::{
 
 /// Where not even the first request came through, the next run should not come sooner.
 const LEAST_WAIT: Duration = Duration::from_secs(30);
-/// How often a run looks for another version because the one that it fetched is gone.
-const MOST_CHANGES: usize = 3;
-
 /// Fetches all there is to fetch.
 pub(crate) async fn fetch_versions(phase: &Phase<'_>) -> FetchEnd {
     let end = fetch_with_patience(phase).await;
@@ -60,7 +57,7 @@ async fn fetch_while_versions_change(phase: &Phase<'_>) -> FetchEnd {
     loop {
         match fetch_all(phase).await {
             // Another version is current now, older or newer; or there is none any more.
-            Ok(FetchEnd::VersionGone | FetchEnd::MovedOn) if changes < MOST_CHANGES => changes += 1,
+            Ok(FetchEnd::VersionGone | FetchEnd::MovedOn) if changes < MAX_VERSION_CHANGES => changes += 1,
             // It changes faster than it can be fetched: what is here is as good as it gets for now.
             Ok(FetchEnd::MovedOn) => return FetchEnd::Complete,
             Ok(FetchEnd::VersionGone) => {

@@ -88,6 +88,8 @@ impl From<std::io::Error> for ExportError {
 #[derive(Default)]
 pub(crate) struct ExportStop {
     current: Mutex<Arc<AtomicBool>>,
+    /// Two at a time would write into each other's file.
+    one_at_a_time: tokio::sync::Mutex<()>,
 }
 
 impl ExportStop {
@@ -119,7 +121,7 @@ impl Drop for StopOnDrop {
 impl KeyBackupClient {
     /// Writes every key of the vault to an encrypted key export file at `path` (client-server API, "Key export format"),
     /// 500,000 rounds of key derivation. What has been fetched and not opened is opened for it. The file appears whole,
-    /// or not at all; memory does not grow with the number of keys.
+    /// or not at all; memory does not grow with the number of keys. One export at a time: another one waits.
     ///
     /// # Errors
     /// An [`ExportError`].
@@ -127,6 +129,7 @@ impl KeyBackupClient {
         if passphrase.expose().is_empty() {
             return Err(ExportError::EmptyPassphrase);
         }
+        let _turn = self.export.one_at_a_time.lock().await;
         let parts = self.parts().ok_or(ExportError::Cancelled)?;
         let stop = self.export.begin();
         // A future that is dropped ends its thread.

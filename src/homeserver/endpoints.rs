@@ -75,9 +75,11 @@ impl Homeserver {
     pub(crate) async fn version(&self, version: &str) -> Result<VersionInfo, HomeserverError> {
         let path = format!("room_keys/version/{}", segment(version));
         let body = self.get_small(&path, MAX_SMALL_BODY_BYTES).await?;
-        VersionInfo::parse(&body)
-            .filter(|info| info.version == version)
-            .ok_or(HomeserverError::NotTheHomeserver)
+        match VersionInfo::parse(&body).ok_or(HomeserverError::NotTheHomeserver)? {
+            info if info.version == version => Ok(info),
+            // Whoever answers for another one does not know this endpoint: it will not pass.
+            _ => Err(HomeserverError::NoSuchEndpoint),
+        }
     }
 
     /// `GET /room_keys/keys/{roomId}/{sessionId}`: the JSON of one entry. `None` is a 404, which may also mean that the

@@ -16,6 +16,8 @@ use crate::{
 const BATCH_ENTRIES: usize = 500;
 /// Bytes of a transaction, for entries that are larger than usual.
 const BATCH_BYTES: usize = 1024 * 1024;
+/// Bytes that are read at a time.
+const PART_BYTES: usize = 32 * 1024;
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyBackupClient {
@@ -76,19 +78,12 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
     let mut new_keys = 0;
     let ended = loop {
         match asking.server(body.next_chunk()).await {
-            Ok(Some(chunk)) => {
-                if let Err(error) = reader.push(&chunk, &mut room) {
-                    break Err(HomeserverError::from(error).into());
-                }
-            }
+            Ok(Some(chunk)) => match take(asking, version.id, &chunk, &mut reader, &mut room, &mut new_keys).await {
+                Ok(()) => {}
+                Err(error) => break Err(error),
+            },
             Ok(None) => break reader.finish().map_err(|error| HomeserverError::from(error).into()),
             Err(error) => break Err(error),
-        }
-        if room.batch.len() >= BATCH_ENTRIES || room.batch.bodies.len() >= BATCH_BYTES {
-            new_keys += keep(asking, version.id, &mut room.batch).await?;
-            if let Err(error) = asking.look_at_the_disk().await {
-                break Err(error);
-            }
         }
     };
     if ended.is_ok() {
@@ -102,6 +97,29 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
         new_keys,
         asked_server: true,
     })
+}
+
+/// Takes a chunk in, however large a transport makes it.
+async fn take(
+    asking: &Asking<'_>,
+    version: i64,
+    chunk: &[u8],
+    reader: &mut BackupReader,
+    room: &mut Room<'_>,
+    new_keys: &mut u64,
+) -> Result<(), OnDemandError> {
+    for part in chunk.chunks(PART_BYTES) {
+        reader.push(part, room).map_err(HomeserverError::from)?;
+        if room.batch.len() >= BATCH_ENTRIES || room.batch.bodies.len() >= BATCH_BYTES {
+            let kept = keep(asking, version, &mut room.batch).await?;
+            *new_keys += kept;
+            // What is here already takes no room.
+            if kept > 0 {
+                asking.look_at_the_disk().await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn keep(asking: &Asking<'_>, version: i64, batch: &mut EntryBatch) -> Result<u64, OnDemandError> {

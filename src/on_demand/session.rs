@@ -16,9 +16,9 @@ use crate::{
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyBackupClient {
-    /// The key of a message that cannot be decrypted right now: from the vault, else from the server. Costs one request at
-    /// most, two where the backup has changed; asked for by many at once it is requested once. `NotFound` is remembered for
-    /// ten minutes, or until the backup changes.
+    /// The key of a message that cannot be decrypted right now: from the vault, else from the server. Costs one request;
+    /// two or three where the server does not have it, as that may mean that the backup has changed. Asked for by many at once
+    /// it is requested once. `NotFound` is remembered for ten minutes, or until the backup changes.
     ///
     /// Name the room that the message is in. A key that stands under two rooms is given out here, as the message says which
     /// room is meant; whether that is true shows when it is decrypted, as its plaintext names the room.
@@ -43,7 +43,10 @@ impl KeyBackupClient {
             _ => return Ok(in_vault?),
         }
         let asking = self.asking().await?;
-        let mut version = asking.version().await?;
+        let mut version = match asking.version().await {
+            Err(OnDemandError::NoBackup) if in_vault != Ok(RoomKeyLookup::NotFound) => return what_is_left(in_vault),
+            version => version?,
+        };
         if in_vault.is_err() && !asking.parts.keys.can_open(&version) {
             return Err(OnDemandError::Locked);
         }
@@ -85,10 +88,7 @@ impl KeyBackupClient {
             }
             version = current;
         }
-        Ok(match in_vault? {
-            RoomKeyLookup::Trimmed => RoomKeyLookup::NotFound,
-            in_vault => in_vault,
-        })
+        what_is_left(in_vault)
     }
 
     async fn find_for_event(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, LookupError> {
@@ -120,6 +120,14 @@ impl KeyBackupClient {
         let opened = blocking(move || lookup.open_alone(&entry)).await;
         Ok(opened.unwrap_or(Err(LookupError::Internal))?)
     }
+}
+
+/// What the vault says, where the server has nothing.
+fn what_is_left(in_vault: Result<RoomKeyLookup, LookupError>) -> Result<RoomKeyLookup, OnDemandError> {
+    Ok(match in_vault? {
+        RoomKeyLookup::Trimmed => RoomKeyLookup::NotFound,
+        in_vault => in_vault,
+    })
 }
 
 async fn keep(

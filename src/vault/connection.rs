@@ -58,7 +58,12 @@ impl Vault {
         let connection = Connection::open(&self.path, self.keys.clone())?;
         let salt: Vec<u8> = connection
             .inner
-            .query_row("SELECT salt FROM vault", [], |row| row.get(0))?;
+            .query_row("SELECT salt FROM vault", [], |row| row.get(0))
+            .map_err(|error| match error.into() {
+                // No such table, or nothing in it.
+                VaultError::Sqlite(_) => VaultError::Corrupt,
+                error => error,
+            })?;
         if *salt != *self.salt {
             return Err(VaultError::Gone);
         }

@@ -279,11 +279,6 @@ fn note_conflict(transaction: &Transaction<'_>, id: i64, others: &[i64]) -> Resu
              (SELECT room FROM entry WHERE id = ?1 UNION ALL SELECT room FROM trimmed WHERE entry = ?1))",
     )?;
     let mut noted = 0;
-    // Once two rooms have it, all its places are noted.
-    let others = match others.first() {
-        Some(other) if in_conflict(transaction, *other)? => &[],
-        _ => others,
-    };
     for entry in [&[id], others].concat() {
         if insert.execute([entry])? > 0 {
             count.execute([entry])?;

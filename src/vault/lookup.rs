@@ -93,21 +93,24 @@ impl Connection {
     /// Entries of a room after `after`, by entry id: `limit` of them, or as many as fit into a page. Those in conflict are left
     /// out.
     pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<EntryPage, VaultError> {
-        let mut runs = self.inner.prepare_cached(
-            "SELECT room.version, max(first_entry, ?2 + 1), last_entry
-             FROM backup_version JOIN room ON room.version = backup_version.id AND hash = ?1
-             JOIN room_run ON room_run.room = room.id
-             WHERE last_entry > ?2 ORDER BY first_entry",
-        )?;
         let mut in_run = self.inner.prepare_cached(
             "SELECT id, session, body FROM entry WHERE id BETWEEN ?1 AND ?2
              AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id) ORDER BY id",
         )?;
+        let rooms = self.rooms_named(room_id)?;
         let mut page = EntryPage::default();
         let mut bytes = 0;
-        let mut runs = runs.query(params![self.keys.room_hash(room_id), after])?;
-        while let Some(run) = runs.next()? {
-            let (version, first, last): (i64, i64, i64) = (run.get(0)?, run.get(1)?, run.get(2)?);
+        let mut after = after;
+        loop {
+            // Of all versions the run that comes first.
+            let mut next = None;
+            for &(room, version) in &rooms {
+                let run = self.next_run(room, after)?.map(|(first, last)| (first, last, version));
+                next = [next, run].into_iter().flatten().min();
+            }
+            let Some((first, last, version)) = next else {
+                return Ok(page);
+            };
             let mut rows = in_run.query([first, last])?;
             while let Some(row) = rows.next()? {
                 let entry = StoredEntry {
@@ -124,8 +127,8 @@ impl Connection {
                     return Ok(page);
                 }
             }
+            after = last;
         }
-        Ok(page)
     }
 
     /// Entries of all rooms and versions after `after`, by entry id: `limit` of them, or as many as fit into a page.

@@ -16,7 +16,9 @@ use rusqlite::{OpenFlags, OptionalExtension, config::DbConfig, params};
 use zeroize::Zeroizing;
 
 use super::{
-    Connection, Vault, VaultError, schema,
+    Connection, Vault, VaultError,
+    file_identity::FileIdentity,
+    schema,
     seal::{Sealed, VaultKeys, account_hash},
 };
 use crate::{random::random, secret::KeyBytes};
@@ -94,14 +96,19 @@ impl Vault {
     /// [`VaultError::Busy`] if somebody has it open.
     pub(crate) fn set_aside(directory: &Path) -> Result<Option<PathBuf>, OpenVaultError> {
         let path = directory.join(FILE);
-        if !path.exists() {
+        let identity = || FileIdentity::of(&path).map_err(OpenVaultError::Directory);
+        let before = identity()?;
+        if before.is_none() {
             return Ok(None);
         }
         let _nobody_else = lock_out_others(&path)?;
-        move_aside(directory, &path)
-            .map_err(OpenVaultError::Directory)
-            .map(Some)
+        // Somebody else has set it aside meanwhile, or made a new one.
+        if identity()? != before {
+            return Err(VaultError::Busy.into());
+        }
+        move_aside(directory, &path).map_err(OpenVaultError::Directory)
     }
+
     /// Opens the vault in `directory`, or makes one: then `protection` is asked for while no other process does the same.
     /// Blocks; with a passphrase for the time of its key derivation.
     pub(crate) fn open<E: From<OpenVaultError>>(
@@ -235,15 +242,16 @@ fn lock_out_others(path: &Path) -> Result<Option<rusqlite::Connection>, VaultErr
     };
     match lock().map_err(|error: rusqlite::Error| VaultError::from(error)) {
         Ok(connection) => Ok(Some(connection)),
-        Err(VaultError::Busy) => Err(VaultError::Busy),
-        Err(error) => {
+        Err(error @ (VaultError::Corrupt | VaultError::Sqlite(_))) => {
             log::info!("whether somebody has the damaged vault open cannot be told: {error}");
             Ok(None)
         }
+        Err(error) => Err(error),
     }
 }
 
-fn move_aside(directory: &Path, path: &Path) -> io::Result<PathBuf> {
+/// `None` if there is nothing any more.
+fn move_aside(directory: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     let aside = (1..)
         .map(|number| directory.join(format!("{FILE}.aside-{number}")))
         .find(|aside| !aside.exists())
@@ -252,10 +260,11 @@ fn move_aside(directory: &Path, path: &Path) -> io::Result<PathBuf> {
     for suffix in ["-wal", "-shm", ""] {
         match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) if suffix.is_empty() => return Ok(None),
             _ => {}
         }
     }
-    Ok(aside)
+    Ok(Some(aside))
 }
 
 /// Waits until no other process is making a vault there, and keeps others from it until what this gives is dropped.
@@ -316,7 +325,10 @@ fn write_new(path: &Path, user_id: &str, device_id: &str, protection: &Protectio
             account_hash(salt.as_slice(), "device", device_id),
         ],
     )?;
-    // The log must be in the file before the file is moved.
+    // The log must be in the file before the file is moved. At the close alone, a disk that is full would not be told.
+    connection
+        .inner
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     connection.inner.close().map_err(|(_, error)| error)?;
     fs::File::open(path)
         .and_then(|file| file.sync_all())

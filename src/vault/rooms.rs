@@ -58,11 +58,25 @@ impl Connection {
     /// The row ids of a room and of its version, in every version, the newest first.
     pub(super) fn rooms_named(&self, room_id: &str) -> Result<Vec<(i64, i64)>, VaultError> {
         let mut statement = self.inner.prepare_cached(
+            // In this order: versions are few.
             "SELECT room.id, room.version FROM backup_version
-             JOIN room ON room.version = backup_version.id AND hash = ?1 ORDER BY backup_version.id DESC",
+             CROSS JOIN room ON room.version = backup_version.id AND hash = ?1 ORDER BY backup_version.id DESC",
         )?;
         let rows = statement.query_map([self.keys.room_hash(room_id)], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// First and last entry of the first run of entries of a room that ends after `after`, from there on. However many pieces a
+    /// room is in, it costs one search.
+    pub(super) fn next_run(&self, room: i64, after: i64) -> Result<Option<(i64, i64)>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT max(first_entry, ?2 + 1), last_entry FROM room_run
+             WHERE room = ?1 AND last_entry > ?2 AND first_entry >= ifnull(
+                (SELECT max(first_entry) FROM room_run WHERE room = ?1 AND first_entry <= ?2 + 1), 0)
+             ORDER BY first_entry LIMIT 1",
+        )?;
+        let run = statement.query_row([room, after], |row| Ok((row.get(0)?, row.get(1)?)));
+        Ok(run.optional()?)
     }
 
     /// First and last entry of each run of entries of a room that ends after `after`, in every version, the newest first: at

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::{Connection, VaultError};
 
@@ -56,11 +56,6 @@ impl Connection {
 
     /// Goes through the keys of a room in one version, but for those that can never be opened.
     fn copies(&self, (room, version): (i64, i64), mut found: impl FnMut(&[u8], KeyCopy)) -> Result<(), VaultError> {
-        let mut next_run = self.inner.prepare_cached(
-            "SELECT max(first_entry, ?2), last_entry FROM room_run WHERE room = ?1 AND last_entry >= ?2 AND first_entry >=
-                ifnull((SELECT max(first_entry) FROM room_run WHERE room = ?1 AND first_entry <= ?2), 0)
-             ORDER BY first_entry LIMIT 1",
-        )?;
         let mut in_run = self.inner.prepare_cached(
             "SELECT known.session, opened.entry IS NULL, failure, shared_history, conflict.entry IS NOT NULL
              FROM (SELECT id, session FROM entry UNION ALL SELECT entry, session FROM trimmed) AS known
@@ -68,15 +63,10 @@ impl Connection {
              LEFT JOIN conflict ON conflict.entry = known.id
              WHERE known.id BETWEEN ?1 AND ?2",
         )?;
-        let mut next = 0;
-        loop {
-            let run = next_run.query_row([room, next], |row| Ok((row.get(0)?, row.get(1)?)));
-            let Some((first, last)): Option<(i64, i64)> = run.optional()? else {
-                return Ok(());
-            };
-            let last = last.min(first + STEP - 1);
-            next = last + 1;
-            let mut rows = in_run.query([first, last])?;
+        let mut after = 0;
+        while let Some((first, last)) = self.next_run(room, after)? {
+            after = last.min(first + STEP - 1);
+            let mut rows = in_run.query([first, after])?;
             while let Some(row) = rows.next()? {
                 let (is_unopened, failure): (bool, Option<i64>) = (row.get(1)?, row.get(2)?);
                 if failure.is_some_and(|failure| failure != 0) {
@@ -92,6 +82,7 @@ impl Connection {
                 found(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?, copy);
             }
         }
+        Ok(())
     }
 
     /// Keys that may still be missing in a room: all that are missing, where the room has not been read to its end.
