@@ -105,3 +105,32 @@ async fn a_directory_that_cannot_be_written_is_told() {
     let client = setup.open().await;
     assert_vault_complete(&client, &homeserver).await;
 }
+
+#[tokio::test]
+#[ignore = "needs to mount a small tmpfs: scripts/test-chaos.sh runs it"]
+async fn a_vault_is_made_whole_or_not_at_all_however_little_room_there_is() {
+    let homeserver = homeserver(10, 1);
+    let setup = Setup::new(&homeserver);
+    let directory = setup.directory.path().join("vault");
+    let _disk = SmallDisk::mount(&directory, 8);
+    let mut refused = 0;
+    for spare_kib in (0..3_000).step_by(100) {
+        let ballast = directory.join("ballast");
+        fs::write(&ballast, vec![1; (8 << 20) - (spare_kib << 10)]).expect("it fits");
+        match setup.open_with(setup.options()).await {
+            Ok(client) => client.shutdown(),
+            Err(error) => {
+                assert_eq!(error, OpenError::DiskFull, "{spare_kib} KiB");
+                refused += 1;
+            }
+        }
+        fs::remove_file(ballast).expect("it is there");
+        let client = setup.open_with(setup.options()).await.expect("there is room");
+        client.download().status().await.expect("it is sound");
+        client.shutdown();
+        for left in fs::read_dir(&directory).expect("the directory") {
+            fs::remove_file(left.expect("a file").path()).expect("it is there");
+        }
+    }
+    assert!((2..30).contains(&refused), "{refused}");
+}
