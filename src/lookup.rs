@@ -98,7 +98,7 @@ pub(crate) struct Lookup {
 
 enum LookupState {
     Closed,
-    Open(Session),
+    Open(Box<Session>),
     ShutDown,
 }
 
@@ -136,7 +136,7 @@ impl Lookup {
         if matches!(*state, LookupState::Closed) {
             let connection = self.vault.connect()?;
             let keys = self.keys.snapshot(&connection)?;
-            *state = LookupState::Open(Session { connection, keys });
+            *state = LookupState::Open(Box::new(Session { connection, keys }));
         }
         match &*state {
             LookupState::Open(session) => work(session),
