@@ -1,10 +1,15 @@
 //! A homeserver that is broken or means harm: every answer has a bound, costs itself at most, and has its name.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use async_trait::async_trait;
 use keyferry::{
-    ClientOptions, DownloadPolicy, FailureCount, FailureReason, OnDemandError, PauseCause, RoomKeyLookup, RunBudget,
-    RunFailure, RunOutcome, RunReport, UnlockSecret, VersionState,
+    ClientOptions, DownloadPolicy, FailureCount, FailureReason, HttpExchange, HttpHead, HttpRequest, HttpTransport,
+    OnDemandError, PauseCause, ReqwestTransport, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, RunReport,
+    TransportError, UnlockSecret, VersionState,
 };
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::{Value, json};
@@ -449,4 +454,61 @@ async fn a_key_that_moves_to_another_room_with_a_new_version_is_a_conflict() {
         .expect("not poisoned")
         .clone();
     assert!(sink.iter().all(|delivered| delivered.room_id != "!another:localhost"));
+}
+
+/// Turns each DEL of a body into a byte that no UTF-8 has.
+struct Spoiling<T: ?Sized>(Arc<T>);
+
+impl HttpTransport for Spoiling<dyn HttpTransport> {
+    fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
+        Ok(Arc::new(Spoiling(self.0.start(request)?)))
+    }
+
+    fn close_idle(&self) -> Result<(), TransportError> {
+        self.0.close_idle()
+    }
+}
+
+#[async_trait]
+impl HttpExchange for Spoiling<dyn HttpExchange> {
+    async fn head(&self) -> Result<HttpHead, TransportError> {
+        self.0.head().await
+    }
+
+    async fn next_chunk(&self) -> Result<Option<Vec<u8>>, TransportError> {
+        let mut chunk = self.0.next_chunk().await?;
+        for byte in chunk.iter_mut().flatten().filter(|byte| **byte == 0x7f) {
+            *byte = 0xff;
+        }
+        Ok(chunk)
+    }
+
+    fn cancel(&self) -> Result<(), TransportError> {
+        self.0.cancel()
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_utf_8_costs_that_entry() {
+    let homeserver = homeserver(4, 1);
+    let good = true_entry(&homeserver, 2).await;
+    let key = homeserver.truth().key(2);
+    let spoilt = good.replace("\"ciphertext\":\"", "\"ciphertext\":\"\u{7f}");
+    let setup = Setup::new(&homeserver);
+    let transport: Arc<dyn HttpTransport> = Arc::new(ReqwestTransport::new().expect("a transport"));
+    let client = setup.open_over(setup.options(), Arc::new(Spoiling(transport))).await;
+    let client = client.expect("it opens");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let body = rooms(&[
+        room("!a\u{7f}:x", &[("session", &good)]),
+        room("!a:x", &[("session\u{7f}", &good), ("spoilt", &spoilt)]),
+        room(&key.room_id, &[(&key.session_id, &good)]),
+    ]);
+    homeserver.set_faults(vec![answer(body).on(EndpointKind::AllKeys)]);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    let mut failed = failures(&report);
+    failed.sort_by_key(|(_, count)| *count);
+    assert_eq!(failed, [(FailureReason::Malformed, 1), (FailureReason::InvalidId, 2)]);
+    assert_eq!((report.summary.fetched, report.summary.opened), (4, 1));
 }
