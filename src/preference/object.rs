@@ -61,7 +61,7 @@ impl KeyBackupPreference {
     /// Delete or create a backup only after [`PreferenceWrite::Written`].
     ///
     /// # Errors
-    /// [`PreferenceError::OptedOut`], `Vault` or `ShutDown`; after `Vault` the wish is not kept. What is wrong with the
+    /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault: then the wish is not kept. What is wrong with the
     /// network is no error here, but [`PreferenceWrite::Pending`].
     pub async fn set_enabled(&self, enabled: bool) -> Result<PreferenceWrite, PreferenceError> {
         let (parts, part) = self.take_part()?;
@@ -89,7 +89,7 @@ impl KeyBackupPreference {
     /// callbacks may add some seconds.
     ///
     /// # Errors
-    /// [`PreferenceError::OptedOut`], `Vault` or `ShutDown`.
+    /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault.
     pub async fn flush(&self, budget: RunBudget) -> Result<Option<PreferenceWrite>, PreferenceError> {
         let (parts, part) = self.take_part()?;
         let patience = Patience::of(budget);
@@ -108,7 +108,7 @@ impl KeyBackupPreference {
     /// The wish that is not yet written, if there is one. Without network, and also for an app that takes no part.
     ///
     /// # Errors
-    /// [`PreferenceError::Vault`] or `ShutDown`.
+    /// [`PreferenceError::ShutDown`], or what is wrong with the vault.
     pub async fn pending(&self) -> Result<Option<PendingPreference>, PreferenceError> {
         let ledger = self.ledger(&*self.parts()?).await?;
         Ok(ledger.wish.map(|wish| PendingPreference {
@@ -125,7 +125,7 @@ impl KeyBackupPreference {
     /// app that takes no part.
     ///
     /// # Errors
-    /// [`PreferenceError::Vault`] or `ShutDown`.
+    /// [`PreferenceError::ShutDown`], or what is wrong with the vault.
     pub async fn last_seen(&self) -> Result<Option<SharedPreference>, PreferenceError> {
         Ok(self.ledger(&*self.parts()?).await?.seen.shared())
     }
@@ -141,7 +141,7 @@ impl KeyBackupPreference {
             let ledger = self.writer.read(&parts).await?;
             change(&parts, Ledger::first_sight_is_told).await?;
             self.writer.tell_news(&parts).await;
-            ledger.seen.shared().ok_or(PreferenceError::Vault)
+            ledger.seen.shared().ok_or(PreferenceError::Internal)
         })
         .await
     }
@@ -151,7 +151,7 @@ impl KeyBackupPreference {
     /// echo is not. Makes a request only where it could be either.
     ///
     /// # Errors
-    /// [`PreferenceError::OptedOut`], `Vault` or `ShutDown`.
+    /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault.
     pub async fn account_data_arrived(&self, events: Vec<AccountDataEvent>) -> Result<(), PreferenceError> {
         let (parts, _) = self.take_part()?;
         let seen = seen_in(&events);
@@ -270,7 +270,7 @@ impl KeyBackupPreference {
             backups,
             reason,
             ask_user,
-            preference: ledger.seen.shared().ok_or(PreferenceError::Vault)?,
+            preference: ledger.seen.shared().ok_or(PreferenceError::Internal)?,
             backup_exists,
             write,
         })
@@ -285,7 +285,7 @@ impl KeyBackupPreference {
 
 impl Part {
     fn decide(self, ledger: Ledger) -> Result<Decision, PreferenceError> {
-        let shared = ledger.seen.shared().ok_or(PreferenceError::Vault)?;
+        let shared = ledger.seen.shared().ok_or(PreferenceError::Internal)?;
         let chosen_here = ledger.wish.map(|wish| ChosenHere {
             enabled: wish.enabled,
             by_user: wish.by_user,

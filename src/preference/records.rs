@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{DecisionReason, PreferenceValue, SharedPreference};
 use crate::{
+    backup::limits::MAX_ASKED_WAIT,
+    download::StatusError,
     homeserver::{HomeserverError, Meaning},
     vault::VaultError,
 };
@@ -139,9 +141,19 @@ pub enum PreferenceError {
     /// The homeserver refuses the request, or its certificate is not trusted.
     #[error("the homeserver refuses the request")]
     Refused,
-    /// The vault cannot be read or written.
-    #[error("the vault cannot be used")]
-    Vault,
+    /// The vault cannot be read or written now: another process writes for longer than five seconds, the disk is full, or the
+    /// phone is locked. Passes by itself.
+    #[error("the vault cannot be accessed")]
+    Inaccessible,
+    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    #[error("the vault is gone")]
+    Gone,
+    /// The vault is damaged: shut the client down, `set_vault_aside`, and open another one.
+    #[error("the vault is damaged")]
+    Damaged,
+    /// A bug in the crate: the log says more.
+    #[error("a bug in the crate")]
+    Internal,
     /// The client is shut down.
     #[error("the client is shut down")]
     ShutDown,
@@ -150,7 +162,13 @@ pub enum PreferenceError {
 impl From<VaultError> for PreferenceError {
     fn from(error: VaultError) -> Self {
         log::warn!("the preference is not in reach: {error}");
-        Self::Vault
+        match StatusError::from(error) {
+            StatusError::Busy | StatusError::Inaccessible => Self::Inaccessible,
+            StatusError::Gone => Self::Gone,
+            StatusError::Damaged => Self::Damaged,
+            StatusError::Internal => Self::Internal,
+            StatusError::ShutDown => Self::ShutDown,
+        }
     }
 }
 
@@ -160,7 +178,7 @@ impl From<HomeserverError> for PreferenceError {
             Meaning::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
             Meaning::Refused | Meaning::NothingThere => Self::Refused,
             Meaning::Passes => Self::Unreachable {
-                retry_after_ms: asked_to_wait(&error).map(|wait| wait.as_millis() as u64),
+                retry_after_ms: asked_to_wait(&error).map(|wait| wait.min(MAX_ASKED_WAIT).as_millis() as u64),
             },
         }
     }

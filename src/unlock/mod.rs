@@ -19,8 +19,10 @@ use crate::{
     },
     blocking::blocking,
     client::{KeyBackupClient, Parts},
+    download::StatusError,
     homeserver::{HomeserverError, Meaning},
     secret::{KeyBytes, SecretString},
+    vault::Connection,
 };
 
 /// What a user or an app has to unlock a backup with.
@@ -90,9 +92,34 @@ pub enum UnlockError {
     /// The homeserver refuses the request.
     #[error("the homeserver refuses the request")]
     Refused,
-    /// The vault cannot be written, or the client is shut down.
-    #[error("the vault cannot be written")]
-    Vault,
+    /// The vault cannot be written now: another process writes for longer than five seconds, the disk is full, or the phone is
+    /// locked. Passes by itself.
+    #[error("the vault cannot be accessed")]
+    Inaccessible,
+    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    #[error("the vault is gone")]
+    Gone,
+    /// The vault is damaged: shut the client down, `set_vault_aside`, and open another one.
+    #[error("the vault is damaged")]
+    Damaged,
+    /// A bug in the crate: the log says more.
+    #[error("a bug in the crate")]
+    Internal,
+    /// The client is shut down.
+    #[error("the client is shut down")]
+    ShutDown,
+}
+
+impl From<StatusError> for UnlockError {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::Busy | StatusError::Inaccessible => Self::Inaccessible,
+            StatusError::Gone => Self::Gone,
+            StatusError::Damaged => Self::Damaged,
+            StatusError::Internal => Self::Internal,
+            StatusError::ShutDown => Self::ShutDown,
+        }
+    }
 }
 
 impl From<HomeserverError> for UnlockError {
@@ -114,7 +141,7 @@ impl KeyBackupClient {
     /// # Errors
     /// An [`UnlockError`]. A wrong key never replaces a good one.
     pub async fn unlock(&self, secret: UnlockSecret) -> Result<UnlockedBackup, UnlockError> {
-        let parts = self.parts().ok_or(UnlockError::Vault)?;
+        let parts = self.parts().ok_or(UnlockError::ShutDown)?;
         // A typing error is told before anything is asked of the network.
         let candidate = match &secret {
             UnlockSecret::RecoveryKey { text } => {
@@ -146,21 +173,18 @@ impl KeyBackupClient {
 impl KeyBackupClient {
     async fn keep(&self, parts: &Parts, info: VersionInfo, key: KeyBytes) -> Result<UnlockedBackup, UnlockError> {
         debug_assert_eq!(info.algorithm, CURVE25519_AES_SHA2);
-        let (vault, keys) = (parts.vault.clone(), parts.keys.clone());
-        let restart_needs_recovery_key = !vault.keeps_secrets();
         let unlocked = UnlockedBackup {
             version: info.version.clone(),
             total: info.count,
-            restart_needs_recovery_key,
+            restart_needs_recovery_key: !parts.vault.keeps_secrets(),
         };
-        blocking(move || {
-            let version = vault.connect()?.keep_decryption_key(&info, &key)?;
+        let keys = parts.keys.clone();
+        let keep = move |vault: &mut Connection| {
+            let version = vault.keep_decryption_key(&info, &key)?;
             keys.insert(version, &key);
-            Ok::<_, crate::vault::VaultError>(())
-        })
-        .await
-        .and_then(Result::ok)
-        .ok_or(UnlockError::Vault)?;
+            Ok(())
+        };
+        self.download.write(keep).await?;
         self.download.keys_changed().await;
         Ok(unlocked)
     }
