@@ -9,6 +9,10 @@ pub(crate) const MAX_ENTRY_BYTES: usize = 64 * 1024;
 /// Bytes of a room id or a session id (Matrix identifiers have at most 255).
 pub(crate) const MAX_ID_BYTES: usize = 255;
 
+/// Texts in what a room key claims of its sender's keys, and of the devices that forwarded it: clients write two, and none. Of
+/// more than this, none is kept.
+pub(crate) const MAX_CLAIM_TEXTS: usize = 64;
+
 /// Rooms and backup versions that one session may stand under. It belongs to one room, and few users have had so many
 /// versions: what is over this is not kept.
 pub(crate) const MAX_PLACES_OF_A_SESSION: usize = 32;
@@ -29,8 +33,11 @@ pub(crate) const MAX_ANSWER_BYTES: u64 = 32 * 1024 * 1024 * 1024;
 /// Bytes of a small JSON answer: version info, account data, an error body.
 pub(crate) const MAX_SMALL_BODY_BYTES: usize = 256 * 1024;
 
-/// Bytes of the list of joined rooms: about 100,000 rooms.
+/// Bytes of the list of joined rooms.
 pub(crate) const MAX_ROOM_LIST_BYTES: usize = 8 * 1024 * 1024;
+
+/// Joined rooms that are asked for one by one; what is in others comes with the request for everything.
+pub(crate) const MAX_LISTED_ROOMS: usize = 100_000;
 
 /// PBKDF2 rounds that a server may ask of a phone. Clients write 500,000; at ten times that a phone is busy for seconds.
 pub(crate) const MAX_KDF_ITERATIONS: u32 = 5_000_000;

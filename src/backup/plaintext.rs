@@ -6,7 +6,7 @@
 use std::{borrow::Cow, fmt};
 
 use base64::Engine;
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use serde::{
     Deserialize,
     de::{Deserializer, MapAccess, Visitor},
@@ -14,7 +14,7 @@ use serde::{
 use serde_json::value::RawValue;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{FailureReason, RoomKey, session_id::BASE64, session_id::SessionId};
+use super::{FailureReason, RoomKey, limits::MAX_CLAIM_TEXTS, session_id::BASE64, session_id::SessionId};
 use crate::secret::SecretString;
 
 const MEGOLM_V1: &str = "m.megolm.v1.aes-sha2";
@@ -99,8 +99,8 @@ impl<'a> OpenedEntry<'a> {
             algorithm: MEGOLM_V1.to_owned(),
             sender_key: BASE64.encode(self.sender_key),
             session_key: SecretString::from(BASE64.encode(&*self.session)),
-            sender_claimed_keys: lenient(self.fields.sender_claimed_keys),
-            forwarding_curve25519_key_chain: lenient(self.fields.forwarding_chain),
+            sender_claimed_keys: lenient(few(self.fields.sender_claimed_keys)),
+            forwarding_curve25519_key_chain: lenient(few(self.fields.forwarding_chain)),
             first_known_index: self.first_known_index(),
             shared_history: self.shared_history(),
         }
@@ -111,6 +111,11 @@ impl<'a> OpenedEntry<'a> {
 fn lenient<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> T {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
         .unwrap_or_default()
+}
+
+/// The value, where it does not hold more texts than anybody writes: in memory each takes many times its bytes.
+fn few(raw: Option<&RawValue>) -> Option<&RawValue> {
+    raw.filter(|raw| memchr_iter(b'"', raw.get().as_bytes()).count() <= 2 * MAX_CLAIM_TEXTS)
 }
 
 /// The fields as they stand. Of a field that stands twice the first counts.

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{
     limits::{MAX_VERSION_CHARS, MAX_VERSION_DETAIL_CHARS},
@@ -35,38 +35,55 @@ pub(crate) struct PassphraseInfo {
     pub(crate) bits: i64,
 }
 
+/// Each field by itself: what cannot be read costs that field.
 #[derive(Deserialize)]
-struct Wire {
+struct Wire<'a> {
     version: Value,
     algorithm: String,
-    #[serde(default)]
-    auth_data: Value,
-    #[serde(default)]
-    count: Value,
-    #[serde(default)]
-    etag: Value,
+    #[serde(borrow)]
+    auth_data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    count: Option<&'a RawValue>,
+    #[serde(borrow)]
+    etag: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct AuthData<'a> {
+    #[serde(borrow)]
+    public_key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    private_key_salt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    private_key_iterations: Option<&'a RawValue>,
+    #[serde(borrow)]
+    private_key_bits: Option<&'a RawValue>,
 }
 
 impl VersionInfo {
     /// Reads the body; `None` if it is not a backup version.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
-        let wire: Wire = serde_json::from_slice(body).ok()?;
+        let wire: Wire<'_> = serde_json::from_slice(body).ok()?;
         let version = text_or_number(&wire.version)?;
         // A dot alone cannot be written into a path as what it is.
         let is_a_path = matches!(version.as_str(), "." | "..");
         if version.is_empty() || version.chars().count() > MAX_VERSION_CHARS || is_a_path {
             return None;
         }
-        let etag = text_or_number(&wire.etag).unwrap_or_default();
-        let passphrase = wire.auth_data["private_key_salt"].as_str().map(|salt| PassphraseInfo {
+        let etag = text_or_number(&read(wire.etag)).unwrap_or_default();
+        let auth_data = wire
+            .auth_data
+            .and_then(|raw| serde_json::from_str::<AuthData<'_>>(raw.get()).ok())
+            .unwrap_or_default();
+        let passphrase = read(auth_data.private_key_salt).as_str().map(|salt| PassphraseInfo {
             salt: salt.to_owned(),
-            iterations: wire.auth_data["private_key_iterations"].as_i64().unwrap_or(0),
-            bits: wire.auth_data["private_key_bits"].as_i64().unwrap_or(256),
+            iterations: read(auth_data.private_key_iterations).as_i64().unwrap_or(0),
+            bits: read(auth_data.private_key_bits).as_i64().unwrap_or(256),
         });
         let public_key = (wire.algorithm == CURVE25519_AES_SHA2)
             .then(|| {
                 BASE64
-                    .decode(wire.auth_data["public_key"].as_str()?)
+                    .decode(read(auth_data.public_key).as_str()?)
                     .ok()?
                     .try_into()
                     .ok()
@@ -77,11 +94,17 @@ impl VersionInfo {
             algorithm: wire.algorithm.chars().take(MAX_VERSION_DETAIL_CHARS).collect(),
             public_key,
             // What is more than any database counts to is as good as the most that it does.
-            count: wire.count.as_u64().unwrap_or(0).min(i64::MAX.cast_unsigned()),
+            count: read(wire.count).as_u64().unwrap_or(0).min(i64::MAX.cast_unsigned()),
             etag: etag.chars().take(MAX_VERSION_DETAIL_CHARS).collect(),
             passphrase,
         })
     }
+}
+
+/// The value, or null where it is missing or cannot be had.
+fn read(raw: Option<&RawValue>) -> Value {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default()
 }
 
 /// Old servers sent numbers where a string belongs.
@@ -131,6 +154,7 @@ mod tests {
         for (count, expected) in [
             ("18446744073709551615", i64::MAX.cast_unsigned()),
             ("1e300", 0),
+            ("1e400", 0),
             ("99999999999999999999999", 0),
             ("-5", 0),
             (r#""7""#, 0),
@@ -143,6 +167,20 @@ mod tests {
         }
         let body = format!(r#"{{"version":"{long}","algorithm":"x"}}"#);
         assert_eq!(VersionInfo::parse(body.as_bytes()), None);
+    }
+
+    #[test]
+    fn what_is_odd_beside_the_key_does_not_cost_it() {
+        let key = BASE64.encode([4; 32]);
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        for odd in ["1e400", &deep, r#""\ud800""#] {
+            let body = format!(
+                r#"{{"auth_data":{{"x":{odd},"private_key_bits":{odd},"public_key":"{key}"}},"etag":{odd},
+                   "version":"2","algorithm":"{CURVE25519_AES_SHA2}"}}"#
+            );
+            let info = VersionInfo::parse(body.as_bytes()).expect("a version");
+            assert_eq!((info.public_key, info.etag.as_str()), (Some([4; 32]), ""));
+        }
     }
 
     #[test]

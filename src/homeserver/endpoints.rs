@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::SystemTime};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::{Body, HomeserverError, HttpHeader, HttpMethod, HttpRequest, HttpTransport};
+use super::{
+    Body, HomeserverError, HttpHeader, HttpMethod, HttpRequest, HttpTransport, Meaning, room_list::read_room_list,
+};
 use crate::{
     backup::{
         limits::{MAX_ENTRY_BYTES, MAX_ROOM_LIST_BYTES, MAX_SILENCE, MAX_SMALL_BODY_BYTES},
@@ -127,15 +128,16 @@ impl Homeserver {
         self.with_token(&request, token).await
     }
 
-    /// `GET /joined_rooms`.
+    /// `GET /joined_rooms`: none, where the server does not tell, or too much to be read.
     pub(crate) async fn joined_rooms(&self) -> Result<Vec<String>, HomeserverError> {
-        #[derive(Deserialize)]
-        struct Wire {
-            joined_rooms: Vec<String>,
+        match self.get_small("joined_rooms", MAX_ROOM_LIST_BYTES).await {
+            Ok(body) => read_room_list(&body).ok_or(HomeserverError::NotTheHomeserver),
+            Err(error) if error.meaning() == Meaning::Refused => {
+                log::warn!("the server does not tell which rooms are joined: {error}");
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
         }
-        let body = self.get_small("joined_rooms", MAX_ROOM_LIST_BYTES).await?;
-        let wire: Wire = serde_json::from_slice(&body).map_err(|_| HomeserverError::NotTheHomeserver)?;
-        Ok(wire.joined_rooms)
     }
 
     /// `GET /user/{userId}/account_data/{type}`: the content, or `None` where there is none. An empty object is how

@@ -10,6 +10,7 @@ mod file_downloads;
 mod reqwest_transport;
 mod response;
 mod retry;
+mod room_list;
 mod transport;
 
 pub(crate) use endpoints::{Homeserver, KeysRequest};
