@@ -1,7 +1,8 @@
 //! Secrets that wipe themselves and print nothing.
 //!
-//! Every key, passphrase and token that Rust owns is in one of these or in a `Zeroizing` buffer. What crosses to
-//! Kotlin or Swift is a plain string there: those languages cannot wipe one.
+//! Every key, passphrase and token that Rust owns is in one of these or in a `Zeroizing` buffer, but for the access token in the
+//! header of a request: that record is the transport's. What crosses to Kotlin or Swift is a plain string there: those
+//! languages cannot wipe one.
 
 use std::fmt;
 

@@ -26,7 +26,9 @@ pub(crate) struct UnacceptableKdf;
 
 /// The 32 bytes of a base58 recovery key, of either kind (client-server API, "Key representation").
 pub(crate) fn parse_base58(text: &str) -> Result<KeyBytes, RecoveryKeyFlaw> {
-    let compact = Zeroizing::new(text.chars().filter(|c| !c.is_whitespace()).collect::<String>());
+    // With room for all: to grow, it would leave parts of the key behind.
+    let mut compact = Zeroizing::new(String::with_capacity(text.len()));
+    compact.extend(text.chars().filter(|c| !c.is_whitespace()));
     if compact.len() > MAX_BASE58_CHARS {
         return Err(RecoveryKeyFlaw::NotBase58);
     }

@@ -70,6 +70,19 @@ impl Restraints {
         }
     }
 
+    /// Whether nothing is allowed, whatever the user may have said elsewhere.
+    pub(crate) fn is_held(&self) -> bool {
+        if self.intent_unwritten {
+            return self.allowed().nothing();
+        }
+        let resumed = Self {
+            causes: self.causes.without(PauseCause::User),
+            stopped: false,
+            ..*self
+        };
+        resumed.allowed().nothing()
+    }
+
     /// Whether that may be asked for beside a run.
     pub(crate) fn allows(&self, work: Work) -> bool {
         !self.shut_down && !self.causes().stop(work)

@@ -92,16 +92,25 @@ impl FetchStage {
     async fn carry_out(&self) -> Result<(), FetchEnd> {
         self.tally.fetch_is(FetchActivity::Fetching);
         self.prefer_rooms().await?;
-        let (mut cuts, mut latest_rooms_asked) = (0, false);
+        let (mut cuts, mut latest_rooms_asked, mut counted_anew) = (0, false, false);
         let mut backoff = Backoff::default();
         loop {
-            let facts = self.facts(cuts, latest_rooms_asked).await?;
+            let facts = Facts {
+                cuts_in_this_run: cuts,
+                latest_rooms_asked,
+                counted_anew,
+                ..self.facts().await?
+            };
             match next_step(&facts) {
                 Step::Done => {
                     if !facts.complete {
-                        self.look_before_the_end().await?;
+                        self.look_again().await?;
                     }
                     break;
+                }
+                Step::CountAnew => {
+                    counted_anew = true;
+                    self.look_again().await?;
                 }
                 Step::LatestRooms => {
                     latest_rooms_asked = true;
@@ -140,8 +149,8 @@ impl FetchStage {
         self.complete().await
     }
 
-    /// The count says that all is here: of what the server had at the last look, if it is that backup still.
-    async fn look_before_the_end(&self) -> Result<(), FetchEnd> {
+    /// What the count says is of the last look at the server, and of that backup.
+    async fn look_again(&self) -> Result<(), FetchEnd> {
         let info = self
             .patiently(|| self.homeserver.version(&self.version.version))
             .await?;
@@ -182,7 +191,8 @@ impl FetchStage {
         if is_complete { Ok(()) } else { Err(FetchEnd::MovedOn) }
     }
 
-    async fn facts(&self, cuts_in_this_run: u32, latest_rooms_asked: bool) -> Result<Facts, FetchEnd> {
+    /// Those that the vault and the clock know.
+    async fn facts(&self) -> Result<Facts, FetchEnd> {
         let (version, first_room, listed_rooms_left) = self
             .vault(move |writer, version| {
                 let reader = writer.reader();
@@ -200,9 +210,10 @@ impl FetchStage {
             fetched: version.counts.fetched.saturating_sub(version.surplus),
             complete: version.complete,
             was_complete: version.complete_in > 0,
-            latest_rooms_asked,
+            latest_rooms_asked: false,
+            counted_anew: false,
             cuts: version.cuts,
-            cuts_in_this_run,
+            cuts_in_this_run: 0,
             // Without an end there is time enough to read it as it comes.
             files: self.files.is_some() && self.deadline.is_some(),
             rooms_left: listed_rooms_left || (rooms_listed && first_room.is_some()),

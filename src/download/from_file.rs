@@ -48,7 +48,12 @@ impl FetchStage {
             })
             .await;
         let (name, place) = found.map_err(RequestError::Ended)?;
-        let state = files.state(name.clone()).map_err(HomeserverError::from)?;
+        let mut state = files.state(name.clone()).map_err(HomeserverError::from)?;
+        if place.is_none() && state != FileDownload::Unknown {
+            // Nobody knows any more when it was asked for: what has come since would be taken to be in it.
+            files.discard(name.clone()).map_err(HomeserverError::from)?;
+            state = FileDownload::Unknown;
+        }
         let (head, path) = match state {
             FileDownload::UnderWay => return Ok(FromFile::UnderWay),
             FileDownload::Ended { head, path } => (head, path),
@@ -118,7 +123,7 @@ impl FetchStage {
         self.vault(move |writer, _| writer.forget_file_place(&forgotten))
             .await?;
         if let Some(files) = &self.files {
-            // What is left is found under its name, and given up then.
+            // What is left is found under its name without a place, and given up then.
             let _ = files.discard(name.to_owned());
         }
         Ok(())

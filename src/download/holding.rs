@@ -24,10 +24,8 @@ impl KeyDownload {
                 Ok(())
             }
         };
+        let _guard = (cause == PauseCause::TimeExpiring).then(|| OverOnDrop(self));
         self.settle(Some(cause)).await;
-        if cause == PauseCause::TimeExpiring {
-            self.control.release(cause);
-        }
         kept
     }
 
@@ -108,15 +106,19 @@ impl KeyDownload {
     /// Says what the user wants, durably. What was given up is only taken up by `start`.
     async fn keep_intent(&self, intent: UserIntent, also_when_stopped: bool) -> Result<(), StatusError> {
         self.control.follow_user(intent);
-        let kept = self.write(move |connection| {
-            if also_when_stopped {
+        let control = self.control.clone();
+        self.write(move |connection| {
+            let kept = if also_when_stopped {
                 connection.keep_user_intent(intent)?;
-                return Ok(intent);
-            }
-            connection.keep_user_intent_unless_stopped(intent)
-        });
-        self.control.intent_is_written(kept.await?);
-        Ok(())
+                intent
+            } else {
+                connection.keep_user_intent_unless_stopped(intent)?
+            };
+            // Here, as the call may be given up while it is written.
+            control.intent_is_written(kept);
+            Ok(())
+        })
+        .await
     }
 
     /// Waits until nothing is at work that may not be.
@@ -141,5 +143,15 @@ impl KeyDownload {
             let lookup = self.lookup.clone();
             blocking(move || lookup.close()).await;
         }
+    }
+}
+
+/// Time that expires holds for the length of a call. Where that is given up, the run ends nevertheless.
+struct OverOnDrop<'a>(&'a KeyDownload);
+
+impl Drop for OverOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.end_run();
+        self.0.control.release(PauseCause::TimeExpiring);
     }
 }

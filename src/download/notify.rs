@@ -125,7 +125,7 @@ impl Rate {
             if elapsed_ms >= INTERVAL.as_millis() as u64 {
                 progress.keys_per_second = done.saturating_sub(*before) * 1_000 / elapsed_ms;
                 let left = all.saturating_sub(done);
-                progress.time_left_ms = (left * 1_000).checked_div(progress.keys_per_second);
+                progress.time_left_ms = left.saturating_mul(1_000).checked_div(progress.keys_per_second);
             }
         }
         self.samples.push_back((now, progress.stage, done));

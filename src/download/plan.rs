@@ -16,7 +16,7 @@ const PATIENCE_MS: u64 = 60_000;
 /// How often a request for everything may be cut before it is taken in parts.
 const CUTS_BEFORE_ROOMS: u32 = 2;
 /// How often everything may be cut, over all runs, before it is left to the OS.
-const SWEEP_CUTS_BEFORE_FILE: u32 = CUTS_BEFORE_ROOMS + 1;
+pub(crate) const SWEEP_CUTS_BEFORE_FILE: u32 = CUTS_BEFORE_ROOMS + 1;
 /// Everything is asked for again and again only this often, where even that is always cut.
 const CUTS_BEFORE_PAUSE: u32 = 3;
 
@@ -50,6 +50,8 @@ pub(crate) struct Facts {
     pub(crate) rooms_wanted: bool,
     /// The list of rooms has been made.
     pub(crate) rooms_listed: bool,
+    /// The server has been asked in this run how many keys it has, when the vault had more.
+    pub(crate) counted_anew: bool,
     /// Milliseconds that the run still has.
     pub(crate) time_left_ms: Option<u64>,
 }
@@ -67,6 +69,8 @@ pub(crate) enum Step {
     ListRooms,
     /// Ask for the next rooms.
     Rooms,
+    /// Ask how many keys there are: more have come than there were at the beginning.
+    CountAnew,
     /// Even everything is always cut: leave it for a better time.
     GiveUpForNow,
     /// Nothing is missing.
@@ -78,8 +82,16 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
     if let Some(step) = step_after_a_change(facts) {
         return step;
     }
-    if facts.complete || (facts.rooms_listed && !facts.rooms_left && facts.fetched >= facts.server_count) {
+    if facts.complete {
         return Step::Done;
+    }
+    if facts.rooms_listed && !facts.rooms_left {
+        match facts.fetched.cmp(&facts.server_count) {
+            Ordering::Equal => return Step::Done,
+            Ordering::Greater if !facts.counted_anew => return Step::CountAnew,
+            // A count that is too low says nothing of what is missing.
+            Ordering::Greater | Ordering::Less => {}
+        }
     }
     if !facts.rooms_listed && !facts.rooms_left && likely_to_come_through(facts) {
         return Step::Everything;
@@ -102,15 +114,15 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
     Step::Everything
 }
 
-/// What was complete lacks a few keys, as a rule, and the count tells when it does not any more. Where the vault has more
-/// than the server, the count tells nothing.
+/// What was complete lacks a few keys, as a rule, and the count tells when it does not any more. Where it lacks none, some have
+/// been replaced. Where the vault has more than the server, the count tells nothing.
 fn step_after_a_change(facts: &Facts) -> Option<Step> {
     if facts.complete || !facts.was_complete {
         return None;
     }
     match facts.fetched.cmp(&facts.server_count) {
+        Ordering::Equal | Ordering::Less if !facts.latest_rooms_asked => Some(Step::LatestRooms),
         Ordering::Equal => Some(Step::Done),
-        Ordering::Less if !facts.latest_rooms_asked => Some(Step::LatestRooms),
         _ => None,
     }
 }
@@ -139,6 +151,7 @@ mod tests {
         rooms_left: false,
         rooms_wanted: false,
         rooms_listed: false,
+        counted_anew: false,
         time_left_ms: None,
     };
 
@@ -218,6 +231,12 @@ mod tests {
             ..asked
         };
         assert_eq!(next_step(&found), Step::Done);
+        // Of what lacks nothing, something was replaced.
+        let replaced = Facts {
+            fetched: 20_000,
+            ..grown
+        };
+        assert_eq!(next_step(&replaced), Step::LatestRooms);
         // Something was deleted: the count does not tell.
         let shrunk = Facts {
             fetched: 20_001,
@@ -257,6 +276,19 @@ mod tests {
             next_step(&Facts {
                 fetched: 19_999,
                 ..after
+            }),
+            Step::Everything
+        );
+        // Some have come meanwhile, or the count is too low: then it proves nothing.
+        let more = Facts {
+            fetched: 20_001,
+            ..after
+        };
+        assert_eq!(next_step(&more), Step::CountAnew);
+        assert_eq!(
+            next_step(&Facts {
+                counted_anew: true,
+                ..more
             }),
             Step::Everything
         );

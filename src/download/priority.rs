@@ -33,6 +33,8 @@ impl Priority {
             }
             to_fetch.truncate(MOST);
         }
+        // As far as they are here already; again when all of a room is.
+        rooms.iter().for_each(|room| self.open_first(room.clone()));
         self.inner.changed.notify_one();
     }
 
@@ -60,7 +62,7 @@ impl Priority {
         }
     }
 
-    /// The keys of that room are here, and are to be opened before all others.
+    /// Keys of that room are here, and are to be opened before all others.
     pub(crate) fn open_first(&self, room: String) {
         if let Ok(mut rooms) = self.inner.to_open.lock() {
             rooms.push(room);

@@ -187,7 +187,7 @@ fn keep(
     at_work: AtWork,
     began: oneshot::Sender<Result<SharedWriter, RunOutcome>>,
 ) {
-    if handle.control.now().allowed().nothing() {
+    if handle.control.now().is_held() {
         return answer(began, Err(paused(&handle.control.now())));
     }
     let (stop, control) = (handle.stop.clone(), handle.control.clone());

@@ -10,6 +10,7 @@ use super::{
     ingest::Ingest,
     ingest_worker::IngestWorker,
     phases::Phase,
+    plan::SWEEP_CUTS_BEFORE_FILE,
     tally::FetchActivity,
     wake_up::WorkLeft,
 };
@@ -80,21 +81,33 @@ async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
     }
     let versions = phase.vault(|writer| writer.reader().versions()).await?;
     let is_older = |version: &VersionRow| version.id != current.id && !version.complete && !version.gone;
-    let mut failed = None;
-    for older in versions.into_iter().filter(is_older) {
+    // What never comes through may be why there is another version.
+    let (stuck, older): (Vec<_>, Vec<_>) = versions
+        .into_iter()
+        .filter(is_older)
+        .partition(|version| version.cuts >= SWEEP_CUTS_BEFORE_FILE);
+    let mut left = None;
+    for older in older {
         log::info!("an older backup version is fetched first, while it is there");
-        match fetch_one(phase, older).await? {
-            FetchEnd::Complete | FetchEnd::VersionGone | FetchEnd::MovedOn => {}
-            // It may be forbidden by now: no reason to leave the current one.
-            FetchEnd::Failed(error) => failed = Some(error),
-            end => return Ok(end),
+        left = fetch_older(phase, older).await?.or(left);
+    }
+    let current_id = current.id;
+    let end = fetch_one(phase, current).await?;
+    if !matches!(end, FetchEnd::Complete) {
+        return Ok(end);
+    }
+    for older in stuck {
+        log::info!("an older backup version that was always cut is fetched last");
+        left = fetch_older(phase, older).await?.or(left);
+        // What is shown is the current one.
+        if let Some(current) = phase
+            .vault(move |writer| writer.reader().version_by_id(current_id))
+            .await?
+        {
+            show(phase, &current).await?;
         }
     }
-    let end = fetch_one(phase, current).await?;
-    Ok(match (end, failed) {
-        (FetchEnd::Complete, Some(error)) => FetchEnd::Failed(error),
-        (end, _) => end,
-    })
+    Ok(left.unwrap_or(FetchEnd::Complete))
 }
 
 /// A version that was current may have grown before it was superseded.
@@ -107,9 +120,43 @@ async fn look_again(phase: &Phase<'_>, older: VersionRow) -> Result<(), FetchEnd
         }
         // Then it stays as it was known.
         Err(FetchEnd::Failed(_)) => {}
+        // It is asked for again in the next run.
+        Err(FetchEnd::Blocked { error, .. }) if is_of_the_version(&error) => return Ok(()),
         Err(end) => return Err(end),
     }
     phase.vault(move |writer| writer.is_superseded(id)).await
+}
+
+/// Fetches an older version. What keeps it from coming is given back where it does not keep the current one from it.
+async fn fetch_older(phase: &Phase<'_>, older: VersionRow) -> Result<Option<FetchEnd>, FetchEnd> {
+    let (Ok(end) | Err(end)) = fetch_one(phase, older).await;
+    match end {
+        FetchEnd::Complete | FetchEnd::VersionGone | FetchEnd::MovedOn => Ok(None),
+        // It may be forbidden by now.
+        FetchEnd::Failed(_) | FetchEnd::WaitsForFile { .. } => Ok(Some(end)),
+        FetchEnd::Blocked { ref error, .. } if is_of_the_version(error) => Ok(Some(end)),
+        end => Err(end),
+    }
+}
+
+/// Whether another version may be had where this one is not.
+fn is_of_the_version(error: &HomeserverError) -> bool {
+    !error.asks_for_patience() && !is_no_network(error)
+}
+
+fn is_no_network(error: &HomeserverError) -> bool {
+    matches!(
+        error,
+        HomeserverError::NotTheHomeserver | HomeserverError::Transport(TransportError::Offline)
+    )
+}
+
+async fn show(phase: &Phase<'_>, version: &VersionRow) -> Result<(), FetchEnd> {
+    let id = version.id;
+    let rooms = phase.vault(move |writer| writer.reader().room_counts(id)).await?;
+    phase.run.tally.goes_on(version, rooms);
+    phase.run.wake.notify();
+    Ok(())
 }
 
 /// Fetches one version; notes that it is gone if it is.
@@ -138,11 +185,8 @@ async fn fetch_one(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEnd, F
 }
 
 async fn fetch_entries(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEnd, FetchEnd> {
-    let id = version.id;
-    let rooms = phase.vault(move |writer| writer.reader().room_counts(id)).await?;
+    show(phase, &version).await?;
     let run = phase.run;
-    run.tally.goes_on(&version, rooms);
-    run.wake.notify();
     let (ingest, thread) = Ingest::new(IngestWorker {
         vault: phase.parts.vault.clone(),
         writer: phase.writer.clone(),
@@ -218,12 +262,8 @@ async fn ask<T, F: Future<Output = Result<T, HomeserverError>>>(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        let no_network = matches!(
-            error,
-            HomeserverError::NotTheHomeserver | HomeserverError::Transport(TransportError::Offline)
-        );
         match backoff.after(&error, dice()) {
-            Verdict::Retry(wait) if !no_network => {
+            Verdict::Retry(wait) if !is_no_network(&error) => {
                 let waited = stop.unless_stopped(tokio::time::sleep(wait)).await;
                 waited.ok_or(FetchEnd::Stopped)?;
             }

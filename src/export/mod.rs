@@ -89,7 +89,7 @@ impl From<std::io::Error> for ExportError {
 pub(crate) struct ExportStop {
     current: Mutex<Arc<AtomicBool>>,
     /// Two at a time would write into each other's file.
-    one_at_a_time: tokio::sync::Mutex<()>,
+    one_at_a_time: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl ExportStop {
@@ -129,14 +129,18 @@ impl KeyBackupClient {
         if passphrase.expose().is_empty() {
             return Err(ExportError::EmptyPassphrase);
         }
-        let _turn = self.export.one_at_a_time.lock().await;
+        let turn = self.export.one_at_a_time.clone().lock_owned().await;
         let parts = self.parts().ok_or(ExportError::Cancelled)?;
         let stop = self.export.begin();
         // A future that is dropped ends its thread.
         let _guard = StopOnDrop(stop.clone());
-        blocking(move || export(&parts, &passphrase, Path::new(&path), &stop))
-            .await
-            .unwrap_or(Err(ExportError::Internal))
+        let work = move || {
+            let result = export(&parts, &passphrase, Path::new(&path), &stop);
+            // The thread's own: a call that is given up leaves it at work for a while.
+            drop(turn);
+            result
+        };
+        blocking(work).await.unwrap_or(Err(ExportError::Internal))
     }
 
     /// Ends an export that is under way; it answers `Cancelled` and leaves no file.

@@ -24,7 +24,7 @@ pub trait FileDownloads: Send + Sync {
     /// Gives the download up, and deletes its file. None of that name is fine, too.
     ///
     /// # Errors
-    /// Ignored.
+    /// A [`TransportError`] if that cannot be done now: it is asked for again before the name is used anew.
     fn discard(&self, name: String) -> Result<(), TransportError>;
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::OnDemandError;
 use crate::{
-    backup::version::VersionInfo,
+    backup::{limits::MAX_ASKED_WAIT, version::VersionInfo},
     client::{KeyBackupClient, Parts},
     download::{AtWork, KeyDownload, PauseCause, Work},
     homeserver::HomeserverError,
@@ -96,7 +96,7 @@ impl Asking<'_> {
         let HomeserverError::RateLimited { retry_after } = error else {
             return Err(error.into());
         };
-        let wait = retry_after.unwrap_or(USUAL_PATIENCE);
+        let wait = retry_after.unwrap_or(USUAL_PATIENCE).min(MAX_ASKED_WAIT);
         self.vault(move |vault| vault.keep_retry_after(wait)).await?;
         Err(OnDemandError::Unreachable {
             retry_after_ms: Some(wait.as_millis() as u64),

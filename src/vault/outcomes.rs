@@ -39,7 +39,7 @@ impl Writer {
     ) -> Result<Vec<i64>, VaultError> {
         self.write(|transaction, _| {
             let mut counts: BTreeMap<i64, (i64, i64, i64)> = BTreeMap::new();
-            let any_conflict = transaction.prepare_cached("SELECT 1 FROM conflict")?.exists([])?;
+            let any_conflict = any_conflict(transaction)?;
             transaction
                 .prepare_cached("UPDATE job SET opened_through = max(opened_through, ?1)")?
                 .execute([through])?;
@@ -92,7 +92,8 @@ impl Writer {
         through: i64,
     ) -> Result<(), VaultError> {
         self.write(|transaction, _| {
-            let mut counts: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+            let mut counts: BTreeMap<i64, (i64, i64, i64)> = BTreeMap::new();
+            let any_conflict = any_conflict(transaction)?;
             let mut insert =
                 transaction.prepare_cached("INSERT OR IGNORE INTO delivered (entry, refusal) VALUES (?1, ?2)")?;
             for (entry, version, answer) in answers {
@@ -104,20 +105,29 @@ impl Writer {
                 };
                 let refused = refusal.is_some();
                 if insert.execute(params![entry, refusal])? == 1 {
-                    let (taken, refusals) = counts.entry(*version).or_default();
+                    let (taken, refusals, withheld) = counts.entry(*version).or_default();
                     *(if refused { refusals } else { taken }) += 1;
+                    // The sink had it already when the conflict was found.
+                    *withheld += i64::from(any_conflict && in_conflict(transaction, *entry)?);
                 }
             }
-            for (version, (delivered, refused)) in counts {
+            for (version, (delivered, refused, withheld)) in counts {
                 transaction
                     .prepare_cached(
-                        "UPDATE backup_version SET delivered = delivered + ?2, refused = refused + ?3 WHERE id = ?1",
+                        "UPDATE backup_version SET delivered = delivered + ?2, refused = refused + ?3,
+                             withheld = withheld - ?4
+                         WHERE id = ?1",
                     )?
-                    .execute([version, delivered, refused])?;
+                    .execute([version, delivered, refused, withheld])?;
             }
+            // Rooms that are wanted come before their turn: what is trimmed then does not end the trimming before them.
+            let first = answers.iter().map(|(entry, ..)| *entry).min().unwrap_or(i64::MAX);
             transaction
-                .prepare_cached("UPDATE job SET delivered_through = max(delivered_through, ?1)")?
-                .execute([through])?;
+                .prepare_cached(
+                    "UPDATE job SET delivered_through = max(delivered_through, ?1),
+                         trimmed_through = min(trimmed_through, ?2 - 1)",
+                )?
+                .execute([through, first])?;
             Ok(())
         })
     }
@@ -151,7 +161,7 @@ impl Connection {
 
 fn conflicts_among(connection: &rusqlite::Connection, entries: &[i64]) -> Result<Vec<i64>, VaultError> {
     let mut conflicts = Vec::new();
-    if !connection.prepare_cached("SELECT 1 FROM conflict")?.exists([])? {
+    if !any_conflict(connection)? {
         return Ok(conflicts);
     }
     for entry in entries {
@@ -160,6 +170,10 @@ fn conflicts_among(connection: &rusqlite::Connection, entries: &[i64]) -> Result
         }
     }
     Ok(conflicts)
+}
+
+fn any_conflict(connection: &rusqlite::Connection) -> Result<bool, VaultError> {
+    Ok(connection.prepare_cached("SELECT 1 FROM conflict")?.exists([])?)
 }
 
 /// Makes a batch of these, so that what was opened since another one can be found by range, without an index.

@@ -5,7 +5,7 @@
 //! that a server cannot choose ids that collide). Without a vault key nothing secret is written and room ids lie open.
 
 use aws_lc_rs::{
-    aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey},
+    aead::{AES_256_GCM_SIV, Aad, LessSafeKey, MAX_TAG_LEN, Nonce, UnboundKey},
     digest, hkdf,
 };
 use siphasher::{sip::SipHasher24, sip128::Hasher128, sip128::SipHasher24 as SipHasher24Of128};
@@ -84,7 +84,9 @@ impl VaultKeys {
         let Some(key) = &self.seal else {
             return value.to_vec();
         };
-        let mut sealed = value.to_vec();
+        // With room for all: to grow, it would leave a copy of what is sealed behind.
+        let mut sealed = Vec::with_capacity(value.len() + MAX_TAG_LEN + NONCE);
+        sealed.extend_from_slice(value);
         // Random nonces may even repeat: this cipher forgives it.
         let nonce = random::<NONCE>();
         key.seal_in_place_append_tag(

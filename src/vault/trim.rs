@@ -80,6 +80,20 @@ fn forget_trimmed(transaction: &Transaction<'_>, from: i64, through: i64) -> Res
     let rooms: Vec<(i64, i64)> = trimmed
         .query_map([from, through], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
+    // Found anew, they are in conflict anew.
+    let in_range =
+        "entry > ?1 AND entry <= ?2 AND EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = trimmed.entry)";
+    transaction.execute(
+        &format!(
+            "UPDATE backup_version SET conflicts = conflicts - (SELECT count(*) FROM trimmed
+                JOIN room ON room.id = trimmed.room WHERE room.version = backup_version.id AND {in_range})"
+        ),
+        [from, through],
+    )?;
+    transaction.execute(
+        &format!("DELETE FROM conflict WHERE entry IN (SELECT entry FROM trimmed WHERE {in_range})"),
+        [from, through],
+    )?;
     for (room, count) in rooms {
         transaction.execute(
             "UPDATE room SET complete = 0, entries = entries - ?2 WHERE id = ?1",
