@@ -13,7 +13,7 @@ use crate::{
     homeserver::{FileDownloads, Homeserver, HttpTransport},
     host::JobHost,
     lookup::{Lookup, RoomKeyLookup},
-    on_demand::{Flights, OnDemandError, RoomFetch},
+    on_demand::{Flights, OnDemandError, RoomFetch, WantedSession},
     preference::{KeyBackupPreference, PreferencePolicy},
     protection::{VaultProtection, open_vault},
     sink::RoomKeySink,
@@ -68,7 +68,7 @@ pub struct KeyBackupClient {
     pub(crate) download: Arc<KeyDownload>,
     preference: Arc<KeyBackupPreference>,
     pub(crate) lookup: Arc<Lookup>,
-    pub(crate) session_flights: Flights<(String, String), Result<RoomKeyLookup, OnDemandError>>,
+    pub(crate) session_flights: Flights<WantedSession, Result<RoomKeyLookup, OnDemandError>>,
     pub(crate) room_flights: Flights<String, Result<RoomFetch, OnDemandError>>,
     pub(crate) export: crate::export::ExportStop,
 }

@@ -160,24 +160,25 @@ impl Lookup {
     fn find(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, LookupError> {
         self.with(|session| match session.connection.find(room_id, session_id)? {
             Found::Conflict(_) => Ok(RoomKeyLookup::Conflict),
-            Found::Entries(entries) => self.first_that_opens(session, &entries),
+            Found::Entries(entries) => self.best(session, &entries),
         })
     }
 
     /// The same for an event of that room: it names the room, and its decryption will show whether that is true.
     pub(crate) fn find_for_event(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, LookupError> {
         self.with(|session| match session.connection.find(room_id, session_id)? {
-            Found::Conflict(entries) | Found::Entries(entries) => self.first_that_opens(session, &entries),
+            Found::Conflict(entries) | Found::Entries(entries) => self.best(session, &entries),
         })
     }
 
     /// Opens what has just come and is not kept.
     pub(crate) fn open_alone(&self, entry: &StoredEntry) -> Result<RoomKeyLookup, LookupError> {
-        self.with(|session| self.first_that_opens(session, std::slice::from_ref(entry)))
+        self.with(|session| self.best(session, std::slice::from_ref(entry)))
     }
 
-    fn first_that_opens(&self, session: &Session, entries: &[StoredEntry]) -> Result<RoomKeyLookup, LookupError> {
-        // The newest version that opens; else what is wrong with the newest.
+    /// Of the copies that open, the one that begins earliest, and of several the newest; else what is wrong with the newest.
+    fn best(&self, session: &Session, entries: &[StoredEntry]) -> Result<RoomKeyLookup, LookupError> {
+        let mut best: Option<RoomKey> = None;
         let mut newest = None;
         for entry in entries {
             if entry.body.is_empty() {
@@ -185,13 +186,27 @@ impl Lookup {
                 continue;
             }
             let answer = match self.open(session, entry) {
-                Ok(Ok(key)) => return Ok(RoomKeyLookup::Found { key }),
+                Ok(Ok(key)) => {
+                    if best
+                        .as_ref()
+                        .is_none_or(|best| key.first_known_index < best.first_known_index)
+                    {
+                        best = Some(key);
+                    }
+                    if best.as_ref().is_some_and(|best| best.first_known_index == 0) {
+                        break;
+                    }
+                    continue;
+                }
                 Ok(Err(reason)) => Ok(RoomKeyLookup::Unusable { reason }),
                 Err(error) => Err(error),
             };
             newest.get_or_insert(answer);
         }
-        newest.unwrap_or(Ok(RoomKeyLookup::NotFound))
+        match best {
+            Some(key) => Ok(RoomKeyLookup::Found { key }),
+            None => newest.unwrap_or(Ok(RoomKeyLookup::NotFound)),
+        }
     }
 
     fn room_keys(&self, room_id: &str, after: i64, limit: usize) -> Result<RoomKeyPage, LookupError> {

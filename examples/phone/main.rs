@@ -209,7 +209,11 @@ async fn answer(client: &KeyBackupClient, words: &[&str]) -> Value {
         ["refresh"] => return said(client.refresh().await),
         ["fetch", room] => return said(client.fetch_room((*room).to_owned()).await),
         ["fetch", room, session] => {
-            return said(client.fetch_session((*room).to_owned(), (*session).to_owned()).await);
+            return said(
+                client
+                    .fetch_session((*room).to_owned(), (*session).to_owned(), None)
+                    .await,
+            );
         }
         _ => Err(HELP.to_owned()),
     };

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{limits::MAX_ENTRY_BYTES, reader::RawEntry, session_id::BASE64};
 
@@ -101,6 +102,18 @@ pub(crate) fn pack(entry: RawEntry<'_>, out: &mut Vec<u8>) {
             }
         }
     }
+}
+
+/// The message index that an entry claims to begin with, where it does. Anybody can write anything there.
+pub(crate) fn claimed_index(entry: RawEntry<'_>) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Claim<'a> {
+        #[serde(borrow)]
+        first_message_index: Option<&'a RawValue>,
+    }
+    let RawEntry::Json(json) = entry else { return None };
+    let claim: Claim<'_> = serde_json::from_slice(json).ok()?;
+    claim.first_message_index?.get().parse().ok()
 }
 
 /// The parts of a packed entry, or what is wrong with it.
@@ -198,6 +211,22 @@ mod tests {
             assert_eq!(&packed[1..], json.as_bytes());
             assert_eq!(unpack(&packed).err(), Some(FailureReason::Malformed));
         }
+    }
+
+    #[test]
+    fn a_claim_counts_where_it_is_a_number() {
+        for (json, claim) in [
+            (r#"{"first_message_index":7,"session_data":{}}"#, Some(7)),
+            (r#"{"session_data":{},"first_message_index": 0 }"#, Some(0)),
+            (r#"{"first_message_index":-1}"#, None),
+            (r#"{"first_message_index":"7"}"#, None),
+            (r#"{"first_message_index":4294967296}"#, None),
+            ("{}", None),
+            ("5", None),
+        ] {
+            assert_eq!(claimed_index(RawEntry::Json(json.as_bytes())), claim, "{json}");
+        }
+        assert_eq!(claimed_index(RawEntry::TooLarge), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A backup that was complete and has changed: as a rule some keys have come in rooms that are in use, and the app knows
-//! those. Asking for a few rooms is cheaper than everything, and the count tells whether that was all.
+//! those. Asking for a few rooms is cheaper than everything, and the count tells whether that was all. Where it is the same as
+//! before, keys have been replaced by better copies: in rooms that are in use, too, and only what could be better counts.
 //!
 //! A short cut, and no more: at the first obstacle the plan goes its usual way, with the patience that it takes.
 
@@ -8,36 +9,43 @@ use super::{
     request::RequestError,
     rooms::ROOM_CUTS_BEFORE_FILE,
 };
-use crate::{homeserver::KeysRequest, vault::VersionRow};
+use crate::{homeserver::KeysRequest, vault::VaultError};
 
 /// Rooms that are asked for, at most: each is a round trip.
 const MOST_ROOMS: usize = 20;
+/// Keys that are fetched again for better copies alone, at most: 9 MB. The key of a message on screen is asked for by itself.
+const MOST_KEYS_FOR_BETTER_ONES: u64 = 10_000;
 
 impl FetchStage {
     /// Asks for the rooms that the app names first, one by one, until nothing is missing by the count, or until they would
-    /// cost half as much as everything.
+    /// cost half as much as everything; where nothing is missing, for those whose keys may be better.
     pub(super) async fn latest_rooms(&self) -> Result<(), FetchEnd> {
         self.want_beside().await?;
         let mut cost = 0;
+        let mut lacked_some = false;
         for room_id in self.preferred_rooms().await?.into_iter().take(MOST_ROOMS) {
             let room = room_id.clone();
             let look = self.vault(move |writer, version| {
                 let reader = writer.reader();
-                Ok((
-                    reader.version_by_id(version)?,
-                    reader.room_is_complete(version, &room)?,
-                    reader.room_size(version, &room)?,
-                ))
+                let row = reader.version_by_id(version)?.ok_or(VaultError::Corrupt)?;
+                let is_done = reader.room_is_complete(version, &room)?
+                    || (row.lacks() == 0 && !reader.room_may_be_better(version, &room)?);
+                Ok((row, is_done, reader.room_size(version, &room)?))
             });
-            let (version, is_here, (entries, cuts)) = look.await?;
-            let Some(version) = version.filter(lacks_some) else {
+            let (version, is_done, (entries, cuts)) = look.await?;
+            if lacked_some && version.lacks() == 0 {
                 break;
-            };
-            if is_here || cuts >= ROOM_CUTS_BEFORE_FILE {
+            }
+            lacked_some = version.lacks() > 0;
+            if is_done || cuts >= ROOM_CUTS_BEFORE_FILE {
                 continue;
             }
             cost += entries;
-            if cost > version.counts.fetched / 2 || self.stop.winds_down() {
+            let worth = match lacked_some {
+                true => version.counts.fetched / 2,
+                false => MOST_KEYS_FOR_BETTER_ONES,
+            };
+            if cost > worth || self.stop.winds_down() {
                 break;
             }
             match self.ask(&KeysRequest::OneRoom(room_id)).await {
@@ -49,8 +57,4 @@ impl FetchStage {
         }
         Ok(())
     }
-}
-
-fn lacks_some(version: &VersionRow) -> bool {
-    version.counts.fetched.saturating_sub(version.surplus) < version.server_count
 }

@@ -26,7 +26,7 @@ use crate::{
         reader::{BackupReader, EntryVisitor, RawEntry, ReadError},
         session_id::SessionId,
     },
-    vault::{EntryBatch, FilePlace, InsertedEntries, KnownEntries, KnownRoom, SharedWriter, Vault, VaultError},
+    vault::{EntryBatch, FilePlace, InsertedEntries, Known, KnownEntries, KnownRoom, SharedWriter, Vault, VaultError},
 };
 
 /// Entries of a transaction: 20 to 50 ms.
@@ -136,6 +136,9 @@ impl IngestWorker {
                     // A chunk may hold more than a batch.
                     for part in bytes.chunks(PART_BYTES) {
                         self.read(response, part, batch, known)?;
+                        if response.result.is_err() {
+                            break;
+                        }
                         response.note_place(batch);
                         if batch.len() >= self.batch_entries() || batch.bodies.len() >= BATCH_BYTES {
                             self.commit(batch)?;
@@ -217,9 +220,13 @@ impl IngestWorker {
             self.control.hold(PauseCause::DiskLimit);
         }
         let InsertedEntries {
-            inserted, conflicts, ..
+            inserted,
+            in_place_of_failed,
+            conflicts,
         } = inserted;
-        self.tally.add(&self.tally.fetched, inserted);
+        self.tally
+            .add(&self.tally.fetched, inserted.saturating_sub(in_place_of_failed));
+        self.tally.take_back_failures(in_place_of_failed);
         self.tally.add(&self.tally.conflicts, conflicts);
         self.tally.add(&self.tally.rooms_done, batch.complete_rooms() as u64);
         batch.clear();
@@ -289,7 +296,7 @@ struct BatchVisitor<'a> {
 }
 
 impl BatchVisitor<'_> {
-    fn is_known(&mut self, known: &KnownEntries, session: &SessionId) -> Result<bool, VaultError> {
+    fn known(&mut self, known: &KnownEntries, session: &SessionId) -> Result<Known, VaultError> {
         let room = match self.known_room {
             Some(room) => room,
             None => self.known_room.insert(known.room(self.version, self.current_room)?),
@@ -306,14 +313,17 @@ impl EntryVisitor for BatchVisitor<'_> {
 
     fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {
         let session = SessionId::parse(session_id);
+        let mut claimed_index = None;
         if let Some(known) = self.known {
-            match self.is_known(known, &session) {
-                Ok(true) => return,
-                Ok(false) => {}
+            match self.known(known, &session) {
+                Ok(Known::Yes) => return,
+                Ok(Known::No) => {}
+                Ok(Known::MayBeBetter) => claimed_index = entry::claimed_index(entry),
                 Err(error) => self.failure = Some(error),
             }
         }
-        self.batch
-            .push(self.current_room, session, |body| entry::pack(entry, body));
+        self.batch.push(self.current_room, session, claimed_index, |body| {
+            entry::pack(entry, body);
+        });
     }
 }

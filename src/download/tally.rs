@@ -111,6 +111,14 @@ impl Tally {
         }
     }
 
+    /// So many entries had failed, and others stand in their place.
+    pub(crate) fn take_back_failures(&self, count: u64) {
+        if count > 0 {
+            self.failed.fetch_sub(count, Ordering::Relaxed);
+            self.changed.send_replace(());
+        }
+    }
+
     pub(crate) fn fetch_is(&self, fetch: FetchActivity) {
         if let Ok(mut activity) = self.activity.lock() {
             activity.fetch = fetch;

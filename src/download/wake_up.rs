@@ -32,7 +32,7 @@ impl WorkLeft {
     /// What is left of these versions, where some can be opened.
     pub(crate) fn of(versions: &[VersionRow], can_open: impl Fn(&VersionRow) -> bool, has_sink: bool) -> Self {
         let to_fetch = versions.iter().filter(|version| !version.complete && !version.gone);
-        let sizes = to_fetch.map(|version| version.server_count.saturating_sub(version.counts.fetched));
+        let sizes = to_fetch.map(|version| version.lacks());
         let keys = sizes.reduce(u64::saturating_add);
         let waits = |version: &VersionRow| {
             let counts = &version.counts;

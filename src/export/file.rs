@@ -194,6 +194,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_flag_goes_by_two_names_and_never_by_both_of_matrix_sdks() {
+        for shared_history in [true, false] {
+            let key = RoomKey {
+                room_id: "!r:x".into(),
+                session_id: "s".into(),
+                algorithm: "m.megolm.v1.aes-sha2".into(),
+                sender_key: "k".into(),
+                session_key: "AQ".into(),
+                sender_claimed_keys: Default::default(),
+                forwarding_curve25519_key_chain: Vec::new(),
+                first_known_index: 0,
+                shared_history,
+            };
+            let json = serde_json::to_value(ExportedKey::from(&key)).expect("JSON");
+            assert_eq!(json["shared_history"], shared_history);
+            assert_eq!(json["org.matrix.msc3061.shared_history"], shared_history);
+            assert_eq!(json.get("m.shared_history"), None);
+        }
+    }
+
+    #[test]
     fn an_export_of_nothing_is_sound_and_its_lines_are_short() {
         let file = KeyExportWriter::new(Vec::new(), "p")
             .and_then(KeyExportWriter::finish)

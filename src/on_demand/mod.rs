@@ -17,3 +17,4 @@ mod session;
 
 pub(crate) use flight::Flights;
 pub use records::{OnDemandError, RoomFetch, ServerNews};
+pub(crate) use session::WantedSession;

@@ -22,9 +22,7 @@ impl KeyBackupClient {
         }
         self.download.ask_for_a_run().await;
         if before.is_some_and(|before| before.id == now.id) {
-            return Ok(ServerNews::NewKeys {
-                count: now.server_count.saturating_sub(now.counts.fetched),
-            });
+            return Ok(ServerNews::NewKeys { count: now.lacks() });
         }
         Ok(ServerNews::OtherVersion {
             unlocked: asking.parts.keys.can_open(&now),

@@ -140,8 +140,10 @@ impl EntryVisitor for Room<'_> {
     fn room(&mut self, _room_id: &str) {}
 
     fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {
-        self.batch.push(self.room_id, SessionId::parse(session_id), |packed| {
-            entry::pack(entry, packed);
-        });
+        let claimed_index = entry::claimed_index(entry);
+        self.batch
+            .push(self.room_id, SessionId::parse(session_id), claimed_index, |packed| {
+                entry::pack(entry, packed);
+            });
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     client::KeyBackupClient,
     homeserver::HomeserverError,
     lookup::{LookupError, RoomKeyLookup},
-    vault::{EntryBatch, StoredEntry},
+    vault::{EntryBatch, StoredEntry, VersionRow},
 };
 
 #[uniffi::export(async_runtime = "tokio")]
@@ -20,22 +20,65 @@ impl KeyBackupClient {
     /// two or three where the server does not have it, as that may mean that the backup has changed. Asked for by many at once
     /// it is requested once. `NotFound` is remembered for ten minutes, or until the backup changes.
     ///
+    /// `better_than` is for a message from before the first index that the app's copy of the key begins with (matrix-sdk says
+    /// `UnknownMegolmMessageIndex`): that index. Then a key that begins no earlier counts as `NotFound`, in the vault and on the
+    /// server. `None` where the app has no copy.
+    ///
     /// Name the room that the message is in. A key that stands under two rooms is given out here, as the message says which
     /// room is meant; whether that is true shows when it is decrypted, as its plaintext names the room.
     ///
     /// # Errors
     /// An [`OnDemandError`].
-    pub async fn fetch_session(&self, room_id: String, session_id: String) -> Result<RoomKeyLookup, OnDemandError> {
-        let key = (room_id.clone(), session_id.clone());
+    pub async fn fetch_session(
+        &self,
+        room_id: String,
+        session_id: String,
+        better_than: Option<u32>,
+    ) -> Result<RoomKeyLookup, OnDemandError> {
+        let wanted = WantedSession {
+            room_id,
+            session_id,
+            better_than,
+        };
         self.session_flights
-            .join(key, || self.fetch_session_once(&room_id, &session_id))
+            .join(wanted.clone(), || self.fetch_session_once(&wanted))
             .await
     }
 }
 
+/// The key that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WantedSession {
+    room_id: String,
+    session_id: String,
+    /// It has to begin before that index.
+    better_than: Option<u32>,
+}
+
+impl WantedSession {
+    /// What a look-up says of the key that is asked for.
+    fn if_it_suits(&self, found: RoomKeyLookup) -> RoomKeyLookup {
+        match (&found, self.better_than) {
+            (RoomKeyLookup::Found { key }, Some(index)) if key.first_known_index >= index => RoomKeyLookup::NotFound,
+            _ => found,
+        }
+    }
+
+    /// Under which it is remembered that the server has not got it.
+    fn name(&self) -> String {
+        match self.better_than {
+            Some(index) => format!("{} before {index}", self.session_id),
+            None => self.session_id.clone(),
+        }
+    }
+}
+
 impl KeyBackupClient {
-    async fn fetch_session_once(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, OnDemandError> {
-        let in_vault = self.find_for_event(room_id, session_id).await;
+    async fn fetch_session_once(&self, wanted: &WantedSession) -> Result<RoomKeyLookup, OnDemandError> {
+        let WantedSession {
+            room_id, session_id, ..
+        } = wanted;
+        let in_vault = self.find_for_event(wanted).await;
         match &in_vault {
             // There may be a better copy, or one of a version that is unlocked.
             Ok(RoomKeyLookup::NotFound | RoomKeyLookup::Trimmed | RoomKeyLookup::Unusable { .. })
@@ -52,7 +95,7 @@ impl KeyBackupClient {
         }
         // Twice where the backup has changed, not as often as a server likes.
         for _ in 0..2 {
-            let name = (version.clone(), room_id.to_owned(), session_id.to_owned());
+            let name = (version.clone(), room_id.clone(), wanted.name());
             let is_missing = move |vault: &mut crate::vault::Connection| vault.is_missing(&name.0, &name.1, &name.2);
             if asking.vault(is_missing).await? {
                 break;
@@ -63,12 +106,16 @@ impl KeyBackupClient {
                 .await?;
             if let Some(body) = answer {
                 keep(&asking, version.id, room_id, session_id, &body).await?;
-                return match self.find_for_event(room_id, session_id).await? {
+                let found = match self.find_for_event(wanted).await? {
                     RoomKeyLookup::NotFound | RoomKeyLookup::Trimmed | RoomKeyLookup::Unusable { .. } => {
-                        self.open_alone(version.id, room_id, session_id, &body).await
+                        self.open_alone(version.id, wanted, &body).await?
                     }
-                    found => Ok(found),
+                    found => found,
                 };
+                if found == RoomKeyLookup::NotFound {
+                    note_missing(&asking, version, wanted).await?;
+                }
+                return Ok(found);
             }
             // The same answer is given where the version itself is gone.
             let current = match asking.current_version().await {
@@ -79,10 +126,7 @@ impl KeyBackupClient {
             if current.id == version.id {
                 // If it has changed in between, the answer was of before.
                 if current.era == version.era {
-                    let name = (room_id.to_owned(), session_id.to_owned());
-                    asking
-                        .vault(move |vault| vault.note_missing(&current, &name.0, &name.1))
-                        .await?;
+                    note_missing(&asking, current, wanted).await?;
                 }
                 break;
             }
@@ -91,20 +135,20 @@ impl KeyBackupClient {
         what_is_left(in_vault)
     }
 
-    async fn find_for_event(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, LookupError> {
+    async fn find_for_event(&self, wanted: &WantedSession) -> Result<RoomKeyLookup, LookupError> {
         self.may_look_up()?;
-        let (lookup, room_id, session_id) = (self.lookup.clone(), room_id.to_owned(), session_id.to_owned());
-        blocking(move || lookup.find_for_event(&room_id, &session_id))
-            .await
+        let (lookup, room_id, session_id) = (self.lookup.clone(), wanted.room_id.clone(), wanted.session_id.clone());
+        let found = blocking(move || lookup.find_for_event(&room_id, &session_id)).await;
+        found
             .unwrap_or(Err(LookupError::Internal))
+            .map(|found| wanted.if_it_suits(found))
     }
 
     /// The vault has given its own copy up, or has none, and does not take it.
     async fn open_alone(
         &self,
         version: i64,
-        room_id: &str,
-        session_id: &str,
+        wanted: &WantedSession,
         body: &[u8],
     ) -> Result<RoomKeyLookup, OnDemandError> {
         let mut packed = Vec::new();
@@ -112,14 +156,21 @@ impl KeyBackupClient {
         let entry = StoredEntry {
             id: 0,
             version,
-            room_id: room_id.to_owned(),
-            session: SessionId::parse(session_id),
+            room_id: wanted.room_id.clone(),
+            session: SessionId::parse(&wanted.session_id),
             body: packed,
         };
         let lookup = self.lookup.clone();
         let opened = blocking(move || lookup.open_alone(&entry)).await;
-        Ok(opened.unwrap_or(Err(LookupError::Internal))?)
+        Ok(wanted.if_it_suits(opened.unwrap_or(Err(LookupError::Internal))?))
     }
+}
+
+async fn note_missing(asking: &Asking<'_>, version: VersionRow, wanted: &WantedSession) -> Result<(), OnDemandError> {
+    let (room_id, name) = (wanted.room_id.clone(), wanted.name());
+    asking
+        .vault(move |vault| vault.note_missing(&version, &room_id, &name))
+        .await
 }
 
 /// What the vault says, where the server has nothing.
@@ -142,7 +193,8 @@ async fn keep(
         return Err(HomeserverError::NotTheHomeserver.into());
     }
     let mut batch = EntryBatch::default();
-    batch.push(room_id, SessionId::parse(session_id), |packed| {
+    let claimed_index = entry::claimed_index(RawEntry::Json(body));
+    batch.push(room_id, SessionId::parse(session_id), claimed_index, |packed| {
         entry::pack(RawEntry::Json(body), packed);
     });
     let inserted = asking.vault(move |vault| vault.insert_beside(version, &batch)).await?;

@@ -5,7 +5,9 @@ use std::ops::Range;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{
-    Connection, FilePlace, VaultError, Writer, file_places,
+    Connection, FilePlace, VaultError, Writer,
+    copies::{self, Comes},
+    file_places,
     rooms::room_row,
     seal::VaultKeys,
     session_index::{self, RecentSessions, SessionIndex},
@@ -29,6 +31,8 @@ struct NewEntry {
     /// By place in `EntryBatch::rooms`.
     room: usize,
     session: SessionId,
+    /// The message index that it begins with, if it says so.
+    claimed_index: Option<u32>,
     /// By place in `EntryBatch::bodies`.
     body: Range<usize>,
 }
@@ -37,6 +41,8 @@ struct NewEntry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InsertedEntries {
     pub(crate) inserted: u64,
+    /// Of these, in the place of entries that had failed.
+    pub(crate) in_place_of_failed: u64,
     /// Keys newly found to be under two rooms.
     pub(crate) conflicts: u64,
 }
@@ -64,14 +70,21 @@ impl EntryBatch {
         self.file_places.clear();
     }
 
-    /// Adds an entry; `pack` writes its body.
-    pub(crate) fn push(&mut self, room_id: &str, session: SessionId, pack: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds an entry; `pack` writes its body. What it claims to begin with counts where the vault has a copy already.
+    pub(crate) fn push(
+        &mut self,
+        room_id: &str,
+        session: SessionId,
+        claimed_index: Option<u32>,
+        pack: impl FnOnce(&mut Vec<u8>),
+    ) {
         let room = self.room(room_id);
         let begin = self.bodies.len();
         pack(&mut self.bodies);
         self.entries.push(NewEntry {
             room,
             session,
+            claimed_index,
             body: begin..self.bodies.len(),
         });
     }
@@ -142,13 +155,26 @@ fn insert(
         let room = rooms[entry.room];
         let session = &*entry.session.to_bytes();
         let hash = keys.session_hash(session);
-        let namesakes = namesakes(transaction, &index.entries(hash)?, room, session)?;
+        let mut namesakes = namesakes(transaction, &index.entries(hash)?, room, session)?;
         // Over so many places, each would be held against all others.
-        if namesakes.iter().any(|namesake| namesake.is_known) || namesakes.len() >= MAX_PLACES_OF_A_SESSION {
+        if namesakes.len() >= MAX_PLACES_OF_A_SESSION {
             continue;
         }
+        let body = &batch.bodies[entry.body.clone()];
+        let known: Vec<i64> = ids(&namesakes, |namesake| namesake.is_known);
+        if !known.is_empty() {
+            let Comes::Better { failed } = copies::compare(transaction, &known, entry.claimed_index, body)? else {
+                continue;
+            };
+            for &failed in &failed {
+                copies::forget_failed(transaction, failed)?;
+                namesakes.retain(|namesake| namesake.id != failed);
+            }
+            copies::note_copy(transaction, room, failed.len())?;
+            result.in_place_of_failed += failed.len() as u64;
+        }
         let id = next_id;
-        insert.execute(params![id, room, session, &batch.bodies[entry.body.clone()]])?;
+        insert.execute(params![id, room, session, body])?;
         next_id += 1;
         result.inserted += 1;
         index.add(hash, id);
@@ -160,7 +186,7 @@ fn insert(
                 last_entry: id,
             }),
         }
-        let elsewhere: Vec<i64> = ids_elsewhere(&namesakes);
+        let elsewhere: Vec<i64> = ids(&namesakes, |namesake| !namesake.in_same_room);
         if !elsewhere.is_empty() {
             result.conflicts += note_conflict(transaction, id, &elsewhere)?;
         }
@@ -263,9 +289,9 @@ fn namesakes(
     Ok(namesakes)
 }
 
-fn ids_elsewhere(namesakes: &[Namesake]) -> Vec<i64> {
-    let elsewhere = namesakes.iter().filter(|namesake| !namesake.in_same_room);
-    elsewhere.map(|namesake| namesake.id).collect()
+fn ids(namesakes: &[Namesake], which: impl Fn(&Namesake) -> bool) -> Vec<i64> {
+    let these = namesakes.iter().filter(|namesake| which(namesake));
+    these.map(|namesake| namesake.id).collect()
 }
 
 fn note_conflict(transaction: &Transaction<'_>, id: i64, others: &[i64]) -> Result<u64, VaultError> {

@@ -26,6 +26,17 @@ pub(crate) struct KnownEntries {
     recent: RecentSessions,
 }
 
+/// What is known of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Nothing. One that has come since may be missed: it costs only time.
+    No,
+    /// It is here.
+    Yes,
+    /// It is here, but has failed, or does not begin with the first message: what comes may be a better copy.
+    MayBeBetter,
+}
+
 /// Those of the room that is being read.
 #[derive(Debug)]
 pub(crate) struct KnownRoom {
@@ -35,7 +46,7 @@ pub(crate) struct KnownRoom {
     is_complete: bool,
     /// The entry after which what comes in order is still to come.
     after: i64,
-    ahead: VecDeque<(i64, SessionId)>,
+    ahead: VecDeque<(i64, SessionId, Known)>,
     /// Entries to read ahead the next time; 0 where nothing comes in order.
     next_ahead: i64,
     out_of_turn: u32,
@@ -69,21 +80,21 @@ impl KnownEntries {
         })
     }
 
-    /// Whether the entry is one of them. One that has come since may be missed: it costs only time.
-    pub(crate) fn has(&self, room: &mut KnownRoom, session: &SessionId) -> Result<bool, VaultError> {
-        let Some(row) = room.id else { return Ok(false) };
+    /// Whether the entry is one of them.
+    pub(crate) fn has(&self, room: &mut KnownRoom, session: &SessionId) -> Result<Known, VaultError> {
+        let Some(row) = room.id else { return Ok(Known::No) };
         if room.is_complete {
-            return Ok(true);
+            return Ok(Known::Yes);
         }
         if room.ahead.is_empty() {
             self.read_ahead(row, room)?;
         }
-        if let Some((id, _)) = room.ahead.pop_front_if(|(_, next)| next == session) {
+        if let Some((id, _, known)) = room.ahead.pop_front_if(|(_, next, _)| next == session) {
             room.after = id;
-            return Ok(true);
+            return Ok(known);
         }
-        let Some(id) = self.find(row, session)? else {
-            return Ok(false);
+        let Some((id, known)) = self.find(row, session)? else {
+            return Ok(Known::No);
         };
         // What follows it is expected next.
         room.after = room.after.max(id);
@@ -93,7 +104,7 @@ impl KnownEntries {
         if room.out_of_turn >= MOST_OUT_OF_TURN {
             room.next_ahead = 0;
         }
-        Ok(true)
+        Ok(known)
     }
 
     fn read_ahead(&self, row: i64, room: &mut KnownRoom) -> Result<(), VaultError> {
@@ -102,14 +113,16 @@ impl KnownEntries {
         }
         // Runs begin with the one that the place is in: those before it are many, where a server tears rooms into pieces.
         let mut statement = self.connection.inner.prepare_cached(
-            "SELECT id, session FROM room_run JOIN entry ON id BETWEEN max(first_entry, ?2 + 1) AND last_entry
+            "SELECT id, session, EXISTS (SELECT 1 FROM opened WHERE opened.entry = id AND (failure <> 0 OR first_index > 0))
+             FROM room_run JOIN entry ON id BETWEEN max(first_entry, ?2 + 1) AND last_entry
              WHERE room_run.room = ?1 AND last_entry > ?2 AND first_entry >= ifnull(
                 (SELECT max(first_entry) FROM room_run WHERE room = ?1 AND first_entry <= ?2 + 1), 0)
              ORDER BY first_entry, id LIMIT ?3",
         )?;
         let mut rows = statement.query([row, room.after, room.next_ahead])?;
         while let Some(row) = rows.next()? {
-            room.ahead.push_back((row.get(0)?, session_from_row(row, 1)?));
+            room.ahead
+                .push_back((row.get(0)?, session_from_row(row, 1)?, known(row.get(2)?)));
         }
         room.next_ahead = match room.ahead.is_empty() {
             true => 0,
@@ -118,22 +131,28 @@ impl KnownEntries {
         Ok(())
     }
 
-    fn find(&self, row: i64, session: &SessionId) -> Result<Option<i64>, VaultError> {
+    fn find(&self, row: i64, session: &SessionId) -> Result<Option<(i64, Known)>, VaultError> {
         let Connection { inner, keys, .. } = &self.connection;
         let session = &*session.to_bytes();
         let hash = keys.session_hash(session);
         let mut candidates = session_index::in_tree(inner, hash)?;
         candidates.extend(self.recent.entries(hash));
         let mut is_it = inner.prepare_cached(
-            "SELECT 1 FROM (SELECT room, session FROM entry WHERE id = ?1
-                            UNION ALL SELECT room, session FROM trimmed WHERE entry = ?1) AS known
+            "SELECT EXISTS (SELECT 1 FROM opened WHERE opened.entry = ?1 AND (failure <> 0 OR first_index > 0))
+             FROM (SELECT room, session FROM entry WHERE id = ?1
+                   UNION ALL SELECT room, session FROM trimmed WHERE entry = ?1) AS known
              WHERE session = ?2 AND room = ?3",
         )?;
         for candidate in candidates {
-            if is_it.exists(params![candidate, session, row])? {
-                return Ok(Some(candidate));
+            let found = is_it.query_row(params![candidate, session, row], |row| row.get(0));
+            if let Some(may_be_better) = found.optional()? {
+                return Ok(Some((candidate, known(may_be_better))));
             }
         }
         Ok(None)
     }
+}
+
+fn known(may_be_better: bool) -> Known {
+    if may_be_better { Known::MayBeBetter } else { Known::Yes }
 }

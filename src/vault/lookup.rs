@@ -81,7 +81,7 @@ impl Connection {
                 });
             }
         }
-        entries.sort_by_key(|entry| Reverse(entry.version));
+        entries.sort_by_key(|entry| Reverse((entry.version, entry.id)));
         for entry in &entries {
             if in_conflict(&self.inner, entry.id)? {
                 return Ok(Found::Conflict(entries));

@@ -10,6 +10,7 @@
 //! - `schema`: tables, pragmas, migrations
 //! - `seal`: what is sealed, and with which key
 //! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one table family each
+//! - `copies`: a better copy of a key that is here
 //! - `pending`: entries that wait, page by page
 //! - `failures`: opening anew what an older version of the crate did not know
 //! - `sharing`: how many keys of a room may be shared
@@ -23,6 +24,7 @@
 //! - `lookup`: reading for the app, page by page
 
 mod connection;
+mod copies;
 mod entries;
 mod error;
 mod failures;
@@ -51,7 +53,7 @@ pub(crate) use entries::{EntryBatch, InsertedEntries};
 pub(crate) use error::VaultError;
 pub(crate) use file_places::FilePlace;
 pub(crate) use job::UserIntent;
-pub(crate) use known::{KnownEntries, KnownRoom};
+pub(crate) use known::{Known, KnownEntries, KnownRoom};
 pub(crate) use lease::{HEARTBEAT_MS, LeaseRow};
 pub(crate) use lookup::{Found, StoredEntry};
 pub(crate) use open::{OpenVaultError, Protection};

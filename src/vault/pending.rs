@@ -123,7 +123,7 @@ mod tests {
         for (count, bytes) in [(100, 10), (100, 60 * 1024), (100, 10)] {
             for _ in 0..count {
                 let session = SessionId::parse(&format!("session {}", batch.len()));
-                batch.push("!r:x", session, |body| body.resize(body.len() + bytes, 0));
+                batch.push("!r:x", session, None, |body| body.resize(body.len() + bytes, 0));
             }
         }
         connection

@@ -122,6 +122,15 @@ impl Connection {
         Ok(size.optional()?.unwrap_or_default())
     }
 
+    /// Whether a key of the room has failed, or does not begin with the session's first message.
+    pub(crate) fn room_may_be_better(&self, version: i64, room_id: &str) -> Result<bool, VaultError> {
+        let sql = "SELECT 1 FROM room JOIN room_run ON room_run.room = room.id
+                   JOIN opened ON opened.entry BETWEEN first_entry AND last_entry
+                   WHERE version = ?1 AND hash = ?2 AND (failure <> 0 OR first_index > 0)";
+        let mut statement = self.inner.prepare_cached(sql)?;
+        Ok(statement.exists(params![version, self.keys.room_hash(room_id)])?)
+    }
+
     /// Rooms that were moved to the front and are still to be asked for.
     pub(crate) fn wanted_rooms(&self, version: i64, limit: usize) -> Result<Vec<String>, VaultError> {
         let mut rooms = self.rooms_to_fetch(version, limit)?;

@@ -97,6 +97,8 @@ CREATE TABLE room (
     -- The era of the version in which its own answer was read to the end.
     complete        INTEGER NOT NULL DEFAULT 0,
     entries         INTEGER NOT NULL DEFAULT 0,
+    -- Of these, worse copies of others.
+    copies          INTEGER NOT NULL DEFAULT 0,
     UNIQUE (version, hash)
 ) STRICT;
 CREATE INDEX room_to_fetch ON room (version, position) WHERE complete = 0 AND position IS NOT NULL;

@@ -1,12 +1,13 @@
 //! How many keys of a room may be shared with people who are invited later.
 
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 use rusqlite::params;
 
 use super::{Connection, VaultError};
 
-/// Keys of a room, over all versions; one that is in several counts once, as the newest version has it whose copy is opened.
+/// Keys of a room, over all versions; one that is there several times counts once, as its best copy has it: the one that is
+/// given out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SharingCounts {
     pub(crate) shareable: u64,
@@ -24,8 +25,10 @@ const STEP: i64 = 2_000;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum KeyCopy {
     Unopened,
-    /// Opened: in a version of that row id, so that the newest counts.
     Opened {
+        /// The one that begins earliest counts.
+        first_index: Reverse<u32>,
+        /// Row id: of two, the newest counts.
         version: i64,
         may_be_shared: bool,
     },
@@ -39,7 +42,9 @@ impl Connection {
             ..SharingCounts::default()
         };
         let rooms = self.rooms_named(room_id)?;
-        if let [room] = rooms[..] {
+        if let [room] = rooms[..]
+            && !self.has_copies(room.0)?
+        {
             self.copies(room, |_, copy| counts.count(copy))?;
             return Ok(counts);
         }
@@ -54,10 +59,17 @@ impl Connection {
         Ok(counts)
     }
 
+    /// Whether a key of the room stands there more than once.
+    fn has_copies(&self, room: i64) -> Result<bool, VaultError> {
+        let mut statement = self.inner.prepare_cached("SELECT copies > 0 FROM room WHERE id = ?1")?;
+        Ok(statement.query_row([room], |row| row.get(0))?)
+    }
+
     /// Goes through the keys of a room in one version, but for those that can never be opened.
     fn copies(&self, (room, version): (i64, i64), mut found: impl FnMut(&[u8], KeyCopy)) -> Result<(), VaultError> {
         let mut in_run = self.inner.prepare_cached(
-            "SELECT known.session, opened.entry IS NULL, failure, shared_history, conflict.entry IS NOT NULL
+            "SELECT known.session, opened.entry IS NULL, failure, shared_history, conflict.entry IS NOT NULL,
+                 first_index
              FROM (SELECT id, session FROM entry UNION ALL SELECT entry, session FROM trimmed) AS known
              LEFT JOIN opened ON opened.entry = known.id
              LEFT JOIN conflict ON conflict.entry = known.id
@@ -75,6 +87,7 @@ impl Connection {
                 let copy = match is_unopened {
                     true => KeyCopy::Unopened,
                     false => KeyCopy::Opened {
+                        first_index: Reverse(row.get::<_, Option<u32>>(5)?.unwrap_or(0)),
                         version,
                         may_be_shared: row.get::<_, Option<bool>>(3)? == Some(true) && !row.get::<_, bool>(4)?,
                     },

@@ -57,6 +57,14 @@ impl Counts {
     }
 }
 
+impl VersionRow {
+    /// Keys that the server has, by its count, and the vault has not.
+    pub(crate) fn lacks(&self) -> u64 {
+        self.server_count
+            .saturating_sub(self.counts.fetched.saturating_sub(self.surplus))
+    }
+}
+
 const COLUMNS: &str = "id, version, public_key, server_count, complete, cuts, bytes, sealed_key IS NOT NULL,
     fetched, opened, failed, conflicts, delivered, refused, gone, era, rooms_listed_ms, withheld, complete_in,
     surplus, superseded";

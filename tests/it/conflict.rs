@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keyferry::{KeyBackupClient, RoomKeyLookup, RunBudget, RunOutcome, SecretString};
+use keyferry::{DownloadPolicy, KeyBackupClient, PauseCause, RoomKeyLookup, RunBudget, RunOutcome, SecretString};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
 
 use crate::common::{Setup, start};
@@ -70,6 +70,41 @@ async fn seen_after_delivery_the_later_one_is_withheld() {
         (2 * TWINS, KEYS - TWINS)
     );
     assert_withheld(&client, &homeserver, &setup, TWINS).await;
+}
+
+#[tokio::test]
+async fn fetched_anew_they_are_counted_once() {
+    let homeserver = with_twins();
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    homeserver.set_faults(vec![
+        Fault::from(FaultKind::Stall { after_bytes: 300_000 }).on(EndpointKind::AllKeys),
+    ]);
+    let budget = RunBudget {
+        max_duration_ms: Some(2_000),
+    };
+    assert_eq!(download.run(budget).await.outcome, RunOutcome::OutOfBudget);
+    homeserver.set_faults(Vec::new());
+    // The first ones leave the vault before the others come.
+    download.set_policy(DownloadPolicy {
+        trim_delivered: true,
+        ..DownloadPolicy::default()
+    });
+    download.pause(PauseCause::Offline).await.expect("it holds");
+    download.run(RunBudget::default()).await;
+    download.resume(PauseCause::Offline).await.expect("it is over");
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(
+        (report.outcome, report.summary.conflicts),
+        (RunOutcome::Completed, 2 * TWINS)
+    );
+    download.crypto_store_was_replaced().await.expect("it is noted");
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(
+        (report.outcome, report.summary.conflicts, report.summary.delivered),
+        (RunOutcome::Completed, 2 * TWINS, KEYS - 2 * TWINS)
+    );
 }
 
 /// Twins are listed and say so when they are looked up; of the first ones so many were delivered, of the others none.

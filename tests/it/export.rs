@@ -120,3 +120,21 @@ async fn an_export_is_for_its_owner_alone_whatever_lay_there() {
     let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[tokio::test]
+async fn an_export_that_is_given_up_is_not_in_the_way_of_the_next() {
+    let homeserver = homeserver(5_000, 5);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    client.download().run(RunBudget::default()).await;
+    let path = setup.directory.path().join("keys.txt");
+    let text = path.display().to_string();
+    for wait in [20, 100, 250, 400] {
+        let export = client.export_room_keys("p".into(), text.clone());
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(wait), export).await;
+        let summary = client.export_room_keys("p".into(), text.clone()).await;
+        assert_eq!(summary.expect("an export").exported, 5_000, "after {wait} ms");
+        let keys = decrypt_room_key_export(File::open(&path).expect("a file"), "p").expect("a sound export");
+        assert_eq!(keys.len(), 5_000);
+    }
+}

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,6 +28,8 @@ struct Downloads {
     directory: TempDir,
     states: Arc<Mutex<HashMap<String, FileDownload>>>,
     begun: Mutex<Vec<String>>,
+    /// It cannot give files up now.
+    keeps: AtomicBool,
 }
 
 impl Downloads {
@@ -33,6 +38,7 @@ impl Downloads {
             directory: tempfile::tempdir().expect("a directory"),
             states: Arc::default(),
             begun: Mutex::default(),
+            keeps: AtomicBool::new(false),
         })
     }
 
@@ -75,6 +81,9 @@ impl FileDownloads for Downloads {
     }
 
     fn discard(&self, name: String) -> Result<(), TransportError> {
+        if self.keeps.load(Ordering::SeqCst) {
+            return Err(TransportError::Interrupted);
+        }
         self.states.lock().expect("not poisoned").remove(&name);
         // It may never have come that far.
         let _ = std::fs::remove_file(self.directory.path().join(name));
@@ -250,4 +259,40 @@ async fn the_last_sweep_comes_by_file_too() {
         client.download().status().await.expect("a status").summary.opened,
         6_050
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_left_behind_is_not_taken_for_a_new_answer() {
+    let homeserver = start(Config {
+        room_sizes: vec![50, 3_000],
+        left_rooms: 1,
+        held_back: 10,
+        bytes_per_second: Some(1_300_000),
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let downloads = Downloads::new();
+    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let until_complete = async || {
+        for _ in 0..15 {
+            let outcome = client.download().run(SLICE).await.outcome;
+            downloads.have_ended().await;
+            if outcome == RunOutcome::Completed {
+                return client.download().status().await.expect("a status").summary.fetched;
+            }
+        }
+        panic!("it does not end");
+    };
+    downloads.keeps.store(true, Ordering::SeqCst);
+    assert_eq!(until_complete().await, 3_040);
+    assert_eq!(
+        downloads.states.lock().expect("not poisoned").len(),
+        1,
+        "it is left behind"
+    );
+    downloads.keeps.store(false, Ordering::SeqCst);
+    homeserver.release_held_back();
+    assert_eq!(until_complete().await, 3_050);
+    assert_eq!(downloads.begun.lock().expect("not poisoned").len(), 2);
 }

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use keyferry::{
     ClientOptions, DownloadPolicy, FailureCount, FailureReason, HttpExchange, HttpHead, HttpRequest, HttpTransport,
-    OnDemandError, PauseCause, ReqwestTransport, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, RunReport,
-    TransportError, UnlockSecret, VersionState,
+    OnDemandError, PauseCause, PreferenceWrite, ReqwestTransport, RoomKeyLookup, RunBudget, RunFailure, RunOutcome,
+    RunReport, TransportError, UnlockSecret, VersionState,
 };
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::{Value, json};
@@ -30,6 +30,14 @@ fn answer(body: String) -> Fault {
         headers: Default::default(),
     }
     .into()
+}
+
+/// Everything is cut until it is asked for room by room.
+fn cut_twice() -> Fault {
+    Fault {
+        times: Some(2),
+        ..Fault::from(FaultKind::CutBody { after_bytes: 10_000 }).on(EndpointKind::AllKeys)
+    }
 }
 
 /// The entries of one room, by session.
@@ -80,7 +88,7 @@ async fn whatever_is_wrong_with_an_entry_costs_that_entry() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let shallow = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
     let wide = format!("{{\"session_data\":\"{}\"}}", "y".repeat(100_000_000));
-    let table: [(&str, &str, String, FailureReason); 12] = [
+    let table: [(&str, &str, String, FailureReason); 13] = [
         ("!a:x", "nested", deep, FailureReason::TooLarge),
         ("!a:x", "nested-and-small", shallow, FailureReason::Malformed),
         ("!a:x", "large", wide, FailureReason::TooLarge),
@@ -95,6 +103,7 @@ async fn whatever_is_wrong_with_an_entry_costs_that_entry() {
             r#"{"forwarded_count":1e999999,"first_message_index":-99999999999999999999}"#.to_owned(),
             FailureReason::Malformed,
         ),
+        ("!a\\u0000:x", "s", good.clone(), FailureReason::InvalidId),
         (
             "!a:x",
             &other.session_id,
@@ -159,7 +168,9 @@ async fn one_key_under_a_hundred_thousand_rooms_is_a_conflict_and_no_work() {
     assert_eq!(report.outcome, RunOutcome::Completed);
     assert_eq!((report.summary.fetched, report.summary.conflicts), (32, 32));
     let client = setup.open_unlocked().await;
-    let found = client.fetch_session(key.room_id.clone(), key.session_id.clone()).await;
+    let found = client
+        .fetch_session(key.room_id.clone(), key.session_id.clone(), None)
+        .await;
     let Ok(RoomKeyLookup::Found { key: found }) = found else {
         panic!("{found:?}");
     };
@@ -216,7 +227,10 @@ async fn what_never_ends_and_what_swells_has_an_end() {
             homeserver.set_faults(vec![Fault::from(fault.clone()).on(endpoint)]);
             let truth = homeserver.truth().key(1);
             let answer = match key {
-                true => client.fetch_session(truth.room_id, truth.session_id).await.map(drop),
+                true => client
+                    .fetch_session(truth.room_id, truth.session_id, None)
+                    .await
+                    .map(drop),
                 false => client.fetch_room(truth.room_id).await.map(drop),
             };
             assert_eq!(answer, Err(OnDemandError::Refused), "{fault:?} {endpoint:?}");
@@ -235,26 +249,57 @@ async fn a_list_of_rooms_has_an_end() {
     let homeserver = homeserver(400, 4);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
-    let cut = Fault::from(FaultKind::CutBody { after_bytes: 100_000 }).on(EndpointKind::AllKeys);
-    let list = |rooms: usize| {
-        let rooms: Vec<_> = (0..rooms)
-            .map(|number| format!("!room-{number:070}:example.org"))
-            .collect();
-        answer(json!({ "joined_rooms": rooms }).to_string()).on(EndpointKind::JoinedRooms)
-    };
-    homeserver.set_faults(vec![cut.clone(), list(100_000)]);
+    let rooms: Vec<_> = (0..100_000)
+        .map(|number| format!("!room-{number:070}:example.org"))
+        .collect();
+    homeserver.set_faults(vec![
+        cut_twice(),
+        answer(json!({ "joined_rooms": rooms }).to_string()).on(EndpointKind::JoinedRooms),
+    ]);
     let report = client.download().run(RunBudget::default()).await;
-    let refused = RunOutcome::Failed {
-        reason: RunFailure::RefusedByServer,
-    };
-    assert_eq!(report.outcome, refused);
+    // What no list has, the request for everything brings.
+    assert_eq!(report.outcome, RunOutcome::Completed);
     assert_eq!(homeserver.requests().of(EndpointKind::RoomKeys), 0);
-    homeserver.set_faults(Vec::new());
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
     assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn what_is_odd_in_a_list_of_rooms_costs_itself() {
+    let homeserver = homeserver(400, 4);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let rooms: Vec<_> = (0..4)
+        .map(|room| format!("\"{}\",5,\"\\ud800\",null", homeserver.truth().room_id(room)))
+        .collect();
+    let list = format!("{{\"joined_rooms\":[{}]}}", rooms.join(","));
+    homeserver.set_faults(vec![cut_twice(), answer(list).on(EndpointKind::JoinedRooms)]);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(homeserver.requests().of(EndpointKind::RoomKeys), 4);
+    assert_eq!(homeserver.requests().of(EndpointKind::AllKeys), 2);
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn a_count_that_is_too_low_ends_nothing_room_by_room_either() {
+    let homeserver = start(Config {
+        keys: 400,
+        rooms: 8,
+        left_rooms: 3,
+        ..Config::default()
+    });
+    for count in [0, 100, 249] {
+        let setup = Setup::new(&homeserver);
+        let client = setup.open_unlocked().await;
+        homeserver.set_faults(vec![cut_twice(), Fault::from(FaultKind::WrongCount { count })]);
+        let report = client.download().run(RunBudget::default()).await;
+        assert_eq!(
+            (report.outcome, report.summary.fetched),
+            (RunOutcome::Completed, 400),
+            "{count}"
+        );
+        assert_vault_complete(&client, &homeserver).await;
+    }
 }
 
 #[tokio::test]
@@ -279,7 +324,7 @@ async fn a_room_that_is_asked_for_stops_where_the_vault_is_full() {
     assert!((500..4_000).contains(&fetched), "{fetched}");
     // One key is worth its place.
     let last = homeserver.truth().key(3_999);
-    let found = client.fetch_session(last.room_id, last.session_id).await;
+    let found = client.fetch_session(last.room_id, last.session_id, None).await;
     assert!(matches!(found, Ok(RoomKeyLookup::Found { .. })), "{found:?}");
 }
 
@@ -309,6 +354,10 @@ async fn a_version_that_is_a_path_stays_a_name() {
             json!({ "version": version, "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {} });
         homeserver.set_faults(vec![answer(body.to_string()).on(EndpointKind::CurrentVersion)]);
         client.download().run(RunBudget::default()).await;
+        let asked = homeserver.requests();
+        // A dot alone is no name; any other is asked for.
+        let is_asked_for = asked.of(EndpointKind::AllKeys) > 0;
+        assert_eq!(is_asked_for, !matches!(version, "." | ".."), "{version:?}");
         // Whatever it is asked for, it is asked for at the endpoints of backups.
         assert_eq!(homeserver.requests().of(EndpointKind::Other), 0, "{version:?}");
     }
@@ -511,4 +560,38 @@ async fn what_is_no_utf_8_costs_that_entry() {
     failed.sort_by_key(|(_, count)| *count);
     assert_eq!(failed, [(FailureReason::Malformed, 1), (FailureReason::InvalidId, 2)]);
     assert_eq!((report.summary.fetched, report.summary.opened), (4, 1));
+}
+
+#[tokio::test]
+async fn a_redirect_takes_the_token_nowhere() {
+    let (homeserver, elsewhere) = (homeserver(20, 1), homeserver(20, 1));
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let key = homeserver.truth().key(1);
+    for path in [
+        "",
+        "/_matrix/client/v3/room_keys/version",
+        "/_matrix/client/v3/room_keys/keys?version=1",
+    ] {
+        let redirect = FaultKind::Redirect {
+            location: format!("{}{path}", elsewhere.url()),
+        };
+        homeserver.set_faults(vec![Fault::from(redirect.clone()).on(EndpointKind::AllKeys)]);
+        let short = RunBudget {
+            max_duration_ms: Some(500),
+        };
+        assert_eq!(client.download().run(short).await.summary.fetched, 0);
+        homeserver.set_faults(vec![Fault::from(redirect.clone()).on(EndpointKind::PutAccountData)]);
+        let write = client.preference();
+        let written = tokio::time::timeout(Duration::from_secs(2), write.set_enabled(true)).await;
+        assert!(!matches!(written, Ok(Ok(PreferenceWrite::Written))), "{written:?}");
+        assert!(homeserver.requests().of(EndpointKind::PutAccountData) > 0);
+        homeserver.set_faults(vec![Fault::from(redirect)]);
+        assert!(client.refresh().await.is_err());
+        let fetched = client
+            .fetch_session(key.room_id.clone(), key.session_id.clone(), None)
+            .await;
+        assert!(fetched.is_err());
+    }
+    assert_eq!(elsewhere.requests().total(), 0);
 }

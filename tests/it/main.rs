@@ -1,5 +1,8 @@
 //! Tests through the public surface, against the small homeserver. One program: it links the crypto crate once.
 
+mod backup_entry;
+mod better_copies;
+mod bounded_memory;
 mod chaos;
 mod common;
 mod conflict;

@@ -4,19 +4,18 @@
 
 use std::sync::Arc;
 
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use keyferry::{KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKeyLookup, RunBudget, RunOutcome};
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, TrueKey};
 use matrix_sdk_crypto::{
-    OlmMachine,
-    olm::ExportedRoomKey,
-    store::types::BackupDecryptionKey,
-    vodozemac::{Curve25519PublicKey, pk_encryption::PkEncryption},
+    OlmMachine, olm::ExportedRoomKey, store::types::BackupDecryptionKey, vodozemac::Curve25519PublicKey,
 };
 use ruma::{RoomId, api::client::backup::KeyBackupData, device_id, user_id};
 use serde_json::{Map, Value, json};
 
-use crate::common::{Setup, homeserver};
+use crate::{
+    backup_entry,
+    common::{Setup, homeserver},
+};
 
 /// What is done to the plaintext, and to the entry.
 struct Odd {
@@ -141,27 +140,9 @@ const ALL: &[Odd] = &[
 ];
 
 fn entry(odd: &Odd, key: &TrueKey, public_key: Curve25519PublicKey) -> Value {
-    let mut plaintext = json!({
-        "algorithm": "m.megolm.v1.aes-sha2",
-        "sender_key": key.sender_key,
-        "session_key": key.session_key,
-        "sender_claimed_keys": { "ed25519": key.sender_claimed_ed25519 },
-        "forwarding_curve25519_key_chain": [],
-    });
+    let mut plaintext = backup_entry::plaintext(key);
     (odd.plaintext)(plaintext.as_object_mut().expect("an object"));
-    let sealed = PkEncryption::from_key(public_key)
-        .encrypt(plaintext.to_string().as_bytes())
-        .expect("it is encrypted");
-    let mut entry = json!({
-        "first_message_index": key.first_known_index,
-        "forwarded_count": 0,
-        "is_verified": false,
-        "session_data": {
-            "ciphertext": STANDARD_NO_PAD.encode(&sealed.ciphertext),
-            "mac": STANDARD_NO_PAD.encode(&sealed.mac),
-            "ephemeral": sealed.ephemeral_key.to_base64(),
-        },
-    });
+    let mut entry = backup_entry::seal(&plaintext, key.first_known_index, public_key);
     (odd.entry)(entry.as_object_mut().expect("an object"));
     entry
 }
@@ -207,8 +188,7 @@ async fn who_keeps_what_is_as_the_docs_have_it() {
     let setup = Setup::new(&homeserver);
     let decryption_key = BackupDecryptionKey::from_base64(&setup.account.backup_decryption_key_base64);
     let decryption_key = decryption_key.expect("a key");
-    let public_key = decryption_key.megolm_v1_public_key().to_base64();
-    let public_key = Curve25519PublicKey::from_base64(&public_key).expect("a key");
+    let public_key = backup_entry::public_key(&setup.account);
     let keys: Vec<_> = (0..)
         .map(|index| homeserver.truth().key(index))
         .take(ALL.len())

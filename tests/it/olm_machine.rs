@@ -11,6 +11,7 @@ use keyferry::{
     KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKey, RoomKeyLookup, RoomKeySink, RunBudget, RunOutcome,
     SinkAnswer,
 };
+use keyferry_test_homeserver::Config;
 use matrix_sdk_crypto::{
     OlmMachine,
     backups::DecryptionError,
@@ -25,7 +26,7 @@ use matrix_sdk_crypto::{
 use matrix_sdk_sqlite::SqliteCryptoStore;
 use ruma::{api::client::backup::EncryptedSessionData, device_id, room_id, user_id};
 
-use crate::common::{Setup, homeserver};
+use crate::common::{Setup, homeserver, start};
 
 #[tokio::test]
 async fn a_machine_gets_every_key_with_its_flag() {
@@ -64,7 +65,15 @@ async fn a_machine_gets_every_key_with_its_flag() {
 
 #[tokio::test]
 async fn our_decryption_and_theirs_give_the_same_keys() {
-    let homeserver = homeserver(10_000, 3);
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seed = u64::from(seed.expect("a clock").subsec_nanos());
+    println!("sessions of seed {seed}");
+    let homeserver = start(Config {
+        seed,
+        keys: 10_000,
+        rooms: 3,
+        ..Config::default()
+    });
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     client.download().run(RunBudget::default()).await;
@@ -82,7 +91,7 @@ async fn our_decryption_and_theirs_give_the_same_keys() {
         .await;
     let body: serde_json::Value =
         serde_json::from_slice(&body.expect("an answer").bytes().await.expect("a body")).expect("JSON");
-    let mut compared = 0;
+    let (mut compared, mut flags) = (0, 0);
     for (room_id, room) in body["rooms"].as_object().expect("rooms") {
         for (session_id, entry) in room["sessions"].as_object().expect("sessions") {
             let session_data: EncryptedSessionData =
@@ -105,10 +114,20 @@ async fn our_decryption_and_theirs_give_the_same_keys() {
                 .map(|(algorithm, key)| (algorithm.to_string(), key.to_base64()))
                 .collect();
             assert_eq!(ours.sender_claimed_keys, claimed);
+            let chain: Vec<_> = theirs
+                .forwarding_curve25519_key_chain
+                .iter()
+                .map(|key| key.to_base64())
+                .collect();
+            assert_eq!(ours.forwarding_curve25519_key_chain, chain);
+            // They do not know the specification's name of it.
+            assert!(ours.shared_history || !theirs.shared_history);
+            flags += u64::from(theirs.shared_history);
             compared += 1;
         }
     }
     assert_eq!(compared, 10_000);
+    assert!(flags > 1_000);
 }
 
 /// Where the store's copy came from.

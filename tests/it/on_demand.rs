@@ -12,7 +12,7 @@ use crate::{
 
 async fn fetch(client: &KeyBackupClient, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, OnDemandError> {
     let truth = homeserver.truth().key(index);
-    client.fetch_session(truth.room_id, truth.session_id).await
+    client.fetch_session(truth.room_id, truth.session_id, None).await
 }
 
 fn assert_found(answer: Result<RoomKeyLookup, OnDemandError>, homeserver: &Homeserver, index: u64) {

@@ -188,7 +188,12 @@ async fn a_metered_network_is_for_small_backups() {
     assert_eq!(report.summary.fetched, 0);
     // A key that is wanted now is small.
     let truth = homeserver.truth().key(3);
-    assert!(client.fetch_session(truth.room_id, truth.session_id).await.is_ok());
+    assert!(
+        client
+            .fetch_session(truth.room_id, truth.session_id, None)
+            .await
+            .is_ok()
+    );
     download.set_policy(DownloadPolicy::default());
     assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
 }
@@ -234,7 +239,7 @@ async fn a_locked_phone_answers_nothing_and_loses_nothing() {
     assert_eq!(find().await, Err(LookupError::Inaccessible));
     assert!(matches!(
         client
-            .fetch_session(truth.room_id.clone(), truth.session_id.clone())
+            .fetch_session(truth.room_id.clone(), truth.session_id.clone(), None)
             .await,
         Err(OnDemandError::Inaccessible)
     ));
@@ -268,7 +273,7 @@ async fn a_server_that_asks_for_patience_gets_it_from_everyone_and_after_a_resta
         RunOutcome::Blocked { reason: BlockedReason::RateLimited, retry_after_ms: Some(ms) } if ms > 500_000
     ));
     let truth = homeserver.truth().key(3);
-    let answer = client.fetch_session(truth.room_id, truth.session_id).await;
+    let answer = client.fetch_session(truth.room_id, truth.session_id, None).await;
     assert!(matches!(
         answer,
         Err(OnDemandError::Unreachable {
@@ -349,4 +354,50 @@ async fn what_the_user_says_here_reaches_a_run_of_another_process() {
     client.download().pause(PauseCause::User).await.expect("it is kept");
     assert_eq!(phone.outcome(), "Paused { causes: [User] }");
     assert!(!phone.end(), "it did not complete");
+}
+
+#[tokio::test]
+async fn a_pause_that_is_given_up_leaves_nothing_held() {
+    let homeserver = homeserver(2_000, 5);
+    let setup = Setup::with_sink(&homeserver);
+    let sink = setup.sink.as_ref().expect("a sink");
+    *sink.delay.lock().expect("not poisoned") = Duration::from_secs(60);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    let running = run(&client);
+    while download.status().await.expect("a status").summary.opened == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let pausing = download.pause(PauseCause::TimeExpiring);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(5), pausing).await.is_err(),
+        "given up"
+    );
+    assert_eq!(
+        running.await.expect("it ends").outcome,
+        paused(&[PauseCause::TimeExpiring])
+    );
+    *sink.delay.lock().expect("not poisoned") = Duration::ZERO;
+    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+}
+
+#[tokio::test]
+async fn what_the_user_said_counts_also_where_the_call_is_given_up() {
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::new(&homeserver);
+    let (here, there) = (setup.open_unlocked().await, setup.open().await);
+    for wait in 0..5 {
+        let pausing = here.download();
+        let pausing = tokio::spawn(async move { pausing.pause(PauseCause::User).await });
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        pausing.abort();
+        here.download().await_quiescent().await;
+        // Another process has the last word.
+        there.download().pause(PauseCause::User).await.expect("it is kept");
+        there.download().resume(PauseCause::User).await.expect("it is kept");
+        if wait > 0 {
+            let report = here.download().run(RunBudget::default()).await;
+            assert_eq!(report.outcome, RunOutcome::Completed, "after {wait} ms");
+        }
+    }
 }

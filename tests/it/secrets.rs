@@ -63,6 +63,12 @@ fn secrets_of(account: &AccountInfo) -> Vec<String> {
     ];
     let mut secrets: Vec<String> = texts.into_iter().cloned().collect();
     secrets.extend(texts.map(|text| text.replace(' ', "")));
+    let raw = STANDARD_NO_PAD
+        .decode(&account.backup_decryption_key_base64)
+        .expect("base64");
+    secrets.push(raw.iter().map(|byte| format!("{byte:02x}")).collect());
+    // As `Debug` has it.
+    secrets.push(format!("{raw:?}"));
     secrets
 }
 
@@ -94,6 +100,7 @@ fn a_line_with_a_secret_is_found() {
         format!("token {}", account.access_token),
         format!("key {}.", account.backup_decryption_key_base64),
         account.recovery_key.replace(' ', ""),
+        format!("{:?}", STANDARD_NO_PAD.decode(&account.backup_decryption_key_base64)),
         homeserver.truth().key(0).session_key,
     ] {
         assert!(find_forbidden(&line, false).is_some(), "{line}");
@@ -260,7 +267,7 @@ async fn no_error_names_a_secret() {
     said.push(format!("{report:?}"));
     let truth = homeserver.truth().key(1);
     let answer = client
-        .fetch_session(truth.room_id.clone(), truth.session_id.clone())
+        .fetch_session(truth.room_id.clone(), truth.session_id.clone(), None)
         .await;
     said.push(format!("{answer:?}"));
     said.push(format!("{:?}", client.preference().refresh().await));

@@ -51,7 +51,7 @@ async fn what_the_sink_has_taken_leaves_the_vault_and_can_be_had_again() {
         .await;
     assert_eq!(find, Ok(RoomKeyLookup::Trimmed));
     match client
-        .fetch_session(truth.room_id.clone(), truth.session_id.clone())
+        .fetch_session(truth.room_id.clone(), truth.session_id.clone(), None)
         .await
     {
         Ok(RoomKeyLookup::Found { key }) => assert_true(&key, &truth),
@@ -97,4 +97,51 @@ async fn a_small_disk_takes_a_large_backup_bit_by_bit() {
     assert!(bytes(&setup) < 2 * most, "{}", bytes(&setup));
     let sink = setup.sink.as_ref().expect("a sink");
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+}
+
+#[tokio::test]
+async fn what_is_delivered_before_its_turn_leaves_nothing_behind() {
+    let homeserver = homeserver(10_000, 10);
+    let setup = Setup::with_sink(&homeserver);
+    let sink = setup.sink.clone().expect("a sink");
+    *sink.delay.lock().expect("not poisoned") = Duration::from_millis(30);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    download.set_policy(DownloadPolicy {
+        batch_keys: 100,
+        ..trimming()
+    });
+    let running = {
+        let download = download.clone();
+        tokio::spawn(async move { download.run(RunBudget::default()).await })
+    };
+    while download.status().await.expect("a status").summary.fetched < 10_000 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let last = homeserver.truth().room_id(9);
+    download
+        .prioritise_rooms(vec![last.clone()])
+        .await
+        .expect("it is noted");
+    let is_here = || {
+        sink.keys
+            .lock()
+            .expect("not poisoned")
+            .iter()
+            .any(|key| key.room_id == last)
+    };
+    while !is_here() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    *sink.fails_after.lock().expect("not poisoned") = Some(0);
+    let report = running.await.expect("it ends");
+    assert!(report.summary.delivered < 8_000, "it was before its turn: {report:?}");
+    *sink.fails_after.lock().expect("not poisoned") = None;
+    *sink.delay.lock().expect("not poisoned") = Duration::ZERO;
+    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    for index in (0..10_000).step_by(500) {
+        let truth = homeserver.truth().key(index);
+        let found = client.find_room_key(truth.room_id, truth.session_id).await;
+        assert_eq!(found, Ok(RoomKeyLookup::Trimmed), "key {index}");
+    }
 }

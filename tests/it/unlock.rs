@@ -136,6 +136,37 @@ async fn rounds_that_a_server_invents_are_not_run() {
 }
 
 #[tokio::test]
+async fn rounds_that_a_legacy_backup_invents_are_not_run() {
+    let homeserver = homeserver(10, 1);
+    for (iterations, bits) in [
+        (json!(0), 256),
+        (json!(-1), 256),
+        (json!(4_000_000_000_u64), 256),
+        (json!(1e300), 256),
+        (json!(1), 8),
+    ] {
+        let version = json!({
+            "version": "1", "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "etag": "10", "count": 10,
+            "auth_data": {
+                "public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE",
+                "private_key_salt": "salt", "private_key_iterations": iterations, "private_key_bits": bits,
+            },
+        });
+        let answer = |code, body| FaultKind::Status {
+            code,
+            body,
+            headers: Default::default(),
+        };
+        homeserver.set_faults(vec![
+            Fault::from(answer(200, version)).on(EndpointKind::CurrentVersion),
+            Fault::from(answer(404, json!({ "errcode": "M_NOT_FOUND" }))).on(EndpointKind::GetAccountData),
+        ]);
+        let result = attempt(&homeserver, passphrase("anything")).await;
+        assert_eq!(result, Err(UnlockError::Unsupported), "{iterations}, {bits} bits");
+    }
+}
+
+#[tokio::test]
 async fn what_the_server_does_is_told_from_what_the_user_typed() {
     let homeserver = homeserver(10, 1);
     let secret = || recovery_key(&homeserver.account().recovery_key);

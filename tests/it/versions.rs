@@ -1,8 +1,18 @@
 //! The backup moves on: changed, deleted, made anew, grown.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use keyferry::{RunBudget, RunFailure, RunOutcome, ServerNews, UnlockSecret, VersionState};
+use async_trait::async_trait;
+use keyferry::{
+    HttpExchange, HttpHead, HttpRequest, HttpTransport, ReqwestTransport, RunBudget, RunFailure, RunOutcome,
+    ServerNews, TransportError, UnlockSecret, VersionState,
+};
 use keyferry_test_homeserver::{Config, EndpointKind, VersionAction};
 
 use crate::common::{Setup, assert_all_once, assert_vault_complete, homeserver, start};
@@ -286,4 +296,99 @@ async fn a_version_with_the_key_of_an_older_one_needs_no_unlock() {
         (Some("2"), 600, 600, 0)
     );
     assert_vault_complete(&client, &homeserver).await;
+}
+
+/// Keys of one version never come to their end.
+struct Stubborn<T: ?Sized> {
+    inner: Arc<T>,
+    version: &'static str,
+    /// After their beginning nothing comes any more, instead of a failure.
+    silent: bool,
+    is_hit: bool,
+    begun: AtomicBool,
+}
+
+impl HttpTransport for Stubborn<dyn HttpTransport> {
+    fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
+        let is_hit = request.url.ends_with(&format!("/keys?version={}", self.version));
+        let exchange: Arc<dyn HttpExchange> = Arc::new(Stubborn {
+            inner: self.inner.start(request)?,
+            version: self.version,
+            silent: self.silent,
+            is_hit,
+            begun: AtomicBool::new(false),
+        });
+        Ok(exchange)
+    }
+
+    fn close_idle(&self) -> Result<(), TransportError> {
+        self.inner.close_idle()
+    }
+}
+
+#[async_trait]
+impl HttpExchange for Stubborn<dyn HttpExchange> {
+    async fn head(&self) -> Result<HttpHead, TransportError> {
+        self.inner.head().await
+    }
+
+    async fn next_chunk(&self) -> Result<Option<Vec<u8>>, TransportError> {
+        if !self.is_hit || !self.begun.swap(true, Ordering::SeqCst) {
+            return self.inner.next_chunk().await;
+        }
+        if self.silent {
+            return std::future::pending().await;
+        }
+        Err(TransportError::Interrupted)
+    }
+
+    fn cancel(&self) -> Result<(), TransportError> {
+        self.inner.cancel()
+    }
+}
+
+#[tokio::test]
+async fn an_older_version_that_never_comes_does_not_hold_up_the_one_that_is_current() {
+    for silent in [false, true] {
+        let homeserver = start(Config {
+            keys: 2_000,
+            rooms: 8,
+            left_rooms: 2,
+            ..Config::default()
+        });
+        let setup = Setup::new(&homeserver);
+        let transport: Arc<dyn HttpTransport> = Arc::new(ReqwestTransport::new().expect("a transport"));
+        let stubborn = Arc::new(Stubborn {
+            inner: transport,
+            version: "1",
+            silent,
+            is_hit: false,
+            begun: AtomicBool::new(false),
+        });
+        let client = setup.open_over(setup.options(), stubborn).await.expect("it opens");
+        client.unlock(setup.recovery_key()).await.expect("it fits");
+        let download = client.download();
+        let budget = RunBudget {
+            max_duration_ms: silent.then_some(700),
+        };
+        let first = download.run(budget).await.outcome;
+        assert_ne!(first, RunOutcome::Completed);
+        homeserver.set_version_state(VersionAction::NewWithKeys);
+        let mut states = Vec::new();
+        for _ in 0..10 {
+            // What does not come is told.
+            assert_ne!(download.run(budget).await.outcome, RunOutcome::Completed);
+            let versions = download.status().await.expect("a status").versions;
+            states = versions.iter().map(|version| version.state).collect();
+            if states.last() == Some(&VersionState::Complete) {
+                break;
+            }
+        }
+        assert_eq!(
+            states,
+            [VersionState::Draining, VersionState::Complete],
+            "silent: {silent}"
+        );
+        assert_vault_complete(&client, &homeserver).await;
+    }
 }

@@ -19,6 +19,15 @@ final class OnDemandTests: BackupTestCase {
         let elsewhere = "!elsewhere:localhost"
         let missing = try await notHanging { try await backup.fetchSession(wanted.sessionId, in: elsewhere) }
         XCTAssertEqual(missing, .notFound)
+        let begins = wanted.firstKnownIndex
+        let better = try await notHanging {
+            try await backup.fetchSession(wanted.sessionId, in: wanted.roomId, betterThan: begins + 1)
+        }
+        XCTAssertEqual(better, .found(key: wanted))
+        let none = try await notHanging {
+            try await backup.fetchSession(wanted.sessionId, in: wanted.roomId, betterThan: begins)
+        }
+        XCTAssertEqual(none, .notFound)
         backup.close()
     }
 

@@ -6,10 +6,11 @@ import org.matrix.keyferry.ffi.ServerNews
 
 /**
  * The key of a message that cannot be decrypted right now: from the vault, else from the server. Name the room that the
- * message is in. Many may ask at once, beside a run too. Throws `OnDemandException`.
+ * message is in. Where the app has the key, but not from so early on, [betterThan] is the first index that it has: a key that
+ * begins no earlier is `NotFound` then. Many may ask at once, beside a run too. Throws `OnDemandException`.
  */
-public suspend fun KeyBackup.fetchSession(roomId: String, sessionId: String): RoomKeyLookup =
-    client.fetchSession(roomId, sessionId)
+public suspend fun KeyBackup.fetchSession(roomId: String, sessionId: String, betterThan: UInt? = null): RoomKeyLookup =
+    client.fetchSession(roomId, sessionId, betterThan)
 
 /**
  * Gets all keys of a room that are not in the vault. They can be looked up when this returns; the sink gets them in a run.

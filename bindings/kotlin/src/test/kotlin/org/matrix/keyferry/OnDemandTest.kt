@@ -30,6 +30,9 @@ internal class OnDemandTest {
             assertEquals(room to session, found.key.roomId to found.key.sessionId)
             assertEquals(found, backup.findRoomKey(room, session))
             assertEquals(RoomKeyLookup.NotFound, backup.fetchSession(room, "nobody"))
+            val begins = found.key.firstKnownIndex
+            assertEquals(found, backup.fetchSession(room, session, betterThan = begins + 1u))
+            assertEquals(RoomKeyLookup.NotFound, backup.fetchSession(room, session, betterThan = begins))
 
             val fetched = backup.fetchRoom(room)
             assertTrue(fetched.askedServer)

@@ -1,0 +1,58 @@
+//! Entries of a backup, made as clients make them.
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use keyferry_test_homeserver::{AccountInfo, TrueKey};
+use matrix_sdk_crypto::{
+    store::types::BackupDecryptionKey,
+    vodozemac::{
+        Curve25519PublicKey, megolm::ExportedSessionKey, megolm::InboundGroupSession, pk_encryption::PkEncryption,
+    },
+};
+use serde_json::{Value, json};
+
+/// The public key of the account's backup.
+pub(crate) fn public_key(account: &AccountInfo) -> Curve25519PublicKey {
+    let key = BackupDecryptionKey::from_base64(&account.backup_decryption_key_base64).expect("a key");
+    let public_key = key.megolm_v1_public_key().to_base64();
+    Curve25519PublicKey::from_base64(&public_key).expect("a key")
+}
+
+/// What is sealed in the entry of a key.
+pub(crate) fn plaintext(key: &TrueKey) -> Value {
+    json!({
+        "algorithm": "m.megolm.v1.aes-sha2",
+        "sender_key": key.sender_key,
+        "session_key": key.session_key,
+        "sender_claimed_keys": { "ed25519": key.sender_claimed_ed25519 },
+        "forwarding_curve25519_key_chain": [],
+    })
+}
+
+/// The entry, with what it claims to begin with.
+pub(crate) fn seal(plaintext: &Value, first_message_index: u32, public_key: Curve25519PublicKey) -> Value {
+    let sealed = PkEncryption::from_key(public_key)
+        .encrypt(plaintext.to_string().as_bytes())
+        .expect("it is encrypted");
+    json!({
+        "first_message_index": first_message_index,
+        "forwarded_count": 0,
+        "is_verified": false,
+        "session_data": {
+            "ciphertext": STANDARD_NO_PAD.encode(&sealed.ciphertext),
+            "mac": STANDARD_NO_PAD.encode(&sealed.mac),
+            "ephemeral": sealed.ephemeral_key.to_base64(),
+        },
+    })
+}
+
+/// The same session, from that index on.
+pub(crate) fn from_index(key: &TrueKey, index: u32) -> TrueKey {
+    let session_key = ExportedSessionKey::from_base64(&key.session_key).expect("a session key");
+    let mut session = InboundGroupSession::import(&session_key, Default::default());
+    let later = session.export_at(index).expect("the session has come so far");
+    TrueKey {
+        session_key: later.to_base64(),
+        first_known_index: index,
+        ..key.clone()
+    }
+}

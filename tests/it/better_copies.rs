@@ -1,0 +1,287 @@
+//! A key that is replaced in the backup by a better copy, or by one that claims to be better.
+
+use std::sync::Arc;
+
+use keyferry::{
+    DownloadPolicy, FailureCount, FailureReason, KeyBackupClient, KeyDownload, RoomKeyLookup, RunBudget, RunOutcome,
+    RunReport, ServerNews,
+};
+use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver, TrueKey};
+use serde_json::{Value, json};
+
+use crate::{
+    backup_entry::{from_index, plaintext, public_key, seal},
+    common::{Setup, assert_true, homeserver},
+};
+
+/// A server with two keys of one room, and a client that names that room first.
+struct Scene {
+    homeserver: Homeserver,
+    setup: Setup,
+    /// The key that is replaced, from its first message on.
+    key: TrueKey,
+    other: TrueKey,
+}
+
+impl Scene {
+    fn new(with_sink: bool) -> Self {
+        let homeserver = homeserver(40, 1);
+        let mut keys = (0..40).map(|index| homeserver.truth().key(index));
+        let mut key = || {
+            keys.find(|key| key.usable && key.first_known_index < 100)
+                .expect("a key")
+        };
+        let (key, other) = (key(), key());
+        let setup = match with_sink {
+            true => Setup::with_sink(&homeserver),
+            false => Setup::new(&homeserver),
+        };
+        setup.host.rooms.lock().expect("not poisoned").push(key.room_id.clone());
+        Self {
+            homeserver,
+            setup,
+            key,
+            other,
+        }
+    }
+
+    fn entry(&self, key: &TrueKey) -> Value {
+        seal(&plaintext(key), key.first_known_index, public_key(&self.setup.account))
+    }
+
+    /// From here on the server has this entry of the key.
+    fn serve(&self, etag: &str, entry: &Value) {
+        let sessions = json!({
+            self.key.session_id.as_str(): entry,
+            self.other.session_id.as_str(): self.entry(&self.other),
+        });
+        let room = json!({ "sessions": sessions });
+        let version = json!({
+            "version": self.setup.account.backup_version,
+            "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
+            "etag": etag,
+            "count": 2,
+            "auth_data": { "public_key": public_key(&self.setup.account).to_base64() },
+        });
+        let answers = [
+            (EndpointKind::CurrentVersion, version.clone()),
+            (EndpointKind::Version, version),
+            (
+                EndpointKind::AllKeys,
+                json!({ "rooms": { self.key.room_id.as_str(): room } }),
+            ),
+            (EndpointKind::RoomKeys, room),
+            (EndpointKind::SessionKey, entry.clone()),
+        ];
+        let faults = answers.map(|(endpoint, body)| {
+            let answer = FaultKind::Status {
+                code: 200,
+                body,
+                headers: Default::default(),
+            };
+            Fault::from(answer).on(endpoint)
+        });
+        self.homeserver.set_faults(faults.to_vec());
+        self.homeserver.reset_requests();
+    }
+
+    async fn client(&self) -> Arc<KeyBackupClient> {
+        self.setup.open_unlocked().await
+    }
+
+    async fn find(&self, client: &KeyBackupClient) -> RoomKeyLookup {
+        let found = client.find_room_key(self.key.room_id.clone(), self.key.session_id.clone());
+        found.await.expect("a look-up")
+    }
+
+    async fn fetch(&self, client: &KeyBackupClient, better_than: Option<u32>) -> RoomKeyLookup {
+        let (room_id, session_id) = (self.key.room_id.clone(), self.key.session_id.clone());
+        let found = client.fetch_session(room_id, session_id, better_than).await;
+        found.expect("an answer")
+    }
+
+    async fn assert_found(&self, client: &KeyBackupClient, key: &TrueKey) {
+        assert_is(self.find(client).await, key);
+    }
+}
+
+fn assert_is(found: RoomKeyLookup, truth: &TrueKey) {
+    let truth = TrueKey {
+        shared_history: false,
+        ..truth.clone()
+    };
+    match found {
+        RoomKeyLookup::Found { key } => assert_true(&key, &truth),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn run(download: &KeyDownload) -> RunReport {
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(report.outcome, RunOutcome::Completed);
+    report
+}
+
+/// Fetched, opened, failed.
+fn counts(report: &RunReport) -> (u64, u64, u64) {
+    let failed = report
+        .summary
+        .failures
+        .iter()
+        .map(|FailureCount { count, .. }| count)
+        .sum();
+    (report.summary.fetched, report.summary.opened, failed)
+}
+
+#[tokio::test]
+async fn a_copy_from_an_earlier_message_is_taken() {
+    let scene = Scene::new(true);
+    let client = scene.client().await;
+    let late = from_index(&scene.key, 100);
+    scene.serve("1", &scene.entry(&late));
+    assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
+    scene.assert_found(&client, &late).await;
+
+    scene.serve("2", &scene.entry(&scene.key));
+    assert_eq!(client.refresh().await, Ok(ServerNews::NewKeys { count: 0 }));
+    assert_eq!(counts(&run(&client.download()).await), (3, 3, 0));
+    assert_eq!(scene.homeserver.requests().of(EndpointKind::AllKeys), 0);
+    scene.assert_found(&client, &scene.key).await;
+    let counted = client.room_history_shareability(scene.key.room_id.clone()).await;
+    let counted = counted.expect("they are counted");
+    assert_eq!((counted.not_shareable, counted.not_fetched_at_most), (2, Some(0)));
+
+    // Known by now, and not asked for again.
+    scene.serve("3", &scene.entry(&scene.key));
+    assert_eq!(counts(&run(&client.download()).await), (3, 3, 0));
+    let delivered = scene
+        .setup
+        .sink
+        .as_ref()
+        .expect("a sink")
+        .keys
+        .lock()
+        .expect("not poisoned");
+    let indexes: Vec<_> = delivered
+        .iter()
+        .filter(|key| key.session_id == scene.key.session_id)
+        .map(|key| key.first_known_index)
+        .collect();
+    assert_eq!(indexes, [100, scene.key.first_known_index]);
+}
+
+#[tokio::test]
+async fn a_sound_copy_takes_the_place_of_one_that_failed() {
+    for odd in [json!("nothing"), json!({ "session_data": {} })] {
+        let scene = Scene::new(false);
+        let client = scene.client().await;
+        scene.serve("1", &odd);
+        assert_eq!(counts(&run(&client.download()).await), (2, 1, 1));
+        // The same again is the same.
+        scene.serve("2", &odd);
+        assert_eq!(counts(&run(&client.download()).await), (2, 1, 1));
+        scene.serve("3", &scene.entry(&scene.key));
+        assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
+        scene.assert_found(&client, &scene.key).await;
+    }
+}
+
+#[tokio::test]
+async fn what_only_claims_to_be_better_costs_nothing() {
+    let scene = Scene::new(false);
+    let client = scene.client().await;
+    let late = from_index(&scene.key, 100);
+    scene.serve("1", &scene.entry(&late));
+    run(&client.download()).await;
+    for round in 2..50 {
+        // Sealed anew each time.
+        let liar = match round % 3 {
+            0 => json!({ "first_message_index": 0, "round": round }),
+            1 => seal(&plaintext(&late), 0, public_key(&scene.setup.account)),
+            _ => seal(&plaintext(&scene.other), 0, public_key(&scene.setup.account)),
+        };
+        scene.serve(&round.to_string(), &liar);
+        run(&client.download()).await;
+        scene.assert_found(&client, &late).await;
+        assert_is(scene.fetch(&client, None).await, &late);
+    }
+    let report = run(&client.download()).await;
+    let (fetched, opened, failed) = counts(&report);
+    assert!(fetched <= 33 && opened <= 33 && failed <= 1, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_message_from_before_the_key_asks_for_a_better_one() {
+    let scene = Scene::new(false);
+    let client = scene.client().await;
+    let late = from_index(&scene.key, 100);
+    scene.serve("1", &scene.entry(&late));
+    run(&client.download()).await;
+    scene.homeserver.reset_requests();
+    assert_is(scene.fetch(&client, None).await, &late);
+    assert_is(scene.fetch(&client, Some(101)).await, &late);
+    assert_eq!(scene.homeserver.requests().total(), 0);
+    // The server has none that is better: remembered, for this message.
+    for _ in 0..3 {
+        assert_eq!(scene.fetch(&client, Some(100)).await, RoomKeyLookup::NotFound);
+    }
+    assert_eq!(scene.homeserver.requests().of(EndpointKind::SessionKey), 1);
+    scene.serve("2", &scene.entry(&scene.key));
+    assert_eq!(client.refresh().await, Ok(ServerNews::NewKeys { count: 0 }));
+    assert_is(scene.fetch(&client, Some(100)).await, &scene.key);
+    // It is kept.
+    scene.homeserver.reset_requests();
+    scene.assert_found(&client, &scene.key).await;
+    assert_is(scene.fetch(&client, Some(100)).await, &scene.key);
+    assert_eq!(scene.homeserver.requests().total(), 0);
+}
+
+#[tokio::test]
+async fn what_has_failed_is_mended_by_asking_for_it() {
+    let scene = Scene::new(false);
+    let client = scene.client().await;
+    scene.serve("1", &json!({ "session_data": 5 }));
+    run(&client.download()).await;
+    let unusable = RoomKeyLookup::Unusable {
+        reason: FailureReason::Malformed,
+    };
+    assert_eq!(scene.fetch(&client, None).await, unusable);
+    scene.serve("1", &scene.entry(&scene.key));
+    assert_is(scene.fetch(&client, None).await, &scene.key);
+    scene.assert_found(&client, &scene.key).await;
+    assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
+}
+
+#[tokio::test]
+async fn what_was_trimmed_is_replaced_too() {
+    let scene = Scene::new(true);
+    let mut options = scene.setup.options();
+    options.download = Some(DownloadPolicy {
+        trim_delivered: true,
+        ..DownloadPolicy::default()
+    });
+    let client = scene.setup.open_with(options).await.expect("it opens");
+    client.unlock(scene.setup.recovery_key()).await.expect("it fits");
+    let late = from_index(&scene.key, 100);
+    scene.serve("1", &scene.entry(&late));
+    run(&client.download()).await;
+    assert_eq!(scene.find(&client).await, RoomKeyLookup::Trimmed);
+    scene.serve("2", &scene.entry(&late));
+    run(&client.download()).await;
+    scene.serve("3", &scene.entry(&scene.key));
+    run(&client.download()).await;
+    let delivered = scene
+        .setup
+        .sink
+        .as_ref()
+        .expect("a sink")
+        .keys
+        .lock()
+        .expect("not poisoned");
+    let indexes: Vec<_> = delivered
+        .iter()
+        .filter(|key| key.session_id == scene.key.session_id)
+        .map(|key| key.first_known_index)
+        .collect();
+    assert_eq!(indexes, [100, scene.key.first_known_index]);
+}

@@ -1,0 +1,119 @@
+//! What a hostile answer costs in memory: each is given to a client in a process of its own.
+
+use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver};
+use serde_json::json;
+
+use crate::{
+    backup_entry::{plaintext, public_key, seal},
+    common::{Setup, homeserver},
+    phone::Phone,
+};
+
+/// MiB that an answer may take, opened and delivered: 25 as a rule.
+const MOST: u64 = 40;
+
+fn answer(body: String) -> FaultKind {
+    FaultKind::Status {
+        code: 200,
+        body: body.into(),
+        headers: Default::default(),
+    }
+}
+
+fn all_keys(kind: FaultKind) -> Vec<Fault> {
+    vec![Fault::from(kind).on(EndpointKind::AllKeys)]
+}
+
+fn rooms(rooms: impl Iterator<Item = String>) -> Vec<Fault> {
+    let rooms: Vec<_> = rooms.collect();
+    all_keys(answer(format!("{{\"rooms\":{{{}}}}}", rooms.join(","))))
+}
+
+/// Entries of one room.
+fn entries(entries: impl Iterator<Item = String>) -> Vec<Fault> {
+    let entries: Vec<_> = entries
+        .enumerate()
+        .map(|(number, entry)| format!("\"s{number}\":{entry}"))
+        .collect();
+    rooms(std::iter::once(format!(
+        "\"!a:x\":{{\"sessions\":{{{}}}}}",
+        entries.join(",")
+    )))
+}
+
+/// A sound key whose claims are as many as fit, under as many names as it takes.
+fn swollen(homeserver: &Homeserver, setup: &Setup) -> Vec<Fault> {
+    let sessions = (0..500).map(|index| {
+        let key = homeserver.truth().key(index);
+        let mut fields = plaintext(&key);
+        fields["forwarding_curve25519_key_chain"] = vec![""; 11_000].into();
+        let entry = seal(&fields, key.first_known_index, public_key(&setup.account));
+        format!("\"{}\":{entry}", key.session_id)
+    });
+    let sessions: Vec<_> = sessions.collect();
+    rooms(std::iter::once(format!(
+        "\"!a:x\":{{\"sessions\":{{{}}}}}",
+        sessions.join(",")
+    )))
+}
+
+/// The most memory that the process ever had, in MiB.
+fn peak(phone: &Phone) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", phone.id())).expect("it is alive");
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .expect("its peak");
+    let kib = peak.split_whitespace().next().expect("a figure");
+    kib.parse::<u64>().expect("a figure") / 1024
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_comes_the_memory_stays_what_it_is() {
+    let homeserver = homeserver(500, 1);
+    let cut = Fault::from(FaultKind::CutBody { after_bytes: 1_000 }).on(EndpointKind::AllKeys);
+    let listed = answer(json!({ "joined_rooms": vec![""; 2_500_000] }).to_string());
+    let long = "x".repeat(1_000_000);
+    for (name, faults) in [
+        ("a bomb", all_keys(FaultKind::GzipBomb { mebibytes: 300 })),
+        ("no end", all_keys(FaultKind::Endless)),
+        (
+            "one large entry",
+            entries([format!("\"{}\"", "y".repeat(100_000_000))].into_iter()),
+        ),
+        (
+            "deep ones",
+            entries((0..20).map(|_| format!("{}{}", "[".repeat(500_000), "]".repeat(500_000)))),
+        ),
+        (
+            "many that are just small enough",
+            entries((0..1_500).map(|_| format!("\"{}\"", "y".repeat(60_000)))),
+        ),
+        (
+            "long ids",
+            rooms((0..50).map(|_| format!("\"{long}\":{{\"sessions\":{{\"{long}\":{{}}}}}}"))),
+        ),
+        (
+            "pieces",
+            rooms((0..100_000).map(|n| format!("\"!{}\":{{\"sessions\":{{\"{n}\":{{}}}}}}", n % 2))),
+        ),
+        ("swollen keys", swollen(&homeserver, &Setup::new(&homeserver))),
+        (
+            "a long list of rooms",
+            vec![cut, Fault::from(listed).on(EndpointKind::JoinedRooms)],
+        ),
+    ] {
+        let setup = Setup::new(&homeserver);
+        homeserver.set_faults(Vec::new());
+        let mut phone = Phone::start(&homeserver, &setup, &[]).ready();
+        let before = peak(&phone);
+        homeserver.set_faults(faults);
+        phone.tell("run");
+        let outcome = phone.outcome();
+        let grown = peak(&phone) - before;
+        println!("{name}: {grown} MiB, {outcome}");
+        assert!(grown <= MOST, "{name}: {grown} MiB");
+        phone.kill();
+    }
+}
