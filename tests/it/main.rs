@@ -2,6 +2,7 @@
 
 mod backup_entry;
 mod better_copies;
+#[cfg(target_os = "linux")]
 mod bounded_memory;
 mod chaos;
 mod common;
