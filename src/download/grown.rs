@@ -2,14 +2,18 @@
 //! those. Asking for a few rooms is cheaper than everything, and the count tells whether that was all. Where it is the same as
 //! before, keys have been replaced by better copies: in rooms that are in use, too, and only what could be better counts.
 //!
-//! A short cut, and no more: at the first obstacle the plan goes its usual way, with the patience that it takes.
+//! For keys that have come it is a short cut, and no more: at the first obstacle the plan goes its usual way, with the patience
+//! that it takes.
 
 use super::{
     fetch::{FetchEnd, FetchStage},
     request::RequestError,
     rooms::ROOM_CUTS_BEFORE_FILE,
 };
-use crate::{homeserver::KeysRequest, vault::VaultError};
+use crate::{
+    homeserver::{Backoff, KeysRequest},
+    vault::VaultError,
+};
 
 /// Rooms that are asked for, at most: each is a round trip.
 const MOST_ROOMS: usize = 20;
@@ -41,20 +45,40 @@ impl FetchStage {
                 continue;
             }
             cost += entries;
-            let worth = match lacked_some {
-                true => version.counts.fetched / 2,
-                false => MOST_KEYS_FOR_BETTER_ONES,
-            };
-            if cost > worth || self.stop.winds_down() {
+            if lacked_some && (cost > version.counts.fetched / 2 || self.stop.winds_down()) {
                 break;
             }
-            match self.ask(&KeysRequest::OneRoom(room_id)).await {
-                Ok(()) => self.flush().await?,
-                Err(RequestError::Stopped) => return Err(FetchEnd::Stopped),
-                Err(RequestError::Ended(end)) => return Err(end),
-                Err(_) => break,
+            if !lacked_some && cost > MOST_KEYS_FOR_BETTER_ONES {
+                // A smaller one may still be worth it.
+                cost -= entries;
+                continue;
+            }
+            if !self.ask_for_changes(room_id, lacked_some).await? {
+                break;
             }
         }
         Ok(())
+    }
+
+    /// False if it was not to be had, and everything is asked for next. Where nothing follows, it is asked for with patience.
+    async fn ask_for_changes(&self, room_id: String, everything_is_next: bool) -> Result<bool, FetchEnd> {
+        let request = KeysRequest::OneRoom(room_id);
+        let mut backoff = Backoff::default();
+        loop {
+            if self.stop.winds_down() {
+                return Err(FetchEnd::Stopped);
+            }
+            match self.ask(&request).await {
+                Ok(()) => {
+                    self.flush().await?;
+                    return Ok(true);
+                }
+                Err(RequestError::Stopped) => return Err(FetchEnd::Stopped),
+                Err(RequestError::Ended(end)) => return Err(end),
+                Err(_) if everything_is_next => return Ok(false),
+                Err(error) if error.is_of_the_room() => return Ok(true),
+                Err(error) => self.wait_or_end(&mut backoff, error).await?,
+            }
+        }
     }
 }

@@ -80,7 +80,7 @@ impl IngestWorker {
             None
         };
         let mut responses = HashMap::new();
-        let mut batch = EntryBatch::default();
+        let mut batch = EntryBatch::compared_through(known.as_ref().map_or(0, |known| known.last));
         let mut batch_began = Instant::now();
         loop {
             let wait = BATCH_AGE.saturating_sub(batch_began.elapsed());

@@ -12,7 +12,7 @@ const MAX_PAGE: u32 = 10_000;
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyDownload {
     /// Keys that were opened after `cursor`, at most `limit` (1 to 10,000), in the order of arrival: none is left out,
-    /// and none comes twice. Keep `next` where the app keeps its own state.
+    /// and none comes twice, unless the backup has got a better copy of it. Keep `next` where the app keeps its own state.
     ///
     /// # Errors
     /// A [`StatusError`] if the vault cannot be read.

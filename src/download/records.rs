@@ -129,7 +129,8 @@ pub struct DownloadSummary {
     pub version: Option<String>,
     /// Keys in the backup, as the server says.
     pub total: u64,
-    /// Keys that are durable in the vault, still encrypted.
+    /// Keys that are durable in the vault, still encrypted. More than `total` where the server has deleted some, or has replaced
+    /// them by better copies: both copies count, here and in what follows.
     pub fetched: u64,
     /// Keys that decrypted and passed every check.
     pub opened: u64,
@@ -184,7 +185,7 @@ pub struct DownloadProgress {
     pub stage: DownloadStage,
     /// Keys in the backup, as the server says; 0 until it has been asked.
     pub total: u64,
-    /// Keys in the vault.
+    /// Keys in the vault; more than `total` where the server has deleted or replaced some.
     pub fetched: u64,
     /// Keys decrypted and checked.
     pub opened: u64,

@@ -3,6 +3,7 @@
 mod file;
 
 use std::{
+    cmp::Reverse,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -19,7 +20,8 @@ use crate::{
     client::{KeyBackupClient, Parts},
     download::StatusError,
     secret::SecretString,
-    vault::VaultError,
+    unlock::DecryptionKeys,
+    vault::{Connection, Found, StoredEntry, VaultError},
 };
 
 /// Keys that are in memory at a time.
@@ -28,7 +30,7 @@ const PAGE: usize = 500;
 /// What an export holds, and what it does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct ExportSummary {
-    /// Keys in the file.
+    /// Keys in the file: of several copies of one, that which begins earliest.
     pub exported: u64,
     /// Keys that can never be opened; `KeyDownload.failures` lists them.
     pub failed: u64,
@@ -185,6 +187,7 @@ fn write(
     let file = options.open(path)?;
     let connection = parts.vault.connect()?;
     let keys = parts.keys.snapshot(&connection)?;
+    let has_copies = connection.has_copies()?;
     let mut writer = KeyExportWriter::new(file, passphrase.expose())?;
     let mut summary = ExportSummary::default();
     let mut buffer = Vec::new();
@@ -210,6 +213,8 @@ fn write(
                 found.room_key(&entry.room_id)
             });
             match opened {
+                Ok(key) if has_copies && stands_better_elsewhere(&connection, &keys, entry, key.first_known_index)? => {
+                }
                 Ok(key) => {
                     writer.key(&key)?;
                     summary.exported += 1;
@@ -222,4 +227,26 @@ fn write(
     file.flush()?;
     file.sync_all()?;
     Ok(summary)
+}
+
+/// Whether another copy of the key begins earlier, or is newer and as good: whoever imports both may keep the worse one.
+fn stands_better_elsewhere(
+    connection: &Connection,
+    keys: &DecryptionKeys,
+    entry: &StoredEntry,
+    first_index: u32,
+) -> Result<bool, VaultError> {
+    let session_id = entry.session.to_string();
+    let (Found::Entries(copies) | Found::Conflict(copies)) = connection.find(&entry.room_id, &session_id)?;
+    let mut buffer = Vec::new();
+    Ok(copies.iter().filter(|copy| copy.id != entry.id).any(|copy| {
+        let opened = keys.get(copy.version).and_then(|key| {
+            let first_index = key.open(&copy.body, &copy.session, &mut buffer, |found| {
+                found.first_known_index()
+            });
+            first_index.ok()
+        });
+        let rank = |index, copy: &StoredEntry| (Reverse(index), copy.version, copy.id);
+        opened.is_some_and(|index| rank(index, copy) > rank(first_index, entry))
+    }))
 }

@@ -9,7 +9,7 @@ use crate::{
 /// A room's keys have been fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct RoomFetch {
-    /// Keys that were not in the vault before.
+    /// Keys that were not in the vault before, or not as good.
     pub new_keys: u64,
     /// The server was asked for the room; false where nothing had changed since the vault got all of it.
     pub asked_server: bool,
@@ -23,7 +23,7 @@ pub enum ServerNews {
     NothingNew,
     /// The backup has keys that are not here, or has changed since it was complete here: run the download.
     NewKeys {
-        /// How many, as the server says; 0 where keys have only been replaced.
+        /// How many, as the server says; 0 where keys have only been replaced, by better copies as a rule.
         count: u64,
     },
     /// Another backup version is current: run the download, and unlock it if it needs another key.

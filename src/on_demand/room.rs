@@ -73,7 +73,7 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
     let mut reader = BackupReader::one_room();
     let mut room = Room {
         room_id,
-        batch: EntryBatch::default(),
+        batch: EntryBatch::compared_through(asking.vault(|vault| vault.last_entry()).await?),
     };
     let mut new_keys = 0;
     let ended = loop {
@@ -123,7 +123,8 @@ async fn take(
 }
 
 async fn keep(asking: &Asking<'_>, version: i64, batch: &mut EntryBatch) -> Result<u64, OnDemandError> {
-    let batch = std::mem::take(batch);
+    let next = batch.next();
+    let batch = std::mem::replace(batch, next);
     if batch.is_empty() {
         return Ok(0);
     }

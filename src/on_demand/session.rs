@@ -192,7 +192,7 @@ async fn keep(
     if !is_entry(body) {
         return Err(HomeserverError::NotTheHomeserver.into());
     }
-    let mut batch = EntryBatch::default();
+    let mut batch = EntryBatch::compared_through(i64::MAX);
     let claimed_index = entry::claimed_index(RawEntry::Json(body));
     batch.push(room_id, SessionId::parse(session_id), claimed_index, |packed| {
         entry::pack(RawEntry::Json(body), packed);

@@ -22,6 +22,9 @@ use crate::backup::RoomKey;
 /// Delivery is *at least once*: after a crash the last batch may come again, so taking a key twice must do no harm.
 /// The next batch comes when the last one is answered.
 ///
+/// A key may come in several copies, over backup versions or because a better one has taken its place on the server; in one
+/// batch too, and not always the better one last. Keep what begins earliest (`first_known_index`).
+///
 /// When a run is stopped, the call under way has another 100 ms to answer. One that takes longer is dropped, which cancels
 /// its coroutine or task; its batch comes again in the next run, perhaps while the work of the dropped call still goes on.
 #[uniffi::export(foreign)]

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::backup::{limits::MAX_PLACES_OF_A_SESSION, session_id::SessionId};
 
+/// Places in the index that one session may have: far more than it has without ill will.
+const MOST_CANDIDATES: usize = 1_024;
+
 /// Entries on their way into the vault, with the bodies in one buffer.
 #[derive(Default)]
 pub(crate) struct EntryBatch {
@@ -24,6 +27,8 @@ pub(crate) struct EntryBatch {
     complete_rooms: Vec<(usize, i64)>,
     /// How far answers that lie in a file have been read with it.
     pub(crate) file_places: Vec<FilePlace>,
+    /// What came later than this entry is not held against what comes now: an answer would go on for ever replacing its own.
+    compare_through: i64,
 }
 
 /// One of them.
@@ -48,6 +53,19 @@ pub(crate) struct InsertedEntries {
 }
 
 impl EntryBatch {
+    /// An empty one, whose entries may be better copies of those up to that one.
+    pub(crate) fn compared_through(entry: i64) -> Self {
+        Self {
+            compare_through: entry,
+            ..Self::default()
+        }
+    }
+
+    /// The same again.
+    pub(crate) fn next(&self) -> Self {
+        Self::compared_through(self.compare_through)
+    }
+
     /// Rooms in it that are complete with it.
     pub(crate) fn complete_rooms(&self) -> usize {
         self.complete_rooms.len()
@@ -123,6 +141,12 @@ impl Writer {
 }
 
 impl Connection {
+    /// The last entry there is: what comes from now on is later.
+    pub(crate) fn last_entry(&self) -> Result<i64, VaultError> {
+        let sql = "SELECT max((SELECT coalesce(max(id), 0) FROM entry), (SELECT coalesce(max(entry), 0) FROM trimmed))";
+        Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
     /// The same beside a run, of this process or another: one transaction, without a fence.
     pub(crate) fn insert_beside(&mut self, version: i64, batch: &EntryBatch) -> Result<InsertedEntries, VaultError> {
         self.write(|transaction, keys| {
@@ -155,13 +179,21 @@ fn insert(
         let room = rooms[entry.room];
         let session = &*entry.session.to_bytes();
         let hash = keys.session_hash(session);
-        let mut namesakes = namesakes(transaction, &index.entries(hash)?, room, session)?;
+        let candidates = index.entries(hash)?;
+        // Numbers of entries that have made way among them.
+        if candidates.len() >= MOST_CANDIDATES {
+            continue;
+        }
+        let mut namesakes = namesakes(transaction, &candidates, room, session)?;
         // Over so many places, each would be held against all others.
         if namesakes.len() >= MAX_PLACES_OF_A_SESSION {
             continue;
         }
         let body = &batch.bodies[entry.body.clone()];
         let known: Vec<i64> = ids(&namesakes, |namesake| namesake.is_known);
+        if known.iter().any(|known| *known > batch.compare_through) {
+            continue;
+        }
         if !known.is_empty() {
             let Comes::Better { failed } = copies::compare(transaction, &known, entry.claimed_index, body)? else {
                 continue;
@@ -300,6 +332,7 @@ fn note_conflict(transaction: &Transaction<'_>, id: i64, others: &[i64]) -> Resu
     let mut count = transaction.prepare_cached(
         "UPDATE backup_version SET conflicts = conflicts + 1,
              withheld = withheld + (EXISTS (SELECT 1 FROM opened WHERE entry = ?1 AND failure = 0)
+                 AND EXISTS (SELECT 1 FROM entry WHERE id = ?1)
                  AND NOT EXISTS (SELECT 1 FROM delivered WHERE entry = ?1))
          WHERE id = (SELECT version FROM room WHERE room.id =
              (SELECT room FROM entry WHERE id = ?1 UNION ALL SELECT room FROM trimmed WHERE entry = ?1))",

@@ -24,6 +24,8 @@ const MOST_OUT_OF_TURN: u32 = 20;
 pub(crate) struct KnownEntries {
     connection: Connection,
     recent: RecentSessions,
+    /// The last entry of earlier runs.
+    pub(crate) last: i64,
 }
 
 /// What is known of an entry.
@@ -50,12 +52,19 @@ pub(crate) struct KnownRoom {
     /// Entries to read ahead the next time; 0 where nothing comes in order.
     next_ahead: i64,
     out_of_turn: u32,
+    /// The last one was found behind all that are expected.
+    was_behind: bool,
 }
 
 impl KnownEntries {
     pub(crate) fn new(connection: Connection) -> Result<Self, VaultError> {
         let recent = RecentSessions::read(&connection.inner)?;
-        Ok(Self { connection, recent })
+        let last = connection.last_entry()?;
+        Ok(Self {
+            connection,
+            recent,
+            last,
+        })
     }
 
     /// Begins with a room.
@@ -77,6 +86,7 @@ impl KnownEntries {
             ahead: VecDeque::new(),
             next_ahead: *AHEAD.start(),
             out_of_turn: 0,
+            was_behind: false,
         })
     }
 
@@ -91,13 +101,19 @@ impl KnownEntries {
         }
         if let Some((id, _, known)) = room.ahead.pop_front_if(|(_, next, _)| next == session) {
             room.after = id;
+            room.was_behind = false;
             return Ok(known);
         }
         let Some((id, known)) = self.find(row, session)? else {
             return Ok(Known::No);
         };
+        let is_behind = room.ahead.back().is_some_and(|(last, ..)| id > *last);
+        if is_behind && !std::mem::replace(&mut room.was_behind, true) {
+            // A better copy has its place in the order, and stands behind all others.
+            return Ok(known);
+        }
         // What follows it is expected next.
-        room.after = room.after.max(id);
+        room.after = id;
         room.ahead.clear();
         room.next_ahead = *AHEAD.start();
         room.out_of_turn += 1;

@@ -90,6 +90,12 @@ impl Connection {
         Ok(Found::Entries(entries))
     }
 
+    /// Whether a key may stand in the vault more than once: over versions, or beside a better copy.
+    pub(crate) fn has_copies(&self) -> Result<bool, VaultError> {
+        let sql = "SELECT (SELECT count(*) FROM backup_version) > 1 OR EXISTS (SELECT 1 FROM room WHERE copies > 0)";
+        Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
     /// Entries of a room after `after`, by entry id: `limit` of them, or as many as fit into a page. Those in conflict are left
     /// out.
     pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<EntryPage, VaultError> {

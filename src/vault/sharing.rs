@@ -43,7 +43,7 @@ impl Connection {
         };
         let rooms = self.rooms_named(room_id)?;
         if let [room] = rooms[..]
-            && !self.has_copies(room.0)?
+            && !self.room_has_copies(room.0)?
         {
             self.copies(room, |_, copy| counts.count(copy))?;
             return Ok(counts);
@@ -60,7 +60,7 @@ impl Connection {
     }
 
     /// Whether a key of the room stands there more than once.
-    fn has_copies(&self, room: i64) -> Result<bool, VaultError> {
+    fn room_has_copies(&self, room: i64) -> Result<bool, VaultError> {
         let mut statement = self.inner.prepare_cached("SELECT copies > 0 FROM room WHERE id = ?1")?;
         Ok(statement.query_row([room], |row| row.get(0))?)
     }

@@ -1,12 +1,13 @@
 //! A key that is replaced in the backup by a better copy, or by one that claims to be better.
 
-use std::sync::Arc;
+use std::{fs::File, sync::Arc};
 
 use keyferry::{
     DownloadPolicy, FailureCount, FailureReason, KeyBackupClient, KeyDownload, RoomKeyLookup, RunBudget, RunOutcome,
     RunReport, ServerNews,
 };
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver, TrueKey};
+use matrix_sdk_crypto::decrypt_room_key_export;
 use serde_json::{Value, json};
 
 use crate::{
@@ -51,6 +52,11 @@ impl Scene {
 
     /// From here on the server has this entry of the key.
     fn serve(&self, etag: &str, entry: &Value) {
+        self.serve_after(etag, entry, Vec::new());
+    }
+
+    /// The same, where none of these comes first.
+    fn serve_after(&self, etag: &str, entry: &Value, mut faults: Vec<Fault>) {
         let sessions = json!({
             self.key.session_id.as_str(): entry,
             self.other.session_id.as_str(): self.entry(&self.other),
@@ -73,15 +79,8 @@ impl Scene {
             (EndpointKind::RoomKeys, room),
             (EndpointKind::SessionKey, entry.clone()),
         ];
-        let faults = answers.map(|(endpoint, body)| {
-            let answer = FaultKind::Status {
-                code: 200,
-                body,
-                headers: Default::default(),
-            };
-            Fault::from(answer).on(endpoint)
-        });
-        self.homeserver.set_faults(faults.to_vec());
+        faults.extend(answers.map(|(endpoint, body)| Fault::from(answer(200, body)).on(endpoint)));
+        self.homeserver.set_faults(faults);
         self.homeserver.reset_requests();
     }
 
@@ -102,6 +101,14 @@ impl Scene {
 
     async fn assert_found(&self, client: &KeyBackupClient, key: &TrueKey) {
         assert_is(self.find(client).await, key);
+    }
+}
+
+fn answer(code: u16, body: Value) -> FaultKind {
+    FaultKind::Status {
+        code,
+        body,
+        headers: Default::default(),
     }
 }
 
@@ -151,6 +158,17 @@ async fn a_copy_from_an_earlier_message_is_taken() {
     let counted = counted.expect("they are counted");
     assert_eq!((counted.not_shareable, counted.not_fetched_at_most), (2, Some(0)));
 
+    // Of both copies the better one is exported.
+    let path = scene.setup.directory.path().join("keys.txt");
+    let summary = client.export_room_keys("p".into(), path.display().to_string()).await;
+    assert_eq!(summary.expect("an export").exported, 2);
+    let exported = decrypt_room_key_export(File::open(&path).expect("a file"), "p").expect("a sound export");
+    let exported = exported.iter().find(|key| key.session_id == scene.key.session_id);
+    assert_eq!(
+        exported.expect("it is there").session_key.to_base64(),
+        scene.key.session_key
+    );
+
     // Known by now, and not asked for again.
     scene.serve("3", &scene.entry(&scene.key));
     assert_eq!(counts(&run(&client.download()).await), (3, 3, 0));
@@ -183,6 +201,53 @@ async fn a_sound_copy_takes_the_place_of_one_that_failed() {
         scene.serve("3", &scene.entry(&scene.key));
         assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
         scene.assert_found(&client, &scene.key).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failure_on_the_way_to_a_better_copy_passes() {
+    let scene = Scene::new(false);
+    let client = scene.client().await;
+    scene.serve("1", &scene.entry(&from_index(&scene.key, 100)));
+    run(&client.download()).await;
+    let once = Fault {
+        times: Some(1),
+        ..Fault::from(answer(502, Value::Null)).on(EndpointKind::RoomKeys)
+    };
+    scene.serve_after("2", &scene.entry(&scene.key), vec![once]);
+    run(&client.download()).await;
+    scene.assert_found(&client, &scene.key).await;
+}
+
+#[tokio::test]
+async fn one_answer_does_not_replace_what_it_has_brought() {
+    let scene = Scene::new(false);
+    let client = scene.client().await;
+    scene.serve("1", &json!({ "failed": 0 }));
+    run(&client.download()).await;
+    // The same sessions over and over, more than a transaction has: what fails meanwhile is not replaced again.
+    let one = |round: u32| {
+        let entries: Vec<_> = (0..500).map(|n| format!("\"s{n}\":{{\"round\":{round}}}")).collect();
+        format!("\"!a:x\":{{\"sessions\":{{{}}}}}", entries.join(","))
+    };
+    let rounds: Vec<_> = (0..100).map(one).collect();
+    let body = format!("{{\"rooms\":{{{}}}}}", rounds.join(","));
+    let version = json!({
+        "version": scene.setup.account.backup_version,
+        "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
+        "etag": "2",
+        "count": 502,
+        "auth_data": { "public_key": public_key(&scene.setup.account).to_base64() },
+    });
+    let faults = vec![
+        Fault::from(answer(200, body.into())).on(EndpointKind::AllKeys),
+        Fault::from(answer(200, version.clone())).on(EndpointKind::CurrentVersion),
+        Fault::from(answer(200, version)).on(EndpointKind::Version),
+    ];
+    scene.serve_after("2", &json!({ "failed": 1 }), faults);
+    for _ in 0..2 {
+        let report = run(&client.download()).await;
+        assert_eq!(counts(&report), (502, 1, 501));
     }
 }
 
