@@ -19,22 +19,23 @@ pub(crate) struct Priority {
 #[derive(Debug, Default)]
 struct Inner {
     to_fetch: Mutex<VecDeque<String>>,
-    to_open: Mutex<Vec<String>>,
+    to_open: Mutex<VecDeque<String>>,
     changed: Notify,
 }
 
 impl Priority {
     /// The first of them is the most wanted.
     pub(crate) fn want(&self, rooms: &[String]) {
-        if let Ok(mut to_fetch) = self.inner.to_fetch.lock() {
-            to_fetch.retain(|room| !rooms.contains(room));
-            for room in rooms.iter().rev() {
-                to_fetch.push_front(room.clone());
+        // Opened as far as they are here already; again when all of a room is.
+        for queue in [&self.inner.to_fetch, &self.inner.to_open] {
+            if let Ok(mut queue) = queue.lock() {
+                queue.retain(|room| !rooms.contains(room));
+                for room in rooms.iter().rev() {
+                    queue.push_front(room.clone());
+                }
+                queue.truncate(MOST);
             }
-            to_fetch.truncate(MOST);
         }
-        // As far as they are here already; again when all of a room is.
-        rooms.iter().for_each(|room| self.open_first(room.clone()));
         self.inner.changed.notify_one();
     }
 
@@ -64,17 +65,19 @@ impl Priority {
 
     /// Keys of that room are here, and are to be opened before all others.
     pub(crate) fn open_first(&self, room: String) {
-        if let Ok(mut rooms) = self.inner.to_open.lock() {
-            rooms.push(room);
+        if let Ok(mut rooms) = self.inner.to_open.lock()
+            && !rooms.contains(&room)
+        {
+            rooms.push_back(room);
             rooms.truncate(MOST);
         }
     }
 
     /// Takes the rooms whose keys are to be opened.
-    pub(crate) fn take_rooms_to_open(&self) -> Vec<String> {
+    pub(crate) fn take_rooms_to_open(&self) -> VecDeque<String> {
         self.inner
             .to_open
             .lock()
-            .map_or_else(|_| Vec::new(), |mut rooms| std::mem::take(&mut *rooms))
+            .map_or_else(|_| VecDeque::new(), |mut rooms| std::mem::take(&mut *rooms))
     }
 }

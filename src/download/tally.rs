@@ -114,7 +114,9 @@ impl Tally {
     /// So many entries had failed, and others stand in their place.
     pub(crate) fn take_back_failures(&self, count: u64) {
         if count > 0 {
-            self.failed.fetch_sub(count, Ordering::Relaxed);
+            // Failures of another version were not counted here.
+            let less = |failed: u64| Some(failed.saturating_sub(count));
+            let _ = self.failed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
             self.changed.send_replace(());
         }
     }

@@ -92,6 +92,11 @@ async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
         left = fetch_older(phase, older).await?.or(left);
     }
     let current_id = current.id;
+    // It may have got some meanwhile.
+    let current = phase
+        .vault(move |writer| writer.reader().version_by_id(current_id))
+        .await?
+        .unwrap_or(current);
     let end = fetch_one(phase, current).await?;
     if !matches!(end, FetchEnd::Complete) {
         return Ok(end);
@@ -129,7 +134,17 @@ async fn look_again(phase: &Phase<'_>, older: VersionRow) -> Result<(), FetchEnd
 
 /// Fetches an older version. What keeps it from coming is given back where it does not keep the current one from it.
 async fn fetch_older(phase: &Phase<'_>, older: VersionRow) -> Result<Option<FetchEnd>, FetchEnd> {
+    let (id, before) = (older.id, older.counts.fetched);
     let (Ok(end) | Err(end)) = fetch_one(phase, older).await;
+    if matches!(end, FetchEnd::Stopped) {
+        // A run that got nothing of it counts as a cut, whatever it waited for.
+        let count = move |writer: &mut Writer| match writer.reader().version_by_id(id)? {
+            Some(version) if version.counts.fetched == before => writer.count_request(id, 0, true),
+            _ => Ok(()),
+        };
+        // Where the vault takes nothing any more, the run ends for that reason.
+        let _ = phase.vault(count).await;
+    }
     match end {
         FetchEnd::Complete | FetchEnd::VersionGone | FetchEnd::MovedOn => Ok(None),
         // It may be forbidden by now.

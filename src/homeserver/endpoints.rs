@@ -132,7 +132,7 @@ impl Homeserver {
     pub(crate) async fn joined_rooms(&self) -> Result<Vec<String>, HomeserverError> {
         match self.get_small("joined_rooms", MAX_ROOM_LIST_BYTES).await {
             Ok(body) => read_room_list(&body).ok_or(HomeserverError::NotTheHomeserver),
-            Err(error) if error.meaning() == Meaning::Refused => {
+            Err(error) if error.meaning() == Meaning::Refused && !matches!(error, HomeserverError::Transport(_)) => {
                 log::warn!("the server does not tell which rooms are joined: {error}");
                 Ok(Vec::new())
             }

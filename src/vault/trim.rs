@@ -96,11 +96,12 @@ fn forget_trimmed(transaction: &Transaction<'_>, from: i64, through: i64) -> Res
     )?;
     for (room, count) in rooms {
         transaction.execute(
-            "UPDATE room SET complete = 0, entries = entries - ?2 WHERE id = ?1",
+            "UPDATE room SET complete = 0, entries = entries - ?2, copies = min(copies, entries - ?2) WHERE id = ?1",
             [room, count],
         )?;
         transaction.execute(
-            "UPDATE backup_version SET complete = 0, complete_in = 0, fetched = fetched - ?2, opened = opened - ?2
+            "UPDATE backup_version SET complete = 0, complete_in = 0, fetched = fetched - ?2, opened = opened - ?2,
+                 surplus = min(surplus, fetched - ?2)
              WHERE id = (SELECT version FROM room WHERE id = ?1)",
             [room, count],
         )?;

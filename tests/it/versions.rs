@@ -306,6 +306,8 @@ struct Stubborn<T: ?Sized> {
     silent: bool,
     is_hit: bool,
     begun: AtomicBool,
+    /// Not even a beginning comes.
+    mute: bool,
 }
 
 impl HttpTransport for Stubborn<dyn HttpTransport> {
@@ -316,7 +318,8 @@ impl HttpTransport for Stubborn<dyn HttpTransport> {
             version: self.version,
             silent: self.silent,
             is_hit,
-            begun: AtomicBool::new(false),
+            begun: AtomicBool::new(self.mute),
+            mute: self.mute,
         });
         Ok(exchange)
     }
@@ -349,7 +352,7 @@ impl HttpExchange for Stubborn<dyn HttpExchange> {
 
 #[tokio::test]
 async fn an_older_version_that_never_comes_does_not_hold_up_the_one_that_is_current() {
-    for silent in [false, true] {
+    for (silent, mute) in [(false, false), (true, false), (true, true)] {
         let homeserver = start(Config {
             keys: 2_000,
             rooms: 8,
@@ -364,6 +367,7 @@ async fn an_older_version_that_never_comes_does_not_hold_up_the_one_that_is_curr
             silent,
             is_hit: false,
             begun: AtomicBool::new(false),
+            mute,
         });
         let client = setup.open_over(setup.options(), stubborn).await.expect("it opens");
         client.unlock(setup.recovery_key()).await.expect("it fits");
@@ -387,7 +391,7 @@ async fn an_older_version_that_never_comes_does_not_hold_up_the_one_that_is_curr
         assert_eq!(
             states,
             [VersionState::Draining, VersionState::Complete],
-            "silent: {silent}"
+            "silent: {silent}, mute: {mute}"
         );
         assert_vault_complete(&client, &homeserver).await;
     }
