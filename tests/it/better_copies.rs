@@ -99,6 +99,14 @@ impl Scene {
         found.expect("an answer")
     }
 
+    /// The indexes that the key has been delivered with, in that order.
+    fn delivered(&self) -> Vec<u32> {
+        let sink = self.setup.sink.as_ref().expect("a sink");
+        let keys = sink.keys.lock().expect("not poisoned");
+        let copies = keys.iter().filter(|key| key.session_id == self.key.session_id);
+        copies.map(|key| key.first_known_index).collect()
+    }
+
     async fn assert_found(&self, client: &KeyBackupClient, key: &TrueKey) {
         assert_is(self.find(client).await, key);
     }
@@ -172,20 +180,7 @@ async fn a_copy_from_an_earlier_message_is_taken() {
     // Known by now, and not asked for again.
     scene.serve("3", &scene.entry(&scene.key));
     assert_eq!(counts(&run(&client.download()).await), (3, 3, 0));
-    let delivered = scene
-        .setup
-        .sink
-        .as_ref()
-        .expect("a sink")
-        .keys
-        .lock()
-        .expect("not poisoned");
-    let indexes: Vec<_> = delivered
-        .iter()
-        .filter(|key| key.session_id == scene.key.session_id)
-        .map(|key| key.first_known_index)
-        .collect();
-    assert_eq!(indexes, [100, scene.key.first_known_index]);
+    assert_eq!(scene.delivered(), [100, scene.key.first_known_index]);
 }
 
 #[tokio::test]
@@ -335,18 +330,5 @@ async fn what_was_trimmed_is_replaced_too() {
     run(&client.download()).await;
     scene.serve("3", &scene.entry(&scene.key));
     run(&client.download()).await;
-    let delivered = scene
-        .setup
-        .sink
-        .as_ref()
-        .expect("a sink")
-        .keys
-        .lock()
-        .expect("not poisoned");
-    let indexes: Vec<_> = delivered
-        .iter()
-        .filter(|key| key.session_id == scene.key.session_id)
-        .map(|key| key.first_known_index)
-        .collect();
-    assert_eq!(indexes, [100, scene.key.first_known_index]);
+    assert_eq!(scene.delivered(), [100, scene.key.first_known_index]);
 }

@@ -50,7 +50,11 @@ private suspend fun KeyBackup.flush(budget: Duration): WorkOutcome = try {
     preference.flush(budget)
     WorkOutcome.Success
 } catch (error: PreferenceException) {
-    val passes = error is PreferenceException.Vault || error is PreferenceException.Unreachable
-    // The app takes no part, or the account is signed out.
-    if (passes) WorkOutcome.Retry(null) else WorkOutcome.Success
+    when (error) {
+        is PreferenceException.Unreachable, is PreferenceException.Inaccessible -> WorkOutcome.Retry(null)
+        // Whoever is woken opens a client anew.
+        is PreferenceException.Gone, is PreferenceException.Internal -> WorkOutcome.Retry(null)
+        // The app takes no part, the account is signed out, or somebody has to set the vault aside.
+        else -> WorkOutcome.Success
+    }
 }
