@@ -23,5 +23,6 @@ if [ ${#packages[@]} -gt 0 ]; then
 fi
 
 scripts/generate-bindings.sh kotlin
-exec mvn -B -ntp -f bindings/kotlin/pom.xml test \
+# What was compiled against other bindings is not compiled anew by itself.
+exec mvn -B -ntp -f bindings/kotlin/pom.xml clean test \
   -Dlibrary.dir="$release" -Dhomeserver.binary="$homeserver" "$@"
