@@ -8,7 +8,7 @@
 //! - `inventory`: what the vault has, in the words of apps
 //! - `versions`: which backup versions, in which order; `plan`: which request comes next (pure)
 //! - `fetch`, `rooms`, `grown`, `request`, `from_file`, `ingest`, `ingest_worker`: network to vault; `priority`: rooms that are wanted first
-//! - `feed`, `open`, `finished`: vault to opened keys, on all cores, and what is learnt back into the vault
+//! - `feed`, `settled`, `open`, `finished`: vault to opened keys, on all cores, and what is learnt back into the vault
 //! - `deliver`: opened keys to the sink
 //! - `outcome`, `wake_up`: how it ended, and when the host is to call again (pure)
 //! - `stop`, `tally`, `notify`, `records`: ending, counting, telling, and in which words
@@ -40,6 +40,7 @@ mod records;
 mod request;
 mod rooms;
 mod run;
+mod settled;
 mod stop;
 mod tally;
 mod versions;

@@ -61,8 +61,8 @@ impl KeyBackupPreference {
     /// Delete or create a backup only after [`PreferenceWrite::Written`].
     ///
     /// # Errors
-    /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault: then the wish is not kept. What is wrong with the
-    /// network is no error here, but [`PreferenceWrite::Pending`].
+    /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault: then the wish is not kept. What is wrong
+    /// with the network is no error here, but [`PreferenceWrite::Pending`].
     pub async fn set_enabled(&self, enabled: bool) -> Result<PreferenceWrite, PreferenceError> {
         let (parts, part) = self.take_part()?;
         self.unless_closed(async {

@@ -8,6 +8,9 @@ use rusqlite::{OptionalExtension, Transaction};
 
 use super::VaultError;
 
+/// The rows of `opened` whose entries may have a better copy: they have failed, or do not begin with the first message.
+pub(super) const MAY_BE_BETTER: &str = "(failure <> 0 OR first_index > 0)";
+
 /// What a copy that comes means to those of the same session, room and version that are here.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Comes {
@@ -24,9 +27,9 @@ pub(super) fn compare(
     claimed_index: Option<u32>,
     body: &[u8],
 ) -> Result<Comes, VaultError> {
-    let mut state = transaction.prepare_cached(
-        "SELECT failure, first_index FROM opened WHERE entry = ?1 AND (failure <> 0 OR first_index > 0)",
-    )?;
+    let mut state = transaction.prepare_cached(&format!(
+        "SELECT failure, first_index FROM opened WHERE entry = ?1 AND {MAY_BE_BETTER}"
+    ))?;
     let mut is_same = transaction.prepare_cached("SELECT 1 FROM entry WHERE id = ?1 AND body = ?2")?;
     let mut failed = Vec::new();
     for &entry in known {

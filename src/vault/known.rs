@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Connection, VaultError,
+    copies::MAY_BE_BETTER,
     entries::session_from_row,
     session_index::{self, RecentSessions},
 };
@@ -128,13 +129,13 @@ impl KnownEntries {
             return Ok(());
         }
         // Runs begin with the one that the place is in: those before it are many, where a server tears rooms into pieces.
-        let mut statement = self.connection.inner.prepare_cached(
-            "SELECT id, session, EXISTS (SELECT 1 FROM opened WHERE opened.entry = id AND (failure <> 0 OR first_index > 0))
+        let mut statement = self.connection.inner.prepare_cached(&format!(
+            "SELECT id, session, EXISTS (SELECT 1 FROM opened WHERE opened.entry = id AND {MAY_BE_BETTER})
              FROM room_run JOIN entry ON id BETWEEN max(first_entry, ?2 + 1) AND last_entry
              WHERE room_run.room = ?1 AND last_entry > ?2 AND first_entry >= ifnull(
                 (SELECT max(first_entry) FROM room_run WHERE room = ?1 AND first_entry <= ?2 + 1), 0)
-             ORDER BY first_entry, id LIMIT ?3",
-        )?;
+             ORDER BY first_entry, id LIMIT ?3"
+        ))?;
         let mut rows = statement.query([row, room.after, room.next_ahead])?;
         while let Some(row) = rows.next()? {
             room.ahead
@@ -153,12 +154,12 @@ impl KnownEntries {
         let hash = keys.session_hash(session);
         let mut candidates = session_index::in_tree(inner, hash)?;
         candidates.extend(self.recent.entries(hash));
-        let mut is_it = inner.prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM opened WHERE opened.entry = ?1 AND (failure <> 0 OR first_index > 0))
+        let mut is_it = inner.prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM opened WHERE opened.entry = ?1 AND {MAY_BE_BETTER})
              FROM (SELECT room, session FROM entry WHERE id = ?1
                    UNION ALL SELECT room, session FROM trimmed WHERE entry = ?1) AS known
-             WHERE session = ?2 AND room = ?3",
-        )?;
+             WHERE session = ?2 AND room = ?3"
+        ))?;
         for candidate in candidates {
             let found = is_it.query_row(params![candidate, session, row], |row| row.get(0));
             if let Some(may_be_better) = found.optional()? {

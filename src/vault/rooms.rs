@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     Connection, VaultError, Writer,
+    copies::MAY_BE_BETTER,
     seal::{Sealed, VaultKeys},
 };
 
@@ -124,10 +125,11 @@ impl Connection {
 
     /// Whether a key of the room has failed, or does not begin with the session's first message.
     pub(crate) fn room_may_be_better(&self, version: i64, room_id: &str) -> Result<bool, VaultError> {
-        let sql = "SELECT 1 FROM room JOIN room_run ON room_run.room = room.id
-                   JOIN opened ON opened.entry BETWEEN first_entry AND last_entry
-                   WHERE version = ?1 AND hash = ?2 AND (failure <> 0 OR first_index > 0)";
-        let mut statement = self.inner.prepare_cached(sql)?;
+        let mut statement = self.inner.prepare_cached(&format!(
+            "SELECT 1 FROM room JOIN room_run ON room_run.room = room.id
+             JOIN opened ON opened.entry BETWEEN first_entry AND last_entry
+             WHERE version = ?1 AND hash = ?2 AND {MAY_BE_BETTER}"
+        ))?;
         Ok(statement.exists(params![version, self.keys.room_hash(room_id)])?)
     }
 
