@@ -12,9 +12,6 @@ use crate::{
     secret_storage::{Padding, StorageKey},
 };
 
-/// The number of the first backup version.
-pub(crate) const FIRST_VERSION: u64 = 1;
-
 const ITERATIONS: u32 = 1000;
 const BACKUP_SECRET: &str = "m.megolm_backup.v1";
 
@@ -86,7 +83,7 @@ impl Account {
             secret_storage_passphrase: passphrase,
             secret_storage_key_id: storage_key.id.clone(),
             passphrase_key_id: passphrase_key.id.clone(),
-            backup_version: FIRST_VERSION.to_string(),
+            backup_version: config.first_version.to_string(),
         };
 
         let secret = info.backup_decryption_key_base64.as_bytes();

@@ -1,15 +1,18 @@
-//! What the endpoints answer when nothing goes wrong, with the errors that Synapse gives.
+//! What the endpoints answer when nothing goes wrong, with the errors that Synapse gives unless the server is another
+//! one.
 
 use std::io;
 
 use serde_json::{Value, json};
 
 use crate::{
+    keys::{self, Entries},
     misbehave::Lies,
     request::Request,
-    response::{Body, Response},
+    response::Response,
     route::Route,
-    state::{Shared, Version},
+    state::Shared,
+    versions::{Version, Versions},
 };
 
 /// Answers one request.
@@ -23,26 +26,30 @@ pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route<'_>, lies
         shared.counters.unauthorized();
         return Ok(refusal);
     }
+    if shared.kind.limits_requests() && route.is_of_room_keys() && !shared.limit.pass() {
+        return Ok(Response::error(429, "M_LIMIT_EXCEEDED", "Too many requests."));
+    }
     Ok(match *route {
-        Route::CurrentVersion => match shared.mutable().versions.current() {
-            Some(version) => Response::json(200, &version.describe(lies)),
-            None => not_found("No backup found"),
-        },
-        Route::Version(number) => match shared.mutable().versions.find(number) {
-            Some(version) => Response::json(200, &version.describe(lies)),
-            None => unknown_version(),
-        },
-        Route::AllKeys => match version_of(shared, request) {
+        Route::CurrentVersion => {
+            let state = shared.mutable();
+            match state.versions.current() {
+                Some(version) => describe(&state.versions, &version, lies),
+                None => not_found("No backup found"),
+            }
+        }
+        Route::Version(number) => {
+            let state = shared.mutable();
+            match state.versions.find(number) {
+                Some(version) => describe(&state.versions, &version, lies),
+                None => unknown_version(),
+            }
+        }
+        Route::AllKeys | Route::RoomKeys(_) | Route::SessionKey(..) => match version_of(shared, request) {
             Err(refusal) => *refusal,
-            Ok(version) => all_keys(&version),
-        },
-        Route::RoomKeys(room) => match version_of(shared, request) {
-            Err(refusal) => *refusal,
-            Ok(version) => room_keys(shared, &version, room),
-        },
-        Route::SessionKey(room, session) => match version_of(shared, request) {
-            Err(refusal) => *refusal,
-            Ok(version) => session_key(shared, &version, room, session)?,
+            Ok(version) => {
+                let entries = version.and_then(|version| Entries::of(shared, version, lies));
+                keys::answer(shared.kind, entries.as_ref(), route)?
+            }
         },
         Route::JoinedRooms => {
             let rooms: Vec<String> = (0..shared.joined_rooms)
@@ -62,49 +69,36 @@ fn check_token(shared: &Shared, request: &Request) -> Option<Response> {
     };
     let state = shared.mutable();
     (*token != state.access_token).then(|| {
-        Response::json(
-            401,
-            &json!({
-                "errcode": "M_UNKNOWN_TOKEN",
-                "error": "Invalid access token passed.",
-                "soft_logout": state.soft_logout,
-            }),
-        )
+        let mut refusal = json!({ "errcode": "M_UNKNOWN_TOKEN", "error": "Invalid access token passed." });
+        if shared.kind.tells_soft_logout() {
+            refusal["soft_logout"] = state.soft_logout.into();
+        }
+        Response::json(401, &refusal)
     })
 }
 
-fn version_of(shared: &Shared, request: &Request) -> Result<Version, Box<Response>> {
-    let Some(number) = request.query("version") else {
-        let missing = Response::error(400, "M_MISSING_PARAM", "Missing string query parameter b'version'");
-        return Err(missing.into());
-    };
-    let found = shared.mutable().versions.find(number);
-    found.ok_or_else(|| unknown_version().into())
-}
-
-fn all_keys(version: &Version) -> Response {
-    let body = version.store.as_ref().and_then(|store| {
-        let part = store.all_entries(version.count)?;
-        Some(Body::around("", store, part, "}}}}"))
-    });
-    Response::entries(body.unwrap_or_else(|| Body::text(r#"{"rooms":{}}"#)))
-}
-
-fn room_keys(shared: &Shared, version: &Version, room: &str) -> Response {
-    let body = version.store.as_ref().and_then(|store| {
-        let part = store.room_entries(&shared.truth, version.count, room)?;
-        Some(Body::around(r#"{"sessions":{"#, store, part, "}}"))
-    });
-    Response::entries(body.unwrap_or_else(|| Body::text(r#"{"sessions":{}}"#)))
-}
-
-fn session_key(shared: &Shared, version: &Version, room: &str, session: &str) -> io::Result<Response> {
-    if let Some(store) = &version.store
-        && let Some(part) = store.session_entry(&shared.truth, version.count, room, session)?
-    {
-        return Ok(Response::entries(Body::around("", store, part, "")));
+fn describe(versions: &Versions, version: &Version, lies: &Lies) -> Response {
+    match versions.describe(version, lies) {
+        Some(description) => Response::json(200, &description),
+        None => Response::json(500, &json!({ "message": "Internal Server Error" })),
     }
-    Ok(not_found("No room_keys found"))
+}
+
+/// The version that a request for keys is about. `None` is one without keys.
+fn version_of(shared: &Shared, request: &Request) -> Result<Option<Version>, Box<Response>> {
+    let state = shared.mutable();
+    let found = match request.query("version") {
+        Some(number) => state.versions.find(number),
+        None if shared.kind.takes_no_version_for_the_current_one() => state.versions.current(),
+        None => {
+            let missing = Response::error(400, "M_MISSING_PARAM", "Missing string query parameter b'version'");
+            return Err(missing.into());
+        }
+    };
+    if found.is_none() && !shared.kind.answers_unknown_version_with_nothing() {
+        return Err(unknown_version().into());
+    }
+    Ok(found)
 }
 
 fn get_account_data(shared: &Shared, user: &str, kind: &str) -> Response {

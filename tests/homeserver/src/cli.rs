@@ -14,6 +14,8 @@ use crate::{Config, Homeserver};
 const HELP: &str = "\
 keyferry-test-homeserver: a small homeserver with a key backup, for tests
 
+  --server NAME             which server to behave like: synapse, dendrite, conduit, continuwuity,
+                            conduwuit, tuwunel or palpo
   --keys N                  room keys in the backup
   --rooms N                 rooms that they are spread over
   --room-sizes A,B,C        keys of each room, instead of the two above
@@ -26,6 +28,8 @@ keyferry-test-homeserver: a small homeserver with a key backup, for tests
   --bytes-per-second N      speed of the link, for all connections together
   --odd-entries             some entries are broken or strange
   --odd-every N             how far apart these are
+  --first-version N         number of the backup version that is there at the start
+  --bad-room-id             one stored room id is none, which matters to conduit
   --legacy-passphrase TEXT  derive the backup key from it
 
 Prints one line of JSON when it is ready, then serves until its standard input ends.
@@ -57,6 +61,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Config>, lexopt:
             return Err(arg.unexpected());
         };
         match name {
+            "server" => config.server = parser.value()?.parse()?,
             "keys" => config.keys = parser.value()?.parse()?,
             "rooms" => config.rooms = parser.value()?.parse()?,
             "left-rooms" => config.left_rooms = parser.value()?.parse()?,
@@ -68,6 +73,8 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Config>, lexopt:
             "bytes-per-second" => config.bytes_per_second = Some(parser.value()?.parse()?),
             "odd-entries" => config.odd_entries = true,
             "odd-every" => config.odd_every = parser.value()?.parse()?,
+            "first-version" => config.first_version = parser.value()?.parse()?,
+            "bad-room-id" => config.bad_room_id = true,
             "legacy-passphrase" => config.legacy_passphrase = Some(parser.value()?.string()?),
             "room-sizes" => {
                 let sizes = parser.value()?.string()?;

@@ -1,8 +1,12 @@
 //! What the homeserver is to hold and how it is to be reached.
 
+use crate::ServerKind;
+
 /// The make-up of one homeserver. The same values always give the same account and the same keys.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Which homeserver it behaves like.
+    pub server: ServerKind,
     /// How many room keys the backup holds.
     pub keys: u64,
     /// How many rooms they are spread over, as evenly as possible.
@@ -27,6 +31,11 @@ pub struct Config {
     pub odd_every: u64,
     /// The number of keys of every room. If not empty, it replaces `keys` and `rooms`.
     pub room_sizes: Vec<u64>,
+    /// The number of the version that is there at the start; those that follow go on counting from it.
+    pub first_version: u64,
+    /// Whether every version with entries has one more under a room id that is none. It is never served; on Conduit
+    /// it fails the answer for everything, and on other servers nothing happens.
+    pub bad_room_id: bool,
     /// Derives the backup decryption key from this passphrase, as clients did before secret storage.
     pub legacy_passphrase: Option<String>,
 }
@@ -34,6 +43,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            server: ServerKind::Synapse,
             keys: 100,
             rooms: 10,
             left_rooms: 0,
@@ -46,6 +56,8 @@ impl Default for Config {
             odd_entries: false,
             odd_every: 1000,
             room_sizes: Vec::new(),
+            first_version: 1,
+            bad_room_id: false,
             legacy_passphrase: None,
         }
     }

@@ -49,7 +49,7 @@ async fn serve_client(stream: &mut TcpStream, shared: &Shared, request: &Request
     let route = Route::of(request);
     let endpoint = route.kind();
     let _answering = shared.counters.begin(endpoint);
-    let faults = fault::take(&mut shared.mutable().faults, endpoint);
+    let faults = fault::take(&mut shared.mutable().faults, endpoint, route.room());
     let mut response = match misbehave::replacement(&faults) {
         Some(response) => response,
         None => answer(shared, request, &route, &misbehave::Lies::of(&faults))?,

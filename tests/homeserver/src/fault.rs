@@ -40,6 +40,9 @@ pub struct Fault {
     /// Only requests of this kind are hit; all if `None`.
     #[serde(default)]
     pub endpoint: Option<EndpointKind>,
+    /// Only requests for this room, or for a session of it, are hit; all if `None`.
+    #[serde(default)]
+    pub room: Option<String>,
     /// After so many hits it wears off; never if `None`.
     #[serde(default)]
     pub times: Option<u32>,
@@ -116,6 +119,19 @@ pub enum FaultKind {
         /// What it says.
         count: u64,
     },
+    /// The answer for everything is well-formed, but does without some rooms.
+    LeaveOutRooms {
+        /// Every so many-th room is left out: with 3 those with the indices 2, 5, 8 and so on in [`crate::Truth`].
+        every: u64,
+    },
+    /// Wherever the entry of a session would stand, another one stands: in the answer for everything, for its room,
+    /// and for itself. A session that is not there stays away.
+    ReplaceEntry {
+        /// The session id.
+        session: String,
+        /// What stands there, whether it is like an entry or not.
+        entry: Value,
+    },
 }
 
 impl FaultKind {
@@ -123,7 +139,12 @@ impl FaultKind {
     fn adds_up(&self) -> bool {
         matches!(
             self,
-            Self::Drip { .. } | Self::Latency { .. } | Self::WrongCount { .. } | Self::RestlessEtag
+            Self::Drip { .. }
+                | Self::Latency { .. }
+                | Self::WrongCount { .. }
+                | Self::RestlessEtag
+                | Self::LeaveOutRooms { .. }
+                | Self::ReplaceEntry { .. }
         )
     }
 }
@@ -133,6 +154,7 @@ impl From<FaultKind> for Fault {
         Self {
             kind,
             endpoint: None,
+            room: None,
             times: None,
             skip: 0,
         }
@@ -144,6 +166,13 @@ impl Fault {
     #[must_use]
     pub fn on(mut self, endpoint: EndpointKind) -> Self {
         self.endpoint = Some(endpoint);
+        self
+    }
+
+    /// Limits it to requests for this room or for a session of it.
+    #[must_use]
+    pub fn of_room(mut self, room_id: impl Into<String>) -> Self {
+        self.room = Some(room_id.into());
         self
     }
 
@@ -164,13 +193,13 @@ impl Fault {
 
 /// Takes from the list what happens to one request, and wears the faults off.
 ///
-/// `Drip`, `Latency` and `WrongCount` come on top; of the others only the first one hits, so that
-/// a list of them is a sequence.
-pub(crate) fn take(faults: &mut [Fault], endpoint: EndpointKind) -> Vec<FaultKind> {
+/// Those that add up come on top; of the others only the first one hits, so that a list of them is a sequence.
+pub(crate) fn take(faults: &mut [Fault], endpoint: EndpointKind, room: Option<&str>) -> Vec<FaultKind> {
     let mut taken = Vec::new();
     let mut exclusive = false;
     for fault in faults {
-        let filtered = fault.endpoint.is_some_and(|only| only != endpoint);
+        let filtered = fault.endpoint.is_some_and(|only| only != endpoint)
+            || fault.room.as_deref().is_some_and(|only| room != Some(only));
         if filtered || fault.times == Some(0) || (exclusive && !fault.kind.adds_up()) {
             continue;
         }
@@ -199,11 +228,11 @@ mod tests {
             Fault::from(FaultKind::NotJson).on(EndpointKind::AllKeys),
         ];
         let late = FaultKind::Latency { ms: 5 };
-        let taken = take(&mut faults, EndpointKind::Version);
+        let taken = take(&mut faults, EndpointKind::Version, None);
         assert_eq!(taken, [FaultKind::Silence, late.clone()]);
-        let taken = take(&mut faults, EndpointKind::AllKeys);
+        let taken = take(&mut faults, EndpointKind::AllKeys, None);
         assert_eq!(taken, [late.clone(), FaultKind::NotJson]);
-        assert_eq!(take(&mut faults, EndpointKind::Version), [late]);
+        assert_eq!(take(&mut faults, EndpointKind::Version, None), [late]);
     }
 
     #[test]
@@ -214,5 +243,40 @@ mod tests {
             .on(EndpointKind::AllKeys)
             .times(1);
         assert_eq!(fault, same);
+
+        let text = r#"{"kind":"replace_entry","session":"A","entry":{"kind":[1]},"room":"!a"}"#;
+        let fault: Fault = serde_json::from_str(text).expect("it is a fault");
+        let same = FaultKind::ReplaceEntry {
+            session: "A".to_owned(),
+            entry: serde_json::json!({ "kind": [1] }),
+        };
+        assert_eq!(fault, Fault::from(same).of_room("!a"));
+    }
+
+    #[test]
+    fn a_fault_of_a_room_hits_no_other_request() {
+        let mut faults = [Fault::from(FaultKind::Silence).of_room("!a").skip(1).times(1)];
+        let mut hits = |endpoint, room| take(&mut faults, endpoint, room).len();
+        assert_eq!(hits(EndpointKind::RoomKeys, Some("!a")), 0, "it is spared");
+        assert_eq!(hits(EndpointKind::AllKeys, None), 0);
+        assert_eq!(hits(EndpointKind::RoomKeys, Some("!b")), 0);
+        assert_eq!(hits(EndpointKind::SessionKey, Some("!a")), 1);
+        assert_eq!(hits(EndpointKind::SessionKey, Some("!a")), 0, "it has worn off");
+    }
+
+    #[test]
+    fn replaced_entries_and_rooms_that_are_left_out_add_up() {
+        let replace = |session: &str| FaultKind::ReplaceEntry {
+            session: session.to_owned(),
+            entry: 1.into(),
+        };
+        let kinds = [
+            replace("A"),
+            replace("B"),
+            FaultKind::LeaveOutRooms { every: 2 },
+            FaultKind::Silence,
+        ];
+        let mut faults = kinds.clone().map(Fault::from);
+        assert_eq!(take(&mut faults, EndpointKind::AllKeys, None), kinds);
     }
 }

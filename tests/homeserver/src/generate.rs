@@ -110,8 +110,8 @@ fn write_block(truth: &Truth, writer: &mut EntryWriter<'_>, start: u64, end: u64
             block.bytes.push(b',');
         }
         if index == range.start {
-            let room_id = truth.room_id(room);
-            write!(block.bytes, r#""{room_id}":{{"sessions":{{"#).expect("a vector takes every write");
+            let head = store::room_head(&truth.room_id(room));
+            block.bytes.extend_from_slice(head.as_bytes());
         }
         let begin = block.bytes.len();
         let session_id = writer.write(index, &mut block.bytes);

@@ -2,7 +2,7 @@
 //!
 //! It knows one user, and of the client-server API only what a key backup is made of: the backup
 //! versions, their entries, joined rooms and account data. It holds up to millions of room keys in
-//! rooms of chosen sizes, answers as Synapse does, and misbehaves on demand.
+//! rooms of chosen sizes, answers as Synapse or another server does, and misbehaves on demand.
 //!
 //! ```
 //! use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
@@ -26,8 +26,10 @@
 //!   with the same room keys under another backup key has a file of its own.
 //! - **Keys can be held back** ([`Config::held_back`]): the last ones are in the truth from the
 //!   start, but in the backup only once they are released, as if another client uploaded them then.
+//! - **Servers differ** ([`Config::server`]): what each does in its own way is in [`ServerKind`].
 //! - **Faults** ([`FaultKind`]) work on the bytes: bodies are cut, reset, stalled, slowed down,
-//!   mislabelled, or never end. They can be limited to an endpoint and to a number of requests.
+//!   mislabelled, or never end; rooms are left out and entries replaced. They can be limited to an
+//!   endpoint, to a room and to a number of requests.
 //! - **Entries** are encrypted as the specification wants it, including the code that covers
 //!   nothing; with [`Config::odd_entries`] some of them are strange in ways seen in the wild.
 //!
@@ -45,6 +47,7 @@
 
 mod account;
 mod answer;
+mod body;
 mod cli;
 mod config;
 mod connection;
@@ -54,8 +57,11 @@ mod crypto;
 mod entry;
 mod fault;
 mod generate;
+mod keys;
+mod limit;
 mod misbehave;
 mod pace;
+mod palpo;
 mod recovery_key;
 mod request;
 mod response;
@@ -63,9 +69,11 @@ mod route;
 mod secret_storage;
 mod send;
 mod server;
+mod server_kind;
 mod state;
 mod store;
 mod truth;
+mod versions;
 
 pub use account::AccountInfo;
 pub use cli::main_with_args;
@@ -73,5 +81,6 @@ pub use config::Config;
 pub use counts::RequestCounts;
 pub use fault::{EndpointKind, Fault, FaultKind};
 pub use server::Homeserver;
-pub use state::VersionAction;
+pub use server_kind::ServerKind;
 pub use truth::{Oddity, TrueKey, Truth};
+pub use versions::VersionAction;

@@ -1,6 +1,7 @@
 //! Turns the faults that hit one request into another answer, or another way to send it.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read, Write},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -11,7 +12,8 @@ use serde_json::Value;
 
 use crate::{
     EndpointKind, FaultKind,
-    response::{Body, Framing, Response},
+    body::Body,
+    response::{Framing, Response},
 };
 
 const PORTAL: &str = "<!DOCTYPE html><html><head><title>Free Wi-Fi</title></head>\
@@ -50,11 +52,14 @@ impl Ending {
     }
 }
 
-/// What `/room_keys/version` is to say instead of the truth.
+/// What an answer is to say instead of the truth.
 #[derive(Default)]
 pub(crate) struct Lies {
     pub count: Option<u64>,
     pub etag: Option<String>,
+    /// By session id.
+    pub entries: BTreeMap<String, Value>,
+    leave_out_every: Option<u64>,
 }
 
 impl Lies {
@@ -67,10 +72,19 @@ impl Lies {
                 FaultKind::RestlessEtag => {
                     lies.etag = Some(format!("restless {}", LOOKS.fetch_add(1, Ordering::Relaxed)));
                 }
+                FaultKind::LeaveOutRooms { every } => lies.leave_out_every = Some((*every).max(1)),
+                FaultKind::ReplaceEntry { session, entry } => {
+                    lies.entries.insert(session.clone(), entry.clone());
+                }
                 _ => {}
             }
         }
         lies
+    }
+
+    /// Whether the answer for everything does without this room.
+    pub(crate) fn leaves_out(&self, room: u64) -> bool {
+        self.leave_out_every.is_some_and(|every| room % every == every - 1)
     }
 }
 
@@ -132,17 +146,16 @@ pub(crate) fn delivery(faults: &[FaultKind], endpoint: EndpointKind, response: &
             FaultKind::Endless => {
                 response.status = 200;
                 response.framing = Framing::Chunked;
-                response.body = Body {
-                    endless: true,
-                    ..Body::text(endless_start(endpoint))
-                };
+                response.body = Body::text(endless_start(endpoint)).endless();
             }
             FaultKind::Status { .. }
             | FaultKind::NotJson
             | FaultKind::Redirect { .. }
             | FaultKind::GzipBomb { .. }
             | FaultKind::RestlessEtag
-            | FaultKind::WrongCount { .. } => {}
+            | FaultKind::WrongCount { .. }
+            | FaultKind::LeaveOutRooms { .. }
+            | FaultKind::ReplaceEntry { .. } => {}
         }
     }
     delivery

@@ -1,10 +1,8 @@
-//! An answer before it is sent: status, headers, and a body that may lie in a file.
-
-use std::{io, ops::Range, sync::Arc};
+//! An answer before it is sent: status, headers, body, and how its end is told.
 
 use serde_json::Value;
 
-use crate::store::Store;
+use crate::body::Body;
 
 /// How the end of the body is told.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,65 +50,4 @@ impl Response {
             body,
         }
     }
-}
-
-/// A body in three parts: text, a part of a document, text. An endless one goes on from there.
-#[derive(Default)]
-pub(crate) struct Body {
-    pub before: Vec<u8>,
-    pub part: Option<(Arc<Store>, Range<u64>)>,
-    pub after: Vec<u8>,
-    pub endless: bool,
-}
-
-impl Body {
-    pub(crate) fn text(text: impl Into<Vec<u8>>) -> Self {
-        Self {
-            before: text.into(),
-            ..Self::default()
-        }
-    }
-
-    /// Puts text around a part of a document.
-    pub(crate) fn around(before: &str, store: &Arc<Store>, part: Range<u64>, after: &str) -> Self {
-        Self {
-            before: before.into(),
-            part: Some((Arc::clone(store), part)),
-            after: after.into(),
-            endless: false,
-        }
-    }
-
-    /// Reads from a position on; 0 is the end.
-    pub(crate) fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let before = self.before.len() as u64;
-        if position < before {
-            return Ok(copy(&self.before, position, buffer));
-        }
-        let mut position = position - before;
-        if let Some((store, part)) = &self.part {
-            let rest = (part.end - part.start).saturating_sub(position);
-            if rest > 0 {
-                let length = buffer.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
-                store.read(part.start + position, &mut buffer[..length])?;
-                return Ok(length);
-            }
-            position -= part.end - part.start;
-        }
-        if position < self.after.len() as u64 {
-            return Ok(copy(&self.after, position, buffer));
-        }
-        if self.endless {
-            buffer.fill(b'A');
-            return Ok(buffer.len());
-        }
-        Ok(0)
-    }
-}
-
-fn copy(from: &[u8], position: u64, to: &mut [u8]) -> usize {
-    let rest = usize::try_from(position).map_or(&[][..], |position| &from[position..]);
-    let length = rest.len().min(to.len());
-    to[..length].copy_from_slice(&rest[..length]);
-    length
 }

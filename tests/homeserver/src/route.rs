@@ -44,6 +44,22 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// Whether it is one of those under `/room_keys`.
+    pub(crate) fn is_of_room_keys(&self) -> bool {
+        matches!(
+            self,
+            Self::CurrentVersion | Self::Version(_) | Self::AllKeys | Self::RoomKeys(_) | Self::SessionKey(..)
+        )
+    }
+
+    /// The room that it names.
+    pub(crate) fn room(&self) -> Option<&'a str> {
+        match self {
+            Self::RoomKeys(room) | Self::SessionKey(room, _) => Some(room),
+            _ => None,
+        }
+    }
+
     pub(crate) fn kind(&self) -> EndpointKind {
         match self {
             Self::CurrentVersion => EndpointKind::CurrentVersion,

@@ -15,8 +15,10 @@ use crate::{
     account::Account,
     connection,
     counts::Counters,
+    limit::Limit,
     pace::Link,
-    state::{Mutable, Shared, Versions},
+    state::{Mutable, Shared},
+    versions::Versions,
 };
 
 /// A running homeserver. It stops when this is dropped.
@@ -40,8 +42,11 @@ impl Homeserver {
         let shared = Arc::new(Shared {
             joined_rooms: truth.rooms().saturating_sub(config.left_rooms),
             truth,
+            kind: config.server,
+            bad_room_id: config.bad_room_id,
             latency_ms: config.latency_ms,
             link: Link::new(config.bytes_per_second),
+            limit: Limit::new(),
             counters: Counters::default(),
             stop: tokio::sync::Notify::new(),
             mutable: Mutex::new(Mutable {

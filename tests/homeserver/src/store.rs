@@ -51,18 +51,45 @@ impl Store {
         Ok(Self { file, index, rooms })
     }
 
-    /// Where the document lies, up to the end of the last of its first `count` entries; `None` without any.
-    pub(crate) fn all_entries(&self, count: u64) -> Option<Range<u64>> {
-        let last = count.checked_sub(1)?;
-        Some(0..self.index.entry(last).end)
+    /// The index of a room.
+    pub(crate) fn room(&self, room_id: &str) -> Option<u64> {
+        self.rooms.get(room_id).copied()
+    }
+
+    /// Where those of the first `count` entries lie that are of these rooms, each run from the id of its first room to
+    /// the end of its last entry. Neighbours are one run.
+    pub(crate) fn runs(&self, truth: &Truth, count: u64, wanted: impl Fn(u64) -> bool) -> Vec<Range<u64>> {
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        let mut goes_on = false;
+        for room in 0..truth.rooms() {
+            let Some(entries) = self.room_entries(truth, count, room) else {
+                continue;
+            };
+            let wanted = wanted(room);
+            match runs.last_mut() {
+                Some(run) if wanted && goes_on => run.end = entries.end,
+                _ if wanted => {
+                    let head = room_head(&truth.room_id(room)).len() as u64;
+                    runs.push(entries.start - head..entries.end);
+                }
+                _ => {}
+            }
+            goes_on = wanted;
+        }
+        runs
     }
 
     /// Where those of the first `count` entries lie that are of this room, with the commas between them;
     /// `None` without any.
-    pub(crate) fn room_entries(&self, truth: &Truth, count: u64, room_id: &str) -> Option<Range<u64>> {
-        let range = truth.room_range(*self.rooms.get(room_id)?);
+    pub(crate) fn room_entries(&self, truth: &Truth, count: u64, room: u64) -> Option<Range<u64>> {
+        let range = truth.room_range(room);
         let end = range.end.min(count);
-        (range.start < end).then(|| self.index.entry(range.start).start..self.index.entry(end - 1).end)
+        (range.start < end).then(|| self.entry(range.start).start..self.entry(end - 1).end)
+    }
+
+    /// Where an entry lies, with its session id.
+    pub(crate) fn entry(&self, index: u64) -> Range<u64> {
+        self.index.entry(index)
     }
 
     /// Where the entry of a session lies, without its session id, if it is one of the first `count`.
@@ -70,13 +97,10 @@ impl Store {
         &self,
         truth: &Truth,
         count: u64,
-        room_id: &str,
+        room: u64,
         session_id: &str,
     ) -> io::Result<Option<Range<u64>>> {
-        let Some(room) = self.rooms.get(room_id) else {
-            return Ok(None);
-        };
-        let range = truth.room_range(*room);
+        let range = truth.room_range(room);
         let range = usize::try_from(range.start).expect("keys are counted in memory")
             ..usize::try_from(range.end).expect("keys are counted in memory");
         let sessions = &self.index.by_session[range];
@@ -86,7 +110,7 @@ impl Store {
         let mut found = vec![0; name.len()];
         for (_, index) in sessions[first..].iter().take_while(|(other, _)| *other == hash) {
             let index = u64::from(*index);
-            let entry = self.index.entry(index);
+            let entry = self.entry(index);
             if index >= count || (entry.end - entry.start) <= name.len() as u64 {
                 continue;
             }
@@ -102,6 +126,11 @@ impl Store {
     pub(crate) fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buffer, position)
     }
+}
+
+/// What stands in the document before the entries of a room.
+pub(crate) fn room_head(room_id: &str) -> String {
+    format!(r#""{room_id}":{{"sessions":{{"#)
 }
 
 /// FNV-1a, to find a session without keeping its id.

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use keyferry_test_homeserver::{Config, Homeserver, RequestCounts};
+use keyferry_test_homeserver::{Config, Homeserver, RequestCounts, ServerKind};
 use serde_json::{Value, json};
 
 use crate::client::{V3, get, request};
@@ -15,7 +15,8 @@ use crate::client::{V3, get, request};
 fn it_serves_until_its_standard_input_ends() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_keyferry-test-homeserver"))
         .args(["--room-sizes", "5,7", "--seed", "9", "--odd-entries"])
-        .args(["--held-back", "2"])
+        .args(["--held-back", "2", "--server", "palpo", "--first-version", "999"])
+        .arg("--bad-room-id")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -25,6 +26,7 @@ fn it_serves_until_its_standard_input_ends() {
     BufReader::new(stdout).read_line(&mut line).expect("it prints a line");
     let ready: Value = serde_json::from_str(&line).expect("the line is JSON");
     assert_eq!((&ready["keys"], &ready["rooms"]), (&12.into(), &2.into()));
+    assert_eq!(ready["backup_version"], "999");
     let url = ready["homeserver_url"].as_str().expect("there is a URL");
     let address = url.trim_start_matches("http://").to_owned();
     TcpStream::connect(&address).expect("it serves");
@@ -43,6 +45,25 @@ fn an_unknown_flag_is_an_error() {
         .expect("the program is built");
     assert!(!output.status.success() && output.stdout.is_empty());
     assert!(!output.stderr.is_empty());
+}
+
+#[test]
+fn an_unknown_server_is_an_error_that_lists_the_known_ones() {
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_keyferry-test-homeserver"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program is built")
+    };
+    let output = run(&["--server", "matrix"]);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let help = run(&["--help"]);
+    assert!(help.status.success());
+    for kind in ServerKind::ALL {
+        assert!(String::from_utf8_lossy(&output.stderr).contains(kind.name()));
+        assert!(String::from_utf8_lossy(&help.stdout).contains(kind.name()));
+    }
 }
 
 #[test]
@@ -70,6 +91,13 @@ fn the_controls_work_from_outside_and_leave_no_trace_in_the_counts() {
     assert_eq!(counts["by_endpoint"], json!({ "current_version": 3 }));
     let other = r#"{"action":"new_with_other_key"}"#;
     assert_eq!(control("PUT", "version", other), done);
+    for action in [
+        r#"{"action":"touch_auth_data"}"#,
+        r#"{"action":"empty_upload"}"#,
+        r#"{"action":"delete_oldest"}"#,
+    ] {
+        assert_eq!(control("PUT", "version", action), done);
+    }
     assert_eq!(version().json()["count"], 90);
     assert_eq!(control("POST", "release", ""), done);
     assert_eq!(version().json()["count"], 100);

@@ -1,0 +1,124 @@
+//! A body in parts, most of which lie in a file.
+
+use std::{io, ops::Range, sync::Arc};
+
+use crate::store::Store;
+
+/// The parts of a body in order. An endless one goes on after the last of them.
+#[derive(Default)]
+pub(crate) struct Body {
+    parts: Vec<Part>,
+    /// Where every part ends.
+    ends: Vec<u64>,
+    endless: bool,
+}
+
+enum Part {
+    Text(Vec<u8>),
+    /// A part of a document.
+    Stored(Arc<Store>, Range<u64>),
+}
+
+impl Body {
+    pub(crate) fn text(text: impl Into<Vec<u8>>) -> Self {
+        let text = text.into();
+        Self {
+            ends: vec![text.len() as u64],
+            parts: vec![Part::Text(text)],
+            endless: false,
+        }
+    }
+
+    /// Makes it go on with the letter A.
+    pub(crate) fn endless(self) -> Self {
+        Self { endless: true, ..self }
+    }
+
+    pub(crate) fn push_text(&mut self, text: &str) {
+        if let (Some(Part::Text(last)), Some(end)) = (self.parts.last_mut(), self.ends.last_mut()) {
+            last.extend_from_slice(text.as_bytes());
+            *end += text.len() as u64;
+        } else {
+            self.push(Part::Text(text.into()), text.len() as u64);
+        }
+    }
+
+    pub(crate) fn push_stored(&mut self, store: &Arc<Store>, part: Range<u64>) {
+        if !part.is_empty() {
+            let length = part.end - part.start;
+            self.push(Part::Stored(Arc::clone(store), part), length);
+        }
+    }
+
+    fn push(&mut self, part: Part, length: u64) {
+        let start = self.ends.last().copied().unwrap_or(0);
+        self.parts.push(part);
+        self.ends.push(start + length);
+    }
+
+    /// Reads from a position on, across parts; less than the buffer holds is the end.
+    pub(crate) fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let length = self.read_part(position + filled as u64, &mut buffer[filled..])?;
+            if length == 0 {
+                break;
+            }
+            filled += length;
+        }
+        Ok(filled)
+    }
+
+    fn read_part(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let number = self.ends.partition_point(|end| *end <= position);
+        let Some(part) = self.parts.get(number) else {
+            if self.endless {
+                buffer.fill(b'A');
+                return Ok(buffer.len());
+            }
+            return Ok(0);
+        };
+        let rest = usize::try_from(self.ends[number] - position).unwrap_or(usize::MAX);
+        let length = rest.min(buffer.len());
+        let buffer = &mut buffer[..length];
+        match part {
+            Part::Text(text) => buffer.copy_from_slice(&text[text.len() - rest..][..length]),
+            Part::Stored(store, part) => store.read(part.end - rest as u64, buffer)?,
+        }
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Body;
+    use crate::{Config, Truth, store::Store};
+
+    #[test]
+    fn parts_read_as_one_from_any_position() {
+        let truth = Truth::new(&Config {
+            keys: 2,
+            ..Config::default()
+        });
+        let store = Arc::new(Store::new(&truth, 1, [9; 32]).expect("the file can be written"));
+        let mut body = Body::text("<");
+        body.push_stored(&store, 0..10);
+        body.push_stored(&store, 5..5);
+        body.push_text("|");
+        body.push_text("|");
+        body.push_stored(&store, 1..6);
+        let whole = br#"<{"rooms":{||"room"#;
+        for start in 0..=whole.len() {
+            for length in 1..=whole.len() {
+                let mut buffer = vec![0; length];
+                let read = body.read(start as u64, &mut buffer).expect("it can be read");
+                assert_eq!(buffer[..read], whole[start..whole.len().min(start + length)]);
+            }
+        }
+        let mut buffer = [0; 4];
+        assert_eq!(body.endless().read(16, &mut buffer).expect("it can be read"), 4);
+        assert_eq!(&buffer, b"omAA");
+    }
+}

@@ -1,0 +1,60 @@
+//! The answers of Palpo, which has one bare `session_data` for each room: the last one in the answer for everything,
+//! the first one, under the id of the room, in the answer for a room.
+
+use std::{io, ops::Range};
+
+use serde_json::Value;
+
+use crate::{body::Body, keys::Entries};
+
+/// Answers with everything.
+pub(crate) fn all(entries: &Entries<'_>) -> io::Result<Body> {
+    let mut body = Body::text(r#"{"rooms":{"#);
+    let mut comma = "";
+    for room in (0..entries.truth.rooms()).filter(|room| !entries.lies.leaves_out(*room)) {
+        let Some(last) = indices(entries, room).last() else {
+            continue;
+        };
+        body.push_text(&format!("{comma}\"{}\":", entries.truth.room_id(room)));
+        push_session_data(entries, &mut body, room, last)?;
+        comma = ",";
+    }
+    body.push_text("}}");
+    Ok(body)
+}
+
+/// Answers with a room; `None` without any of its keys.
+pub(crate) fn room(entries: &Entries<'_>, room_id: &str) -> io::Result<Option<Body>> {
+    let Some(room) = entries.store.room(room_id) else {
+        return Ok(None);
+    };
+    let Some(first) = indices(entries, room).next() else {
+        return Ok(None);
+    };
+    let mut body = Body::text(format!(r#"{{"sessions":{{"{room_id}":"#));
+    push_session_data(entries, &mut body, room, first)?;
+    body.push_text("}}");
+    Ok(Some(body))
+}
+
+fn indices(entries: &Entries<'_>, room: u64) -> Range<u64> {
+    let range = entries.truth.room_range(room);
+    range.start..range.end.min(entries.count)
+}
+
+fn push_session_data(entries: &Entries<'_>, body: &mut Body, room: u64, index: u64) -> io::Result<()> {
+    const NAME: &[u8] = br#""session_data":"#;
+    let entry = entries.store.entry(index);
+    let replacements = entries.replacements(room..room + 1)?;
+    if let Some(other) = replacements.iter().find(|other| other.place.end == entry.end) {
+        let other: Value = serde_json::from_str(&other.text)?;
+        body.push_text(&other["session_data"].to_string());
+        return Ok(());
+    }
+    let mut text = vec![0; usize::try_from(entry.end - entry.start).expect("an entry has about 900 bytes")];
+    entries.store.read(entry.start, &mut text)?;
+    let name = text.windows(NAME.len()).position(|window| window == NAME);
+    let before = name.expect("every entry has it") + NAME.len();
+    body.push_stored(&entries.store, entry.start + before as u64..entry.end - 1);
+    Ok(())
+}

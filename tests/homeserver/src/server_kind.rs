@@ -1,0 +1,135 @@
+//! Which homeserver this one behaves like, and what that one does differently from the others.
+
+use std::str::FromStr;
+
+/// A homeserver that this one can behave like. The questions below are all in which they differ here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ServerKind {
+    /// The one that follows the specification most closely.
+    #[default]
+    Synapse,
+    /// Keeps a deleted version in mind, and loses `auth_data` to an upload of nothing.
+    Dendrite,
+    /// Knows no unknown version, sorts versions as text, and fails on a bad room id.
+    Conduit,
+    /// Knows no unknown version, and sorts versions as text.
+    Continuwuity,
+    /// Does the same as [`Self::Continuwuity`].
+    Conduwuit,
+    /// Knows no unknown version, but sorts versions as numbers.
+    Tuwunel,
+    /// Has one key for each room, an etag that stays, and a limit on requests.
+    Palpo,
+}
+
+impl ServerKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Synapse,
+        Self::Dendrite,
+        Self::Conduit,
+        Self::Continuwuity,
+        Self::Conduwuit,
+        Self::Tuwunel,
+        Self::Palpo,
+    ];
+
+    /// The name in lower case, as the command line takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Synapse => "synapse",
+            Self::Dendrite => "dendrite",
+            Self::Conduit => "conduit",
+            Self::Continuwuity => "continuwuity",
+            Self::Conduwuit => "conduwuit",
+            Self::Tuwunel => "tuwunel",
+            Self::Palpo => "palpo",
+        }
+    }
+
+    /// Whether the keys of a version that is not there are no keys, instead of an error.
+    pub(crate) fn answers_unknown_version_with_nothing(self) -> bool {
+        self.is_of_conduits_family() || self == Self::Palpo
+    }
+
+    /// Whether a request for keys that names no version is about the current one.
+    pub(crate) fn takes_no_version_for_the_current_one(self) -> bool {
+        self == Self::Dendrite
+    }
+
+    /// Whether version 999 is newer than version 1000.
+    pub(crate) fn sorts_versions_as_text(self) -> bool {
+        self.is_of_conduits_family() && self != Self::Tuwunel
+    }
+
+    /// Whether version 1 counts the keys of versions 10 and 12, too.
+    pub(crate) fn counts_versions_that_begin_alike(self) -> bool {
+        self.is_of_conduits_family()
+    }
+
+    /// Whether there is no current version from the deletion of the newest one until the next one is created.
+    pub(crate) fn remembers_that_the_newest_version_was_deleted(self) -> bool {
+        self == Self::Dendrite
+    }
+
+    /// Whether an upload without keys takes `auth_data` away.
+    pub(crate) fn loses_auth_data_to_an_empty_upload(self) -> bool {
+        self == Self::Dendrite
+    }
+
+    /// Whether new keys move the etag.
+    pub(crate) fn moves_etag_with_keys(self) -> bool {
+        self != Self::Palpo
+    }
+
+    /// Whether new `auth_data` moves the etag.
+    pub(crate) fn moves_etag_with_auth_data(self) -> bool {
+        !matches!(self, Self::Synapse | Self::Dendrite)
+    }
+
+    /// Whether the etag of a version without keys is the empty string.
+    pub(crate) fn has_empty_etag_without_keys(self) -> bool {
+        self == Self::Dendrite
+    }
+
+    /// Whether one stored room id that is none fails the answer for everything.
+    pub(crate) fn fails_on_bad_room_id(self) -> bool {
+        self == Self::Conduit
+    }
+
+    /// Whether answers for everything and for a room hold one bare `session_data` for each room.
+    pub(crate) fn answers_with_one_key_per_room(self) -> bool {
+        self == Self::Palpo
+    }
+
+    /// Whether requests under `/room_keys` are limited.
+    pub(crate) fn limits_requests(self) -> bool {
+        self == Self::Palpo
+    }
+
+    /// Whether a refused token is told whether that is a soft logout.
+    pub(crate) fn tells_soft_logout(self) -> bool {
+        self != Self::Dendrite
+    }
+
+    fn is_of_conduits_family(self) -> bool {
+        matches!(
+            self,
+            Self::Conduit | Self::Continuwuity | Self::Conduwuit | Self::Tuwunel
+        )
+    }
+}
+
+impl FromStr for ServerKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| {
+            format!(
+                "there is no such server; there are {}",
+                Self::ALL.map(Self::name).join(", ")
+            )
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! The backup versions, and what other clients do to them.
+
+use std::{io, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Config, ServerKind, Truth, account::BackupKey, misbehave::Lies, store::Store};
+
+/// What another client does to the backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionAction {
+    /// Deletes the current version, or the newest one if none is current. The one before it becomes current again, if
+    /// there is one; not on Dendrite, where none is current until the next one is created.
+    Delete,
+    /// Deletes the oldest version.
+    DeleteOldest,
+    /// Creates a version with a new key and without entries. Secret storage keeps the old key.
+    New,
+    /// Creates a version with the same key and the same entries.
+    NewWithKeys,
+    /// Creates a version with a new key and with entries of its own for the same room keys. Secret storage keeps the
+    /// old key. Until all entries are encrypted, nothing is answered.
+    NewWithOtherKey,
+    /// Updates the current version with the `auth_data` that it has. This moves the etag on all servers but Synapse
+    /// and Dendrite, and mends what [`Self::EmptyUpload`] broke.
+    TouchAuthData,
+    /// Uploads no keys to the current version. On Dendrite it is no longer described from then on: 500. Its keys can
+    /// still be read. On other servers nothing happens.
+    EmptyUpload,
+}
+
+/// The backup versions, oldest first.
+pub(crate) struct Versions {
+    kind: ServerKind,
+    list: Vec<Version>,
+    /// The one that was there at the start. It outlives its deletion, for [`VersionAction::NewWithKeys`].
+    first: Version,
+    next: u64,
+    seed: u64,
+}
+
+/// One backup version.
+#[derive(Clone)]
+pub(crate) struct Version {
+    number: u64,
+    pub key: BackupKey,
+    /// The account's keys, encrypted to this version's key, if any were ever put into it.
+    pub store: Option<Arc<Store>>,
+    /// How many of them, counted from the first, are in it.
+    pub count: u64,
+    /// How often the etag moved without a change of keys.
+    touches: u64,
+    /// Whether the server cannot describe it, because its `auth_data` is gone.
+    auth_data_is_lost: bool,
+}
+
+impl Versions {
+    pub(crate) fn new(key: BackupKey, truth: &Truth, config: &Config) -> io::Result<Self> {
+        let count = truth.len().saturating_sub(config.held_back);
+        let first = Version::with_entries(config.first_version, key, truth, config.seed, count)?;
+        Ok(Self {
+            kind: config.server,
+            list: vec![first.clone()],
+            first,
+            next: config.first_version + 1,
+            seed: config.seed,
+        })
+    }
+
+    pub(crate) fn current(&self) -> Option<Version> {
+        let position = self.current_position()?;
+        Some(self.list[position].clone())
+    }
+
+    pub(crate) fn find(&self, number: &str) -> Option<Version> {
+        let version = self.list.iter().find(|version| version.number.to_string() == number);
+        version.cloned()
+    }
+
+    /// The version as `/room_keys/version` shows it, if the server can show it.
+    pub(crate) fn describe(&self, version: &Version, lies: &Lies) -> Option<Value> {
+        (!version.auth_data_is_lost).then(|| {
+            serde_json::json!({
+                "auth_data": version.key.auth_data,
+                "version": version.number.to_string(),
+                "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
+                "etag": lies.etag.clone().unwrap_or_else(|| self.etag(version)),
+                "count": lies.count.unwrap_or_else(|| self.count(version)),
+            })
+        })
+    }
+
+    pub(crate) fn change(&mut self, action: VersionAction, truth: &Truth) -> io::Result<()> {
+        let number = self.next;
+        let foreign = || BackupKey::foreign(self.seed, number);
+        let version = match action {
+            VersionAction::Delete => {
+                let newest = self.list.len().checked_sub(1);
+                if let Some(position) = self.current_position().or(newest) {
+                    self.list.remove(position);
+                }
+                return Ok(());
+            }
+            VersionAction::DeleteOldest => {
+                if !self.list.is_empty() {
+                    self.list.remove(0);
+                }
+                return Ok(());
+            }
+            VersionAction::TouchAuthData | VersionAction::EmptyUpload => {
+                if let Some(position) = self.current_position() {
+                    self.list[position].update(action, self.kind);
+                }
+                return Ok(());
+            }
+            VersionAction::New => Version::new(number, foreign()),
+            VersionAction::NewWithKeys => Version {
+                number,
+                ..self.first.clone()
+            },
+            VersionAction::NewWithOtherKey => {
+                Version::with_entries(number, foreign(), truth, self.seed, self.first.count)?
+            }
+        };
+        self.list.push(version);
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Lets the versions that have entries have all of them.
+    pub(crate) fn release(&mut self, all: u64) {
+        for version in self.list.iter_mut().chain([&mut self.first]) {
+            if version.store.is_some() {
+                version.count = all;
+            }
+        }
+    }
+
+    fn current_position(&self) -> Option<usize> {
+        if self.kind.sorts_versions_as_text() {
+            return (0..self.list.len()).max_by_key(|position| self.list[*position].number.to_string());
+        }
+        let newest = self.list.len().checked_sub(1)?;
+        let was_deleted = self.list[newest].number + 1 < self.next;
+        let none = was_deleted && self.kind.remembers_that_the_newest_version_was_deleted();
+        (!none).then_some(newest)
+    }
+
+    fn count(&self, version: &Version) -> u64 {
+        if !self.kind.counts_versions_that_begin_alike() {
+            return version.count;
+        }
+        let number = version.number.to_string();
+        let alike = |other: &&Version| other.number.to_string().starts_with(&number);
+        self.list.iter().filter(alike).map(|other| other.count).sum()
+    }
+
+    fn etag(&self, version: &Version) -> String {
+        if version.count == 0 && self.kind.has_empty_etag_without_keys() {
+            return String::new();
+        }
+        let by_keys = if self.kind.moves_etag_with_keys() {
+            version.count
+        } else {
+            0
+        };
+        (by_keys + version.touches).to_string()
+    }
+}
+
+impl Version {
+    fn new(number: u64, key: BackupKey) -> Self {
+        Self {
+            number,
+            key,
+            store: None,
+            count: 0,
+            touches: 0,
+            auth_data_is_lost: false,
+        }
+    }
+
+    fn with_entries(number: u64, key: BackupKey, truth: &Truth, seed: u64, count: u64) -> io::Result<Self> {
+        let store = Store::new(truth, seed, key.public())?;
+        Ok(Self {
+            store: Some(Arc::new(store)),
+            count,
+            ..Self::new(number, key)
+        })
+    }
+
+    fn update(&mut self, action: VersionAction, kind: ServerKind) {
+        self.auth_data_is_lost = match action {
+            VersionAction::EmptyUpload => self.auth_data_is_lost || kind.loses_auth_data_to_an_empty_upload(),
+            _ => false,
+        };
+        self.touches += u64::from(action == VersionAction::TouchAuthData && kind.moves_etag_with_auth_data());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{VersionAction, Versions};
+    use crate::{Config, Truth, account::Account};
+
+    fn three_keys(held_back: u64) -> (Truth, Versions) {
+        let config = Config {
+            keys: 3,
+            held_back,
+            ..Config::default()
+        };
+        let truth = Truth::new(&config);
+        let key = Account::new(&config, "").backup_key;
+        let versions = Versions::new(key, &truth, &config).expect("the file can be written");
+        (truth, versions)
+    }
+
+    #[test]
+    fn deleting_the_current_version_brings_the_previous_one_back() {
+        let (truth, mut versions) = three_keys(0);
+        let mut change = |action| {
+            versions.change(action, &truth).expect("the file can be written");
+            (versions.current(), versions.find("1"))
+        };
+        let (current, first) = change(VersionAction::New);
+        assert!(current.is_some_and(|version| version.number == 2 && version.count == 0));
+        assert!(first.is_some_and(|version| version.count == 3));
+        let (current, _) = change(VersionAction::Delete);
+        assert!(current.is_some_and(|version| version.number == 1));
+        let (current, first) = change(VersionAction::Delete);
+        assert!(current.is_none() && first.is_none());
+        let (current, _) = change(VersionAction::NewWithKeys);
+        assert!(current.is_some_and(|version| version.number == 3 && version.count == 3));
+    }
+
+    #[test]
+    fn deleting_the_oldest_version_leaves_the_current_one() {
+        let (truth, mut versions) = three_keys(0);
+        let mut change = |action| {
+            versions.change(action, &truth).expect("the file can be written");
+            versions.list.iter().map(|version| version.number).collect::<Vec<_>>()
+        };
+        assert_eq!(change(VersionAction::New), [1, 2]);
+        assert_eq!(change(VersionAction::DeleteOldest), [2]);
+        assert_eq!(change(VersionAction::DeleteOldest), [0; 0]);
+        assert_eq!(change(VersionAction::DeleteOldest), [0; 0]);
+        for action in [VersionAction::TouchAuthData, VersionAction::EmptyUpload] {
+            assert_eq!(change(action), [0; 0]);
+        }
+        assert_eq!(change(VersionAction::New), [3]);
+    }
+
+    #[test]
+    fn held_back_keys_are_released_into_every_version_with_entries() {
+        let (truth, mut versions) = three_keys(2);
+        for action in [
+            VersionAction::New,
+            VersionAction::NewWithKeys,
+            VersionAction::NewWithOtherKey,
+        ] {
+            versions.change(action, &truth).expect("the file can be written");
+        }
+        let counts = |versions: &Versions| versions.list.iter().map(|version| version.count).collect::<Vec<_>>();
+        assert_eq!(counts(&versions), [1, 0, 1, 1]);
+        versions.release(truth.len());
+        assert_eq!(counts(&versions), [3, 0, 3, 3]);
+        for action in [VersionAction::NewWithKeys, VersionAction::NewWithOtherKey] {
+            versions.change(action, &truth).expect("the file can be written");
+        }
+        assert_eq!(counts(&versions), [3, 0, 3, 3, 3, 3]);
+    }
+}
