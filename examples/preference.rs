@@ -12,9 +12,9 @@ use std::{process::ExitCode, sync::Arc};
 
 use async_trait::async_trait;
 use keyferry::{
-    Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, JobHost, KeyBackupClient, PreferenceConflict,
-    PreferenceNotice, PreferenceResolution, PreferenceWrite, ReqwestTransport, RunBudget, SecretBytes, SecretString,
-    TokenRequest, VaultProtection, WakeUp, WakeUpPurpose,
+    Account, ArrivedRoomKeys, ClientOptions, ConflictNotice, DownloadProgress, HostError, JobHost, KeyBackupClient,
+    PreferenceConflict, PreferenceNotice, PreferenceResolution, PreferenceWrite, ReqwestTransport, RunBudget,
+    SecretBytes, SecretString, TokenRequest, VaultProtection, WakeUp, WakeUpPurpose,
 };
 
 /// What the app knows and wants to be told.
@@ -37,6 +37,10 @@ impl JobHost for Host {
     }
 
     async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn on_conflicts(&self, _notice: ConflictNotice) -> Result<(), HostError> {
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 
 use crate::{
-    download::{ArrivedRoomKeys, DownloadProgress},
+    download::{ArrivedRoomKeys, ConflictNotice, DownloadProgress},
     preference::{PreferenceConflict, PreferenceNotice, PreferenceResolution},
     secret::{SecretBytes, SecretString},
 };
@@ -43,6 +43,13 @@ pub trait JobHost: Send + Sync {
     /// # Errors
     /// Ignored.
     async fn on_room_keys_arrived(&self, arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError>;
+
+    /// Copies of keys are held back for a cause that this version had none for before: somebody may be tampering with the
+    /// backup. Told once for each version and cause, at least; `KeyDownload.conflicts` lists them.
+    ///
+    /// # Errors
+    /// Ignored.
+    async fn on_conflicts(&self, notice: ConflictNotice) -> Result<(), HostError>;
 
     /// The account's backup preference has changed, by another device: show it. Nothing has been switched.
     ///

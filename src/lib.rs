@@ -11,6 +11,7 @@
 //! | `unlock` | from what a user has to the backup's decryption key |
 //! | `download` | the job: plan, fetch, open, deliver |
 //! | `preference` | whether to back up at all, as the user's clients share it |
+//! | `compare` | whether copies of a session connect |
 //! | `lookup` | one key, or a room's keys, from the vault |
 //! | `on_demand` | the same from the server, and what is new there |
 //! | `sharing` | how many keys of a room may be shared |
@@ -26,6 +27,7 @@ mod blocking;
 mod budget;
 mod client;
 mod clock;
+mod compare;
 mod download;
 mod export;
 #[cfg(any(fuzzing, test))]
@@ -46,7 +48,7 @@ mod sink;
 mod unlock;
 mod vault;
 
-pub use backup::{FailureReason, RoomKey};
+pub use backup::{BackupOrigin, FailureReason, RoomKey};
 pub use budget::RunBudget;
 pub use client::{Account, ClientOptions, KeyBackupClient, OpenError, set_vault_aside};
 pub use download::*;
@@ -59,7 +61,7 @@ pub use homeserver::{
 };
 pub use host::{HostError, JobHost, Keyring, TokenRequest, WakeUp, WakeUpPurpose};
 pub use logging::{LogLevel, init_logging};
-pub use lookup::{LookupError, RoomKeyLookup, RoomKeyPage};
+pub use lookup::{KeyProof, LookupError, RoomKeyLookup, RoomKeyPage};
 pub use on_demand::{OnDemandError, RoomFetch, ServerNews};
 pub use preference::*;
 pub use protection::VaultProtection;

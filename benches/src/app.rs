@@ -4,9 +4,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use keyferry::{
-    ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, JobHost, KeyBackupClient, PreferenceConflict,
-    PreferenceNotice, PreferenceResolution, ReqwestTransport, RoomKey, RoomKeySink, SecretBytes, SecretString,
-    SinkAnswer, SinkError, TokenRequest, UnlockSecret, VaultProtection, WakeUp, WakeUpPurpose,
+    ArrivedRoomKeys, ClientOptions, ConflictNotice, DownloadProgress, HostError, JobHost, KeyBackupClient,
+    PreferenceConflict, PreferenceNotice, PreferenceResolution, ReqwestTransport, RoomKey, RoomKeySink, SecretBytes,
+    SecretString, SinkAnswer, SinkError, TokenRequest, UnlockSecret, VaultProtection, WakeUp, WakeUpPurpose,
 };
 
 use crate::{Failure, account::Account};
@@ -73,6 +73,10 @@ impl JobHost for Host {
     }
 
     async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn on_conflicts(&self, _notice: ConflictNotice) -> Result<(), HostError> {
         Ok(())
     }
 

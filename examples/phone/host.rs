@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use keyferry::{
-    ArrivedRoomKeys, DownloadProgress, HostError, JobHost, PreferenceConflict, PreferenceNotice, PreferenceResolution,
-    SecretString, TokenRequest, WakeUp, WakeUpPurpose,
+    ArrivedRoomKeys, ConflictNotice, DownloadProgress, HostError, JobHost, PreferenceConflict, PreferenceNotice,
+    PreferenceResolution, SecretString, TokenRequest, WakeUp, WakeUpPurpose,
 };
 use serde_json::json;
 
@@ -26,6 +26,10 @@ impl JobHost for Host {
     }
 
     async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn on_conflicts(&self, _notice: ConflictNotice) -> Result<(), HostError> {
         Ok(())
     }
 

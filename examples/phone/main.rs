@@ -136,7 +136,7 @@ async fn live() -> Result<bool, Box<dyn Error>> {
 
 async fn ended(run: Option<JoinHandle<RunReport>>) -> Result<Option<bool>, Box<dyn Error>> {
     let Some(run) = run else { return Ok(None) };
-    Ok(Some(run.await?.outcome == RunOutcome::Completed))
+    Ok(Some(matches!(run.await?.outcome, RunOutcome::Completed { .. })))
 }
 
 async fn open(

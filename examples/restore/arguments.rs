@@ -7,7 +7,8 @@ use lexopt::{Arg, ValueExt};
 pub(crate) const HELP: &str = "\
 Restores every room key of a Matrix key backup.
 
-  restore                   a demonstration with 20,000 keys, needs nothing
+  restore [--json] [--verbose]
+                            a demonstration with 20,000 keys, needs nothing
   restore --homeserver URL --user-id ID --device-id ID --data-dir DIR [options]
 
 Options:
@@ -24,12 +25,14 @@ Options:
 
 The same command again goes on where the last one ended. Ctrl-C pauses.
 
-Exit codes: 0 complete, 1 failed, 2 bad arguments, 3 paused or blocked (run it again), 4 wrong recovery key,
-5 no backup, 6 not signed in.";
+What is in the vault is exported and reported also where the restore is not complete.
+
+Exit codes: 0 complete (keys that cannot be used are listed), 1 failed, 2 bad arguments, 3 paused or blocked (run it again),
+4 wrong recovery key, 5 no backup, 6 not signed in, 7 the server does not give all keys that it counts.";
 
 pub(crate) enum Command {
     Help,
-    Demo,
+    Demo(Box<Options>),
     Restore(Box<Options>),
 }
 
@@ -54,10 +57,9 @@ pub(crate) struct Options {
 pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let mut options = Options::default();
     let (mut export, mut export_passphrase) = (None, None);
-    let mut any = false;
+    let mut names_an_account = false;
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        any = true;
         let name = match argument {
             Arg::Long(name) => name.to_owned(),
             Arg::Short('h') => "help".to_owned(),
@@ -68,6 +70,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             "json" => options.json = true,
             "verbose" => options.verbose = true,
             _ => {
+                names_an_account = true;
                 let value = parser
                     .value()
                     .and_then(|value| value.string())
@@ -93,8 +96,8 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             }
         }
     }
-    if !any {
-        return Ok(Command::Demo);
+    if !names_an_account {
+        return Ok(Command::Demo(Box::new(options)));
     }
     from_environment(&mut options);
     for (value, name) in [

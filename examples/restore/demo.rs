@@ -13,8 +13,8 @@ const KEYS: &str = "20000";
 const ROOMS: &str = "150";
 const LEFT_ROOMS: &str = "10";
 
-pub(crate) async fn run() -> u8 {
-    println!("Starting a small homeserver with {KEYS} keys in {ROOMS} rooms …");
+pub(crate) async fn run(options: Options) -> u8 {
+    eprintln!("Starting a small homeserver with {KEYS} keys in {ROOMS} rooms …");
     let Some((_homeserver, account)) = start_homeserver() else {
         eprintln!("The small homeserver does not start.");
         return exit::FAILED;
@@ -33,7 +33,7 @@ pub(crate) async fn run() -> u8 {
         recovery_key: Some(text("recovery_key")),
         vault_passphrase: Some("a passphrase for the demonstration".to_owned()),
         olm_store: Some(directory.path().join("crypto-store")),
-        ..Options::default()
+        ..options
     })
     .await
 }

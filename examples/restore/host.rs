@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
 use keyferry::{
-    ArrivedRoomKeys, DownloadProgress, DownloadStage, HostError, JobHost, PreferenceConflict, PreferenceNotice,
-    PreferenceResolution, SecretString, TokenRequest, WakeUp, WakeUpPurpose,
+    ArrivedRoomKeys, ConflictNotice, DownloadProgress, DownloadStage, HostError, JobHost, PreferenceConflict,
+    PreferenceNotice, PreferenceResolution, SecretString, TokenRequest, WakeUp, WakeUpPurpose,
 };
 
 pub(crate) struct ExampleHost {
@@ -72,6 +72,10 @@ impl JobHost for ExampleHost {
     }
 
     async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn on_conflicts(&self, _notice: ConflictNotice) -> Result<(), HostError> {
         Ok(())
     }
 

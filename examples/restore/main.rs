@@ -26,6 +26,7 @@ pub(crate) mod exit {
     pub(crate) const WRONG_RECOVERY_KEY: u8 = 4;
     pub(crate) const NO_BACKUP: u8 = 5;
     pub(crate) const NOT_SIGNED_IN: u8 = 6;
+    pub(crate) const SHORT: u8 = 7;
 }
 
 fn main() -> ExitCode {
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
                 println!("{}", arguments::HELP);
                 exit::COMPLETE
             }
-            Command::Demo => demo::run().await,
+            Command::Demo(options) => demo::run(*options).await,
             Command::Restore(options) => restore::run(*options).await,
         }
     });

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use keyferry::{DownloadSummary, RunFailure, RunOutcome, RunReport};
+use keyferry::{DownloadSummary, ExportSummary, RunFailure, RunOutcome, RunReport};
 
 use crate::exit;
 
 /// The name of an outcome in JSON.
 pub(crate) fn outcome_name(outcome: &RunOutcome) -> &'static str {
     match outcome {
-        RunOutcome::Completed => "completed",
+        RunOutcome::Completed { .. } => "completed",
+        RunOutcome::Short { .. } => "short",
         RunOutcome::Paused { .. } => "paused",
         RunOutcome::Stopped => "stopped",
         RunOutcome::OutOfBudget => "out_of_budget",
         RunOutcome::Blocked { .. } => "blocked",
-        RunOutcome::NeedsUnlock => "needs_unlock",
+        RunOutcome::NeedsUnlock { .. } => "needs_unlock",
         RunOutcome::AlreadyRunning { .. } => "already_running",
         RunOutcome::Failed {
             reason: RunFailure::NoBackup,
@@ -28,7 +29,8 @@ pub(crate) fn outcome_name(outcome: &RunOutcome) -> &'static str {
 
 pub(crate) fn exit_code(outcome: &RunOutcome) -> u8 {
     match outcome {
-        RunOutcome::Completed => exit::COMPLETE,
+        RunOutcome::Completed { .. } => exit::COMPLETE,
+        RunOutcome::Short { .. } => exit::SHORT,
         RunOutcome::Failed {
             reason: RunFailure::NoBackup,
         } => exit::NO_BACKUP,
@@ -55,6 +57,10 @@ pub(crate) fn json(outcome: &str, summary: &DownloadSummary, elapsed: Duration, 
         "delivered": summary.delivered,
         "failed": summary.failed,
         "failures": failures,
+        "missing": summary.missing,
+        "locked": summary.locked,
+        "conflicts": summary.conflicts,
+        "refused": summary.refused,
         "rooms": summary.rooms,
         "bytes_downloaded": summary.bytes_downloaded,
         "elapsed_ms": elapsed.as_millis() as u64,
@@ -66,11 +72,19 @@ pub(crate) fn json(outcome: &str, summary: &DownloadSummary, elapsed: Duration, 
 pub(crate) fn text(report: &RunReport, elapsed: Duration, with_store: bool) -> String {
     let summary = &report.summary;
     let mut lines = vec![match &report.outcome {
-        RunOutcome::Completed => format!(
+        RunOutcome::Completed { .. } if report.every_key_is_here => format!(
             "Every room key of the backup is here, after {:.1} s.",
             elapsed.as_secs_f64()
         ),
-        RunOutcome::NeedsUnlock => "Everything is here, still locked: the recovery key is missing.".to_owned(),
+        RunOutcome::Completed { .. } => "Done, but not every key can be had: see below.".to_owned(),
+        RunOutcome::Short { versions } => {
+            let missing: u64 = versions.iter().map(|version| version.missing).sum();
+            format!("The server counts {missing} keys that it does not give. What it gives is here.")
+        }
+        RunOutcome::NeedsUnlock { versions } => format!(
+            "What the server gives is here, and some of it is locked: the recovery key of version {} is missing.",
+            versions.join(", ")
+        ),
         RunOutcome::Paused { .. } | RunOutcome::OutOfBudget => "Paused. The same command goes on from here.".to_owned(),
         RunOutcome::Blocked { reason, .. } => format!("Not finished: {reason:?}. Try the same command later."),
         other => format!("Not finished: {}.", failure_text(other)),
@@ -99,11 +113,35 @@ pub(crate) fn text(report: &RunReport, elapsed: Duration, with_store: bool) -> S
                 failure.reason.as_str()
             ));
         }
-        if summary.conflicts > 0 {
-            lines.push(format!("  in conflict      {}", summary.conflicts));
+        for (name, count) in [
+            ("missing", summary.missing),
+            ("locked", summary.locked),
+            ("held back", summary.conflicts),
+        ] {
+            if count > 0 {
+                lines.push(format!("  {name:<16} {count}"));
+            }
         }
     }
     lines.join("\n")
+}
+
+/// What an export has, and what it has not.
+pub(crate) fn exported(export: &ExportSummary, report: &RunReport) -> String {
+    let left_out = [
+        ("cannot be used", export.failed),
+        ("are locked", export.locked),
+        ("are held back", export.conflicts),
+        (
+            "were not fetched",
+            report.summary.total.saturating_sub(report.summary.fetched),
+        ),
+    ];
+    let mut text = format!("{} keys exported", export.exported);
+    for (what, count) in left_out.into_iter().filter(|(_, count)| *count > 0) {
+        text.push_str(&format!(", {count} {what}"));
+    }
+    text + "."
 }
 
 fn failure_text(outcome: &RunOutcome) -> String {

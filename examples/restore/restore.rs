@@ -4,7 +4,7 @@ use std::{io::IsTerminal, path::Path, sync::Arc, time::Instant};
 
 use keyferry::{
     Account, ClientOptions, KeyBackupClient, LogLevel, OlmMachineSink, ReqwestTransport, RoomKeySink, RunBudget,
-    UnlockError, UnlockSecret, VaultProtection, init_logging,
+    UnlockError, UnlockSecret, VaultProtection, VersionStatus, init_logging,
 };
 use matrix_sdk_crypto::OlmMachine;
 use matrix_sdk_sqlite::SqliteCryptoStore;
@@ -76,7 +76,16 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
     let client = KeyBackupClient::open(client_options, Arc::new(transport), host.clone(), sink.clone())
         .await
         .map_err(|error| failure(exit::BAD_ARGUMENTS, "bad_arguments", error))?;
-    unlock(&client, options).await?;
+    let locked_out = match unlock(&client, options).await {
+        Ok(()) => None,
+        // The key can be typed again.
+        Err(failure) if failure.code == exit::WRONG_RECOVERY_KEY => return Err(failure),
+        // What comes without the key is worth having, and so is what is here already.
+        Err(failure) => {
+            eprintln!("Not unlocked: {}.", failure.message);
+            Some(failure)
+        }
+    };
 
     let download = client.download();
     let budget = RunBudget {
@@ -101,12 +110,13 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
     } else {
         println!("{}", report::text(&result, elapsed, sink.is_some()));
     }
-    if let Some((path, passphrase)) = options.export.as_ref().filter(|_| code == exit::COMPLETE) {
+    // Whatever is here is worth having, however the run ended.
+    if let Some((path, passphrase)) = &options.export {
         match client
             .export_room_keys(passphrase.as_str().into(), path.display().to_string())
             .await
         {
-            Ok(summary) => eprintln!("{} keys exported.", summary.exported),
+            Ok(summary) => eprintln!("{}", report::exported(&summary, &result)),
             Err(error) => {
                 eprintln!("The export failed: {error}.");
                 code = exit::FAILED;
@@ -114,7 +124,10 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
         }
     }
     client.shutdown();
-    Ok(code)
+    Ok(match locked_out {
+        Some(failure) if code != exit::FAILED => failure.code,
+        _ => code,
+    })
 }
 
 async fn unlock(client: &KeyBackupClient, options: &Options) -> Result<(), Failure> {
@@ -123,7 +136,8 @@ async fn unlock(client: &KeyBackupClient, options: &Options) -> Result<(), Failu
         .status()
         .await
         .map_err(|error| failure(exit::FAILED, "failed", error))?;
-    if status.unlocked {
+    let is_locked = |version: &VersionStatus| !version.unlocked && !version.given_up;
+    if !status.versions.is_empty() && !status.versions.iter().any(is_locked) {
         return Ok(());
     }
     let secret = if let Some(text) = &options.recovery_passphrase {
@@ -148,7 +162,7 @@ async fn unlock(client: &KeyBackupClient, options: &Options) -> Result<(), Failu
         }
         UnlockError::NoBackup => failure(exit::NO_BACKUP, "no_backup", error),
         UnlockError::NotSignedIn { .. } => failure(exit::NOT_SIGNED_IN, "not_signed_in", error),
-        UnlockError::Unreachable => failure(exit::NOT_FINISHED, "blocked", error),
+        UnlockError::Unreachable | UnlockError::ServerFault => failure(exit::NOT_FINISHED, "blocked", error),
         error => failure(exit::FAILED, "failed", error),
     })
 }

@@ -39,11 +39,14 @@ pub enum FailureReason {
     UnknownAlgorithm,
     /// The session inside is not the one that the backup lists it as. Taking it would let a server swap keys.
     SessionIdMismatch,
+    /// The session id is no Ed25519 key: no message can ever have been signed with it. Found out when the key is compared,
+    /// looked up, delivered or exported, and not before.
+    InvalidSessionKey,
 }
 
 impl FailureReason {
     /// Every reason, in the order of the numbers that the vault keeps.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Malformed,
         Self::TooLarge,
         Self::InvalidId,
@@ -51,6 +54,7 @@ impl FailureReason {
         Self::NotARoomKey,
         Self::UnknownAlgorithm,
         Self::SessionIdMismatch,
+        Self::InvalidSessionKey,
     ];
 
     /// The name, as in JSON output and logs.
@@ -63,6 +67,7 @@ impl FailureReason {
             Self::NotARoomKey => "not_a_room_key",
             Self::UnknownAlgorithm => "unknown_algorithm",
             Self::SessionIdMismatch => "session_id_mismatch",
+            Self::InvalidSessionKey => "invalid_session_key",
         }
     }
 
@@ -88,32 +93,33 @@ pub(crate) struct EncryptedEntry<'a> {
     pub(crate) ciphertext: &'a [u8],
 }
 
-/// Writes the packed form of an entry to the end of `out`.
-pub(crate) fn pack(entry: RawEntry<'_>, out: &mut Vec<u8>) {
+/// What an entry claims of itself. Anybody can write anything there, and some clients write nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Claims {
+    /// The message index that it begins with.
+    pub(crate) first_message_index: Option<u32>,
+    /// How often the key was forwarded before it came into the backup.
+    pub(crate) forwarded_count: Option<u32>,
+}
+
+/// Writes the packed form of an entry to the end of `out`; returns what it claims of itself.
+pub(crate) fn pack(entry: RawEntry<'_>, out: &mut Vec<u8>) -> Claims {
     match entry {
         RawEntry::TooLarge => out.push(TAG_TOO_LARGE),
         RawEntry::BadId => out.push(TAG_BAD_ID),
         RawEntry::Json(json) => {
             let begin = out.len();
-            if pack_encrypted(json, out).is_none() {
-                out.truncate(begin);
-                out.push(TAG_AS_IT_CAME);
-                out.extend_from_slice(&json[..json.len().min(MAX_ENTRY_BYTES)]);
+            match pack_encrypted(json, out) {
+                Some(claims) => return claims,
+                None => {
+                    out.truncate(begin);
+                    out.push(TAG_AS_IT_CAME);
+                    out.extend_from_slice(&json[..json.len().min(MAX_ENTRY_BYTES)]);
+                }
             }
         }
     }
-}
-
-/// The message index that an entry claims to begin with, where it does. Anybody can write anything there.
-pub(crate) fn claimed_index(entry: RawEntry<'_>) -> Option<u32> {
-    #[derive(Deserialize)]
-    struct Claim<'a> {
-        #[serde(borrow)]
-        first_message_index: Option<&'a RawValue>,
-    }
-    let RawEntry::Json(json) = entry else { return None };
-    let claim: Claim<'_> = serde_json::from_slice(json).ok()?;
-    claim.first_message_index?.get().parse().ok()
+    Claims::default()
 }
 
 /// The parts of a packed entry, or what is wrong with it.
@@ -134,8 +140,19 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<EncryptedEntry<'_>, FailureReason>
     }
 }
 
+/// The hints are read by the way. An entry that has one of them twice is read without them.
 #[derive(Deserialize)]
 struct EntryJson<'a> {
+    #[serde(borrow)]
+    session_data: SessionDataJson<'a>,
+    #[serde(borrow)]
+    first_message_index: Option<&'a RawValue>,
+    #[serde(borrow)]
+    forwarded_count: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct BareEntryJson<'a> {
     #[serde(borrow)]
     session_data: SessionDataJson<'a>,
 }
@@ -150,13 +167,26 @@ struct SessionDataJson<'a> {
     ciphertext: Cow<'a, str>,
 }
 
-fn pack_encrypted(json: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    // The other fields of an entry are hints of clients long gone, in odd types at times: they are not looked at.
+fn pack_encrypted(json: &[u8], out: &mut Vec<u8>) -> Option<Claims> {
+    let (data, claims) = match serde_json::from_slice::<EntryJson<'_>>(json) {
+        Ok(entry) => {
+            let number = |raw: Option<&RawValue>| raw.and_then(|raw| raw.get().parse().ok());
+            let claims = Claims {
+                first_message_index: number(entry.first_message_index),
+                forwarded_count: number(entry.forwarded_count),
+            };
+            (entry.session_data, claims)
+        }
+        Err(_) => {
+            let entry: BareEntryJson<'_> = serde_json::from_slice(json).ok()?;
+            (entry.session_data, Claims::default())
+        }
+    };
     let SessionDataJson {
         ephemeral,
         mac,
         ciphertext,
-    } = serde_json::from_slice::<EntryJson<'_>>(json).ok()?.session_data;
+    } = data;
     out.push(TAG_CURVE25519_AES_SHA2);
     let mut exactly = |text: &str, bytes: usize| {
         let begin = out.len();
@@ -167,7 +197,7 @@ fn pack_encrypted(json: &[u8], out: &mut Vec<u8>) -> Option<()> {
     exactly(&mac, MAC)?;
     let begin = out.len();
     BASE64.decode_vec(ciphertext.as_bytes(), out).ok()?;
-    (out.len() > begin).then_some(())
+    (out.len() > begin).then_some(claims)
 }
 
 #[cfg(test)]
@@ -215,18 +245,31 @@ mod tests {
 
     #[test]
     fn a_claim_counts_where_it_is_a_number() {
-        for (json, claim) in [
-            (r#"{"first_message_index":7,"session_data":{}}"#, Some(7)),
-            (r#"{"session_data":{},"first_message_index": 0 }"#, Some(0)),
-            (r#"{"first_message_index":-1}"#, None),
-            (r#"{"first_message_index":"7"}"#, None),
-            (r#"{"first_message_index":4294967296}"#, None),
-            ("{}", None),
-            ("5", None),
+        let data = format!(
+            r#""session_data":{{"ephemeral":"{}","mac":"{}","ciphertext":"AwMD"}}"#,
+            BASE64.encode([1; 32]),
+            BASE64.encode([2; 8])
+        );
+        for (hints, index, count) in [
+            (r#""first_message_index":7,"forwarded_count": 2"#, Some(7), Some(2)),
+            (r#""first_message_index": 0 "#, Some(0), None),
+            (r#""first_message_index":-1,"forwarded_count":0"#, None, Some(0)),
+            (r#""first_message_index":"7","forwarded_count":"0""#, None, None),
+            (r#""first_message_index":4294967296"#, None, None),
+            (r#""x":1"#, None, None),
+            // Twice is too odd to be believed, and does not cost the entry.
+            (r#""first_message_index":7,"first_message_index":7"#, None, None),
         ] {
-            assert_eq!(claimed_index(RawEntry::Json(json.as_bytes())), claim, "{json}");
+            let mut out = Vec::new();
+            let claims = pack(RawEntry::Json(format!("{{{hints},{data}}}").as_bytes()), &mut out);
+            assert_eq!(
+                (claims.first_message_index, claims.forwarded_count),
+                (index, count),
+                "{hints}"
+            );
+            assert!(unpack(&out).is_ok(), "{hints}");
         }
-        assert_eq!(claimed_index(RawEntry::TooLarge), None);
+        assert_eq!(pack(RawEntry::TooLarge, &mut Vec::new()), Claims::default());
     }
 
     #[test]

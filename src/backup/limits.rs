@@ -13,9 +13,15 @@ pub(crate) const MAX_ID_BYTES: usize = 255;
 /// more than this, none is kept.
 pub(crate) const MAX_CLAIM_TEXTS: usize = 64;
 
-/// Rooms and backup versions that one session may stand under. It belongs to one room, and few users have had so many
-/// versions: what is over this is not kept.
+/// Rooms and backup versions of one session that are held against each other. It belongs to one room, and few users have had
+/// so many versions: what comes over this is kept, and ranks behind them.
 pub(crate) const MAX_PLACES_OF_A_SESSION: usize = 32;
+
+/// Copies of one session in one room and backup version whose ratchets do not connect: at most one of them is genuine.
+pub(crate) const MAX_CLASSES_OF_A_SESSION: usize = 4;
+
+/// Bytes of an event that is to prove a key. The specification allows 65,536; what is in it besides is the app's own.
+pub(crate) const MAX_EVENT_BYTES: usize = 256 * 1024;
 
 /// Bytes of an answer in which not one entry ends. More than any single entry that could be passed over has; an answer that
 /// goes on for longer is not a backup.
@@ -62,6 +68,9 @@ pub(crate) const MIN_BYTES_PER_SILENCE: u64 = 1_024;
 
 /// Time from a request to the end of a small JSON answer.
 pub(crate) const MAX_SMALL_ANSWER: Duration = Duration::from_secs(120);
+
+/// How long what does not come through rests at most before it is tried again.
+pub(crate) const MAX_REST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How long a server may ask to be left in peace.
 pub(crate) const MAX_ASKED_WAIT: Duration = Duration::from_secs(60 * 60);

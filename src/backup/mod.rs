@@ -3,10 +3,13 @@
 //! Nothing here waits, reads a clock, or touches a network or a disk. Everything here takes input from a server
 //! that may be hostile, so every size has a bound in [`limits`].
 
+pub(crate) mod completeness;
+pub(crate) mod copies;
 pub(crate) mod decryption;
 pub(crate) mod entry;
 pub(crate) mod limits;
 pub(crate) mod plaintext;
+pub(crate) mod ratchet;
 pub(crate) mod reader;
 pub(crate) mod recovery_key;
 mod room_key;
@@ -15,4 +18,4 @@ mod value;
 pub(crate) mod version;
 
 pub use entry::FailureReason;
-pub use room_key::RoomKey;
+pub use room_key::{BackupOrigin, RoomKey};

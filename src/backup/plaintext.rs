@@ -14,7 +14,7 @@ use serde::{
 use serde_json::value::RawValue;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{FailureReason, RoomKey, limits::MAX_CLAIM_TEXTS, session_id::BASE64, session_id::SessionId};
+use super::{BackupOrigin, FailureReason, RoomKey, limits::MAX_CLAIM_TEXTS, session_id::BASE64, session_id::SessionId};
 use crate::secret::SecretString;
 
 const MEGOLM_V1: &str = "m.megolm.v1.aes-sha2";
@@ -78,6 +78,11 @@ impl<'a> OpenedEntry<'a> {
         u32::from_be_bytes(self.session[1..5].try_into().expect("four bytes"))
     }
 
+    /// The session in the export format: version, index, ratchet, id.
+    pub(crate) fn session(&self) -> &[u8] {
+        &self.session
+    }
+
     pub(crate) fn sender_key(&self) -> &[u8; 32] {
         &self.sender_key
     }
@@ -92,7 +97,7 @@ impl<'a> OpenedEntry<'a> {
             .unwrap_or(false)
     }
 
-    pub(crate) fn room_key(&self, room_id: &str) -> RoomKey {
+    pub(crate) fn room_key(&self, room_id: &str, origin: &BackupOrigin) -> RoomKey {
         RoomKey {
             room_id: room_id.to_owned(),
             session_id: self.session_id.to_string(),
@@ -103,6 +108,7 @@ impl<'a> OpenedEntry<'a> {
             forwarding_curve25519_key_chain: lenient(few(self.fields.forwarding_chain)),
             first_known_index: self.first_known_index(),
             shared_history: self.shared_history(),
+            origin: origin.clone(),
         }
     }
 }
@@ -198,6 +204,14 @@ fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
 mod tests {
     use super::*;
 
+    fn origin() -> BackupOrigin {
+        BackupOrigin {
+            version: "1".to_owned(),
+            public_key: String::new(),
+            is_current: true,
+        }
+    }
+
     fn plaintext(extra: &str) -> (String, SessionId) {
         let mut session = vec![EXPORT_VERSION, 0, 0, 0, 5];
         session.extend([8; 128]);
@@ -220,7 +234,7 @@ mod tests {
             let (json, session_id) = plaintext(extra);
             let key = OpenedEntry::parse(json.as_bytes(), &session_id)
                 .unwrap_or_else(|reason| panic!("{reason:?}"))
-                .room_key("!a");
+                .room_key("!a", &origin());
             assert_eq!(key.first_known_index, 5);
             assert!(key.sender_claimed_keys.is_empty() && key.forwarding_curve25519_key_chain.is_empty());
         }

@@ -3,6 +3,9 @@
 //! Chunks in, entries out, in any split. It walks the few levels that matter and holds one entry at most; what is
 //! inside an entry it does not look at. It never recurses, so depth costs nothing, and it never fails for one entry:
 //! what is too large or badly named is reported in its place and passed over.
+//!
+//! A document counts only if it is one: where `rooms` or `sessions` is missing, or is no object, its end is
+//! [`ReadError::WrongShape`]. An error body with status 200, or `{}`, says nothing about what the backup holds.
 
 use std::borrow::Cow;
 
@@ -49,6 +52,9 @@ pub(crate) enum ReadError {
     /// It is not the JSON that it should be: a captive portal's page, say.
     #[error("the body is not a key backup (at byte {at})")]
     NotABackup { at: u64 },
+    /// It is whole and JSON, and not the document that was asked for. The entries that it has are reported all the same.
+    #[error("the body has not the shape of a key backup (at byte {at})")]
+    WrongShape { at: u64 },
     /// It ended early.
     #[error("the body ended early (at byte {at})")]
     CutShort { at: u64 },
@@ -76,6 +82,12 @@ pub(crate) struct BackupReader {
     session_id_bad: bool,
     room_id_bad: bool,
     one_room: bool,
+    /// The object that holds the entries of this document was there.
+    has_container: bool,
+    /// The room that is being read has had its sessions.
+    has_sessions: bool,
+    /// Where the document first was not what it should be.
+    wrong_at: Option<u64>,
     offset: u64,
     after_entry: Option<u64>,
     /// Bytes since the last entry, to a chunk.
@@ -142,6 +154,9 @@ impl BackupReader {
             session_id_bad: false,
             room_id_bad: false,
             one_room: level == Level::Room,
+            has_container: false,
+            has_sessions: false,
+            wrong_at: None,
             offset: 0,
             after_entry: None,
             barren: 0,
@@ -155,6 +170,8 @@ impl BackupReader {
         Self {
             level: Level::Sessions,
             expect: Expect::CommaOrEnd,
+            has_container: true,
+            has_sessions: true,
             offset: place,
             after_entry: Some(place),
             ..self
@@ -178,7 +195,9 @@ impl BackupReader {
                 Expect::InKey { escape } => self.read_key(chunk, at, escape, visitor)?,
                 Expect::InValue => self.read_value(chunk, at, visitor),
                 _ => {
-                    self.read_structure(chunk[at]).map_err(|()| self.not_a_backup(at))?;
+                    let position = self.offset + at as u64;
+                    self.read_structure(chunk[at], position)
+                        .map_err(|()| ReadError::NotABackup { at: position })?;
                     // A value is read from its first byte on, so that a capture begins there.
                     if self.expect == Expect::InValue { at } else { at + 1 }
                 }
@@ -188,22 +207,24 @@ impl BackupReader {
         Ok(())
     }
 
-    /// Says that the response has ended: an error if the document has not.
+    /// Says that the response has ended: an error if the document has not, or if it was another one.
     pub(crate) fn finish(&self) -> Result<(), ReadError> {
         match self.expect {
-            Expect::Nothing => Ok(()),
+            Expect::Nothing => match self.wrong_at {
+                Some(at) => Err(ReadError::WrongShape { at }),
+                None if !self.has_container => Err(ReadError::WrongShape { at: self.offset }),
+                None => Ok(()),
+            },
             Expect::Document => Err(ReadError::NotABackup { at: self.offset }),
             _ => Err(ReadError::CutShort { at: self.offset }),
         }
     }
 
-    fn not_a_backup(&self, at: usize) -> ReadError {
-        ReadError::NotABackup {
-            at: self.offset + at as u64,
-        }
+    fn is_wrong(&mut self, at: u64) {
+        self.wrong_at.get_or_insert(at);
     }
 
-    fn read_structure(&mut self, byte: u8) -> Result<(), ()> {
+    fn read_structure(&mut self, byte: u8, at: u64) -> Result<(), ()> {
         if byte.is_ascii_whitespace() {
             return Ok(());
         }
@@ -215,13 +236,13 @@ impl BackupReader {
                 self.key_too_long = false;
                 Expect::InKey { escape: false }
             }
-            (Expect::FirstKeyOrEnd | Expect::CommaOrEnd, b'}') => self.leave(),
+            (Expect::FirstKeyOrEnd | Expect::CommaOrEnd, b'}') => self.leave(at),
             (Expect::Colon, b':') => Expect::Value,
             (Expect::CommaOrEnd, b',') => Expect::Key,
             (Expect::Value, b'}' | b']' | b',' | b':') => return Err(()),
             (Expect::Value, b'{') => match self.purpose {
                 Purpose::Descend(level) => {
-                    self.level = level;
+                    self.enter(level);
                     Expect::FirstKeyOrEnd
                 }
                 Purpose::Capture | Purpose::Skip => self.begin_value(),
@@ -229,6 +250,7 @@ impl BackupReader {
             (Expect::Value, _) => {
                 // Not the object that would be walked: there is nothing to find in it.
                 if let Purpose::Descend(_) = self.purpose {
+                    self.is_wrong(at);
                     self.purpose = Purpose::Skip;
                 }
                 self.begin_value()
@@ -245,7 +267,23 @@ impl BackupReader {
         Expect::InValue
     }
 
-    fn leave(&mut self) -> Expect {
+    fn enter(&mut self, level: Level) {
+        self.level = level;
+        match level {
+            Level::Rooms => self.has_container = true,
+            Level::Room => self.has_sessions = false,
+            Level::Sessions => {
+                self.has_sessions = true;
+                self.has_container |= self.one_room;
+            }
+            Level::Top => {}
+        }
+    }
+
+    fn leave(&mut self, at: u64) -> Expect {
+        if self.level == Level::Room && !self.has_sessions {
+            self.is_wrong(at);
+        }
         let (level, expect) = match self.level {
             Level::Top => (Level::Top, Expect::Nothing),
             Level::Rooms => (Level::Top, Expect::CommaOrEnd),
@@ -292,7 +330,7 @@ impl BackupReader {
             return Ok(at);
         }
         self.expect = Expect::Colon;
-        self.purpose = self.purpose_of_key(visitor);
+        self.purpose = self.purpose_of_key(self.offset + at as u64, visitor);
         Ok(at + 1)
     }
 
@@ -303,7 +341,7 @@ impl BackupReader {
         self.key.extend_from_slice(&part[..part.len().min(room)]);
     }
 
-    fn purpose_of_key(&mut self, visitor: &mut impl EntryVisitor) -> Purpose {
+    fn purpose_of_key(&mut self, at: u64, visitor: &mut impl EntryVisitor) -> Purpose {
         match self.level {
             Level::Top if self.key == b"rooms" => Purpose::Descend(Level::Rooms),
             Level::Room if self.key == b"sessions" => Purpose::Descend(Level::Sessions),
@@ -316,6 +354,11 @@ impl BackupReader {
             }
             Level::Sessions => {
                 let (session_id, bad) = self.decoded_key();
+                if session_id.starts_with('!') {
+                    // A room id: entries stand one level higher than they belong.
+                    self.is_wrong(at);
+                    return Purpose::Skip;
+                }
                 self.session_id = session_id.into_owned();
                 self.session_id_bad = bad;
                 Purpose::Capture
@@ -350,7 +393,8 @@ impl BackupReader {
             }
             if complete {
                 self.report(part, visitor);
-                if !self.room_id_bad {
+                // What is wrong before a place would not be seen by a reader that goes on from there.
+                if !self.room_id_bad && self.wrong_at.is_none() {
                     self.after_entry = Some(self.offset + end as u64);
                 }
             } else if !self.too_large {

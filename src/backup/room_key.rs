@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use base64::Engine;
+
+use super::session_id::BASE64;
 use crate::secret::SecretString;
 
 /// One inbound Megolm session, as it came out of the backup (client-server API, `BackedUpSessionData`).
@@ -27,6 +30,44 @@ pub struct RoomKey {
     pub forwarding_curve25519_key_chain: Vec<String>,
     /// The first message index that the session can decrypt.
     pub first_known_index: u32,
-    /// Whether the key may be shared with people invited later (MSC4268, MSC3061). False unless the backup says true.
+    /// Whether the key may be shared with people invited later (MSC4268, MSC3061). True if any copy of the session that the
+    /// vault has, and that connects to this one, says true; false otherwise.
     pub shared_history: bool,
+    /// The backup version that this copy came from.
+    pub origin: BackupOrigin,
+}
+
+/// The backup version that a room key came from.
+///
+/// A crypto store that uploads its keys to a backup needs it, or it uploads everything that was just restored: mark a key as
+/// backed up in `version` only if `is_current` is true, and only if the store itself uploads to that version under that
+/// public key. Version numbers can repeat; the public key tells two backups apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, uniffi::Record)]
+pub struct BackupOrigin {
+    /// The version, as the server names it.
+    pub version: String,
+    /// The public key of that version, unpadded base64.
+    pub public_key: String,
+    /// Whether the server said, in the run or the call that gave out this key, that this version is the current one.
+    pub is_current: bool,
+}
+
+impl BackupOrigin {
+    /// A version that is not known to be the current one.
+    pub(crate) fn of(version: &str, public_key: &[u8]) -> Self {
+        Self {
+            version: version.to_owned(),
+            public_key: BASE64.encode(public_key),
+            is_current: false,
+        }
+    }
+
+    /// The same version, current or not.
+    #[must_use]
+    pub(crate) fn with_current(&self, is_current: bool) -> Self {
+        Self {
+            is_current,
+            ..self.clone()
+        }
+    }
 }

@@ -19,8 +19,8 @@ pub(crate) struct VersionInfo {
     pub(crate) algorithm: String,
     /// The public half of the backup's key; `None` where the algorithm is unknown or the key does not parse.
     pub(crate) public_key: Option<[u8; 32]>,
-    /// Keys that the server says it has. A hint: it may lie.
-    pub(crate) count: u64,
+    /// Keys that the server says it has; `None` where it does not say. A hint: it may lie.
+    pub(crate) count: Option<u64>,
     pub(crate) etag: String,
     /// How a legacy passphrase becomes the decryption key, where the backup was made that way.
     pub(crate) passphrase: Option<PassphraseInfo>,
@@ -94,7 +94,9 @@ impl VersionInfo {
             algorithm: wire.algorithm.chars().take(MAX_VERSION_DETAIL_CHARS).collect(),
             public_key,
             // What is more than any database counts to is as good as the most that it does.
-            count: read(wire.count).as_u64().unwrap_or(0).min(i64::MAX.cast_unsigned()),
+            count: read(wire.count)
+                .as_u64()
+                .map(|count| count.min(i64::MAX.cast_unsigned())),
             etag: etag.chars().take(MAX_VERSION_DETAIL_CHARS).collect(),
             passphrase,
         })
@@ -131,7 +133,7 @@ mod tests {
         assert_eq!(info.public_key, Some([4; 32]));
         assert_eq!(
             (info.version.as_str(), info.count, info.etag.as_str()),
-            ("2", 50000, "10")
+            ("2", Some(50000), "10")
         );
         assert_eq!(
             info.passphrase,
@@ -144,7 +146,7 @@ mod tests {
         let old = VersionInfo::parse(br#"{"version":7,"algorithm":"x","etag":3}"#).expect("a version");
         assert_eq!(
             (old.version.as_str(), old.etag.as_str(), old.count, old.public_key),
-            ("7", "3", 0, None)
+            ("7", "3", None, None)
         );
     }
 
@@ -152,13 +154,14 @@ mod tests {
     fn figures_and_texts_out_of_bounds_are_brought_within_them() {
         let long = "x".repeat(100_000);
         for (count, expected) in [
-            ("18446744073709551615", i64::MAX.cast_unsigned()),
-            ("1e300", 0),
-            ("1e400", 0),
-            ("99999999999999999999999", 0),
-            ("-5", 0),
-            (r#""7""#, 0),
-            ("null", 0),
+            ("18446744073709551615", Some(i64::MAX.cast_unsigned())),
+            ("0", Some(0)),
+            ("1e300", None),
+            ("1e400", None),
+            ("99999999999999999999999", None),
+            ("-5", None),
+            (r#""7""#, None),
+            ("null", None),
         ] {
             let body = format!(r#"{{"version":"1","algorithm":"{long}","etag":"{long}","count":{count}}}"#);
             let info = VersionInfo::parse(body.as_bytes()).expect("a version");

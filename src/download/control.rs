@@ -70,6 +70,11 @@ impl Restraints {
         }
     }
 
+    /// Whether the network is metered, as far as the host says.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.causes.has(PauseCause::MeteredNetwork)
+    }
+
     /// Whether nothing is allowed, whatever the user may have said elsewhere.
     pub(crate) fn is_held(&self) -> bool {
         if self.intent_unwritten {

@@ -31,6 +31,9 @@ pub(crate) const PAGES_IN_FLIGHT: usize = 1;
 /// How long the sink may go on with its batch when the run is to end.
 const LAST_BATCH: Duration = Duration::from_millis(100);
 
+/// What is listed as the reason where the store has another key under that session id.
+const UNCONNECTED: &str = "the app's crypto has another ratchet of this session";
+
 /// What the deliver stage works with.
 pub(crate) struct DeliverStage {
     pub(crate) sink: Arc<dyn RoomKeySink>,
@@ -92,8 +95,8 @@ impl DeliverStage {
 
     /// False if the run was stopped meanwhile.
     async fn deliver(&self, mut page: OpenedPage) -> Result<bool, DeliverEnd> {
-        // One may have been found while the page waited for a slow sink.
-        page = self.without_conflicts(page).await.map_err(DeliverEnd::Vault)?;
+        // Another copy may have been found to count while the page waited for a slow sink.
+        page = self.without_held_back(page).await.map_err(DeliverEnd::Vault)?;
         let mut hints = Vec::new();
         for key in &page.keys {
             push_hint(&mut hints, &key.room_id, key.session_id.clone());
@@ -114,18 +117,16 @@ impl DeliverStage {
                 }
             }
         };
-        let (delivered, refused) = self.commit(page, answers).await.map_err(DeliverEnd::Vault)?;
-        self.tally.add(&self.tally.delivered, delivered);
-        self.tally.add(&self.tally.refused, refused);
+        self.commit(page, answers).await.map_err(DeliverEnd::Vault)?;
         self.hints.send(hints);
         Ok(true)
     }
 
-    async fn without_conflicts(&self, mut page: OpenedPage) -> Result<OpenedPage, VaultError> {
+    async fn without_held_back(&self, mut page: OpenedPage) -> Result<OpenedPage, VaultError> {
         let entries: Vec<i64> = page.entries.iter().map(|(entry, _)| *entry).collect();
-        let look = move |writer: &mut Writer| writer.reader().conflicts_among(&entries);
-        let conflicts = in_writer(&self.writer, look).await?;
-        page.leave_out(&conflicts);
+        let look = move |writer: &mut Writer| writer.reader().held_back_among(&entries);
+        let held_back = in_writer(&self.writer, look).await?;
+        page.leave_out(&held_back);
         Ok(page)
     }
 
@@ -140,33 +141,30 @@ impl DeliverStage {
         }
     }
 
-    /// The numbers of delivered and of refused keys of the version that is counted.
-    async fn commit(&self, page: OpenedPage, answers: Vec<SinkAnswer>) -> Result<(u64, u64), VaultError> {
+    async fn commit(&self, page: OpenedPage, answers: Vec<SinkAnswer>) -> Result<(), VaultError> {
         let tally = self.tally.clone();
         let commit = move |writer: &mut Writer| {
-            let (mut delivered, mut refused) = (0, 0);
+            let mut demoted = Vec::new();
             let answers: Vec<_> = page
                 .entries
                 .iter()
                 .zip(answers)
-                .map(|(&(entry, version), answer)| {
-                    let counts = u64::from(tally.is_of(version));
-                    match answer {
-                        SinkAnswer::Imported | SinkAnswer::Known => {
-                            delivered += counts;
-                            (entry, version, DeliveredAnswer::Taken)
+                .map(|(&(entry, version), answer)| match answer {
+                    SinkAnswer::Imported | SinkAnswer::Known => (entry, version, DeliveredAnswer::Taken),
+                    SinkAnswer::Refused { reason } => (entry, version, DeliveredAnswer::Refused(reason)),
+                    SinkAnswer::Unconnected { local_is_direct } => {
+                        if local_is_direct {
+                            demoted.push(entry);
                         }
-                        SinkAnswer::Refused { reason } => {
-                            refused += counts;
-                            (entry, version, DeliveredAnswer::Refused(reason))
-                        }
+                        (entry, version, DeliveredAnswer::Refused(UNCONNECTED.to_owned()))
                     }
                 })
                 .collect();
             let through = page.feed.mark_with(&[page.number], Passed::Delivered);
             writer.commit_delivered(&answers, through)?;
             page.feed.settle(page.number, Passed::Delivered);
-            Ok((delivered, refused))
+            writer.demote_copies(&demoted)?;
+            tally.follow(writer.reader())
         };
         in_writer(&self.writer, commit).await
     }

@@ -17,11 +17,14 @@ use super::{
     tally::{FetchActivity, Tally},
 };
 use crate::{
+    backup::completeness::{Evidence, Settled},
     clock::wall_ms,
-    homeserver::{Backoff, FileDownloads, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict},
+    homeserver::{
+        Backoff, FileDownloads, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict, rest_after,
+    },
     host::JobHost,
     random::dice,
-    vault::{SharedWriter, VaultError, VersionRow, Writer},
+    vault::{OTHER_FAULT, SharedWriter, VaultError, VersionRow, WRONG_SHAPE, Writer},
 };
 
 /// Milliseconds for which a list of the rooms that the user has joined is good.
@@ -51,10 +54,15 @@ pub(crate) struct FetchStage {
 /// How fetching ended.
 #[derive(Debug)]
 pub(crate) enum FetchEnd {
-    /// Everything is here.
+    /// Nothing is left to be asked for.
     Complete,
-    /// All that was asked for is here; meanwhile the version has changed.
-    MovedOn,
+    /// The mark of the version has moved meanwhile.
+    MovedOn {
+        /// Under the mark that it had, nothing was missing any more.
+        was_complete: bool,
+    },
+    /// The names are counted from the beginning: what is known of the version has to be read again.
+    Again,
     /// What is left comes by file, and the OS is at it.
     WaitsForFile {
         retry_after: Duration,
@@ -66,11 +74,30 @@ pub(crate) enum FetchEnd {
         error: HomeserverError,
         retry_after: Duration,
     },
+    /// All that comes through is here; so many rooms do not.
+    Resting {
+        rooms: u64,
+        retry_after: Duration,
+    },
+    /// The backup changes faster than it can be fetched.
+    Changing,
+    /// Neither everything at once nor a single room comes in the shape of a key backup.
+    NotServed,
     /// It does not pass by itself.
     Failed(HomeserverError),
     /// The version is not there any more.
     VersionGone,
     Vault(VaultError),
+}
+
+/// What counts within one run only.
+#[derive(Clone, Copy, Debug, Default)]
+struct InThisRun {
+    /// How often a request for everything was cut, also where not even its beginning came.
+    cuts: u32,
+    latest_rooms_asked: bool,
+    /// Everything has come in a wrong shape, and has been asked for once more.
+    had_wrong_shape: bool,
 }
 
 impl FetchStage {
@@ -92,72 +119,162 @@ impl FetchStage {
     async fn carry_out(&self) -> Result<(), FetchEnd> {
         self.tally.fetch_is(FetchActivity::Fetching);
         self.prefer_rooms().await?;
-        let (mut cuts, mut latest_rooms_asked, mut counted_anew) = (0, false, false);
+        let mut in_this_run = InThisRun::default();
         let mut backoff = Backoff::default();
         loop {
-            let facts = Facts {
-                cuts_in_this_run: cuts,
-                latest_rooms_asked,
-                counted_anew,
-                ..self.facts().await?
-            };
+            let facts = self.facts(in_this_run).await?;
             match next_step(&facts) {
-                Step::Done => {
-                    if !facts.complete {
-                        self.look_again().await?;
-                    }
-                    break;
-                }
-                Step::CountAnew => {
-                    counted_anew = true;
-                    self.look_again().await?;
-                }
+                Step::Done => return Ok(()),
+                Step::Settle => self.settle(in_this_run).await?,
                 Step::LatestRooms => {
-                    latest_rooms_asked = true;
+                    in_this_run.latest_rooms_asked = true;
                     self.latest_rooms().await?;
                 }
+                Step::FailedRooms => self.failed_rooms().await?,
                 Step::ListRooms => self.list_rooms().await?,
                 Step::Rooms => self.rooms().await?,
                 Step::EverythingByFile => match self.by_file(&KeysRequest::AllRooms).await {
-                    Ok(FromFile::Read { era }) if era == self.version.era => break,
-                    Ok(FromFile::Read { .. }) => return Err(FetchEnd::MovedOn),
+                    Ok(FromFile::Read { era }) => self.everything_is_read(era).await?,
                     Ok(FromFile::UnderWay) => return Err(waits()),
-                    Err(error) => self.wait_or_end(&mut backoff, error).await?,
+                    Err(error) => self.everything_failed(error, &mut in_this_run, &mut backoff).await?,
                 },
                 Step::Everything => match self.everything().await {
-                    Ok(()) => break,
-                    Err(error) => {
-                        if error.is_too_much() {
-                            cuts += 1;
-                        }
-                        if error.is_a_cut() {
-                            // Something came: the next failure is a new one.
-                            backoff.reset();
-                        }
-                        self.wait_or_end(&mut backoff, error).await?;
-                    }
+                    Ok(()) => self.everything_is_read(self.version.era).await?,
+                    Err(error) => self.everything_failed(error, &mut in_this_run, &mut backoff).await?,
                 },
-                Step::GiveUpForNow => {
-                    let error = HomeserverError::Transport(TransportError::Interrupted);
-                    return Err(FetchEnd::Blocked {
-                        error,
-                        retry_after: Duration::from_secs(60),
-                    });
-                }
+                Step::GiveUpForNow => self.rest_everything(OTHER_FAULT).await?,
+                Step::Rest => return Err(self.rest().await?),
             }
         }
-        self.complete().await
     }
 
-    /// What the count says is of the last look at the server, and of that backup.
-    async fn look_again(&self) -> Result<(), FetchEnd> {
+    /// Settles the version, if its mark is still the one that was asked for.
+    async fn settle(&self, in_this_run: InThisRun) -> Result<(), FetchEnd> {
         let info = self
             .patiently(|| self.homeserver.version(&self.version.version))
             .await?;
-        match self.vault(move |writer, _| writer.note_version(&info)).await? {
-            id if id == self.version.id => Ok(()),
-            _ => Err(FetchEnd::VersionGone),
+        let row = self.version.id;
+        let before = self.facts(in_this_run).await?.evidence.settled();
+        let was_complete = before.is_some_and(|settled| settled != Settled::Short);
+        let moved = self
+            .vault(move |writer, version| {
+                let id = writer.note_version(&info)?;
+                Ok((id, writer.reader().version_by_id(version)?.map(|version| version.era)))
+            })
+            .await?;
+        match moved {
+            (id, _) if id != row => return Err(FetchEnd::VersionGone),
+            (_, era) if era != Some(self.version.era) => return Err(FetchEnd::MovedOn { was_complete }),
+            _ => {}
         }
+        let Some(settled) = self.facts(in_this_run).await?.evidence.settled() else {
+            return Ok(());
+        };
+        let era = self.version.era;
+        let (is_settled, files) = self
+            .vault(move |writer, version| {
+                let is_settled = writer.settle_version(version, era, settled)?;
+                Ok((is_settled, writer.reader().files_of(version)?))
+            })
+            .await?;
+        for file in files {
+            self.discard(&file).await?;
+        }
+        if is_settled {
+            Ok(())
+        } else {
+            Err(FetchEnd::MovedOn { was_complete })
+        }
+    }
+
+    /// An answer for everything has come to its well-formed end.
+    async fn everything_is_read(&self, era: i64) -> Result<(), FetchEnd> {
+        let is_noted = self
+            .vault(move |writer, version| writer.mark_everything_read(version, era))
+            .await?;
+        if is_noted {
+            Ok(())
+        } else {
+            Err(FetchEnd::MovedOn { was_complete: false })
+        }
+    }
+
+    /// What is wrong with everything at once need not keep single rooms from coming.
+    async fn everything_failed(
+        &self,
+        error: RequestError,
+        in_this_run: &mut InThisRun,
+        backoff: &mut Backoff,
+    ) -> Result<(), FetchEnd> {
+        if error.is_too_much() {
+            in_this_run.cuts += 1;
+        }
+        if error.is_a_cut() {
+            // Something came: the next failure is a new one.
+            backoff.reset();
+        }
+        if error.has_wrong_shape() {
+            if !std::mem::replace(&mut in_this_run.had_wrong_shape, true) {
+                return Ok(());
+            }
+            self.rest_everything(WRONG_SHAPE).await?;
+            // What came with it proves nothing.
+            self.vault(|writer, version| writer.recount_names(version)).await?;
+            return Err(FetchEnd::Again);
+        }
+        let is_of_the_request = error.is_of_the_request();
+        if error.is_not_found() && self.version_is_there().await {
+            return self.rest_everything(OTHER_FAULT).await;
+        }
+        match self.wait_or_end(backoff, error).await {
+            Err(FetchEnd::Failed(_)) if is_of_the_request => self.rest_everything(OTHER_FAULT).await,
+            Err(FetchEnd::Blocked { error, .. }) if is_of_the_request || self.is_only_of_this(&error).await => {
+                self.rest_everything(OTHER_FAULT).await
+            }
+            Err(FetchEnd::Blocked { error, retry_after }) if error.is_a_fault() => {
+                // The server has asked for patience. If it asks time and again for this alone, rooms come meanwhile.
+                self.rest_everything(OTHER_FAULT).await?;
+                Err(FetchEnd::Blocked { error, retry_after })
+            }
+            result => result,
+        }
+    }
+
+    async fn rest_everything(&self, fault: i64) -> Result<(), FetchEnd> {
+        self.vault(move |writer, version| {
+            let failures = writer
+                .reader()
+                .version_by_id(version)?
+                .map_or(0, |row| row.rest.failures);
+            writer.rest_everything(version, fault, rest_after(failures, dice()))
+        })
+        .await
+    }
+
+    /// Nothing is left but what does not come through now: by what, and until when.
+    async fn rest(&self) -> Result<FetchEnd, FetchEnd> {
+        let (row, rooms) = self
+            .vault(|writer, version| {
+                let reader = writer.reader();
+                let row = reader.version_by_id(version)?.ok_or(VaultError::Corrupt)?;
+                Ok((row, reader.resting_rooms(version)?))
+            })
+            .await?;
+        let everything = row.rest.left();
+        let nothing_is_served = rooms.wrong_shapes == rooms.rooms && row.names == 0;
+        if everything.is_some() && row.rest.has_wrong_shape && nothing_is_served {
+            return Ok(FetchEnd::NotServed);
+        }
+        let rooms_wait = (rooms.rooms > 0).then_some(rooms.wait);
+        let waits = [everything, rooms_wait].into_iter().flatten();
+        let retry_after = waits.min().unwrap_or(rest_after(0, dice()));
+        Ok(match rooms.rooms {
+            0 => FetchEnd::Blocked {
+                error: HomeserverError::Transport(TransportError::Interrupted),
+                retry_after,
+            },
+            rooms => FetchEnd::Resting { rooms, retry_after },
+        })
     }
 
     /// One small request, again and again where a failure passes.
@@ -174,51 +291,56 @@ impl FetchStage {
         }
     }
 
-    /// Every entry of the era that was asked for is here.
-    async fn complete(&self) -> Result<(), FetchEnd> {
-        let era = self.version.era;
-        let (is_complete, files) = self
-            .vault(move |writer, version| {
-                Ok((
-                    writer.complete_version(version, era)?,
-                    writer.reader().files_of(version)?,
-                ))
-            })
-            .await?;
-        for file in files {
-            self.discard(&file).await?;
-        }
-        if is_complete { Ok(()) } else { Err(FetchEnd::MovedOn) }
-    }
-
     /// Those that the vault and the clock know.
-    async fn facts(&self) -> Result<Facts, FetchEnd> {
-        let (version, first_room, listed_rooms_left) = self
+    async fn facts(&self, in_this_run: InThisRun) -> Result<Facts, FetchEnd> {
+        let (version, first_room, listed_rooms_left, resting, has_failures) = self
             .vault(move |writer, version| {
                 let reader = writer.reader();
                 let row = reader.version_by_id(version)?.ok_or(VaultError::Corrupt)?;
                 let first_room = reader.rooms_to_fetch(version, 1)?.pop();
-                Ok((row, first_room, reader.has_listed_rooms_to_fetch(version)?))
+                let has_failures = reader.has_failures_to_ask(&row)?;
+                let rooms_left = reader.has_listed_rooms_to_fetch(version)?;
+                Ok((
+                    row,
+                    first_room,
+                    rooms_left,
+                    reader.resting_rooms(version)?,
+                    has_failures,
+                ))
             })
             .await?;
-        // A clock that has jumped makes the list anew.
+        // A clock that has jumped makes the list again.
         let rooms_listed = version
             .rooms_listed_ms
             .is_some_and(|listed| (0..ROOM_LIST_MS).contains(&(wall_ms() - listed)));
+        let rooms_left = listed_rooms_left || (rooms_listed && first_room.is_some());
+        let everything_rests = version.rest.left().is_some();
         Ok(Facts {
-            server_count: version.server_count,
-            fetched: version.counts.fetched.saturating_sub(version.surplus),
-            complete: version.complete,
-            was_complete: version.complete_in > 0,
-            latest_rooms_asked: false,
-            counted_anew: false,
+            evidence: Evidence {
+                count: version.count,
+                names: version.names,
+                everything: version.everything,
+                rooms_have_answered: version.rooms_listed_in_era && !rooms_left && resting.rooms == 0,
+                change_is_explained: version.settled_in > 0
+                    && (version.names > version.settled_names || version.is_replaced),
+                is_anything_sick: everything_rests || resting.rooms > 0,
+                is_everything_sick: everything_rests,
+                known_shortfall: version.shortfall,
+                accepted: version.accepted,
+            },
+            is_settled: version.settled.is_some(),
+            has_changed: version.settled_in > 0 && version.is_carried,
+            latest_rooms_asked: in_this_run.latest_rooms_asked,
+            has_failures_to_ask: has_failures,
             cuts: version.cuts,
-            cuts_in_this_run: 0,
+            cuts_in_this_run: in_this_run.cuts,
+            everything_rests,
             // Without an end there is time enough to read it as it comes.
             files: self.files.is_some() && self.deadline.is_some(),
-            rooms_left: listed_rooms_left || (rooms_listed && first_room.is_some()),
+            rooms_left,
             rooms_wanted: first_room.is_some_and(|room| room.is_wanted && room.cuts < ROOM_CUTS_BEFORE_FILE),
             rooms_listed,
+            rooms_listed_in_era: version.rooms_listed_in_era,
             time_left_ms: self
                 .deadline
                 .map(|deadline| deadline.saturating_duration_since(Instant::now()).as_millis() as u64),
@@ -227,8 +349,23 @@ impl FetchStage {
 
     /// In the order that the server likes, but for the rooms that are wanted.
     async fn everything(&self) -> Result<(), RequestError> {
+        self.count_from_the_beginning().await.map_err(RequestError::Ended)?;
         self.want_beside().await.map_err(RequestError::Ended)?;
         self.ask(&KeysRequest::AllRooms).await
+    }
+
+    /// An answer for everything is to prove by itself what there is under this mark.
+    async fn count_from_the_beginning(&self) -> Result<(), FetchEnd> {
+        let is_begun = self
+            .vault(|writer, version| {
+                let row = writer.reader().version_by_id(version)?.ok_or(VaultError::Corrupt)?;
+                if row.is_carried {
+                    writer.recount_names(version)?;
+                }
+                Ok(row.is_carried)
+            })
+            .await?;
+        if is_begun { Err(FetchEnd::Again) } else { Ok(()) }
     }
 
     pub(super) async fn wait_or_end(&self, backoff: &mut Backoff, error: RequestError) -> Result<(), FetchEnd> {

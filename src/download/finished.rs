@@ -10,10 +10,11 @@ use super::{
     ArrivedRoomKeys,
     feed::{Feed, Passed},
     open::OpenStage,
+    settle::Settled,
 };
 use crate::{
     backup::RoomKey,
-    vault::{Outcome, VaultError},
+    vault::{Judged, OpenedCopies, Outcome, VaultError},
 };
 
 /// Entries of a transaction: 20 ms.
@@ -26,6 +27,8 @@ pub(crate) struct FinishedPage {
     pub(crate) opened: OpenedPage,
     /// Entry, version and outcome of each that was not opened before.
     pub(crate) outcomes: Vec<(i64, i64, Outcome)>,
+    /// Entries that were opened before, and turn out to be of no use.
+    pub(crate) unusable: Vec<i64>,
     pub(crate) hints: Vec<ArrivedRoomKeys>,
     pub(crate) for_the_sink: bool,
     /// Broken off by the end of the run: it keeps its place, and the next run claims what is left of it.
@@ -86,46 +89,60 @@ impl<'a> FinishedPages<'a> {
             return Ok(());
         }
         let outcomes: Vec<_> = pages.iter_mut().flat_map(|page| page.outcomes.drain(..)).collect();
-        let entries = pages.iter().flat_map(|page| &page.opened.entries);
-        let check: Vec<i64> = entries.map(|(entry, _)| *entry).collect();
+        let unusable: Vec<i64> = pages.iter_mut().flat_map(|page| page.unusable.drain(..)).collect();
         let ended: Vec<Option<u64>> = pages
             .iter()
             .filter(|page| !page.interrupted)
             .map(|page| page.opened.number)
             .collect();
-        let conflicts = self.stage.writer.with(|writer| {
+        let copies = self.stage.writer.with(|writer| {
             // The mark is read and moved under the writer's lock: it never passes a page that is not committed.
             let through = self.feed.mark_with(&ended, Passed::Opened);
-            let conflicts = writer.commit_opened(&outcomes, through, &check)?;
+            let copies = writer.commit_opened(&outcomes, through)?;
+            writer.mark_unusable(&unusable)?;
             for page in &ended {
                 self.feed.settle(*page, Passed::Opened);
             }
-            Ok(conflicts)
+            self.stage.tally.follow(writer.reader())?;
+            Ok(copies)
         })?;
-        self.count(&outcomes);
+        let (judged, left_out) = self.settle(copies)?;
         for page in pages {
-            self.send_on(page, &conflicts);
+            self.send_on(page, &judged, &left_out);
         }
         Ok(())
     }
 
-    fn count(&self, outcomes: &[(i64, i64, Outcome)]) {
-        let tally = &self.stage.tally;
-        let (mut opened, mut failed) = (0, 0);
-        for (_, _, outcome) in outcomes.iter().filter(|(_, version, _)| tally.is_of(*version)) {
-            match outcome {
-                Outcome::Opened { .. } => opened += 1,
-                Outcome::Failed(_) => failed += 1,
+    /// Compares what fingerprints do not tell. Gives what became of copies, and those that nobody gets.
+    fn settle(&self, copies: OpenedCopies) -> Result<(Vec<Judged>, Vec<i64>), VaultError> {
+        let OpenedCopies {
+            mut judged,
+            gone: mut left_out,
+            unsettled,
+        } = copies;
+        if !unsettled.is_empty() {
+            let connection = self.stage.vault.connect()?;
+            for entry in unsettled {
+                match self.stage.settle_copy(&connection, entry)? {
+                    Settled::Judged(one) => judged.push(one),
+                    Settled::NotForTheSink => left_out.push(entry),
+                }
             }
+            self.stage
+                .writer
+                .with(|writer| self.stage.tally.follow(writer.reader()))?;
         }
-        tally.add(&tally.failed, failed);
-        tally.add(&tally.opened, opened);
+        left_out.extend(judged.iter().filter(|one| !one.counts).map(|one| one.entry));
+        Ok((judged, left_out))
     }
 
-    fn send_on(&self, mut page: FinishedPage, conflicts: &[i64]) {
+    fn send_on(&self, mut page: FinishedPage, judged: &[Judged], left_out: &[i64]) {
         self.stage.hints.send(page.hints);
-        if !conflicts.is_empty() {
-            page.opened.leave_out(conflicts);
+        for one in judged.iter().filter(|one| one.shared_history) {
+            page.opened.mark_shared(one.entry);
+        }
+        if !left_out.is_empty() {
+            page.opened.leave_out(left_out);
         }
         if let Some(deliveries) = &self.stage.deliveries
             && page.for_the_sink
@@ -138,6 +155,16 @@ impl<'a> FinishedPages<'a> {
 }
 
 impl OpenedPage {
+    /// Another copy of the key says that it may be shared.
+    fn mark_shared(&mut self, entry: i64) {
+        if let Some(position) = self.entries.iter().position(|(other, _)| *other == entry) {
+            let key = &mut self.keys[position];
+            // The backup has it without the flag: a store that marked it as backed up would never upload the better one.
+            key.origin.is_current &= key.shared_history;
+            key.shared_history = true;
+        }
+    }
+
     pub(super) fn leave_out(&mut self, conflicts: &[i64]) {
         let keep: Vec<bool> = self
             .entries

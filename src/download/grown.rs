@@ -6,14 +6,11 @@
 //! that it takes.
 
 use super::{
-    fetch::{FetchEnd, FetchStage},
+    fetch::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
     request::RequestError,
     rooms::ROOM_CUTS_BEFORE_FILE,
 };
-use crate::{
-    homeserver::{Backoff, KeysRequest},
-    vault::VaultError,
-};
+use crate::{homeserver::KeysRequest, vault::VaultError};
 
 /// Rooms that are asked for, at most: each is a round trip.
 const MOST_ROOMS: usize = 20;
@@ -60,25 +57,44 @@ impl FetchStage {
         Ok(())
     }
 
+    /// Asks once more for rooms with entries that failed: they may have been replaced by sound ones since. A room that does not
+    /// come through rests, and is asked for in a later run.
+    pub(super) async fn failed_rooms(&self) -> Result<(), FetchEnd> {
+        loop {
+            let rooms = self
+                .vault(|writer, version| writer.reader().rooms_with_failures(version, ROOMS_PER_ROUND))
+                .await?;
+            if rooms.is_empty() {
+                return self.vault(|writer, version| writer.mark_failed_asked(version)).await;
+            }
+            for room_id in rooms {
+                if self.stop.winds_down() {
+                    return Err(FetchEnd::Stopped);
+                }
+                self.ask_or_rest(&room_id).await?;
+            }
+            self.flush().await?;
+        }
+    }
+
     /// False if it was not to be had, and everything is asked for next. Where nothing follows, it is asked for with patience.
     async fn ask_for_changes(&self, room_id: String, everything_is_next: bool) -> Result<bool, FetchEnd> {
-        let request = KeysRequest::OneRoom(room_id);
-        let mut backoff = Backoff::default();
-        loop {
-            if self.stop.winds_down() {
-                return Err(FetchEnd::Stopped);
+        if self.stop.winds_down() {
+            return Err(FetchEnd::Stopped);
+        }
+        if !everything_is_next {
+            self.ask_or_rest(&room_id).await?;
+            self.flush().await?;
+            return Ok(true);
+        }
+        match self.ask(&KeysRequest::OneRoom(room_id)).await {
+            Ok(()) => {
+                self.flush().await?;
+                Ok(true)
             }
-            match self.ask(&request).await {
-                Ok(()) => {
-                    self.flush().await?;
-                    return Ok(true);
-                }
-                Err(RequestError::Stopped) => return Err(FetchEnd::Stopped),
-                Err(RequestError::Ended(end)) => return Err(end),
-                Err(_) if everything_is_next => return Ok(false),
-                Err(error) if error.is_of_the_room() => return Ok(true),
-                Err(error) => self.wait_or_end(&mut backoff, error).await?,
-            }
+            Err(RequestError::Stopped) => Err(FetchEnd::Stopped),
+            Err(RequestError::Ended(end)) => Err(end),
+            Err(_) => Ok(false),
         }
     }
 }

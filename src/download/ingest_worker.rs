@@ -26,7 +26,7 @@ use crate::{
         reader::{BackupReader, EntryVisitor, RawEntry, ReadError},
         session_id::SessionId,
     },
-    vault::{EntryBatch, FilePlace, InsertedEntries, Known, KnownEntries, KnownRoom, SharedWriter, Vault, VaultError},
+    vault::{EntryBatch, FilePlace, Known, KnownEntries, KnownRoom, SharedWriter, Vault, VaultError},
 };
 
 /// Entries of a transaction: 20 to 50 ms.
@@ -46,8 +46,8 @@ pub(crate) struct IngestWorker {
     pub(crate) version: i64,
     /// The era of the version that is asked for.
     pub(crate) era: i64,
-    /// The vault had entries of this version before: they are not to be read again.
-    pub(crate) resumes: bool,
+    /// The vault had entries of this version before: those need not be written again. `None` where each has to be looked at.
+    pub(crate) known_since: Option<i64>,
     /// Bytes that the vault may take.
     pub(crate) max_vault_bytes: Option<u64>,
     pub(crate) control: Control,
@@ -58,6 +58,8 @@ pub(crate) struct IngestWorker {
 }
 
 struct Response {
+    /// What tells the answer from others.
+    number: u64,
     reader: BackupReader,
     room_id: Option<String>,
     /// The room that entries stand under now.
@@ -74,13 +76,13 @@ struct Response {
 
 impl IngestWorker {
     pub(super) fn work(self, mut messages: mpsc::Receiver<Message>) -> Result<(), VaultError> {
-        let known = if self.resumes {
-            Some(KnownEntries::new(self.vault.connect()?)?)
-        } else {
-            None
+        let last = self.vault.connect()?.last_entry()?;
+        let known = match self.known_since {
+            Some(era_began) => Some(KnownEntries::new(self.vault.connect()?, era_began)?),
+            None => None,
         };
         let mut responses = HashMap::new();
-        let mut batch = EntryBatch::compared_through(known.as_ref().map_or(0, |known| known.last));
+        let mut batch = EntryBatch::compared_through(last);
         let mut batch_began = Instant::now();
         loop {
             let wait = BATCH_AGE.saturating_sub(batch_began.elapsed());
@@ -124,10 +126,11 @@ impl IngestWorker {
                 source,
                 broken,
             } => {
-                responses.insert(request, Response::new(source, self.era, broken));
+                responses.insert(request, Response::new(request, source, self.era, broken));
             }
             Message::Abandon { request } => {
                 responses.remove(&request);
+                batch.end_answer(request);
             }
             Message::Chunk { request, bytes } => {
                 if let Some(response) = responses.get_mut(&request)
@@ -151,6 +154,7 @@ impl IngestWorker {
                     Some(response) => response.end(batch),
                     None => Err(IngestError::Closed),
                 };
+                batch.end_answer(request);
                 // A sender that is gone needs no answer.
                 let _ = reply.send(result);
             }
@@ -171,6 +175,7 @@ impl IngestWorker {
         known: Option<&KnownEntries>,
     ) -> Result<(), VaultError> {
         let Response {
+            number,
             reader,
             current_room,
             known_room,
@@ -180,6 +185,7 @@ impl IngestWorker {
         } = response;
         let mut visitor = BatchVisitor {
             batch,
+            answer: *number,
             current_room,
             known_room,
             known,
@@ -207,27 +213,18 @@ impl IngestWorker {
         if batch.is_empty() {
             return Ok(());
         }
-        let (inserted, bytes) = self
+        let bytes = self
             .writer
             .with(|writer| {
-                let inserted = writer.insert_entries(self.version, batch)?;
-                let bytes = self.max_vault_bytes.map(|_| writer.reader().bytes()).transpose()?;
-                Ok((inserted, bytes))
+                writer.insert_entries(self.version, batch)?;
+                self.tally.follow(writer.reader())?;
+                self.max_vault_bytes.map(|_| writer.reader().bytes()).transpose()
             })
             .inspect_err(|_| self.stop.stop(StopCause::Abandoned))?;
         if bytes > self.max_vault_bytes {
             // The phase ends, and the next one does not fetch.
             self.control.hold(PauseCause::DiskLimit);
         }
-        let InsertedEntries {
-            inserted,
-            in_place_of_failed,
-            conflicts,
-        } = inserted;
-        self.tally
-            .add(&self.tally.fetched, inserted.saturating_sub(in_place_of_failed));
-        self.tally.take_back_failures(in_place_of_failed);
-        self.tally.add(&self.tally.conflicts, conflicts);
         self.tally.add(&self.tally.rooms_done, batch.complete_rooms() as u64);
         batch.clear();
         self.wake.notify();
@@ -236,7 +233,7 @@ impl IngestWorker {
 }
 
 impl Response {
-    fn new(source: Source, mut era: i64, broken: Arc<AtomicBool>) -> Self {
+    fn new(number: u64, source: Source, mut era: i64, broken: Arc<AtomicBool>) -> Self {
         let Source { room_id, file, place } = source;
         let mut reader = if room_id.is_some() {
             BackupReader::one_room()
@@ -252,6 +249,7 @@ impl Response {
             }
         }
         Self {
+            number,
             reader,
             current_room,
             known_room: None,
@@ -288,6 +286,7 @@ impl Response {
 
 struct BatchVisitor<'a> {
     batch: &'a mut EntryBatch,
+    answer: u64,
     current_room: &'a mut String,
     known_room: &'a mut Option<KnownRoom>,
     known: Option<&'a KnownEntries>,
@@ -313,17 +312,14 @@ impl EntryVisitor for BatchVisitor<'_> {
 
     fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {
         let session = SessionId::parse(session_id);
-        let mut claimed_index = None;
         if let Some(known) = self.known {
             match self.known(known, &session) {
                 Ok(Known::Yes) => return,
-                Ok(Known::No) => {}
-                Ok(Known::MayBeBetter) => claimed_index = entry::claimed_index(entry),
+                Ok(Known::No | Known::MayBeBetter) => {}
                 Err(error) => self.failure = Some(error),
             }
         }
-        self.batch.push(self.current_room, session, claimed_index, |body| {
-            entry::pack(entry, body);
-        });
+        self.batch
+            .push(self.answer, self.current_room, session, |body| entry::pack(entry, body));
     }
 }

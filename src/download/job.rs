@@ -14,6 +14,7 @@ use super::{
     activity::Activity,
     control::Control,
     inventory::Inventory,
+    outcome::Versions,
     priority::Priority,
     run::{RunHandle, run},
     stop::StopCause,
@@ -197,6 +198,9 @@ impl KeyDownload {
         let wake_up = self.ask_for_the_next(&outcome, left).await;
         // What came while the run was ending it has not seen.
         let wake_up = self.ask_now().await.or(wake_up);
+        let every_key_is_here = inventory
+            .as_ref()
+            .is_some_and(|inventory| inventory.versions.have_every_key(&outcome));
         let summary = inventory.map(|inventory| inventory.summary).unwrap_or_default();
         log::info!(
             "run ended: {outcome:?}; {} of {} keys fetched, {} opened, {} delivered, {} failed",
@@ -211,6 +215,7 @@ impl KeyDownload {
             summary,
             bytes_downloaded: handle.as_ref().map_or(0, |run| run.tally.progress().bytes_downloaded),
             decrypted: handle.as_ref().map_or(0, |run| run.tally.decrypted()),
+            every_key_is_here,
             wake_up,
         }
     }
@@ -222,18 +227,19 @@ impl KeyDownload {
     pub async fn status(&self) -> Result<DownloadStatus, StatusError> {
         let (keys, epoch) = (self.keys.clone(), self.control.intent_epoch());
         let read = move |connection: &mut Connection| {
-            let current = connection.current_version()?.map(|version| version.id);
-            let states = connection.versions()?;
-            let versions: Vec<_> = states
+            let known = Versions::of(connection, |version| keys.can_open(version))?;
+            let versions: Vec<_> = known
+                .all
                 .iter()
                 .map(|version| {
-                    let status = VersionStatus::of(version, current, keys.can_open(version));
-                    (Some(version.id) == current, status)
+                    let unlocked = known.unlocked.contains(&version.id);
+                    let status = VersionStatus::of(version, known.current, unlocked);
+                    (Some(version.id) == known.current, status)
                 })
                 .collect();
             let lease = connection.lease()?.filter(LeaseRow::is_live);
             let intent = connection.user_intent()?;
-            Ok((DownloadSummary::of(connection)?, versions, lease, intent))
+            Ok((DownloadSummary::of(connection, &known)?, versions, lease, intent))
         };
         let (summary, versions, lease, intent) = self.read(read).await?;
         self.control.follow_read(intent, epoch);

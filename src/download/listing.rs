@@ -1,13 +1,18 @@
 //! What the vault can list for an app: what arrived, what failed, what was refused, what stands under two rooms.
 
 use super::{
-    ArrivalCursor, ArrivedPage, ArrivedRoomKeys, EntryPage, EntryRef, KeyDownload, RefusedEntry, RefusedPage,
-    StatusError,
+    ArrivalCursor, ArrivedPage, ArrivedRoomKeys, ConflictCause, ConflictPage, EntryPage, EntryRef, KeyConflict,
+    KeyDownload, RefusedEntry, RefusedPage, StatusError,
 };
-use crate::backup::{FailureReason, session_id::SessionId};
+use crate::{
+    backup::{FailureReason, session_id::SessionId},
+    vault::{Connection, HeldBackCause, VaultError},
+};
 
 /// Rows of a page, at most.
 const MAX_PAGE: u32 = 10_000;
+/// Conflicts of a page, at most: each is looked up.
+const MAX_CONFLICTS: u32 = 1_000;
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyDownload {
@@ -61,17 +66,15 @@ impl KeyDownload {
         Ok(entry_page(rows, limit))
     }
 
-    /// Keys that stand under two rooms, at most `limit` (1 to 10,000), from `after` on. The server may be moving keys: they
-    /// are not delivered, and look-ups say so.
+    /// Copies of keys that are held back, each with the copy that counts, at most `limit` (1 to 1,000), from `after` on. The
+    /// server, or somebody who can write to the backup, may be moving or forging keys.
     ///
     /// # Errors
     /// A [`StatusError`] if the vault cannot be read.
-    pub async fn conflicts(&self, after: Option<i64>, limit: u32) -> Result<EntryPage, StatusError> {
-        let limit = limit.clamp(1, MAX_PAGE) as usize;
-        let rows = self
-            .read(move |vault| vault.conflicts(after.unwrap_or(0), limit))
-            .await?;
-        Ok(entry_page(rows, limit))
+    pub async fn conflicts(&self, after: Option<i64>, limit: u32) -> Result<ConflictPage, StatusError> {
+        let limit = limit.clamp(1, MAX_CONFLICTS) as usize;
+        self.read(move |vault| conflict_page(vault, after.unwrap_or(0), limit))
+            .await
     }
 
     /// Keys that the sink refused, with its reasons, at most `limit` (1 to 10,000), from `after` on.
@@ -95,6 +98,53 @@ impl KeyDownload {
             })
             .collect();
         Ok(RefusedPage { entries, next })
+    }
+}
+
+fn conflict_page(vault: &Connection, after: i64, limit: usize) -> Result<ConflictPage, VaultError> {
+    let rows = vault.held_back(after, limit)?;
+    let next = (rows.len() == limit)
+        .then(|| rows.last().map(|row| row.entry))
+        .flatten();
+    let mut conflicts = Vec::with_capacity(rows.len());
+    for row in rows {
+        let version = |id| Ok::<_, VaultError>(vault.version_by_id(id)?.map(|version| version.version));
+        let counts = vault
+            .copies_of_entry(row.entry)?
+            .into_iter()
+            .find(|copy| match row.cause {
+                HeldBackCause::OtherRoom => copy.counts() && copy.entry != row.entry,
+                HeldBackCause::Unconnected => copy.is_rival_of(row.entry, &row.room_id, vault),
+            });
+        let session_id = row.session.to_string();
+        let (counts, counts_version) = match counts {
+            Some(copy) => {
+                let room_id = vault.room_of_copy(&copy)?;
+                let session_id = session_id.clone();
+                (Some(EntryRef { room_id, session_id }), version(copy.version)?)
+            }
+            None => (None, None),
+        };
+        conflicts.push(KeyConflict {
+            held_back: EntryRef {
+                room_id: row.room_id,
+                session_id,
+            },
+            version: version(row.version)?.unwrap_or_default(),
+            counts,
+            counts_version,
+            cause: row.cause.into(),
+        });
+    }
+    Ok(ConflictPage { conflicts, next })
+}
+
+impl From<HeldBackCause> for ConflictCause {
+    fn from(cause: HeldBackCause) -> Self {
+        match cause {
+            HeldBackCause::OtherRoom => Self::TwoRooms,
+            HeldBackCause::Unconnected => Self::Unconnected,
+        }
     }
 }
 

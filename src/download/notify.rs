@@ -10,14 +10,21 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{ArrivedRoomKeys, DownloadProgress, DownloadStage, tally::Tally};
-use crate::host::JobHost;
+use super::{
+    ArrivedRoomKeys, ConflictCause, ConflictNotice, DownloadProgress, DownloadStage, run::in_writer, tally::Tally,
+};
+use crate::{
+    host::JobHost,
+    vault::{SharedWriter, VaultError, Writer},
+};
 
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How far back the rate looks.
 const RATE_WINDOW: Duration = Duration::from_secs(3);
 /// How long the last call may take before the run ends without it.
 const LAST_WORD: Duration = Duration::from_millis(200);
+/// How long the host may take to note a conflict.
+const NOTICE: Duration = Duration::from_secs(1);
 /// Batches of hints that wait for a slow host; more are dropped, `arrived_since` knows them.
 const HINTS_IN_FLIGHT: usize = 8;
 
@@ -63,6 +70,43 @@ pub(crate) async fn telling<T>(
     // A host that does not come back must not hold the run.
     let _ = tokio::time::timeout(LAST_WORD, host.on_progress(last)).await;
     result
+}
+
+/// Tells the host of conflicts that it does not know of, once for each version and cause.
+pub(super) async fn tell_conflicts(host: &Arc<dyn JobHost>, writer: &SharedWriter) -> Result<(), VaultError> {
+    let look = |writer: &mut Writer| {
+        let reader = writer.reader();
+        let mut notices = Vec::new();
+        for (id, bits, told) in reader.conflicts_to_tell()? {
+            let Some(version) = reader.version_by_id(id)? else {
+                continue;
+            };
+            for (bit, cause) in [(1, ConflictCause::TwoRooms), (2, ConflictCause::Unconnected)] {
+                if bits & bit & !told != 0 {
+                    notices.push((
+                        id,
+                        bit,
+                        ConflictNotice {
+                            version: version.version.clone(),
+                            cause,
+                            held_back: version.counts.conflicts,
+                        },
+                    ));
+                }
+            }
+        }
+        Ok(notices)
+    };
+    for (version, bit, notice) in in_writer(writer, look).await? {
+        // A host that does not take it in time is told again.
+        if matches!(
+            tokio::time::timeout(NOTICE, host.on_conflicts(notice)).await,
+            Ok(Ok(()))
+        ) {
+            in_writer(writer, move |writer| writer.mark_conflicts_told(version, bit)).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn tell_progress(host: &Arc<dyn JobHost>, tally: &Arc<Tally>, rate: &mut Rate) {

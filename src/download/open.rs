@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{
     ArrivedRoomKeys, DownloadPolicy,
+    current_version::CurrentVersion,
     feed::{Claim, Feed, Page},
     finished::{FinishedPage, FinishedPages, OpenedPage},
     notify::ArrivalHints,
@@ -16,6 +17,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
+    backup::{FailureReason, ratchet::Ratchet},
     unlock::DecryptionKeys,
     vault::{Outcome, SharedWriter, Vault, VaultError},
 };
@@ -36,6 +38,8 @@ pub(crate) struct OpenStage {
     pub(crate) wake: Wake,
     /// Where opened keys go, if there is a sink.
     pub(crate) deliveries: Option<mpsc::Sender<OpenedPage>>,
+    /// The version that the server has said is current, in this run.
+    pub(crate) current: CurrentVersion,
     /// True once nothing more is being fetched.
     pub(crate) fetch_ended: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -45,6 +49,7 @@ impl OpenStage {
     pub(crate) fn work(&self) -> Result<(), VaultError> {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = self.policy.cores.map_or(cores, |most| cores.min(most as usize));
+        self.settle_copies()?;
         // Delivery of an earlier pass must be over before its keys may be claimed again.
         loop {
             let feed = Arc::new(Feed::new(
@@ -123,6 +128,7 @@ impl OpenStage {
         let hints_wanted = !wanted && self.hints.are_taken();
         let mut interrupted = false;
         let mut decrypted = 0;
+        let mut unusable = Vec::new();
         for (position, (entry, room)) in page.entries.iter().enumerate() {
             if position % ENTRIES_PER_LOOK == 0 && self.stop.is_stopped() {
                 interrupted = true;
@@ -136,17 +142,28 @@ impl OpenStage {
             decrypted += 1;
             let result = key.open(&page.bodies[entry.body.clone()], &entry.session, buffer, |found| {
                 if wanted {
-                    opened.entries.push((entry.id, room.version));
-                    opened.keys.push(found.room_key(&room.room_id));
+                    // What no crypto library takes is not offered to one.
+                    if Ratchet::import(found.session()).is_none() {
+                        return Outcome::Failed(FailureReason::InvalidSessionKey);
+                    }
+                    if let Some(origin) = &room.origin {
+                        let origin = origin.with_current(self.current.is(room.version));
+                        opened.entries.push((entry.id, room.version));
+                        opened.keys.push(found.room_key(&room.room_id, &origin));
+                    }
                 }
                 Outcome::Opened {
                     first_known_index: found.first_known_index(),
                     shared_history: found.shared_history(),
                     sender_key: *found.sender_key(),
+                    fingerprint: self.vault.fingerprint(found.session()),
                 }
             });
+            if !entry.unopened && matches!(result, Ok(Outcome::Failed(_))) {
+                unusable.push(entry.id);
+            }
             if entry.unopened {
-                if result.is_ok() && hints_wanted {
+                if matches!(result, Ok(Outcome::Opened { .. })) && hints_wanted {
                     push_hint(&mut hints, &room.room_id, entry.session.to_string());
                 }
                 outcomes.push((entry.id, room.version, result.unwrap_or_else(Outcome::Failed)));
@@ -156,6 +173,7 @@ impl OpenStage {
         FinishedPage {
             opened,
             outcomes,
+            unusable,
             hints,
             for_the_sink: wanted,
             interrupted,

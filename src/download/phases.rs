@@ -15,9 +15,9 @@ use super::{
     control::{Allowed, Restraints},
     deliver::{DeliverEnd, DeliverStage, PAGES_IN_FLIGHT},
     fetch::FetchEnd,
-    notify::ArrivalHints,
+    notify::{ArrivalHints, tell_conflicts},
     open::OpenStage,
-    outcome::{Ends, paused, vault_outcome},
+    outcome::{Ends, Versions, paused, vault_outcome},
     run::{RunHandle, in_writer, prepare},
     stop::{StopCause, StopSignal},
     tally::FetchActivity,
@@ -112,13 +112,17 @@ pub(super) async fn phases(
             let reader = writer.reader();
             // Another process may have unlocked it meanwhile.
             keys.load(reader)?;
-            let left = WorkLeft::of(&reader.versions()?, |version| keys.has(version.id), has_sink);
-            Ok((reader.current_version()?, left))
+            let versions = Versions::of(reader, |version| keys.has(version.id))?;
+            let left = versions.left(reader, has_sink)?;
+            Ok((versions, left))
         };
-        let (version, left) = match in_writer(writer, look).await {
+        let (versions, left) = match in_writer(writer, look).await {
             Ok(found) => found,
             Err(error) => return vault_outcome(&error, None),
         };
+        if let Err(error) = tell_conflicts(&parts.host, writer).await {
+            return vault_outcome(&error, None);
+        }
         let left = match trim(&phase, left).await {
             Ok(left) => left,
             Err(error) => return vault_outcome(&error, None),
@@ -141,11 +145,18 @@ pub(super) async fn phases(
             {
                 continue;
             }
+            // What has failed to open may have been replaced on the server since it came.
+            None if left.fetch.is_some()
+                && phase.allowed.fetch
+                && has_fetched
+                && (handle.tally.settled(), parts.keys.changes()) != before =>
+            {
+                continue;
+            }
             None => {}
         }
-        let unlocked = version.as_ref().is_some_and(|version| parts.keys.has(version.id));
         let restraints = *changes.borrow();
-        return ends.outcome(version.as_ref(), unlocked, left, &restraints);
+        return ends.outcome(&versions, left, &restraints);
     }
 }
 
@@ -281,6 +292,7 @@ async fn overlapping(phase: &Phase<'_>) -> Ends {
         stop: phase.stop.clone(),
         wake: run.wake.clone(),
         deliveries,
+        current: run.current.clone(),
         fetch_ended: fetch_ended.clone(),
     });
     let fetch = async {

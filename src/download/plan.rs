@@ -3,9 +3,10 @@
 //! There is no pagination and no Range: only "everything", "one room", "one session" (element-meta #2176). Everything is
 //! one request, but starts over when it is cut; room by room survives interruption, but misses rooms that nobody knows
 //! of. So: everything at once where it is likely to come through, else room by room and everything at the end, if the
-//! count says that something is missing.
+//! count says that something is missing. Where one way does not bring what the server counts, the other is tried once.
+//! Whether that is enough, [`Evidence::settled`] says.
 
-use std::cmp::Ordering;
+use crate::backup::completeness::Evidence;
 
 /// Bytes that an entry takes on the wire, on average.
 const BYTES_PER_KEY: u64 = 860;
@@ -28,30 +29,32 @@ pub(crate) fn bytes_of(keys: u64) -> u64 {
 /// What the plan is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Keys in the backup, as the server says.
-    pub(crate) server_count: u64,
-    /// Keys of the version in the vault, those aside that were not on the server any more when all others were here.
-    pub(crate) fetched: u64,
-    /// A request for everything has come through to its end, and the backup has not changed since.
-    pub(crate) complete: bool,
-    /// It was so once, and the backup has changed since.
-    pub(crate) was_complete: bool,
+    /// What the answers so far have shown.
+    pub(crate) evidence: Evidence,
+    /// Nothing is left to be asked for under this mark.
+    pub(crate) is_settled: bool,
+    /// It was settled once, and its mark has moved since.
+    pub(crate) has_changed: bool,
     /// The rooms that the app names first have been asked for in this run, for that reason.
     pub(crate) latest_rooms_asked: bool,
+    /// Rooms with entries that failed are to be asked for once more.
+    pub(crate) has_failures_to_ask: bool,
     /// How often a request for everything was cut, over all runs.
     pub(crate) cuts: u32,
     /// How often in this run, also where not even its beginning came.
     pub(crate) cuts_in_this_run: u32,
+    /// The request for everything has failed, and waits for its time.
+    pub(crate) everything_rests: bool,
     /// The OS downloads into files, and this is a slice of time.
     pub(crate) files: bool,
     /// Rooms of the list have not been asked for; wanted ones count only once there is a list.
     pub(crate) rooms_left: bool,
     /// There are rooms that are wanted before all others. In a request for everything they are asked for beside it.
     pub(crate) rooms_wanted: bool,
-    /// The list of rooms has been made.
+    /// The list of rooms has been made lately.
     pub(crate) rooms_listed: bool,
-    /// The server has been asked in this run how many keys it has, when the vault had more.
-    pub(crate) counted_anew: bool,
+    /// It has been made under this mark.
+    pub(crate) rooms_listed_in_era: bool,
     /// Milliseconds that the run still has.
     pub(crate) time_left_ms: Option<u64>,
 }
@@ -69,29 +72,39 @@ pub(crate) enum Step {
     ListRooms,
     /// Ask for the next rooms.
     Rooms,
-    /// Ask how many keys there are: more have come than there were at the beginning.
-    CountAnew,
+    /// Ask once more for rooms with entries that failed: they may have been replaced.
+    FailedRooms,
+    /// Look whether the mark is still the same, and settle the version if it is.
+    Settle,
     /// Even everything is always cut: leave it for a better time.
     GiveUpForNow,
-    /// Nothing is missing.
+    /// What is left does not come through now.
+    Rest,
+    /// Nothing is left to be asked for.
     Done,
 }
 
 /// Decides the next step.
 pub(crate) fn next_step(facts: &Facts) -> Step {
-    if let Some(step) = step_after_a_change(facts) {
-        return step;
+    if facts.has_failures_to_ask && (facts.is_settled || facts.has_changed) {
+        return Step::FailedRooms;
     }
-    if facts.complete {
+    if facts.is_settled {
         return Step::Done;
     }
-    if facts.rooms_listed && !facts.rooms_left {
-        match facts.fetched.cmp(&facts.server_count) {
-            Ordering::Equal => return Step::Done,
-            Ordering::Greater if !facts.counted_anew => return Step::CountAnew,
-            // A count that is too low says nothing of what is missing.
-            Ordering::Greater | Ordering::Less => {}
-        }
+    let evidence = &facts.evidence;
+    // Of what was settled a few keys lack, as a rule; the rooms in use are cheaper than everything.
+    if facts.has_changed && !facts.latest_rooms_asked && evidence.count.is_some_and(|count| evidence.names <= count) {
+        return Step::LatestRooms;
+    }
+    if evidence.settled().is_some() {
+        return Step::Settle;
+    }
+    if evidence.everything.is_some() {
+        return after_everything(facts);
+    }
+    if facts.everything_rests {
+        return without_everything(facts);
     }
     if !facts.rooms_listed && !facts.rooms_left && likely_to_come_through(facts) {
         return Step::Everything;
@@ -114,21 +127,26 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
     Step::Everything
 }
 
-/// What was complete lacks a few keys, as a rule, and the count tells when it does not any more. Where it lacks none, some have
-/// been replaced. Where the vault has more than the server, the count tells nothing.
-fn step_after_a_change(facts: &Facts) -> Option<Step> {
-    if facts.complete || !facts.was_complete {
-        return None;
+/// Everything has come, and it was not all that the server counts: what is missing may come room by room.
+fn after_everything(facts: &Facts) -> Step {
+    match (facts.rooms_listed_in_era, facts.rooms_left) {
+        (false, _) => Step::ListRooms,
+        (true, true) => Step::Rooms,
+        (true, false) => Step::Rest,
     }
-    match facts.fetched.cmp(&facts.server_count) {
-        Ordering::Equal | Ordering::Less if !facts.latest_rooms_asked => Some(Step::LatestRooms),
-        Ordering::Equal => Some(Step::Done),
-        _ => None,
+}
+
+/// Everything does not come at once now: what can be had comes room by room.
+fn without_everything(facts: &Facts) -> Step {
+    match (facts.rooms_listed, facts.rooms_left) {
+        (false, _) => Step::ListRooms,
+        (true, true) => Step::Rooms,
+        (true, false) => Step::Rest,
     }
 }
 
 fn likely_to_come_through(facts: &Facts) -> bool {
-    let expected_ms = bytes_of(facts.server_count) / BYTES_PER_MS;
+    let expected_ms = bytes_of(facts.evidence.count.unwrap_or(0)) / BYTES_PER_MS;
     let allowed_ms = facts
         .time_left_ms
         .map_or(PATIENCE_MS, |left| (left / 2).min(PATIENCE_MS));
@@ -140,49 +158,73 @@ mod tests {
     use super::*;
 
     const FRESH: Facts = Facts {
-        server_count: 20_000,
-        fetched: 0,
-        complete: false,
-        was_complete: false,
+        evidence: EVIDENCE,
+        is_settled: false,
+        has_changed: false,
         latest_rooms_asked: false,
+        has_failures_to_ask: false,
         cuts: 0,
         cuts_in_this_run: 0,
+        everything_rests: false,
         files: false,
         rooms_left: false,
         rooms_wanted: false,
         rooms_listed: false,
-        counted_anew: false,
+        rooms_listed_in_era: false,
         time_left_ms: None,
     };
 
+    const EVIDENCE: Evidence = Evidence {
+        count: Some(20_000),
+        names: 0,
+        everything: None,
+        rooms_have_answered: false,
+        change_is_explained: false,
+        is_anything_sick: false,
+        is_everything_sick: false,
+        known_shortfall: None,
+        accepted: None,
+    };
+
+    fn having(names: u64) -> Facts {
+        Facts {
+            evidence: Evidence { names, ..EVIDENCE },
+            ..FRESH
+        }
+    }
+
     #[test]
     fn a_small_backup_comes_in_one_piece() {
-        assert_eq!(next_step(&FRESH), Step::Everything);
-        assert_eq!(
-            next_step(&Facts {
-                time_left_ms: Some(30_000),
-                ..FRESH
-            }),
-            Step::Everything
-        );
-        assert_eq!(
-            next_step(&Facts {
-                server_count: 0,
-                ..FRESH
-            }),
-            Step::Everything
-        );
+        let with_time = Facts {
+            time_left_ms: Some(30_000),
+            ..FRESH
+        };
+        for facts in [FRESH, with_time] {
+            assert_eq!(next_step(&facts), Step::Everything);
+        }
+        for count in [None, Some(0)] {
+            let evidence = Evidence { count, ..EVIDENCE };
+            assert_eq!(next_step(&Facts { evidence, ..FRESH }), Step::Everything);
+        }
     }
 
     #[test]
     fn what_will_not_fit_or_was_cut_is_taken_room_by_room() {
+        let counting = |count| Evidence {
+            count: Some(count),
+            ..EVIDENCE
+        };
         for facts in [
             Facts {
                 time_left_ms: Some(2_000),
                 ..FRESH
             },
             Facts {
-                server_count: 1_000_000,
+                evidence: counting(1_000_000),
+                ..FRESH
+            },
+            Facts {
+                evidence: counting(u64::MAX),
                 ..FRESH
             },
             Facts {
@@ -190,11 +232,11 @@ mod tests {
                 ..FRESH
             },
             Facts {
-                server_count: u64::MAX,
+                cuts_in_this_run: CUTS_BEFORE_ROOMS,
                 ..FRESH
             },
             Facts {
-                cuts_in_this_run: CUTS_BEFORE_ROOMS,
+                everything_rests: true,
                 ..FRESH
             },
             // Begun room by room, it is gone on with room by room.
@@ -214,11 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_complete_and_has_grown_is_looked_for_where_the_app_is() {
+    fn what_was_settled_and_has_changed_is_looked_for_where_the_app_is() {
         let grown = Facts {
-            fetched: 19_990,
-            was_complete: true,
-            ..FRESH
+            has_changed: true,
+            ..having(19_990)
         };
         assert_eq!(next_step(&grown), Step::LatestRooms);
         let asked = Facts {
@@ -226,23 +267,66 @@ mod tests {
             ..grown
         };
         assert_eq!(next_step(&asked), Step::Everything);
-        let found = Facts {
-            fetched: 20_000,
-            ..asked
+        let found = Evidence {
+            names: 20_000,
+            change_is_explained: true,
+            ..EVIDENCE
         };
-        assert_eq!(next_step(&found), Step::Done);
-        // Of what lacks nothing, something was replaced.
-        let replaced = Facts {
-            fetched: 20_000,
-            ..grown
+        assert_eq!(
+            next_step(&Facts {
+                evidence: found,
+                ..asked
+            }),
+            Step::Settle
+        );
+        // The mark has moved, nothing lacks, and nothing that was seen explains it: the count may be wrong.
+        let unexplained = Evidence {
+            change_is_explained: false,
+            ..found
         };
-        assert_eq!(next_step(&replaced), Step::LatestRooms);
-        // Something was deleted: the count does not tell.
-        let shrunk = Facts {
-            fetched: 20_001,
-            ..grown
+        assert_eq!(
+            next_step(&Facts {
+                evidence: unexplained,
+                ..asked
+            }),
+            Step::Everything
+        );
+        // More than the server counts: its count tells nothing.
+        assert_eq!(
+            next_step(&Facts {
+                has_changed: true,
+                ..having(20_001)
+            }),
+            Step::Everything
+        );
+    }
+
+    #[test]
+    fn what_failed_is_asked_for_once_more_under_each_mark() {
+        let failed = Facts {
+            has_failures_to_ask: true,
+            ..FRESH
         };
-        assert_eq!(next_step(&shrunk), Step::Everything);
+        assert_eq!(next_step(&failed), Step::Everything);
+        assert_eq!(
+            next_step(&Facts {
+                has_changed: true,
+                ..failed
+            }),
+            Step::FailedRooms
+        );
+        let settled = Facts {
+            is_settled: true,
+            ..failed
+        };
+        assert_eq!(next_step(&settled), Step::FailedRooms);
+        assert_eq!(
+            next_step(&Facts {
+                has_failures_to_ask: false,
+                ..settled
+            }),
+            Step::Done
+        );
     }
 
     #[test]
@@ -252,76 +336,105 @@ mod tests {
             ..FRESH
         };
         assert_eq!(next_step(&wanted), Step::Everything);
-        let cut = Facts {
-            cuts: CUTS_BEFORE_ROOMS,
-            ..wanted
-        };
-        assert_eq!(next_step(&cut), Step::Rooms);
+        assert_eq!(
+            next_step(&Facts {
+                cuts: CUTS_BEFORE_ROOMS,
+                ..wanted
+            }),
+            Step::Rooms
+        );
     }
 
     #[test]
     fn after_the_rooms_everything_is_asked_for_only_if_something_is_missing() {
-        let after = Facts {
+        let after = |names| Facts {
+            evidence: Evidence {
+                names,
+                rooms_have_answered: true,
+                ..EVIDENCE
+            },
+            rooms_listed: true,
+            rooms_listed_in_era: true,
+            ..FRESH
+        };
+        assert_eq!(next_step(&after(20_000)), Step::Settle);
+        assert_eq!(next_step(&after(19_999)), Step::Everything);
+        // The count is too low: then it proves nothing.
+        assert_eq!(next_step(&after(20_001)), Step::Everything);
+        assert_eq!(
+            next_step(&Facts {
+                cuts: 9,
+                ..after(19_999)
+            }),
+            Step::Everything
+        );
+        let cut = Facts {
+            cuts_in_this_run: CUTS_BEFORE_PAUSE,
+            ..after(19_999)
+        };
+        assert_eq!(next_step(&cut), Step::GiveUpForNow);
+        let by_file = Facts {
+            cuts: SWEEP_CUTS_BEFORE_FILE,
+            files: true,
+            ..after(19_999)
+        };
+        assert_eq!(next_step(&by_file), Step::EverythingByFile);
+    }
+
+    #[test]
+    fn what_everything_lacks_is_asked_for_room_by_room_and_then_it_is_short() {
+        let ended = |names| Evidence {
+            names,
+            everything: Some(names),
+            ..EVIDENCE
+        };
+        let whole = Facts {
+            evidence: ended(20_000),
+            ..FRESH
+        };
+        assert_eq!(next_step(&whole), Step::Settle);
+        let lacking = Facts {
+            evidence: ended(19_000),
+            ..FRESH
+        };
+        assert_eq!(next_step(&lacking), Step::ListRooms);
+        let listed = Facts {
+            rooms_listed: true,
+            rooms_listed_in_era: true,
+            rooms_left: true,
+            ..lacking
+        };
+        assert_eq!(next_step(&listed), Step::Rooms);
+        let answered = Evidence {
+            rooms_have_answered: true,
+            ..ended(19_000)
+        };
+        let both = Facts {
+            evidence: answered,
+            rooms_left: false,
+            ..listed
+        };
+        assert_eq!(next_step(&both), Step::Settle);
+        // A room that does not answer keeps it open.
+        let sick = Facts {
+            evidence: Evidence {
+                is_anything_sick: true,
+                rooms_have_answered: false,
+                ..answered
+            },
+            ..both
+        };
+        assert_eq!(next_step(&sick), Step::Rest);
+        let neither = Facts {
+            evidence: Evidence {
+                is_anything_sick: true,
+                is_everything_sick: true,
+                ..EVIDENCE
+            },
+            everything_rests: true,
             rooms_listed: true,
             ..FRESH
         };
-        assert_eq!(
-            next_step(&Facts {
-                fetched: 20_000,
-                ..after
-            }),
-            Step::Done
-        );
-        assert_eq!(
-            next_step(&Facts {
-                fetched: 19_999,
-                ..after
-            }),
-            Step::Everything
-        );
-        // Some have come meanwhile, or the count is too low: then it proves nothing.
-        let more = Facts {
-            fetched: 20_001,
-            ..after
-        };
-        assert_eq!(next_step(&more), Step::CountAnew);
-        assert_eq!(
-            next_step(&Facts {
-                counted_anew: true,
-                ..more
-            }),
-            Step::Everything
-        );
-        assert_eq!(
-            next_step(&Facts {
-                fetched: 19_999,
-                cuts: 9,
-                ..after
-            }),
-            Step::Everything
-        );
-        assert_eq!(
-            next_step(&Facts {
-                cuts_in_this_run: CUTS_BEFORE_PAUSE,
-                ..after
-            }),
-            Step::GiveUpForNow
-        );
-        assert_eq!(
-            next_step(&Facts {
-                cuts: SWEEP_CUTS_BEFORE_FILE,
-                files: true,
-                ..after
-            }),
-            Step::EverythingByFile
-        );
-        // A count that lies cannot make it ask for ever: what came through to its end is complete.
-        assert_eq!(
-            next_step(&Facts {
-                complete: true,
-                ..after
-            }),
-            Step::Done
-        );
+        assert_eq!(next_step(&neither), Step::Rest);
     }
 }

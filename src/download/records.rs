@@ -14,6 +14,9 @@ pub struct RunReport {
     pub bytes_downloaded: u64,
     /// Entries that were decrypted in this run, whichever stage needed them.
     pub decrypted: u64,
+    /// Every room key of every backup version that is known can be had: nothing is missing, failed, locked, held back or
+    /// refused. Only then tell the user that every key is here; else say what is not, from `outcome` and `summary`.
+    pub every_key_is_here: bool,
     /// The wake-up that the host was asked for at the end of this run, if it was.
     pub wake_up: Option<WakeUp>,
 }
@@ -22,8 +25,20 @@ pub struct RunReport {
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum RunOutcome {
-    /// Everything is fetched, opened, and with a sink delivered. Nothing to do until the backup changes.
-    Completed,
+    /// Nothing is left to do until the backup changes: everything that the server counts is fetched, opened where that is
+    /// possible, and with a sink delivered. `RunReport.every_key_is_here` says whether every key can be had.
+    Completed {
+        /// What shows that nothing is missing.
+        proof: CompletionProof,
+        /// Keys that the server counts and does not give, which the app has accepted by `accept_shortfall`; 0 as a rule.
+        accepted_shortfall: u64,
+    },
+    /// The server does not give all the keys that it counts, asked for everything at once and room by room. What it gives is
+    /// here. It is looked at again after 6 hours, a day, and then weekly.
+    Short {
+        /// The backup versions that lack keys.
+        versions: Vec<MissingKeys>,
+    },
     /// Something holds it. What the host has paused goes on when the causes are gone: the crate asks for a wake-up then.
     Paused {
         /// What holds it, or a part of it that is not done; none where the client was shut down.
@@ -40,8 +55,12 @@ pub enum RunOutcome {
         /// Milliseconds to wait at least, where that is known.
         retry_after_ms: Option<u64>,
     },
-    /// Everything is fetched, and nobody has unlocked the backup: ask the user for the recovery key, then run again.
-    NeedsUnlock,
+    /// Everything is fetched, and some of it is locked: ask the user for the recovery key of these versions, or give them up by
+    /// `give_up_version`, then run again.
+    NeedsUnlock {
+        /// The backup versions that nobody has unlocked, the oldest first.
+        versions: Vec<String>,
+    },
     /// Another run is under way, of this client, another one or another process; this call did nothing.
     AlreadyRunning {
         /// Whose it is.
@@ -52,6 +71,26 @@ pub enum RunOutcome {
         /// Why, and so what to do.
         reason: RunFailure,
     },
+}
+
+/// What shows that nothing of a backup is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+#[non_exhaustive]
+pub enum CompletionProof {
+    /// The server gave everything at once, in a whole answer, and counts no more keys than came.
+    Whole,
+    /// Room by room, or by what has come since the last time, as many keys have come as the server counts. A server that counts
+    /// wrongly may have more.
+    Counted,
+}
+
+/// A backup version whose server does not give all that it counts.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct MissingKeys {
+    /// The version.
+    pub version: String,
+    /// Keys that are missing.
+    pub missing: u64,
 }
 
 /// Who has the vault.
@@ -79,6 +118,13 @@ pub enum BlockedReason {
     ServerFault,
     /// Something else answers in its place: a captive portal, as a rule.
     NotTheHomeserver,
+    /// The homeserver does not answer for these rooms, or not in a way that can be read. Everything else is here.
+    RoomsUnavailable {
+        /// How many rooms.
+        rooms: u64,
+    },
+    /// The backup changed time and again while it was fetched.
+    BackupChanging,
     /// The OS is downloading an answer into a file: run again when it has ended.
     WaitsForFile,
     /// The sink takes no keys now.
@@ -98,6 +144,9 @@ pub enum BlockedReason {
 pub enum RunFailure {
     /// The account has no key backup on the server.
     NoBackup,
+    /// The homeserver has a backup, and gives its keys in no form that can be read, neither all at once nor by room. It is tried
+    /// again weekly; `fetch_session` may get single keys.
+    BackupNotServed,
     /// The backup is of an algorithm that this version of the crate does not know: update the app.
     UnsupportedAlgorithm,
     /// The access token is not accepted, or the app gave none: the user has to sign in again.
@@ -127,10 +176,10 @@ pub enum RunFailure {
 pub struct DownloadSummary {
     /// The backup version; `None` until the first run has asked for it.
     pub version: Option<String>,
-    /// Keys in the backup, as the server says.
+    /// Keys in the backup: as many as the server counts, or as many as have come where that is more.
     pub total: u64,
-    /// Keys that are durable in the vault, still encrypted. More than `total` where the server has deleted some, or has replaced
-    /// them by better copies: both copies count, here and in what follows.
+    /// Keys that are durable in the vault, still encrypted. A key that stands several times counts once, here and in what
+    /// follows.
     pub fetched: u64,
     /// Keys that decrypted and passed every check.
     pub opened: u64,
@@ -140,8 +189,13 @@ pub struct DownloadSummary {
     pub failed: u64,
     /// Keys that the sink refused.
     pub refused: u64,
-    /// Keys that stand under two rooms: withheld, as the server may be moving them.
+    /// Copies of keys that are held back from the sink and from exports: of another room than the one that came first, or with
+    /// a ratchet that does not connect to it. `KeyDownload.conflicts` lists them.
     pub conflicts: u64,
+    /// Keys that the server counts and does not give, in all versions.
+    pub missing: u64,
+    /// Keys in all versions that wait for a decryption key.
+    pub locked: u64,
     /// Failed keys by reason, of all versions.
     pub failures: Vec<FailureCount>,
     /// Rooms that keys were found in, or that were asked for.
@@ -183,9 +237,9 @@ pub enum DownloadStage {
 pub struct DownloadProgress {
     /// What it is doing.
     pub stage: DownloadStage,
-    /// Keys in the backup, as the server says; 0 until it has been asked.
+    /// Keys in the backup: as many as the server counts, or as many as have come where that is more; 0 until it has been asked.
     pub total: u64,
-    /// Keys in the vault; more than `total` where the server has deleted or replaced some.
+    /// Keys in the vault, never more than `total`.
     pub fetched: u64,
     /// Keys decrypted and checked.
     pub opened: u64,
@@ -195,7 +249,7 @@ pub struct DownloadProgress {
     pub failed: u64,
     /// Keys that the sink refused.
     pub refused: u64,
-    /// Keys that stand under two rooms.
+    /// Copies of keys that are held back from the sink.
     pub conflicts: u64,
     /// Rooms that are done, where rooms are asked for one by one.
     pub rooms_done: u64,
@@ -214,7 +268,7 @@ pub struct DownloadProgress {
 pub struct DownloadStatus {
     /// What a run of this client is doing, or `Resting`.
     pub stage: DownloadStage,
-    /// Every key of the version is fetched, as of the last look at the server.
+    /// Every key that the server counts in the current version is fetched, as of the last look at it.
     pub fetch_complete: bool,
     /// The current backup version can be opened: its decryption key is known.
     pub unlocked: bool,
@@ -247,18 +301,27 @@ pub struct VersionStatus {
     pub fetched: u64,
     /// Keys of it that decrypted.
     pub opened: u64,
+    /// Keys that the server counts and does not give.
+    pub missing: u64,
+    /// Its public key, unpadded base64; `None` where the server has not told it, or it is of an unknown algorithm. Version
+    /// numbers can repeat: the public key tells two backups apart.
+    pub public_key: Option<String>,
+    /// The app has given up unlocking it.
+    pub given_up: bool,
 }
 
 /// How far a backup version is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum VersionState {
-    /// The current one, and not all of it is fetched. Becomes `Complete`, `Draining` or `Gone`.
+    /// The current one, and not all of it is fetched. Becomes `Complete`, `Short`, `Draining` or `Gone`.
     Fetching,
-    /// An older one that is still there, and not all of it is fetched: it comes first. Becomes `Complete` or `Gone`.
+    /// An older one that is still there, and not all of it is fetched: it comes first. Becomes `Complete`, `Short` or `Gone`.
     Draining,
     /// All of it is fetched. Becomes `Fetching` when the server has more.
     Complete,
+    /// All that the server gives is fetched, and it counts more. Becomes `Fetching` when its mark moves, and weekly.
+    Short,
     /// The server does not have it any more; what was fetched of it is kept, with its key.
     Gone,
 }
@@ -310,6 +373,52 @@ pub struct EntryPage {
     pub entries: Vec<EntryRef>,
     /// Pass it as `after` to go on; `None` at the end.
     pub next: Option<i64>,
+}
+
+/// Why a copy of a key is held back from the sink and from exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+#[non_exhaustive]
+pub enum ConflictCause {
+    /// The same session stands under two rooms: the server may be moving keys. Look-ups in either room have it.
+    TwoRooms,
+    /// There are two keys of one session id, and their ratchets do not connect: at most one is genuine. Look-ups have the one
+    /// that came first, until `prove_room_key` shows that it is the other.
+    Unconnected,
+}
+
+/// A copy of a key that is held back, and the one that counts in its place.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct KeyConflict {
+    /// The copy that is held back.
+    pub held_back: EntryRef,
+    /// The backup version that it is in.
+    pub version: String,
+    /// The place of the copy that counts; `None` where none of them does, as one answer brought both and nothing proves either.
+    pub counts: Option<EntryRef>,
+    /// The backup version of that one.
+    pub counts_version: Option<String>,
+    /// Why.
+    pub cause: ConflictCause,
+}
+
+/// A page of conflicts.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct ConflictPage {
+    /// The conflicts.
+    pub conflicts: Vec<KeyConflict>,
+    /// Pass it as `after` to go on; `None` at the end.
+    pub next: Option<i64>,
+}
+
+/// Conflicts of a kind that the host has not been told of in this version: somebody may be tampering with the backup.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct ConflictNotice {
+    /// The backup version.
+    pub version: String,
+    /// What kind. Each is told once for a version.
+    pub cause: ConflictCause,
+    /// How many copies of keys are held back in that version by now, for whatever cause.
+    pub held_back: u64,
 }
 
 /// A key that the sink refused.

@@ -1,16 +1,30 @@
 //! One request for keys: asked, read to its end or as far as it comes, and what is wrong with it.
 
+use std::time::Duration;
+
 use super::{
     fetch::{FetchEnd, FetchStage},
     ingest::IngestError,
 };
-use crate::homeserver::{Body, HomeserverError, KeysRequest, TransportError};
+use crate::{
+    homeserver::{Body, HomeserverError, KeysRequest, TransportError},
+    vault::OTHER_FAULT,
+};
 
 impl FetchStage {
     /// A 404 for a room may be about the version.
     pub(super) async fn version_is_there(&self) -> bool {
         let version = self.homeserver.version(&self.version.version);
         matches!(self.stop.unless_stopped(version).await, Some(Ok(_)))
+    }
+
+    /// Whether what looks like a fault of the whole server concerns one request: the server answers something small.
+    pub(super) async fn is_only_of_this(&self, error: &HomeserverError) -> bool {
+        let may_be = matches!(
+            error,
+            HomeserverError::NotTheHomeserver | HomeserverError::ServerFault { retry_after: None, .. }
+        );
+        may_be && self.version_is_there().await
     }
 
     pub(super) async fn ask(&self, request: &KeysRequest) -> Result<(), RequestError> {
@@ -20,7 +34,29 @@ impl FetchStage {
 
     pub(super) async fn answer(&self, request: &KeysRequest) -> Result<Body, RequestError> {
         let answer = self.homeserver.keys(&self.version.version, request);
-        Ok(self.stop.unless_stopped(answer).await.ok_or(RequestError::Stopped)??)
+        tokio::pin!(answer);
+        let mut is_late = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.stopped() => return Err(RequestError::Stopped),
+                answer = &mut answer => return Ok(answer?),
+                () = tokio::time::sleep(LATE), if !is_late => {
+                    is_late = true;
+                    self.note_late(request).await.map_err(RequestError::Ended)?;
+                }
+            }
+        }
+    }
+
+    /// What keeps silent for so long may do so until the process ends: the next run begins with something else.
+    async fn note_late(&self, request: &KeysRequest) -> Result<(), FetchEnd> {
+        let room_id = request.room_id().map(str::to_owned);
+        self.vault(move |writer, version| match room_id {
+            Some(room_id) => writer.rest_room(version, &room_id, OTHER_FAULT, LATE_REST),
+            None => writer.count_request(version, 0, true),
+        })
+        .await
     }
 
     /// One answer, read to its end or as far as it comes.
@@ -67,6 +103,10 @@ impl FetchStage {
     }
 }
 
+/// Silence after which a request counts as one that does not come through, unless it does.
+const LATE: Duration = Duration::from_secs(15);
+const LATE_REST: Duration = Duration::from_secs(60);
+
 /// Why a request did not bring all it was to bring.
 pub(super) enum RequestError {
     Homeserver(HomeserverError),
@@ -101,6 +141,34 @@ impl RequestError {
                 HomeserverError::Refused { .. } | HomeserverError::NoSuchEndpoint | HomeserverError::Forbidden
             )
         )
+    }
+
+    /// It says something about what was asked for, not about the server, the network or the account as a whole.
+    pub(super) fn is_of_the_request(&self) -> bool {
+        match self {
+            Self::Cut(_) => true,
+            Self::Stopped | Self::Ended(_) => false,
+            Self::Homeserver(error) => match error {
+                HomeserverError::Transport(error) => {
+                    matches!(error, TransportError::Interrupted | TransportError::Timeout)
+                }
+                HomeserverError::NotSignedIn { .. }
+                | HomeserverError::NoToken
+                | HomeserverError::NotTheHomeserver
+                | HomeserverError::RateLimited { .. } => false,
+                HomeserverError::ServerFault { retry_after, .. } => retry_after.is_none(),
+                HomeserverError::NotFound
+                | HomeserverError::NoSuchEndpoint
+                | HomeserverError::Forbidden
+                | HomeserverError::Refused { .. }
+                | HomeserverError::WrongShape
+                | HomeserverError::TooLarge => true,
+            },
+        }
+    }
+
+    pub(super) fn has_wrong_shape(&self) -> bool {
+        matches!(self, Self::Homeserver(HomeserverError::WrongShape))
     }
 
     pub(super) fn is_not_found(&self) -> bool {

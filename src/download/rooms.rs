@@ -12,9 +12,9 @@ use super::{
 use crate::{
     backup::limits::MAX_ID_BYTES,
     clock::wall_ms,
-    homeserver::{Backoff, KeysRequest, Verdict},
+    homeserver::{Backoff, KeysRequest, Meaning, Verdict, rest_after},
     random::dice,
-    vault::RoomToFetch,
+    vault::{OTHER_FAULT, RoomToFetch, WRONG_SHAPE},
 };
 
 /// Rooms that are asked for at the same time in a run with a budget, at most: what waits shares the link with what is
@@ -24,6 +24,12 @@ const ROOMS_AT_ONCE_IN_A_SLICE: usize = 2;
 pub(super) const ROOM_CUTS_BEFORE_FILE: u32 = 2;
 /// How long the plan waits for a room that is asked for beside it.
 const LOOK_BESIDE: Duration = Duration::from_millis(50);
+/// How often a room is asked for in a run before it rests.
+const TRIES_OF_A_ROOM: u32 = 2;
+/// Rooms that fail in a row before the server is asked something small: is it the rooms, or is it the server?
+const FAILURES_BEFORE_A_LOOK: u32 = 3;
+/// How long the next wanted room waits where the last ones failed time and again.
+const BETWEEN_WANTED_ROOMS: Duration = Duration::from_secs(30);
 /// Rooms of the list that go into one transaction.
 const ROOMS_PER_NOTE: usize = 1_000;
 
@@ -45,12 +51,16 @@ impl FetchStage {
                 Err(RequestError::Ended(end)) => return end,
                 Err(RequestError::Stopped) => return FetchEnd::Stopped,
                 Err(error) if error.is_of_the_room() => {}
-                // The plan comes to it; the next one is asked for with the patience that it takes.
+                // The plan comes to it. The next one is asked for with the patience that it takes, however often that was.
                 Err(RequestError::Homeserver(error) | RequestError::Cut(error)) => {
-                    match backoff.after(&error, dice()) {
-                        Verdict::Retry(wait) => tokio::time::sleep(wait).await,
-                        Verdict::Later(_) | Verdict::GiveUp => return std::future::pending().await,
-                    }
+                    let wait = match backoff.after(&error, dice()) {
+                        Verdict::Retry(wait) => wait,
+                        Verdict::Later(_) | Verdict::GiveUp => {
+                            backoff.reset();
+                            BETWEEN_WANTED_ROOMS
+                        }
+                    };
+                    tokio::time::sleep(wait).await;
                 }
             }
         }
@@ -65,16 +75,16 @@ impl FetchStage {
         if is_here {
             return Ok(());
         }
-        self.beside_is(Some(room_id.to_owned()));
+        self.set_beside(Some(room_id.to_owned()));
         let result = match self.ask(&KeysRequest::OneRoom(room_id.to_owned())).await {
             Ok(()) => self.flush().await.map_err(RequestError::Ended),
             Err(error) => Err(error),
         };
-        self.beside_is(None);
+        self.set_beside(None);
         result
     }
 
-    fn beside_is(&self, room_id: Option<String>) {
+    fn set_beside(&self, room_id: Option<String>) {
         if let Ok(mut beside) = self.asked_beside.lock() {
             *beside = room_id;
         }
@@ -108,7 +118,7 @@ impl FetchStage {
 
     /// The app's rooms come first, as it wants them now; those that are listed already take their new places.
     pub(super) async fn prefer_rooms(&self) -> Result<(), FetchEnd> {
-        if self.version.complete || self.version.rooms_listed_ms.is_none() {
+        if self.version.settled.is_some() || self.version.rooms_listed_ms.is_none() {
             return Ok(());
         }
         let rooms = self.preferred_rooms().await?;
@@ -124,15 +134,25 @@ impl FetchStage {
     /// The app's rooms first, then all others that the user has joined.
     pub(super) async fn list_rooms(&self) -> Result<(), FetchEnd> {
         let preferred = self.preferred_rooms().await?;
-        let joined = sound(self.patiently(|| self.homeserver.joined_rooms()).await?);
-        self.vault(|writer, version| writer.ask_again_since_it_was_complete(version))
+        let joined = match self.patiently(|| self.homeserver.joined_rooms()).await {
+            Ok(joined) => sound(joined),
+            // The request for everything brings what those have.
+            Err(FetchEnd::Blocked { error, .. } | FetchEnd::Failed(error))
+                if error.meaning() == Meaning::ServerFault =>
+            {
+                log::warn!("the server does not tell which rooms are joined: {error}");
+                Vec::new()
+            }
+            Err(end) => return Err(end),
+        };
+        self.vault(|writer, version| writer.ask_again_since_it_was_settled(version))
             .await?;
         // Written later, the app's rooms take their places before all others.
         self.note_rooms(&joined, preferred.len()).await?;
         self.note_rooms(&preferred, 0).await?;
         let (done, all) = self
             .vault(|writer, version| {
-                writer.rooms_are_listed(version, wall_ms())?;
+                writer.mark_rooms_listed(version, wall_ms())?;
                 writer.reader().room_counts(version)
             })
             .await?;
@@ -181,18 +201,15 @@ impl FetchStage {
     /// Those that are always cut. Ends where nothing is left but to wait for them.
     async fn rooms_by_file(&self, rooms: Vec<RoomToFetch>, only_these: bool) -> Result<(), FetchEnd> {
         let mut waits_for_all = only_these && !rooms.is_empty();
-        for RoomToFetch { room_id, .. } in rooms {
-            let request = KeysRequest::OneRoom(room_id);
+        for RoomToFetch { room_id, rest, .. } in rooms {
+            let request = KeysRequest::OneRoom(room_id.clone());
             let mut backoff = Backoff::default();
             loop {
                 match self.by_file(&request).await {
                     Ok(FromFile::UnderWay) => {}
                     Ok(FromFile::Read { .. }) => waits_for_all = false,
-                    Err(error) if error.is_of_the_room() => {
-                        if let KeysRequest::OneRoom(room_id) = request.clone() {
-                            self.vault(move |writer, version| writer.unlist_room(version, &room_id))
-                                .await?;
-                        }
+                    Err(error) if error.is_of_the_room() || error.has_wrong_shape() => {
+                        self.rest_room(&room_id, rest.failures, &error).await?;
                         waits_for_all = false;
                     }
                     Err(error) => {
@@ -207,54 +224,106 @@ impl FetchStage {
     }
 
     async fn ask_rooms(&self, rooms: Vec<RoomToFetch>, at_once: usize) -> Result<(), FetchEnd> {
-        // Answers are waited for together and read one by one: rooms come in the order of the plan, and a short run
-        // finishes some rooms instead of beginning many.
+        // Answers are waited for together and read one by one: a short run finishes some rooms instead of beginning many. One
+        // that does not come keeps its place among those that are waited for, and no other room.
         let mut answers = stream::iter(rooms)
-            .map(|RoomToFetch { room_id, is_wanted, .. }| async move {
+            .map(|room| async move {
                 if self.stop.winds_down() {
                     return Some(Err(FetchEnd::Stopped));
                 }
-                if self
-                    .asked_beside
-                    .lock()
-                    .is_ok_and(|beside| beside.as_ref() == Some(&room_id))
-                {
+                let is_beside = self.asked_beside.lock();
+                if is_beside.is_ok_and(|beside| beside.as_ref() == Some(&room.room_id)) {
                     return None;
                 }
-                let request = KeysRequest::OneRoom(room_id);
+                let request = KeysRequest::OneRoom(room.room_id.clone());
                 let answer = self.answer(&request).await;
-                Some(Ok((request, is_wanted, answer)))
+                Some(Ok((request, room, answer)))
             })
-            .buffered(at_once);
+            .buffer_unordered(at_once);
+        let mut failed_in_a_row = 0;
         while let Some(answer) = answers.next().await {
             let Some(answer) = answer else {
                 // It is on its way beside the plan; there may be nothing else to do.
                 self.unless_stopped(tokio::time::sleep(LOOK_BESIDE)).await?;
                 continue;
             };
-            let (request, is_wanted, answer) = answer?;
-            let mut result = self.once(&request, answer).await;
-            let mut backoff = Backoff::default();
-            while let Err(error) = result {
-                if let KeysRequest::OneRoom(room_id) = &request
-                    && (error.is_of_the_room() || (error.is_not_found() && self.version_is_there().await))
-                {
-                    // The last request, for everything, brings what it has.
-                    let room_id = room_id.clone();
-                    log::warn!("the server refuses to answer for a room");
-                    self.vault(move |writer, version| writer.unlist_room(version, &room_id))
-                        .await?;
-                    break;
-                }
-                self.wait_or_end(&mut backoff, error).await?;
-                result = self.ask(&request).await;
+            let (request, room, answer) = answer?;
+            let result = self.once(&request, answer).await;
+            match self.retry_or_rest(&room.room_id, room.rest.failures, result).await? {
+                true => failed_in_a_row = 0,
+                false => failed_in_a_row += 1,
             }
-            if is_wanted && let KeysRequest::OneRoom(room_id) = request {
+            if failed_in_a_row >= FAILURES_BEFORE_A_LOOK {
+                // Is it the rooms, or the server?
+                self.patiently(|| self.homeserver.version(&self.version.version))
+                    .await?;
+                failed_in_a_row = 0;
+            }
+            if room.is_wanted {
                 self.flush().await?;
-                self.is_here(room_id);
+                self.is_here(room.room_id);
             }
         }
         Ok(())
+    }
+
+    /// Asks for one room; what does not come through rests.
+    pub(super) async fn ask_or_rest(&self, room_id: &str) -> Result<bool, FetchEnd> {
+        let result = self.ask(&KeysRequest::OneRoom(room_id.to_owned())).await;
+        self.retry_or_rest(room_id, 0, result).await
+    }
+
+    /// Asks once more for a room whose answer was of no use, and lets it rest if that was not better: behind all others, over
+    /// runs, for longer each time. False if it rests now.
+    async fn retry_or_rest(
+        &self,
+        room_id: &str,
+        failures: u32,
+        first: Result<(), RequestError>,
+    ) -> Result<bool, FetchEnd> {
+        let mut result = first;
+        let mut backoff = Backoff::default();
+        let mut tries = 1;
+        while let Err(error) = result {
+            let is_of_the_request = error.is_of_the_request();
+            let is_hopeless = error.is_of_the_room() || error.is_not_found();
+            if error.is_not_found() && !self.version_is_there().await {
+                return Err(FetchEnd::VersionGone);
+            }
+            if is_of_the_request && (is_hopeless || tries >= TRIES_OF_A_ROOM) {
+                self.rest_room(room_id, failures, &error).await?;
+                return Ok(false);
+            }
+            if !error.has_wrong_shape() {
+                match self.wait_or_end(&mut backoff, error).await {
+                    Err(FetchEnd::Blocked { error, .. }) if is_of_the_request || self.is_only_of_this(&error).await => {
+                        self.rest_room(room_id, failures, &error.into()).await?;
+                        return Ok(false);
+                    }
+                    Err(FetchEnd::Blocked { error, retry_after }) if error.is_a_fault() => {
+                        // The server has asked for patience. If it is for this room alone, the others come first next time.
+                        self.rest_room(room_id, failures, &error.clone().into()).await?;
+                        return Err(FetchEnd::Blocked { error, retry_after });
+                    }
+                    result => result?,
+                }
+            }
+            tries += 1;
+            result = self.ask(&KeysRequest::OneRoom(room_id.to_owned())).await;
+        }
+        Ok(true)
+    }
+
+    async fn rest_room(&self, room_id: &str, failures: u32, error: &RequestError) -> Result<(), FetchEnd> {
+        log::warn!("a room does not come through, and is asked for again later");
+        let fault = if error.has_wrong_shape() {
+            WRONG_SHAPE
+        } else {
+            OTHER_FAULT
+        };
+        let (room, wait) = (room_id.to_owned(), rest_after(failures, dice()));
+        self.vault(move |writer, version| writer.rest_room(version, &room, fault, wait))
+            .await
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     RunHolder, RunOutcome,
     activity::{Activity, AtWork},
     control::{Allowed, Control},
+    current_version::CurrentVersion,
     inventory::Inventory,
     keeper::Keeper,
     notify::{ArrivalHints, telling},
@@ -42,6 +43,8 @@ pub(crate) struct RunHandle {
     pub(crate) tally: Arc<Tally>,
     pub(crate) control: Control,
     pub(crate) priority: Priority,
+    /// The version that the server has said is current, in this run.
+    pub(crate) current: CurrentVersion,
     /// Milliseconds since 1970.
     pub(crate) since_ms: i64,
     /// What the vault has: at the beginning, and once more at the end.
@@ -61,6 +64,7 @@ impl RunHandle {
             tally: Arc::new(Tally::new(has_sink)),
             control,
             priority,
+            current: CurrentVersion::default(),
             since_ms: wall_ms(),
             inventory: Arc::default(),
             lent: Arc::default(),

@@ -1,7 +1,7 @@
 //! The figures of a run while it is under way: counted by the stages, read by whoever tells.
 //!
-//! They begin with what the vault held and are added to after each commit, so that nothing is reported before it is
-//! durable.
+//! After each transaction they are what the vault has then: nothing is reported before it is durable, and nothing is counted
+//! twice.
 
 use std::sync::{
     Mutex,
@@ -11,7 +11,7 @@ use std::sync::{
 use tokio::sync::watch;
 
 use super::{DownloadProgress, DownloadStage};
-use crate::vault::{Counts, VersionRow};
+use crate::vault::{Connection, Counts, VaultError, VersionRow};
 
 /// Counters of one run. Relaxed: each is a figure of its own, and no decision hangs on two of them together.
 #[derive(Default)]
@@ -60,24 +60,23 @@ impl Tally {
         tally
     }
 
-    /// Whether entries of that version are counted here.
-    pub(crate) fn is_of(&self, version: i64) -> bool {
-        self.version.load(Ordering::Relaxed) == version
+    /// Counts this version from here on.
+    pub(crate) fn begin(&self, version: &VersionRow, rooms: (u64, u64)) {
+        self.version.store(version.id, Ordering::Relaxed);
+        self.set(version, rooms);
     }
 
-    /// The server has answered: takes what it says of the version, and leaves what has been counted since the start.
-    pub(crate) fn goes_on(&self, version: &VersionRow, rooms: (u64, u64)) {
-        if !self.is_of(version.id) {
-            return self.begin(version, rooms);
+    /// Takes over what the vault has by now: whatever a transaction did, the figures are those that it left.
+    pub(crate) fn follow(&self, reader: &Connection) -> Result<(), VaultError> {
+        let id = self.version.load(Ordering::Relaxed);
+        if let Some(version) = reader.version_by_id(id)? {
+            let rooms = (value(&self.rooms_done), value(&self.rooms));
+            self.set(&version, rooms);
         }
-        self.total.store(version.server_count, Ordering::Relaxed);
-        self.rooms_done.store(rooms.0, Ordering::Relaxed);
-        self.rooms.store(rooms.1, Ordering::Relaxed);
-        self.changed.send_replace(());
+        Ok(())
     }
 
-    /// Sets the figures to what the vault holds.
-    pub(crate) fn begin(&self, version: &VersionRow, (rooms_done, rooms): (u64, u64)) {
+    fn set(&self, version: &VersionRow, (rooms_done, rooms): (u64, u64)) {
         let Counts {
             fetched,
             opened,
@@ -87,9 +86,8 @@ impl Tally {
             delivered,
             refused,
         } = version.counts;
-        self.version.store(version.id, Ordering::Relaxed);
         for (counter, value) in [
-            (&self.total, version.server_count),
+            (&self.total, version.total()),
             (&self.fetched, fetched),
             (&self.opened, opened),
             (&self.failed, failed),
@@ -97,7 +95,7 @@ impl Tally {
             (&self.delivered, delivered),
             (&self.refused, refused),
             (&self.rooms_done, rooms_done),
-            (&self.rooms, rooms),
+            (&self.rooms, rooms.max(rooms_done)),
         ] {
             counter.store(value, Ordering::Relaxed);
         }
@@ -107,16 +105,6 @@ impl Tally {
     pub(crate) fn add(&self, counter: &AtomicU64, count: u64) {
         if count > 0 {
             counter.fetch_add(count, Ordering::Relaxed);
-            self.changed.send_replace(());
-        }
-    }
-
-    /// So many entries had failed, and others stand in their place.
-    pub(crate) fn take_back_failures(&self, count: u64) {
-        if count > 0 {
-            // Failures of another version were not counted here.
-            let less = |failed: u64| Some(failed.saturating_sub(count));
-            let _ = self.failed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
             self.changed.send_replace(());
         }
     }
@@ -143,7 +131,6 @@ impl Tally {
 
     /// The figures now; rate and time left are the reporter's to add.
     pub(crate) fn progress(&self) -> DownloadProgress {
-        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         DownloadProgress {
             stage: self.stage(),
             total: value(&self.total),
@@ -183,7 +170,10 @@ impl Tally {
     }
 
     fn unopened(&self) -> u64 {
-        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         value(&self.fetched).saturating_sub(value(&self.opened) + value(&self.failed))
     }
+}
+
+fn value(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }

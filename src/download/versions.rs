@@ -1,5 +1,5 @@
 //! Which backup versions are fetched, in which order: what is left of older ones first, while they can still be read, then
-//! the current one.
+//! the current one. A version that the vault knows is asked for by its number, whatever the server says is current.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -12,12 +12,12 @@ use super::{
     phases::Phase,
     plan::SWEEP_CUTS_BEFORE_FILE,
     tally::FetchActivity,
-    wake_up::WorkLeft,
+    wake_up::{ShortLook, WorkLeft, look_at_short},
 };
 use crate::{
-    backup::{limits::MAX_VERSION_CHANGES, version::CURVE25519_AES_SHA2},
+    backup::{completeness::Settled, limits::MAX_VERSION_CHANGES, version::CURVE25519_AES_SHA2},
     blocking::blocking,
-    homeserver::{Backoff, HomeserverError, TransportError, Verdict},
+    homeserver::{Backoff, HomeserverError, TransportError, Verdict, outage_wait},
     random::dice,
     vault::{VaultError, VersionRow, Writer},
 };
@@ -41,16 +41,30 @@ async fn fetch_with_patience(phase: &Phase<'_>) -> FetchEnd {
         Err(end) => return end,
     }
     let end = fetch_while_versions_change(phase).await;
-    // What the server has asked for holds for look-ups too, and over a restart.
-    if let FetchEnd::Blocked { error, retry_after } = &end
-        && error.asks_for_patience()
-    {
-        let wait = *retry_after;
-        if let Err(end) = phase.vault(move |writer| writer.keep_retry_after(wait)).await {
-            return end;
-        }
+    match count_outage(phase, end).await {
+        Ok(end) | Err(end) => end,
     }
-    end
+}
+
+/// Waits grow over runs where the server lets none get anywhere. What it has asked for holds for look-ups too, and over a
+/// restart.
+async fn count_outage(phase: &Phase<'_>, end: FetchEnd) -> Result<FetchEnd, FetchEnd> {
+    let came = phase.run.tally.progress().bytes_downloaded > 0;
+    let FetchEnd::Blocked { error, retry_after } = end else {
+        if came || matches!(end, FetchEnd::Complete) {
+            phase.vault(|writer| writer.note_outage(false)).await?;
+        }
+        return Ok(end);
+    };
+    let outages = phase.vault(move |writer| writer.note_outage(!came)).await?;
+    let retry_after = match outages {
+        0 => retry_after,
+        number => retry_after.max(outage_wait(number, dice())),
+    };
+    if error.asks_for_patience() {
+        phase.vault(move |writer| writer.keep_retry_after(retry_after)).await?;
+    }
+    Ok(FetchEnd::Blocked { error, retry_after })
 }
 
 async fn fetch_while_versions_change(phase: &Phase<'_>) -> FetchEnd {
@@ -58,9 +72,11 @@ async fn fetch_while_versions_change(phase: &Phase<'_>) -> FetchEnd {
     loop {
         match fetch_all(phase).await {
             // Another version is current now, older or newer; or there is none any more.
-            Ok(FetchEnd::VersionGone | FetchEnd::MovedOn) if changes < MAX_VERSION_CHANGES => changes += 1,
-            // It changes faster than it can be fetched: what is here is as good as it gets for now.
-            Ok(FetchEnd::MovedOn) => return FetchEnd::Complete,
+            Ok(FetchEnd::VersionGone | FetchEnd::MovedOn { .. }) if changes < MAX_VERSION_CHANGES => changes += 1,
+            Ok(FetchEnd::MovedOn { was_complete: true }) => {
+                return settle_what_never_rests(phase).await.unwrap_or_else(|end| end);
+            }
+            Ok(FetchEnd::MovedOn { was_complete: false }) => return FetchEnd::Changing,
             Ok(FetchEnd::VersionGone) => {
                 return FetchEnd::Blocked {
                     error: HomeserverError::NotFound,
@@ -72,56 +88,114 @@ async fn fetch_while_versions_change(phase: &Phase<'_>) -> FetchEnd {
     }
 }
 
+/// The mark of the current version moves whenever it is looked at, and each time nothing was missing until then.
+async fn settle_what_never_rests(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
+    let settle = |writer: &mut Writer| match writer.reader().current_version()? {
+        Some(version) => writer.settle_version(version.id, version.era, Settled::Counted),
+        None => Ok(false),
+    };
+    Ok(match phase.vault(settle).await? {
+        true => FetchEnd::Complete,
+        false => FetchEnd::Changing,
+    })
+}
+
 async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
-    let current = begin_version(phase).await?;
-    let versions = phase.vault(|writer| writer.reader().versions()).await?;
-    let may_have_grown = |version: &VersionRow| version.id != current.id && !version.gone && !version.superseded;
-    for older in versions.into_iter().filter(may_have_grown) {
-        look_again(phase, older).await?;
-    }
-    let versions = phase.vault(|writer| writer.reader().versions()).await?;
-    let is_older = |version: &VersionRow| version.id != current.id && !version.complete && !version.gone;
+    let (current, without_current) = match begin_version(phase).await {
+        Ok(current) => (Some(current), None),
+        Err(FetchEnd::Failed(error)) if is_about_the_current_one(&error) => (None, Some(FetchEnd::Failed(error))),
+        Err(FetchEnd::Blocked { error, retry_after }) if is_about_the_current_one(&error) => {
+            (None, Some(FetchEnd::Blocked { error, retry_after }))
+        }
+        Err(end) => return Err(end),
+    };
+    let current_id = current.as_ref().map(|current| current.id);
+    phase.run.current.set(current_id);
+    look_at_older_versions(phase, current_id).await?;
+    let versions = phase.vault(|writer| writer.reader().versions_to_fetch()).await?;
+    let is_older = |version: &VersionRow| Some(version.id) != current_id;
     // What never comes through may be why there is another version.
     let (stuck, older): (Vec<_>, Vec<_>) = versions
         .into_iter()
         .filter(is_older)
-        .partition(|version| version.cuts >= SWEEP_CUTS_BEFORE_FILE);
+        .partition(|version| version.cuts >= SWEEP_CUTS_BEFORE_FILE || version.rest.failures > 0);
     let mut left = None;
     for older in older {
         log::info!("an older backup version is fetched first, while it is there");
         left = fetch_older(phase, older).await?.or(left);
     }
-    let current_id = current.id;
-    // It may have got some meanwhile.
-    let current = phase
-        .vault(move |writer| writer.reader().version_by_id(current_id))
-        .await?
-        .unwrap_or(current);
-    let end = fetch_one(phase, current).await?;
-    if !matches!(end, FetchEnd::Complete) {
-        return Ok(end);
-    }
-    for older in stuck {
-        log::info!("an older backup version that was always cut is fetched last");
-        left = fetch_older(phase, older).await?.or(left);
-        // What is shown is the current one.
-        if let Some(current) = phase
-            .vault(move |writer| writer.reader().version_by_id(current_id))
-            .await?
-        {
-            show(phase, &current).await?;
+    if let Some(current) = current {
+        let end = fetch_one(phase, current).await?;
+        if !matches!(end, FetchEnd::Complete) {
+            return Ok(end);
         }
     }
-    Ok(left.unwrap_or(FetchEnd::Complete))
+    for older in stuck {
+        log::info!("an older backup version that did not come through is fetched last");
+        left = fetch_older(phase, older).await?.or(left);
+        show_by_id(phase, current_id).await?;
+    }
+    match without_current {
+        Some(end) => without_a_current_version(phase, end, left).await,
+        None => Ok(left.unwrap_or(FetchEnd::Complete)),
+    }
 }
 
-/// A version that was current may have grown before it was superseded.
-async fn look_again(phase: &Phase<'_>, older: VersionRow) -> Result<(), FetchEnd> {
+/// Whether an answer to "which version is current" leaves those that are known to be asked for by their numbers.
+fn is_about_the_current_one(error: &HomeserverError) -> bool {
+    matches!(
+        error,
+        HomeserverError::NotFound
+            | HomeserverError::NoSuchEndpoint
+            | HomeserverError::Forbidden
+            | HomeserverError::Refused { .. }
+            | HomeserverError::NotTheHomeserver
+            | HomeserverError::TooLarge
+            | HomeserverError::ServerFault { retry_after: None, .. }
+    )
+}
+
+/// How a run ends whose server names no current version: as if nothing was wrong where it says that there is none, and those
+/// that are known are all here.
+async fn without_a_current_version(
+    phase: &Phase<'_>,
+    end: FetchEnd,
+    left: Option<FetchEnd>,
+) -> Result<FetchEnd, FetchEnd> {
+    let versions = phase.vault(|writer| writer.reader().versions()).await?;
+    let any_is_there = versions.iter().any(|version| !version.gone);
+    Ok(match end {
+        FetchEnd::Failed(HomeserverError::NotFound) if any_is_there => left.unwrap_or(FetchEnd::Complete),
+        end => end,
+    })
+}
+
+/// Older versions may have grown before they were superseded; and where none is current, all of them are such.
+async fn look_at_older_versions(phase: &Phase<'_>, current: Option<i64>) -> Result<(), FetchEnd> {
+    let versions = phase.vault(|writer| writer.reader().versions()).await?;
+    for version in versions {
+        // Without a current one, what is settled may be as it was.
+        let is_due = match current {
+            Some(_) => !version.superseded || look_at_short(&version) != ShortLook::NotDue,
+            None => version.is_open(),
+        };
+        if Some(version.id) != current && !version.gone && is_due {
+            look_again(phase, version, current.is_some()).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn look_again(phase: &Phase<'_>, older: VersionRow, is_superseded: bool) -> Result<(), FetchEnd> {
     let id = older.id;
-    match ask(phase, || phase.parts.homeserver.version(&older.version)).await {
-        Ok(info) => drop(phase.vault(move |writer| writer.note_version(&info)).await?),
+    let tries = if is_superseded { u32::MAX } else { 1 };
+    match ask_up_to(phase, tries, || phase.parts.homeserver.version(&older.version)).await {
+        Ok(info) => {
+            phase.vault(move |writer| writer.note_version(&info)).await?;
+            look_at_short_one(phase, id).await?;
+        }
         Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
-            phase.vault(move |writer| writer.version_is_gone(id)).await?;
+            phase.vault(move |writer| writer.mark_gone(id)).await?;
         }
         // Then it stays as it was known.
         Err(FetchEnd::Failed(_)) => {}
@@ -129,7 +203,31 @@ async fn look_again(phase: &Phase<'_>, older: VersionRow) -> Result<(), FetchEnd
         Err(FetchEnd::Blocked { error, .. }) if is_of_the_version(&error) => return Ok(()),
         Err(end) => return Err(end),
     }
-    phase.vault(move |writer| writer.is_superseded(id)).await
+    if is_superseded {
+        phase.vault(move |writer| writer.mark_superseded(id)).await?;
+    }
+    Ok(())
+}
+
+/// A look at a version that is short costs this one small request; everything is asked for again once a week, where that is
+/// not metered.
+async fn look_at_short_one(phase: &Phase<'_>, id: i64) -> Result<(), FetchEnd> {
+    let is_metered = phase.run.control.now().is_metered();
+    phase
+        .vault(move |writer| {
+            let Some(version) = writer.reader().version_by_id(id)? else {
+                return Ok(());
+            };
+            if version.settled != Some(Settled::Short) {
+                return Ok(());
+            }
+            match look_at_short(&version) {
+                ShortLook::NotDue => Ok(()),
+                ShortLook::AskAgain if !is_metered => writer.reopen_short(id),
+                ShortLook::Look | ShortLook::AskAgain => writer.count_short_look(id),
+            }
+        })
+        .await
 }
 
 /// Fetches an older version. What keeps it from coming is given back where it does not keep the current one from it.
@@ -146,9 +244,13 @@ async fn fetch_older(phase: &Phase<'_>, older: VersionRow) -> Result<Option<Fetc
         let _ = phase.vault(count).await;
     }
     match end {
-        FetchEnd::Complete | FetchEnd::VersionGone | FetchEnd::MovedOn => Ok(None),
-        // It may be forbidden by now.
-        FetchEnd::Failed(_) | FetchEnd::WaitsForFile { .. } => Ok(Some(end)),
+        FetchEnd::Complete | FetchEnd::VersionGone | FetchEnd::MovedOn { .. } => Ok(None),
+        // It may be forbidden by now, or sick.
+        FetchEnd::Failed(_)
+        | FetchEnd::WaitsForFile { .. }
+        | FetchEnd::Resting { .. }
+        | FetchEnd::Changing
+        | FetchEnd::NotServed => Ok(Some(end)),
         FetchEnd::Blocked { ref error, .. } if is_of_the_version(error) => Ok(Some(end)),
         end => Err(end),
     }
@@ -166,10 +268,19 @@ fn is_no_network(error: &HomeserverError) -> bool {
     )
 }
 
+/// What is shown is the current one.
+async fn show_by_id(phase: &Phase<'_>, id: Option<i64>) -> Result<(), FetchEnd> {
+    let Some(id) = id else { return Ok(()) };
+    match phase.vault(move |writer| writer.reader().version_by_id(id)).await? {
+        Some(version) => show(phase, &version).await,
+        None => Ok(()),
+    }
+}
+
 async fn show(phase: &Phase<'_>, version: &VersionRow) -> Result<(), FetchEnd> {
     let id = version.id;
     let rooms = phase.vault(move |writer| writer.reader().room_counts(id)).await?;
-    phase.run.tally.goes_on(version, rooms);
+    phase.run.tally.begin(version, rooms);
     phase.run.wake.notify();
     Ok(())
 }
@@ -177,14 +288,19 @@ async fn show(phase: &Phase<'_>, version: &VersionRow) -> Result<(), FetchEnd> {
 /// Fetches one version; notes that it is gone if it is.
 async fn fetch_one(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEnd, FetchEnd> {
     let (row, name) = (version.id, version.version.clone());
-    let end = fetch_entries(phase, version).await?;
+    let mut end = FetchEnd::Again;
+    while matches!(end, FetchEnd::Again) {
+        // It may have got some meanwhile.
+        let now = phase.vault(move |writer| writer.reader().version_by_id(row)).await?;
+        end = fetch_entries(phase, now.ok_or(FetchEnd::Vault(VaultError::Corrupt))?).await?;
+    }
     if !matches!(end, FetchEnd::VersionGone) {
         return Ok(end);
     }
     // A 404 also says that an entry is missing: the version itself is asked for before it is given up.
     match ask(phase, || phase.parts.homeserver.version(&name)).await {
         Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
-            phase.vault(move |writer| writer.version_is_gone(row)).await?;
+            phase.vault(move |writer| writer.mark_gone(row)).await?;
             Ok(FetchEnd::VersionGone)
         }
         Ok(info) => match phase.vault(move |writer| writer.note_version(&info)).await? {
@@ -202,12 +318,14 @@ async fn fetch_one(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEnd, F
 async fn fetch_entries(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEnd, FetchEnd> {
     show(phase, &version).await?;
     let run = phase.run;
+    // While names are counted from the beginning, each entry has to be seen.
+    let knows_all = version.counts.fetched > 0 && version.confirm_through == 0;
     let (ingest, thread) = Ingest::new(IngestWorker {
         vault: phase.parts.vault.clone(),
         writer: phase.writer.clone(),
         version: version.id,
         era: version.era,
-        resumes: version.counts.fetched > 0,
+        known_since: knows_all.then_some(version.era_began),
         max_vault_bytes: phase.policy.max_vault_bytes,
         control: run.control.clone(),
         tally: run.tally.clone(),
@@ -257,28 +375,41 @@ async fn begin_version(phase: &Phase<'_>) -> Result<VersionRow, FetchEnd> {
             }
             None => version,
         };
-        Ok((version, writer.reader().versions()?))
+        Ok(version)
     };
-    let (version, all) = phase.vault(begin).await?;
+    let id = phase.vault(begin).await?.id;
+    look_at_short_one(phase, id).await?;
+    let all = phase.vault(|writer| writer.reader().versions()).await?;
     let left = WorkLeft::of(&all, |_| false, false);
     phase.run.control.left_to_fetch(left.fetch.unwrap_or(0));
-    Ok(version)
+    let version = all.into_iter().find(|version| version.id == id);
+    version.ok_or(FetchEnd::Vault(VaultError::Corrupt))
 }
 
 /// One small request, with patience.
 async fn ask<T, F: Future<Output = Result<T, HomeserverError>>>(
     phase: &Phase<'_>,
+    request: impl FnMut() -> F,
+) -> Result<T, FetchEnd> {
+    ask_up_to(phase, u32::MAX, request).await
+}
+
+async fn ask_up_to<T, F: Future<Output = Result<T, HomeserverError>>>(
+    phase: &Phase<'_>,
+    tries: u32,
     mut request: impl FnMut() -> F,
 ) -> Result<T, FetchEnd> {
     let stop = &phase.stop;
     let mut backoff = Backoff::default();
+    let mut tried = 0;
     loop {
+        tried += 1;
         let error = match stop.unless_stopped(request()).await.ok_or(FetchEnd::Stopped)? {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         match backoff.after(&error, dice()) {
-            Verdict::Retry(wait) if !is_no_network(&error) => {
+            Verdict::Retry(wait) if !is_no_network(&error) && tried < tries => {
                 let waited = stop.unless_stopped(tokio::time::sleep(wait)).await;
                 waited.ok_or(FetchEnd::Stopped)?;
             }

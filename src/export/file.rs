@@ -206,6 +206,7 @@ mod tests {
                 forwarding_curve25519_key_chain: Vec::new(),
                 first_known_index: 0,
                 shared_history,
+                origin: crate::BackupOrigin::of("1", &[]),
             };
             let json = serde_json::to_value(ExportedKey::from(&key)).expect("JSON");
             assert_eq!(json["shared_history"], shared_history);

@@ -3,7 +3,7 @@
 mod file;
 
 use std::{
-    cmp::Reverse,
+    collections::{HashMap, hash_map::Entry},
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -16,12 +16,15 @@ use std::{
 use file::KeyExportWriter;
 
 use crate::{
+    backup::{
+        copies::{Copy, Standing, best_of_all, judge, may_be_shared},
+        ratchet::Ratchet,
+    },
     blocking::blocking,
     client::{KeyBackupClient, Parts},
     download::StatusError,
     secret::SecretString,
-    unlock::DecryptionKeys,
-    vault::{Connection, Found, StoredEntry, VaultError},
+    vault::{Connection, ListedEntry, StoredCopy, StoredEntry, VaultError},
 };
 
 /// Keys that are in memory at a time.
@@ -34,7 +37,8 @@ pub struct ExportSummary {
     pub exported: u64,
     /// Keys that can never be opened; `KeyDownload.failures` lists them.
     pub failed: u64,
-    /// Keys left out because they stand under two rooms.
+    /// Copies left out because they are held back (`KeyDownload.conflicts` lists them): the file has the one that counts, if
+    /// any does.
     pub conflicts: u64,
     /// Keys left out because their backup version has not been unlocked.
     pub locked: u64,
@@ -187,39 +191,48 @@ fn write(
     let file = options.open(path)?;
     let connection = parts.vault.connect()?;
     let keys = parts.keys.snapshot(&connection)?;
-    let has_copies = connection.has_copies()?;
     let mut writer = KeyExportWriter::new(file, passphrase.expose())?;
     let mut summary = ExportSummary::default();
+    let mut origins = HashMap::new();
     let mut buffer = Vec::new();
     let mut after = 0;
     loop {
         let entries = connection.all_entries(after, PAGE)?;
         let Some(last) = entries.last() else { break };
         after = last.entry.id;
-        for listed in &entries {
+        for ListedEntry { entry, has_copies } in &entries {
             if stop.load(Ordering::Relaxed) {
                 return Err(ExportError::Cancelled);
             }
-            if listed.in_conflict {
-                summary.conflicts += 1;
-                continue;
-            }
-            let entry = &listed.entry;
+            let shared_history = match has_copies {
+                true => match choose(&connection, entry)? {
+                    Choice::ThisOne { shared_history } => shared_history,
+                    Choice::AnotherOne => continue,
+                    Choice::HeldBack => {
+                        summary.conflicts += 1;
+                        continue;
+                    }
+                },
+                false => false,
+            };
             let Some(key) = keys.get(entry.version) else {
                 summary.locked += 1;
                 continue;
             };
+            let origin = match origins.entry(entry.version) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(connection.origin_of(entry.version)?),
+            };
             let opened = key.open(&entry.body, &entry.session, &mut buffer, |found| {
-                found.room_key(&entry.room_id)
+                Ratchet::import(found.session()).map(|_| found.room_key(&entry.room_id, origin))
             });
             match opened {
-                Ok(key) if has_copies && stands_better_elsewhere(&connection, &keys, entry, key.first_known_index)? => {
-                }
-                Ok(key) => {
+                Ok(Some(mut key)) => {
+                    key.shared_history |= shared_history;
                     writer.key(&key)?;
                     summary.exported += 1;
                 }
-                Err(_) => summary.failed += 1,
+                Ok(None) | Err(_) => summary.failed += 1,
             }
         }
     }
@@ -229,24 +242,34 @@ fn write(
     Ok(summary)
 }
 
-/// Whether another copy of the key begins earlier, or is newer and as good: whoever imports both may keep the worse one.
-fn stands_better_elsewhere(
-    connection: &Connection,
-    keys: &DecryptionKeys,
-    entry: &StoredEntry,
-    first_index: u32,
-) -> Result<bool, VaultError> {
-    let session_id = entry.session.to_string();
-    let (Found::Entries(copies) | Found::Conflict(copies)) = connection.find(&entry.room_id, &session_id)?;
-    let mut buffer = Vec::new();
-    Ok(copies.iter().filter(|copy| copy.id != entry.id).any(|copy| {
-        let opened = keys.get(copy.version).and_then(|key| {
-            let first_index = key.open(&copy.body, &copy.session, &mut buffer, |found| {
-                found.first_known_index()
-            });
-            first_index.ok()
-        });
-        let rank = |index, copy: &StoredEntry| (Reverse(index), copy.version, copy.id);
-        opened.is_some_and(|index| rank(index, copy) > rank(first_index, entry))
-    }))
+/// What an export does with an entry whose session the vault has several times.
+enum Choice {
+    ThisOne {
+        shared_history: bool,
+    },
+    AnotherOne,
+    /// It counts in no room, or not in this one, or does not connect to the one that counts.
+    HeldBack,
+}
+
+/// Of the copies that count the earliest is exported: whoever imports several may keep a worse one. What has not been opened yet
+/// stands behind what has.
+fn choose(connection: &Connection, entry: &StoredEntry) -> Result<Choice, VaultError> {
+    let copies = connection.copies_of_entry(entry.id)?;
+    let facts: Vec<Copy> = copies.iter().filter_map(StoredCopy::facts).collect();
+    let own = facts.iter().zip(judge(&facts)).find(|(copy, _)| copy.entry == entry.id);
+    Ok(match own {
+        Some((copy, Standing::Counts)) => match best_of_all(&facts) {
+            Some(best) if facts[best].entry == entry.id => Choice::ThisOne {
+                shared_history: may_be_shared(&facts, copy.room, copy.class),
+            },
+            _ => Choice::AnotherOne,
+        },
+        Some(_) => Choice::HeldBack,
+        // Alone among copies that have failed or wait, it is what there is.
+        None if facts.is_empty() && copies.iter().all(|copy| copy.entry >= entry.id) => {
+            Choice::ThisOne { shared_history: false }
+        }
+        None => Choice::AnotherOne,
+    })
 }

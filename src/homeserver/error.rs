@@ -8,8 +8,10 @@ use crate::backup::reader::ReadError;
 /// What follows from an error, for those who have no use for the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// It passes by itself.
+    /// It passes by itself: the homeserver cannot be reached, or wants to be left in peace.
     Passes,
+    /// The homeserver was reached, and answers with a fault. It may pass by itself.
+    ServerFault,
     NotSignedIn {
         soft_logout: bool,
     },
@@ -46,6 +48,9 @@ pub(crate) enum HomeserverError {
     /// A redirect, or a success whose body is not what the endpoint returns: a captive portal, as a rule.
     #[error("something other than the homeserver answered")]
     NotTheHomeserver,
+    /// A success whose body is JSON, and not of the shape that the endpoint returns.
+    #[error("the homeserver's answer has not the shape of a key backup")]
+    WrongShape,
     /// Any other status.
     #[error("the homeserver refused the request (status {status})")]
     Refused { status: u16 },
@@ -61,6 +66,7 @@ impl From<ReadError> for HomeserverError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NotABackup { .. } => Self::NotTheHomeserver,
+            ReadError::WrongShape { .. } => Self::WrongShape,
             ReadError::CutShort { .. } => Self::Transport(TransportError::Interrupted),
             ReadError::TooMuch { .. } => Self::TooLarge,
         }
@@ -80,6 +86,11 @@ impl HomeserverError {
         )
     }
 
+    /// The homeserver was reached, and answers with a fault.
+    pub(crate) fn is_a_fault(&self) -> bool {
+        matches!(self, Self::ServerFault { .. })
+    }
+
     pub(crate) fn meaning(&self) -> Meaning {
         match self {
             Self::NotFound => Meaning::NothingThere,
@@ -92,9 +103,8 @@ impl HomeserverError {
             | Self::NoSuchEndpoint
             | Self::Refused { .. }
             | Self::TooLarge => Meaning::Refused,
-            Self::Transport(_) | Self::RateLimited { .. } | Self::ServerFault { .. } | Self::NotTheHomeserver => {
-                Meaning::Passes
-            }
+            Self::ServerFault { .. } | Self::WrongShape => Meaning::ServerFault,
+            Self::Transport(_) | Self::RateLimited { .. } | Self::NotTheHomeserver => Meaning::Passes,
         }
     }
 }

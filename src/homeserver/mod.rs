@@ -19,5 +19,5 @@ pub use file_downloads::{FileDownload, FileDownloads};
 #[cfg(feature = "reqwest-transport")]
 pub use reqwest_transport::ReqwestTransport;
 pub(crate) use response::{Body, sort_answer};
-pub(crate) use retry::{Backoff, Verdict};
+pub(crate) use retry::{Backoff, Verdict, outage_wait, rest_after};
 pub use transport::{HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport, TransportError};

@@ -3,12 +3,35 @@
 use std::time::Duration;
 
 use super::{HomeserverError, TransportError};
-use crate::backup::limits::MAX_ASKED_WAIT;
+use crate::backup::limits::{MAX_ASKED_WAIT, MAX_REST};
 
 /// Tries of one request within a run before the run gives up and says until when.
 const MAX_TRIES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+const FIRST_REST: Duration = Duration::from_secs(60);
+/// How much longer each rest is than the one before.
+const REST_GROWTH: u32 = 4;
+const FIRST_OUTAGE: Duration = Duration::from_secs(30);
+const LONGEST_OUTAGE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// How long a single request rests that has failed so often in a row before, over all runs: from a minute to a week.
+pub(crate) fn rest_after(failures: u32, dice: f64) -> Duration {
+    let grown = FIRST_REST.saturating_mul(REST_GROWTH.saturating_pow(failures.min(12)));
+    spread(grown.min(MAX_REST), dice)
+}
+
+/// How long after a run that the server kept from getting anywhere, the `number`th in a row, the next one has a point.
+pub(crate) fn outage_wait(number: u32, dice: f64) -> Duration {
+    let grown = FIRST_OUTAGE.saturating_mul(1 << number.saturating_sub(1).min(16));
+    spread(grown.min(LONGEST_OUTAGE), dice)
+}
+
+/// Spreads a wait between half and all of its length, so that many clients do not come back at the same moment.
+fn spread(wait: Duration, dice: f64) -> Duration {
+    wait.mul_f64(0.5 + 0.5 * dice.clamp(0.0, 1.0))
+}
 
 /// What to do about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +66,10 @@ impl Backoff {
         };
         self.tries += 1;
         let grown = FIRST_WAIT.saturating_mul(1 << self.tries.min(10)).min(LONGEST_WAIT);
-        let spread = grown.mul_f64(0.5 + 0.5 * dice.clamp(0.0, 1.0));
+        let own = spread(grown, dice);
         let wait = match asked {
-            Some(asked) => asked.min(MAX_ASKED_WAIT) + spread / 10,
-            None => spread,
+            Some(asked) => asked.min(MAX_ASKED_WAIT) + own / 10,
+            None => own,
         };
         // Without a network there is nothing to wait for inside a run: the OS knows when it is back.
         let offline = matches!(error, HomeserverError::Transport(TransportError::Offline));
@@ -102,6 +125,18 @@ mod tests {
         assert!(matches!(verdict, Verdict::Later(wait) if wait >= Duration::from_secs(600)));
         let verdict = Backoff::default().after(&limited(u64::MAX), 0.5);
         assert!(matches!(verdict, Verdict::Later(wait) if wait <= MAX_ASKED_WAIT * 2));
+    }
+
+    #[test]
+    fn rests_and_outages_grow_over_runs_and_are_bounded() {
+        let minutes = |failures| rest_after(failures, 1.0).as_secs() / 60;
+        assert_eq!(
+            [0, 1, 2, 3, 6, 7, 99].map(minutes),
+            [1, 4, 16, 64, 4_096, 10_080, 10_080]
+        );
+        let seconds = |number| outage_wait(number, 1.0).as_secs();
+        assert_eq!([0, 1, 2, 3, 8, 99].map(seconds), [30, 30, 60, 120, 3_840, 21_600]);
+        assert_eq!(outage_wait(1, 0.0), Duration::from_secs(15));
     }
 
     #[test]

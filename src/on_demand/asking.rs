@@ -14,6 +14,16 @@ use crate::{
 /// How long the server is left in peace after a 429 that does not say.
 const USUAL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What has become of a version.
+pub(super) enum SameVersion {
+    /// It is there, and its mark is the same.
+    Still(VersionRow),
+    /// It is there, and its mark has moved.
+    Moved,
+    /// It is gone, or another backup has its number.
+    Gone,
+}
+
 /// The right to ask, as long as it lasts.
 pub(super) struct Asking<'a> {
     pub(super) parts: Arc<Parts>,
@@ -51,12 +61,34 @@ impl Drop for Asking<'_> {
 }
 
 impl Asking<'_> {
-    /// The version that is worked on; the server is asked where the vault knows of none that is still there.
+    /// The version that is worked on, else the newest that is known to be there; the server is asked where the vault knows of
+    /// none.
     pub(super) async fn version(&self) -> Result<VersionRow, OnDemandError> {
-        match self.vault(|vault| vault.current_version()).await? {
-            Some(version) if !version.gone => Ok(version),
-            _ => self.current_version().await,
+        let known = self.vault(|vault| {
+            let current = vault.current_version()?.filter(|version| !version.gone);
+            let newest = vault.versions()?.into_iter().rev().find(|version| !version.gone);
+            Ok(current.or(newest))
+        });
+        match known.await? {
+            Some(version) => Ok(version),
+            None => self.current_version().await,
         }
+    }
+
+    /// Whether a version is as it was, asked for by its number. Where the server has nothing, that is an answer only of a version
+    /// that is there.
+    pub(super) async fn same_version(&self, version: &VersionRow) -> Result<SameVersion, OnDemandError> {
+        let info = match self.server(self.parts.homeserver.version(&version.version)).await {
+            Ok(info) => info,
+            Err(OnDemandError::NoBackup) => return Ok(SameVersion::Gone),
+            Err(error) => return Err(error),
+        };
+        let now = self.vault(move |vault| vault.note_version(&info)).await?;
+        Ok(match now.id == version.id {
+            true if now.era == version.era => SameVersion::Still(now),
+            true => SameVersion::Moved,
+            false => SameVersion::Gone,
+        })
     }
 
     /// The version that the server says is current.

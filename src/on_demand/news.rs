@@ -17,7 +17,7 @@ impl KeyBackupClient {
             Err(OnDemandError::NoBackup) => return Ok(ServerNews::NoBackup),
             Err(error) => return Err(error),
         };
-        if now.complete {
+        if now.settled.is_some() {
             return Ok(ServerNews::NothingNew);
         }
         self.download.ask_for_a_run().await;

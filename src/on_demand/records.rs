@@ -50,6 +50,9 @@ pub enum OnDemandError {
         /// Milliseconds to wait at least, where the server has said so.
         retry_after_ms: Option<u64>,
     },
+    /// The homeserver was reached, and answers with a fault (5xx), or with something else than was asked for. Try again later.
+    #[error("the homeserver has a fault")]
+    ServerFault,
     /// The access token is not accepted, or the app gave none.
     #[error("the account is not signed in")]
     NotSignedIn {
@@ -111,6 +114,7 @@ impl From<HomeserverError> for OnDemandError {
             Meaning::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
             Meaning::Refused => Self::Refused,
             Meaning::Passes => Self::Unreachable { retry_after_ms: None },
+            Meaning::ServerFault => Self::ServerFault,
         }
     }
 }

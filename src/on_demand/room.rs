@@ -1,6 +1,11 @@
 //! One room.
 
-use super::{OnDemandError, RoomFetch, asking::Asking};
+use std::sync::{Arc, Mutex};
+
+use super::{
+    OnDemandError, RoomFetch,
+    asking::{Asking, SameVersion},
+};
 use crate::{
     backup::{
         entry,
@@ -9,7 +14,7 @@ use crate::{
     },
     client::KeyBackupClient,
     homeserver::{HomeserverError, KeysRequest},
-    vault::{EntryBatch, VersionRow},
+    vault::{Connection, EntryBatch, VaultError, VersionRow},
 };
 
 /// Entries of a transaction: few, as a run may be waiting.
@@ -50,11 +55,15 @@ impl KeyBackupClient {
             }
         }
         match fetch(&asking, &version, room_id).await {
-            // The version is gone: the room may be in the one that is current now.
-            Err(OnDemandError::NoBackup) => {
-                let current = asking.current_version().await?;
-                fetch(&asking, &current, room_id).await
-            }
+            // A room without keys, or a version that is gone.
+            Err(OnDemandError::NoBackup) => match asking.same_version(&version).await? {
+                SameVersion::Still(_) | SameVersion::Moved => Err(OnDemandError::Refused),
+                // The room may be in the one that is current now.
+                SameVersion::Gone => {
+                    let current = asking.current_version().await?;
+                    fetch(&asking, &current, room_id).await
+                }
+            },
             result => result,
         }
     }
@@ -74,9 +83,10 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
     let mut room = Room {
         room_id,
         batch: EntryBatch::compared_through(asking.vault(|vault| vault.last_entry()).await?),
+        has_entries: false,
     };
     let mut new_keys = 0;
-    let ended = loop {
+    let mut ended = loop {
         match asking.server(body.next_chunk()).await {
             Ok(Some(chunk)) => match take(asking, version.id, &chunk, &mut reader, &mut room, &mut new_keys).await {
                 Ok(()) => {}
@@ -86,6 +96,14 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
             Err(error) => break Err(error),
         }
     };
+    if ended.is_ok() && !room.has_entries {
+        // Some servers say the same of a version that is not there.
+        ended = match asking.same_version(version).await {
+            Ok(SameVersion::Still(_)) => Ok(()),
+            Ok(SameVersion::Moved | SameVersion::Gone) => Err(OnDemandError::NoBackup),
+            Err(error) => Err(error),
+        };
+    }
     if ended.is_ok() {
         room.batch.complete_room(room_id, version.era);
     }
@@ -123,28 +141,38 @@ async fn take(
 }
 
 async fn keep(asking: &Asking<'_>, version: i64, batch: &mut EntryBatch) -> Result<u64, OnDemandError> {
-    let next = batch.next();
-    let batch = std::mem::replace(batch, next);
     if batch.is_empty() {
         return Ok(0);
     }
-    let inserted = asking.vault(move |vault| vault.insert_beside(version, &batch)).await?;
-    Ok(inserted.inserted)
+    // The answer goes on in the next one.
+    let taken = Arc::new(Mutex::new(std::mem::take(batch)));
+    let shared = taken.clone();
+    let insert = move |vault: &mut Connection| {
+        let mut batch = shared.lock().map_err(|_| VaultError::Panicked)?;
+        batch.take_any();
+        vault.insert_beside(version, &mut batch)
+    };
+    let inserted = asking.vault(insert).await?;
+    if let Ok(mut taken) = taken.lock() {
+        *batch = taken.next();
+    }
+    Ok(inserted.taken)
 }
 
 struct Room<'a> {
     room_id: &'a str,
     batch: EntryBatch,
+    has_entries: bool,
 }
 
 impl EntryVisitor for Room<'_> {
     fn room(&mut self, _room_id: &str) {}
 
     fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {
-        let claimed_index = entry::claimed_index(entry);
+        self.has_entries = true;
         self.batch
-            .push(self.room_id, SessionId::parse(session_id), claimed_index, |packed| {
-                entry::pack(entry, packed);
+            .push(0, self.room_id, SessionId::parse(session_id), |packed| {
+                entry::pack(entry, packed)
             });
     }
 }

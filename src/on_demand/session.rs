@@ -1,17 +1,19 @@
 //! One session.
 
-use super::{OnDemandError, asking::Asking};
+use super::{
+    OnDemandError,
+    asking::{Asking, SameVersion},
+};
 use crate::{
     backup::{
         entry,
         reader::{RawEntry, is_entry},
         session_id::SessionId,
     },
-    blocking::blocking,
     client::KeyBackupClient,
     homeserver::HomeserverError,
     lookup::{LookupError, RoomKeyLookup},
-    vault::{EntryBatch, StoredEntry, VersionRow},
+    vault::{Connection, EntryBatch, StoredEntry, VersionRow},
 };
 
 #[uniffi::export(async_runtime = "tokio")]
@@ -24,8 +26,8 @@ impl KeyBackupClient {
     /// `UnknownMegolmMessageIndex`): that index. Then a key that begins no earlier counts as `NotFound`, in the vault and on the
     /// server. `None` where the app has no copy.
     ///
-    /// Name the room that the message is in. A key that stands under two rooms is given out here, as the message says which
-    /// room is meant; whether that is true shows when it is decrypted, as its plaintext names the room.
+    /// Name the room that the message is in. Whether the key is that room's shows when the message is decrypted, as its plaintext
+    /// names the room; `prove_room_key` then keeps that.
     ///
     /// # Errors
     /// An [`OnDemandError`].
@@ -59,7 +61,9 @@ impl WantedSession {
     /// What a look-up says of the key that is asked for.
     fn if_it_suits(&self, found: RoomKeyLookup) -> RoomKeyLookup {
         match (&found, self.better_than) {
-            (RoomKeyLookup::Found { key }, Some(index)) if key.first_known_index >= index => RoomKeyLookup::NotFound,
+            (RoomKeyLookup::Found { key, .. }, Some(index)) if key.first_known_index >= index => {
+                RoomKeyLookup::NotFound
+            }
             _ => found,
         }
     }
@@ -96,7 +100,7 @@ impl KeyBackupClient {
         // Twice where the backup has changed, not as often as a server likes.
         for _ in 0..2 {
             let name = (version.clone(), room_id.clone(), wanted.name());
-            let is_missing = move |vault: &mut crate::vault::Connection| vault.is_missing(&name.0, &name.1, &name.2);
+            let is_missing = move |vault: &mut Connection| vault.is_missing(&name.0, &name.1, &name.2);
             if asking.vault(is_missing).await? {
                 break;
             }
@@ -118,30 +122,27 @@ impl KeyBackupClient {
                 return Ok(found);
             }
             // The same answer is given where the version itself is gone.
-            let current = match asking.current_version().await {
-                Ok(current) => current,
-                Err(OnDemandError::NoBackup) => break,
-                Err(error) => return Err(error),
-            };
-            if current.id == version.id {
-                // If it has changed in between, the answer was of before.
-                if current.era == version.era {
-                    note_missing(&asking, current, wanted).await?;
+            match asking.same_version(&version).await? {
+                SameVersion::Still(now) => {
+                    note_missing(&asking, now, wanted).await?;
+                    break;
                 }
-                break;
+                // If it has changed in between, the answer was of before.
+                SameVersion::Moved => break,
+                SameVersion::Gone => match asking.current_version().await {
+                    Ok(current) => version = current,
+                    Err(OnDemandError::NoBackup) => break,
+                    Err(error) => return Err(error),
+                },
             }
-            version = current;
         }
         what_is_left(in_vault)
     }
 
     async fn find_for_event(&self, wanted: &WantedSession) -> Result<RoomKeyLookup, LookupError> {
-        self.may_look_up()?;
-        let (lookup, room_id, session_id) = (self.lookup.clone(), wanted.room_id.clone(), wanted.session_id.clone());
-        let found = blocking(move || lookup.find_for_event(&room_id, &session_id)).await;
-        found
-            .unwrap_or(Err(LookupError::Internal))
-            .map(|found| wanted.if_it_suits(found))
+        let (room_id, session_id) = (wanted.room_id.clone(), wanted.session_id.clone());
+        let found = self.look_up(move |lookup| lookup.find(&room_id, &session_id)).await?;
+        Ok(wanted.if_it_suits(found))
     }
 
     /// The vault has given its own copy up, or has none, and does not take it.
@@ -160,9 +161,8 @@ impl KeyBackupClient {
             session: SessionId::parse(&wanted.session_id),
             body: packed,
         };
-        let lookup = self.lookup.clone();
-        let opened = blocking(move || lookup.open_alone(&entry)).await;
-        Ok(wanted.if_it_suits(opened.unwrap_or(Err(LookupError::Internal))?))
+        let opened = self.look_up(move |lookup| lookup.open_alone(&entry)).await?;
+        Ok(wanted.if_it_suits(opened))
     }
 }
 
@@ -192,13 +192,16 @@ async fn keep(
     if !is_entry(body) {
         return Err(HomeserverError::NotTheHomeserver.into());
     }
-    let mut batch = EntryBatch::compared_through(i64::MAX);
-    let claimed_index = entry::claimed_index(RawEntry::Json(body));
-    batch.push(room_id, SessionId::parse(session_id), claimed_index, |packed| {
-        entry::pack(RawEntry::Json(body), packed);
-    });
-    let inserted = asking.vault(move |vault| vault.insert_beside(version, &batch)).await?;
-    if inserted.inserted > 0 {
+    let (room, session, body) = (room_id.to_owned(), SessionId::parse(session_id), body.to_vec());
+    let insert = move |vault: &mut Connection| {
+        let mut batch = EntryBatch::compared_through(i64::MAX);
+        batch.push(0, &room, session.clone(), |packed| {
+            entry::pack(RawEntry::Json(&body), packed)
+        });
+        batch.take_any();
+        vault.insert_beside(version, &mut batch)
+    };
+    if asking.vault(insert).await?.taken > 0 {
         asking.has_fetched(room_id).await;
     }
     Ok(())

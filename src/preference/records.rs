@@ -177,7 +177,7 @@ impl From<HomeserverError> for PreferenceError {
         match error.meaning() {
             Meaning::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
             Meaning::Refused | Meaning::NothingThere => Self::Refused,
-            Meaning::Passes => Self::Unreachable {
+            Meaning::Passes | Meaning::ServerFault => Self::Unreachable {
                 retry_after_ms: asked_to_wait(&error).map(|wait| wait.min(MAX_ASKED_WAIT).as_millis() as u64),
             },
         }
@@ -189,7 +189,7 @@ impl From<&HomeserverError> for PendingReason {
         match error.meaning() {
             Meaning::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
             Meaning::Refused | Meaning::NothingThere => Self::Refused,
-            Meaning::Passes => Self::Unreachable,
+            Meaning::Passes | Meaning::ServerFault => Self::Unreachable,
         }
     }
 }

@@ -255,7 +255,7 @@ impl PreferenceWriter {
                 Ok(Put::Written(wrote.await?))
             }
             Some(Err(error)) => {
-                if error.meaning() != Meaning::Passes {
+                if !matches!(error.meaning(), Meaning::Passes | Meaning::ServerFault) {
                     change(parts, move |ledger| ledger.was_refused(form)).await?;
                 }
                 Ok(Put::Failed(error))

@@ -46,6 +46,13 @@ pub enum SinkAnswer {
     Imported,
     /// The store had it already, as good or better.
     Known,
+    /// The store has another key under this session id: the two ratchets do not connect, so at most one of them is genuine.
+    /// Counted as refused. Another copy that the vault has is offered next, if there is one.
+    Unconnected {
+        /// The store's copy was received from the sender directly, encrypted for this device: it is the genuine one. The
+        /// vault's copy then ranks behind every other copy of the session.
+        local_is_direct: bool,
+    },
     /// The store will not have it. It is counted and not offered again.
     Refused {
         /// Why, in a few words; no secret. Kept in the vault (up to 200 characters) and listed by `refusals`.

@@ -15,14 +15,14 @@ use crate::{
     backup::{
         decryption::BackupDecryptionKey,
         recovery_key::{self, RecoveryKeyFlaw},
-        version::{CURVE25519_AES_SHA2, VersionInfo},
+        version::VersionInfo,
     },
     blocking::blocking,
     client::{KeyBackupClient, Parts},
     download::StatusError,
     homeserver::{HomeserverError, Meaning},
     secret::{KeyBytes, SecretString},
-    vault::Connection,
+    vault::{Connection, VersionRow},
 };
 
 /// What a user or an app has to unlock a backup with.
@@ -50,10 +50,12 @@ pub enum UnlockSecret {
 /// A backup that has been unlocked.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct UnlockedBackup {
-    /// The backup version.
+    /// The newest of the versions that the key opens.
     pub version: String,
     /// Keys in it, as the server says.
     pub total: u64,
+    /// All versions that the key opens, the oldest first: a backup may have been made again with the key of another.
+    pub versions: Vec<String>,
     /// The key is only in memory: after a restart the user will be asked again.
     pub restart_needs_recovery_key: bool,
 }
@@ -68,7 +70,7 @@ pub enum UnlockError {
     /// It looks like a recovery key, and a character is wrong or missing: ask the user to check it.
     #[error("the recovery key has a typing error")]
     Mistyped,
-    /// The key or the passphrase is sound, and not this backup's.
+    /// The key or the passphrase is sound, and opens no version of the backup that is known.
     #[error("the key does not fit the backup")]
     WrongKey,
     /// Neither secret storage nor the backup was set up with a passphrase: ask for the recovery key.
@@ -83,6 +85,9 @@ pub enum UnlockError {
     /// The homeserver cannot be reached, or something else answers in its place. Passes by itself.
     #[error("the homeserver cannot be reached")]
     Unreachable,
+    /// The homeserver was reached, and answers with a fault (5xx). Try again later.
+    #[error("the homeserver has a fault")]
+    ServerFault,
     /// The access token is not accepted, or the app gave none.
     #[error("the account is not signed in")]
     NotSignedIn {
@@ -129,14 +134,19 @@ impl From<HomeserverError> for UnlockError {
             Meaning::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
             Meaning::Refused => Self::Refused,
             Meaning::Passes => Self::Unreachable,
+            Meaning::ServerFault => Self::ServerFault,
         }
     }
 }
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyBackupClient {
-    /// Finds the decryption key of the current backup and keeps it for this version, sealed, so that a restart goes on
-    /// without asking the user. May be called at any time, also while a run is under way, which then opens what it has.
+    /// Finds the decryption key of a backup version and keeps it, sealed, so that a restart goes on without asking the user:
+    /// for the current version, and for every older one that the vault has entries of and that the key opens. May be called at
+    /// any time, also while a run is under way, which then opens what it has.
+    ///
+    /// A decryption key, and a recovery key that is one, needs no network where the vault knows the version. A key or passphrase
+    /// of secret storage is looked up on the server.
     ///
     /// # Errors
     /// An [`UnlockError`]. A wrong key never replaces a good one.
@@ -155,33 +165,85 @@ impl KeyBackupClient {
             }
             UnlockSecret::Passphrase { .. } => None,
         };
-        let info = parts.homeserver.current_version().await?;
-        let Some(public_key) = info.public_key else {
-            return Err(UnlockError::Unsupported);
-        };
-        let fits = |key: &KeyBytes| *BackupDecryptionKey::from_bytes(key).public_key() == public_key;
+        let known = self.download.read(|vault| vault.versions()).await?;
+        if let Some(key) = &candidate
+            && let versions = opened_by(&known, key)
+            && !versions.is_empty()
+        {
+            return self.keep(&parts, versions, key).await;
+        }
+        let (versions, current) = self.with_the_current_one(&parts, known).await?;
+        let fits = |key: &KeyBytes| !opened_by(&versions, key).is_empty();
         let key = match (candidate, secret) {
             (Some(key), _) if fits(&key) => key,
             (_, UnlockSecret::DecryptionKey { .. }) => return Err(UnlockError::WrongKey),
             (_, UnlockSecret::RecoveryKey { text }) => from_recovery_key(&parts, text, fits).await?,
-            (_, UnlockSecret::Passphrase { text }) => from_passphrase(&parts, &info, text, fits).await?,
+            (_, UnlockSecret::Passphrase { text }) => from_passphrase(&parts, current.as_ref(), text, fits).await?,
         };
-        self.keep(&parts, info, key).await
+        self.keep(&parts, opened_by(&versions, &key), &key).await
     }
 }
 
+/// Those of the versions that a key opens.
+fn opened_by(versions: &[VersionRow], key: &KeyBytes) -> Vec<VersionRow> {
+    let public_key = *BackupDecryptionKey::from_bytes(key).public_key();
+    let opened = versions.iter().filter(|version| version.public_key == Some(public_key));
+    opened.cloned().collect()
+}
+
 impl KeyBackupClient {
-    async fn keep(&self, parts: &Parts, info: VersionInfo, key: KeyBytes) -> Result<UnlockedBackup, UnlockError> {
-        debug_assert_eq!(info.algorithm, CURVE25519_AES_SHA2);
+    /// The versions that are known, with the one that the server says is current. Where it does not say, those that are known
+    /// are enough.
+    async fn with_the_current_one(
+        &self,
+        parts: &Parts,
+        known: Vec<VersionRow>,
+    ) -> Result<(Vec<VersionRow>, Option<VersionInfo>), UnlockError> {
+        let info = match parts.homeserver.current_version().await {
+            Ok(info) => info,
+            Err(error) if known.iter().any(|version| version.public_key.is_some()) => {
+                log::info!("the server does not say which backup version is current: {error}");
+                return Ok((known, None));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let is_known = known.iter().any(|version| version.public_key.is_some());
+        if info.public_key.is_none() && !is_known {
+            return Err(UnlockError::Unsupported);
+        }
+        let noted = info.clone();
+        let versions = self
+            .download
+            .write(move |vault| {
+                let current = vault.note_version(&noted)?;
+                vault.begin_with(current.id)?;
+                vault.versions()
+            })
+            .await?;
+        Ok((versions, Some(info)))
+    }
+
+    async fn keep(
+        &self,
+        parts: &Parts,
+        versions: Vec<VersionRow>,
+        key: &KeyBytes,
+    ) -> Result<UnlockedBackup, UnlockError> {
+        let Some(newest) = versions.last() else {
+            return Err(UnlockError::WrongKey);
+        };
         let unlocked = UnlockedBackup {
-            version: info.version.clone(),
-            total: info.count,
+            version: newest.version.clone(),
+            total: newest.total(),
+            versions: versions.iter().map(|version| version.version.clone()).collect(),
             restart_needs_recovery_key: !parts.vault.keeps_secrets(),
         };
-        let keys = parts.keys.clone();
+        let (keys, key) = (parts.keys.clone(), key.clone());
         let keep = move |vault: &mut Connection| {
-            let version = vault.keep_decryption_key(&info, &key)?;
-            keys.insert(version, &key);
+            for version in &versions {
+                vault.keep_key(version, &key)?;
+                keys.insert(version.id, &key);
+            }
             Ok(())
         };
         self.download.write(keep).await?;
@@ -204,12 +266,12 @@ async fn from_recovery_key(
 
 async fn from_passphrase(
     parts: &Parts,
-    info: &VersionInfo,
+    current: Option<&VersionInfo>,
     text: SecretString,
     fits: impl Fn(&KeyBytes) -> bool,
 ) -> Result<KeyBytes, UnlockError> {
     let mut failure = UnlockError::NoPassphrase;
-    if let Some(passphrase) = info.passphrase.clone() {
+    if let Some(passphrase) = current.and_then(|info| info.passphrase.clone()) {
         let text = text.clone();
         match blocking(move || recovery_key::derive(text.expose(), &passphrase)).await {
             Some(Ok(key)) if fits(&key) => return Ok(key),

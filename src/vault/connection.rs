@@ -13,7 +13,7 @@ use super::{
     file_identity::FileIdentity,
     lease::{self, LeaseRow},
     schema,
-    seal::VaultKeys,
+    seal::{Fingerprint, VaultKeys},
     session_index::RecentSessions,
     trim::PAGES_OF_A_STEP,
 };
@@ -95,6 +95,11 @@ impl Vault {
             patience,
             recent: None,
         }))
+    }
+
+    /// Recognises a copy of a session, in the export format.
+    pub(crate) fn fingerprint(&self, session: &[u8]) -> Fingerprint {
+        self.keys.fingerprint(session)
     }
 
     /// Whether decryption keys can be kept over a restart.

@@ -24,7 +24,7 @@ impl Connection {
     /// A name for the download of a room's keys, or of all. It tells others nothing, and is the same after a restart.
     pub(crate) fn file_name(&self, version: &str, room_id: Option<&str>) -> String {
         let what = format!("{version}\n{}", room_id.unwrap_or_default());
-        format!("keyferry-{:016x}", self.keys.session_hash(what.as_bytes()))
+        format!("keyferry-{:016x}", self.keys.hash(what.as_bytes()))
     }
 
     /// How far that one has been read.

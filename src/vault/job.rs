@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::Transaction;
 
-use super::{Connection, VaultError, Writer};
+use super::{Connection, VaultError, Writer, rests::wait_left};
 use crate::{backup::limits::MAX_ASKED_WAIT, clock::wall_ms};
 
 /// What the user wants of the download; it stays over restarts.
@@ -85,32 +85,39 @@ impl Connection {
                 .query_row("SELECT asked_at_ms, retry_at_ms FROM job", [], |row| {
                     Ok((row.get(0)?, row.get(1)?))
                 })?;
-        Ok(wait_left(asked_at, retry_at, wall_ms()))
+        Ok(wait_left(asked_at, retry_at, wall_ms(), MAX_ASKED_WAIT))
     }
 
     /// Notes that the server wants to be left in peace for so long.
     pub(crate) fn keep_retry_after(&mut self, wait: Duration) -> Result<(), VaultError> {
         self.write(|transaction, _| keep_retry_after(transaction, wait))
+    }
+
+    /// Runs in a row that the server kept from getting anywhere.
+    pub(crate) fn outages(&self) -> Result<u32, VaultError> {
+        Ok(self.inner.query_row("SELECT outages FROM job", [], |row| row.get(0))?)
     }
 }
 
 impl Writer {
+    /// Counts a run that the server kept from getting anywhere, or ends the row of them. Gives their number.
+    pub(crate) fn note_outage(&mut self, is_one: bool) -> Result<u32, VaultError> {
+        if !is_one && self.reader().outages()? == 0 {
+            return Ok(0);
+        }
+        self.write(|transaction, _| {
+            transaction.execute(
+                "UPDATE job SET outages = CASE WHEN ?1 THEN outages + 1 ELSE 0 END",
+                [is_one],
+            )?;
+            Ok(transaction.query_row("SELECT outages FROM job", [], |row| row.get(0))?)
+        })
+    }
+
     /// Notes that the server wants to be left in peace for so long.
     pub(crate) fn keep_retry_after(&mut self, wait: Duration) -> Result<(), VaultError> {
         self.write(|transaction, _| keep_retry_after(transaction, wait))
     }
-}
-
-/// What is left at `now` of a wait, all in milliseconds since 1970.
-fn wait_left(asked_at: i64, retry_at: i64, now: i64) -> Option<Duration> {
-    // A clock that has been put back says nothing about the wait.
-    let left = if now < asked_at {
-        0
-    } else {
-        retry_at.saturating_sub(now)
-    };
-    let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(MAX_ASKED_WAIT);
-    (!left.is_zero()).then_some(left)
 }
 
 fn keep_retry_after(transaction: &Transaction<'_>, wait: Duration) -> Result<(), VaultError> {
@@ -123,30 +130,4 @@ fn keep_retry_after(transaction: &Transaction<'_>, wait: Duration) -> Result<(),
         [now, until, now + MAX_ASKED_WAIT.as_millis() as i64],
     )?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_jumps_neither_waits_for_ever_nor_for_nothing() {
-        let seconds = |left| Some(Duration::from_secs(left));
-        let (asked_at, retry_at) = (1_000_000, 1_600_000);
-        let table = [
-            (1_000_000, seconds(600)),
-            (1_599_000, seconds(1)),
-            (1_600_000, None),
-            (i64::MAX, None),
-            // Put back: the server is asked.
-            (999_999, None),
-            (0, None),
-        ];
-        for (now, left) in table {
-            assert_eq!(wait_left(asked_at, retry_at, now), left, "{now}");
-        }
-        // A figure that nobody can have asked for.
-        assert_eq!(wait_left(0, i64::MAX, 1), Some(MAX_ASKED_WAIT));
-        assert_eq!(wait_left(i64::MIN, i64::MIN, 1), None);
-    }
 }

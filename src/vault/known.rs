@@ -2,7 +2,7 @@
 //! its answer was cut.
 //!
 //! Servers give a room's entries in the same order again, nearly always. So what comes is first held against the entries of
-//! the room in the order they came; a look-up, ten times as dear, is for those that come out of turn.
+//! the room in the order they came; a look-up, about ten times slower, is for those that come out of turn.
 
 use std::{collections::VecDeque, ops::RangeInclusive};
 
@@ -10,7 +10,6 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Connection, VaultError,
-    copies::MAY_BE_BETTER,
     entries::session_from_row,
     session_index::{self, RecentSessions},
 };
@@ -21,12 +20,17 @@ const AHEAD: RangeInclusive<i64> = 32..=2_048;
 /// Entries out of turn after which a room is taken for one without an order.
 const MOST_OUT_OF_TURN: u32 = 20;
 
+/// Whether what comes may be better than the entry `known.id`: that has failed, or does not begin with the first message, or
+/// waits for its key since before the mark moved (`?1`), and may have been replaced since.
+const MAY_BE_BETTER: &str =
+    "ifnull((SELECT failure <> 0 OR first_index > 0 FROM opened WHERE opened.entry = known.id), known.id <= ?1)";
+
 /// Entries of earlier runs.
 pub(crate) struct KnownEntries {
     connection: Connection,
     recent: RecentSessions,
-    /// The last entry of earlier runs.
-    pub(crate) last: i64,
+    /// The last entry that there was when the era of the version began.
+    era_began: i64,
 }
 
 /// What is known of an entry.
@@ -36,7 +40,7 @@ pub(crate) enum Known {
     No,
     /// It is here.
     Yes,
-    /// It is here, but has failed, or does not begin with the first message: what comes may be a better copy.
+    /// It is here, and what comes may be a better copy.
     MayBeBetter,
 }
 
@@ -45,6 +49,7 @@ pub(crate) enum Known {
 pub(crate) struct KnownRoom {
     /// Row id; `None` where nothing of it is known.
     id: Option<i64>,
+    hash: [u8; 16],
     /// Its own answer has been read to the end: all of it is known.
     is_complete: bool,
     /// The entry after which what comes in order is still to come.
@@ -58,30 +63,30 @@ pub(crate) struct KnownRoom {
 }
 
 impl KnownEntries {
-    pub(crate) fn new(connection: Connection) -> Result<Self, VaultError> {
+    /// Of a version whose era began after that entry.
+    pub(crate) fn new(connection: Connection, era_began: i64) -> Result<Self, VaultError> {
         let recent = RecentSessions::read(&connection.inner)?;
-        let last = connection.last_entry()?;
         Ok(Self {
             connection,
             recent,
-            last,
+            era_began,
         })
     }
 
     /// Begins with a room.
     pub(crate) fn room(&self, version: i64, room_id: &str) -> Result<KnownRoom, VaultError> {
         let Connection { inner, keys, .. } = &self.connection;
+        let hash = keys.room_hash(room_id);
         let row = inner
             .prepare_cached(
                 "SELECT room.id, room.complete = era FROM room JOIN backup_version ON backup_version.id = room.version
                  WHERE room.version = ?1 AND hash = ?2",
             )?
-            .query_row(params![version, keys.room_hash(room_id)], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row(params![version, hash], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         Ok(KnownRoom {
             id: row.map(|(id, _)| id),
+            hash,
             is_complete: row.is_some_and(|(_, is_complete)| is_complete),
             after: 0,
             ahead: VecDeque::new(),
@@ -105,7 +110,7 @@ impl KnownEntries {
             room.was_behind = false;
             return Ok(known);
         }
-        let Some((id, known)) = self.find(row, session)? else {
+        let Some((id, known)) = self.find(row, &room.hash, session)? else {
             return Ok(Known::No);
         };
         let is_behind = room.ahead.back().is_some_and(|(last, ..)| id > *last);
@@ -130,13 +135,13 @@ impl KnownEntries {
         }
         // Runs begin with the one that the place is in: those before it are many, where a server tears rooms into pieces.
         let mut statement = self.connection.inner.prepare_cached(&format!(
-            "SELECT id, session, EXISTS (SELECT 1 FROM opened WHERE opened.entry = id AND {MAY_BE_BETTER})
-             FROM room_run JOIN entry ON id BETWEEN max(first_entry, ?2 + 1) AND last_entry
-             WHERE room_run.room = ?1 AND last_entry > ?2 AND first_entry >= ifnull(
-                (SELECT max(first_entry) FROM room_run WHERE room = ?1 AND first_entry <= ?2 + 1), 0)
-             ORDER BY first_entry, id LIMIT ?3"
+            "SELECT known.id, session, {MAY_BE_BETTER}
+             FROM room_run JOIN entry AS known ON known.id BETWEEN max(first_entry, ?3 + 1) AND last_entry
+             WHERE room_run.room = ?2 AND last_entry > ?3 AND first_entry >= ifnull(
+                (SELECT max(first_entry) FROM room_run WHERE room = ?2 AND first_entry <= ?3 + 1), 0)
+             ORDER BY first_entry, known.id LIMIT ?4"
         ))?;
-        let mut rows = statement.query([row, room.after, room.next_ahead])?;
+        let mut rows = statement.query([self.era_began, row, room.after, room.next_ahead])?;
         while let Some(row) = rows.next()? {
             room.ahead
                 .push_back((row.get(0)?, session_from_row(row, 1)?, known(row.get(2)?)));
@@ -148,20 +153,20 @@ impl KnownEntries {
         Ok(())
     }
 
-    fn find(&self, row: i64, session: &SessionId) -> Result<Option<(i64, Known)>, VaultError> {
+    fn find(&self, row: i64, hash: &[u8; 16], session: &SessionId) -> Result<Option<(i64, Known)>, VaultError> {
         let Connection { inner, keys, .. } = &self.connection;
         let session = &*session.to_bytes();
-        let hash = keys.session_hash(session);
-        let mut candidates = session_index::in_tree(inner, hash)?;
-        candidates.extend(self.recent.entries(hash));
+        let name = keys.name_hash(session, hash);
+        let mut candidates = session_index::in_tree(inner, name)?;
+        candidates.extend(self.recent.of_name(name));
         let mut is_it = inner.prepare_cached(&format!(
-            "SELECT EXISTS (SELECT 1 FROM opened WHERE opened.entry = ?1 AND {MAY_BE_BETTER})
-             FROM (SELECT room, session FROM entry WHERE id = ?1
-                   UNION ALL SELECT room, session FROM trimmed WHERE entry = ?1) AS known
-             WHERE session = ?2 AND room = ?3"
+            "SELECT {MAY_BE_BETTER}
+             FROM (SELECT id, room, session FROM entry WHERE id = ?2
+                   UNION ALL SELECT entry, room, session FROM trimmed WHERE entry = ?2 AND NOT is_forgotten) AS known
+             WHERE session = ?3 AND room = ?4"
         ))?;
         for candidate in candidates {
-            let found = is_it.query_row(params![candidate, session, row], |row| row.get(0));
+            let found = is_it.query_row(params![self.era_began, candidate, session, row], |row| row.get(0));
             if let Some(may_be_better) = found.optional()? {
                 return Ok(Some((candidate, known(may_be_better))));
             }

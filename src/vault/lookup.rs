@@ -1,24 +1,9 @@
 //! Reading for the app: one key, a room's keys, what arrived, what failed. Paged by key, in short transactions.
 
-use std::cmp::Reverse;
+use rusqlite::params;
 
-use rusqlite::{OptionalExtension, params};
-
-use super::{
-    Connection, VaultError,
-    entries::{in_conflict, session_from_row},
-    session_index::entries_of,
-};
+use super::{Connection, VaultError, entries::session_from_row};
 use crate::backup::{FailureReason, limits::MAX_PAGE_BYTES, session_id::SessionId};
-
-/// What the vault has under a room and a session.
-#[derive(Debug)]
-pub(crate) enum Found {
-    /// In each version that has it, the newest first; none, if none has it.
-    Entries(Vec<StoredEntry>),
-    /// The same, and the session is under another room too.
-    Conflict(Vec<StoredEntry>),
-}
 
 /// An entry with all it takes to open it.
 #[derive(Clone, Debug)]
@@ -35,16 +20,36 @@ pub(crate) struct StoredEntry {
 /// Entries of a room.
 #[derive(Debug, Default)]
 pub(crate) struct EntryPage {
-    pub(crate) entries: Vec<StoredEntry>,
+    pub(crate) entries: Vec<ListedEntry>,
     /// There may be more behind the last one.
     pub(crate) is_full: bool,
 }
 
-/// An entry, and whether its session is under another room too.
+/// An entry, and whether the vault has its session several times.
 #[derive(Clone, Debug)]
 pub(crate) struct ListedEntry {
     pub(crate) entry: StoredEntry,
-    pub(crate) in_conflict: bool,
+    pub(crate) has_copies: bool,
+}
+
+/// A copy that is held back, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeldBack {
+    pub(crate) entry: i64,
+    pub(crate) room_id: String,
+    pub(crate) session: SessionId,
+    /// Row id.
+    pub(crate) version: i64,
+    pub(crate) cause: HeldBackCause,
+}
+
+/// Why a copy is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum HeldBackCause {
+    /// The session counts in another room, or one answer brought it under both.
+    OtherRoom,
+    /// Its ratchet does not connect to that of the copy that counts.
+    Unconnected,
 }
 
 /// An entry that has been opened.
@@ -57,51 +62,11 @@ pub(crate) struct ArrivedRow {
 }
 
 impl Connection {
-    /// Looks for a session in a room, in every backup version.
-    pub(crate) fn find(&self, room_id: &str, session_id: &str) -> Result<Found, VaultError> {
-        let session = SessionId::parse(session_id);
-        let session_bytes = session.to_bytes();
-        let mut statement = self.inner.prepare_cached(
-            "SELECT version, body
-             FROM (SELECT room, session, body FROM entry WHERE id = ?1
-                   UNION ALL SELECT room, session, x'' FROM trimmed WHERE entry = ?1) AS known
-             JOIN room ON room.id = known.room WHERE session = ?2 AND hash = ?3",
-        )?;
-        let room = self.keys.room_hash(room_id);
-        let mut entries = Vec::new();
-        for id in entries_of(&self.inner, self.keys.session_hash(&session_bytes))? {
-            let row = statement.query_row(params![id, session_bytes, room], |row| Ok((row.get(0)?, row.get(1)?)));
-            if let Some((version, body)) = row.optional()? {
-                entries.push(StoredEntry {
-                    id,
-                    version,
-                    room_id: room_id.to_owned(),
-                    session: session.clone(),
-                    body,
-                });
-            }
-        }
-        entries.sort_by_key(|entry| Reverse((entry.version, entry.id)));
-        for entry in &entries {
-            if in_conflict(&self.inner, entry.id)? {
-                return Ok(Found::Conflict(entries));
-            }
-        }
-        Ok(Found::Entries(entries))
-    }
-
-    /// Whether a key may stand in the vault more than once: over versions, or beside a better copy.
-    pub(crate) fn has_copies(&self) -> Result<bool, VaultError> {
-        let sql = "SELECT (SELECT count(*) FROM backup_version) > 1 OR EXISTS (SELECT 1 FROM room WHERE copies > 0)";
-        Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
-    }
-
-    /// Entries of a room after `after`, by entry id: `limit` of them, or as many as fit into a page. Those in conflict are left
-    /// out.
+    /// Entries of a room after `after`, by entry id: `limit` of them, or as many as fit into a page.
     pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<EntryPage, VaultError> {
         let mut in_run = self.inner.prepare_cached(
-            "SELECT id, session, body FROM entry WHERE id BETWEEN ?1 AND ?2
-             AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id) ORDER BY id",
+            "SELECT id, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id)
+             FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
         )?;
         let rooms = self.rooms_named(room_id)?;
         let mut page = EntryPage::default();
@@ -127,7 +92,10 @@ impl Connection {
                     body: row.get(2)?,
                 };
                 bytes += entry.body.len();
-                page.entries.push(entry);
+                page.entries.push(ListedEntry {
+                    entry,
+                    has_copies: row.get(3)?,
+                });
                 page.is_full = page.entries.len() >= limit || bytes >= MAX_PAGE_BYTES;
                 if page.is_full {
                     return Ok(page);
@@ -140,7 +108,7 @@ impl Connection {
     /// Entries of all rooms and versions after `after`, by entry id: `limit` of them, or as many as fit into a page.
     pub(crate) fn all_entries(&self, after: i64, limit: usize) -> Result<Vec<ListedEntry>, VaultError> {
         let mut statement = self.inner.prepare_cached(
-            "SELECT id, room, session, body, EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)
+            "SELECT id, room, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id)
              FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
         let mut rows = statement.query(params![after, limit as i64])?;
@@ -161,7 +129,7 @@ impl Connection {
             bytes += entry.body.len();
             entries.push(ListedEntry {
                 entry,
-                in_conflict: row.get(4)?,
+                has_copies: row.get(4)?,
             });
         }
         Ok(entries)
@@ -176,6 +144,7 @@ impl Connection {
              JOIN opened ON opened.entry BETWEEN first_entry AND last_entry AND batch = opened_batch.id
              LEFT JOIN entry ON entry.id = opened.entry LEFT JOIN trimmed ON trimmed.entry = opened.entry
              WHERE opened_batch.id >= ?1 AND (opened_batch.id > ?1 OR opened.entry > ?2) AND failure = 0
+             AND ifnull(is_forgotten, 0) = 0
              ORDER BY opened_batch.id, opened.entry LIMIT ?3",
         )?;
         let mut rows = statement.query(params![batch, entry, limit as i64])?;
@@ -211,18 +180,32 @@ impl Connection {
         })
     }
 
-    /// Keys that are under two rooms, after the entry `after`: id, room, session.
-    pub(crate) fn conflicts(&self, after: i64, limit: usize) -> Result<Vec<(i64, String, SessionId)>, VaultError> {
-        self.listed(
-            "SELECT conflict.entry, room, session, '' FROM conflict JOIN entry ON id = conflict.entry
-             WHERE conflict.entry > ?1 ORDER BY conflict.entry LIMIT ?2",
-            params![after, limit as i64],
-        )
-        .map(|rows| {
-            rows.into_iter()
-                .map(|(id, room, session, _)| (id, room, session))
-                .collect()
-        })
+    /// Copies that are held back, after the entry `after`.
+    pub(crate) fn held_back(&self, after: i64, limit: usize) -> Result<Vec<HeldBack>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT copy.entry, room, session, standing FROM copy
+             JOIN (SELECT id, room, session FROM entry UNION ALL SELECT entry, room, session FROM trimmed) AS known
+                 ON known.id = copy.entry
+             JOIN opened ON opened.entry = copy.entry AND failure = 0
+             WHERE standing IN (1, 2, 3) AND copy.entry > ?1 ORDER BY copy.entry LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![after, limit as i64])?;
+        let mut held_back = Vec::new();
+        let mut room = None;
+        while let Some(row) = rows.next()? {
+            let room = self.cached_room(&mut room, row.get(1)?)?;
+            held_back.push(HeldBack {
+                entry: row.get(0)?,
+                room_id: room.room_id.clone(),
+                session: session_from_row(row, 2)?,
+                version: room.version,
+                cause: match row.get::<_, i64>(3)? {
+                    3 => HeldBackCause::Unconnected,
+                    _ => HeldBackCause::OtherRoom,
+                },
+            });
+        }
+        Ok(held_back)
     }
 
     /// Keys that the sink refused, after the entry `after`: id, room, session, why.

@@ -49,5 +49,6 @@ fn is_fresh(seen_ms: i64) -> bool {
 
 fn hash(keys: &VaultKeys, room_id: &str, session_id: &str) -> i64 {
     let session = SessionId::parse(session_id);
-    keys.session_hash(&[keys.room_hash(room_id).as_slice(), &session.to_bytes()].concat())
+    keys.hash(&[keys.room_hash(room_id).as_slice(), &session.to_bytes()].concat())
+        .cast_signed()
 }

@@ -10,7 +10,8 @@
 //! - `schema`: tables, pragmas, migrations
 //! - `seal`: what is sealed, and with which key
 //! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one table family each
-//! - `copies`: a better copy of a key that is here
+//! - `copies`: sessions that are here several times
+//! - `rests`: until when what does not come through is left alone
 //! - `pending`: entries that wait, page by page
 //! - `failures`: opening anew what an older version of the crate did not know
 //! - `sharing`: how many keys of a room may be shared
@@ -39,6 +40,7 @@ mod open;
 mod outcomes;
 mod pending;
 mod preference;
+mod rests;
 mod rooms;
 mod schema;
 mod seal;
@@ -49,19 +51,21 @@ mod trim;
 mod versions;
 
 pub(crate) use connection::{Connection, Patience, Vault, Writer};
-pub(crate) use entries::{EntryBatch, InsertedEntries};
+pub(crate) use copies::{CopyState, Judged, Placement, StoredCopy, room_number};
+pub(crate) use entries::EntryBatch;
 pub(crate) use error::VaultError;
 pub(crate) use file_places::FilePlace;
 pub(crate) use job::UserIntent;
 pub(crate) use known::{Known, KnownEntries, KnownRoom};
 pub(crate) use lease::{HEARTBEAT_MS, LeaseRow};
-pub(crate) use lookup::{Found, StoredEntry};
+pub(crate) use lookup::{HeldBackCause, ListedEntry, StoredEntry};
 pub(crate) use open::{OpenVaultError, Protection};
-pub(crate) use outcomes::{DeliveredAnswer, Outcome};
+pub(crate) use outcomes::{DeliveredAnswer, OpenedCopies, Outcome};
 pub(crate) use pending::{PendingEntries, PendingEntry, Waiting};
 pub(crate) use preference::{FormCodes, PreferenceRow, WishRow};
+pub(crate) use rests::{OTHER_FAULT, WRONG_SHAPE};
 pub(crate) use rooms::{RoomRow, RoomToFetch};
 pub(crate) use schema::BUSY_TIMEOUT;
-pub(crate) use seal::new_vault_key;
+pub(crate) use seal::{Fingerprint, new_vault_key};
 pub(crate) use shared_writer::{SharedWriter, WriterKeeper};
 pub(crate) use versions::{Counts, VersionRow};

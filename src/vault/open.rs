@@ -149,9 +149,6 @@ fn open_existing(
 ) -> Result<Vault, OpenVaultError> {
     let mut connection = connect(&path)?;
     let version = schema_version(&connection)?;
-    if version < schema::SCHEMA_VERSION {
-        schema::upgrade(&mut connection.inner, version)?;
-    }
     let header = read_header(&connection)?;
     if header.user_hash != account_hash(&header.salt, "user", user_id) {
         return Err(OpenVaultError::OtherAccount);
@@ -175,6 +172,9 @@ fn open_existing(
             .is_ok_and(|value| *value == KEY_CHECK)
     {
         return Err(OpenVaultError::WrongKey);
+    }
+    if version < schema::SCHEMA_VERSION {
+        schema::upgrade(&mut connection.inner, version, &keys)?;
     }
     let device_hash = account_hash(&header.salt, "device", device_id);
     if header.device_hash != device_hash {

@@ -1,10 +1,14 @@
 //! What became of entries: opened or failed, delivered or refused. Narrow rows by entry id, and the counters with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Connection, VaultError, Writer, entries::in_conflict};
+use super::{
+    Connection, VaultError, Writer,
+    copies::{self, CopyState, Judged, Placement, StoredCopy},
+    seal::{Fingerprint, VaultKeys},
+};
 use crate::backup::FailureReason;
 
 /// Characters of a refusal's reason that are kept.
@@ -17,6 +21,7 @@ pub(crate) enum Outcome {
         first_known_index: u32,
         shared_history: bool,
         sender_key: [u8; 32],
+        fingerprint: Fingerprint,
     },
     Failed(FailureReason),
 }
@@ -30,58 +35,42 @@ pub(crate) enum DeliveredAnswer {
 
 impl Writer {
     /// Notes what opening told about entries (id, version, outcome) that were not opened before, and that every entry up to
-    /// `through` is settled. Gives the entries of `check` that are in conflict by now: those must not be delivered.
+    /// `through` is settled. Gives what became of those whose session the vault has several times, as far as fingerprints tell.
     pub(crate) fn commit_opened(
         &mut self,
         outcomes: &[(i64, i64, Outcome)],
         through: i64,
-        check: &[i64],
-    ) -> Result<Vec<i64>, VaultError> {
-        self.write(|transaction, _| {
-            let mut counts: BTreeMap<i64, (i64, i64, i64)> = BTreeMap::new();
-            let any_conflict = any_conflict(transaction)?;
+    ) -> Result<OpenedCopies, VaultError> {
+        self.write(|transaction, keys| {
+            let copies = copies_among(transaction, outcomes)?;
+            let mut counts: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
             transaction
                 .prepare_cached("UPDATE job SET opened_through = max(opened_through, ?1)")?
                 .execute([through])?;
             let batch = note_batch(transaction, outcomes)?;
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO opened (entry, batch, failure, first_index, shared_history, sender_key)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?;
             for (entry, version, outcome) in outcomes {
-                let (opened, failed, withheld) = counts.entry(*version).or_default();
+                if copies.contains(entry) {
+                    continue;
+                }
+                note_outcome(transaction, batch, *entry, outcome)?;
+                let (opened, failed) = counts.entry(*version).or_default();
                 match outcome {
-                    Outcome::Opened {
-                        first_known_index,
-                        shared_history,
-                        sender_key,
-                    } => {
-                        insert.execute(params![entry, batch, 0, first_known_index, shared_history, sender_key])?;
-                        *opened += 1;
-                        *withheld += i64::from(any_conflict && in_conflict(transaction, *entry)?);
-                    }
-                    Outcome::Failed(reason) => {
-                        insert.execute(params![
-                            entry,
-                            batch,
-                            reason.code(),
-                            None::<u32>,
-                            None::<bool>,
-                            None::<Vec<u8>>
-                        ])?;
-                        *failed += 1;
-                    }
+                    Outcome::Opened { .. } => *opened += 1,
+                    Outcome::Failed(_) => *failed += 1,
                 }
             }
-            for (version, (opened, failed, withheld)) in counts {
+            for (version, (opened, failed)) in counts {
                 transaction
                     .prepare_cached(
-                        "UPDATE backup_version SET opened = opened + ?2, failed = failed + ?3, withheld = withheld + ?4
-                         WHERE id = ?1",
+                        "UPDATE backup_version SET opened = opened + ?2, failed = failed + ?3 WHERE id = ?1",
                     )?
-                    .execute([version, opened, failed, withheld])?;
+                    .execute([version, opened, failed])?;
             }
-            conflicts_among(transaction, check)
+            let mut opened = OpenedCopies::default();
+            for (entry, _, outcome) in outcomes.iter().filter(|(entry, ..)| copies.contains(entry)) {
+                open_copy(transaction, keys, batch, *entry, outcome, &mut opened)?;
+            }
+            Ok(opened)
         })
     }
 
@@ -93,7 +82,7 @@ impl Writer {
     ) -> Result<(), VaultError> {
         self.write(|transaction, _| {
             let mut counts: BTreeMap<i64, (i64, i64, i64)> = BTreeMap::new();
-            let any_conflict = any_conflict(transaction)?;
+            let any_copy = any_copy(transaction)?;
             let mut insert =
                 transaction.prepare_cached("INSERT OR IGNORE INTO delivered (entry, refusal) VALUES (?1, ?2)")?;
             for (entry, version, answer) in answers {
@@ -105,10 +94,17 @@ impl Writer {
                 };
                 let refused = refusal.is_some();
                 if insert.execute(params![entry, refusal])? == 1 {
+                    let (is_extra, was_withheld) = match any_copy {
+                        true => how_it_counts(transaction, *entry)?,
+                        false => (false, false),
+                    };
+                    if is_extra {
+                        continue;
+                    }
                     let (taken, refusals, withheld) = counts.entry(*version).or_default();
                     *(if refused { refusals } else { taken }) += 1;
-                    // The sink had it already when the conflict was found.
-                    *withheld += i64::from(any_conflict && in_conflict(transaction, *entry)?);
+                    // The sink had it already when another copy was found to count.
+                    *withheld += i64::from(was_withheld);
                 }
             }
             for (version, (delivered, refused, withheld)) in counts {
@@ -133,10 +129,151 @@ impl Writer {
     }
 }
 
+/// What became of entries whose session the vault has several times.
+#[derive(Debug, Default)]
+pub(crate) struct OpenedCopies {
+    pub(crate) judged: Vec<Judged>,
+    /// Those that have made way for another copy.
+    pub(crate) gone: Vec<i64>,
+    /// Those whose ratchets have to be compared.
+    pub(crate) unsettled: Vec<i64>,
+}
+
+/// Of entries that have been opened, those whose session the vault has several times.
+fn copies_among(transaction: &Transaction<'_>, outcomes: &[(i64, i64, Outcome)]) -> Result<HashSet<i64>, VaultError> {
+    let mut copies = HashSet::new();
+    if !any_copy(transaction)? {
+        return Ok(copies);
+    }
+    let mut is_one = transaction.prepare_cached("SELECT 1 FROM copy WHERE entry = ?1")?;
+    for (entry, ..) in outcomes {
+        if is_one.exists([entry])? {
+            copies.insert(*entry);
+        }
+    }
+    Ok(copies)
+}
+
+fn note_outcome(transaction: &Transaction<'_>, batch: i64, entry: i64, outcome: &Outcome) -> Result<(), VaultError> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO opened (entry, batch, failure, first_index, shared_history, sender_key, fingerprint)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    match outcome {
+        Outcome::Opened {
+            first_known_index,
+            shared_history,
+            sender_key,
+            fingerprint,
+        } => insert.execute(params![
+            entry,
+            batch,
+            0,
+            first_known_index,
+            shared_history,
+            sender_key,
+            fingerprint
+        ])?,
+        Outcome::Failed(reason) => insert.execute(params![
+            entry,
+            batch,
+            reason.code(),
+            None::<u32>,
+            None::<bool>,
+            None::<Vec<u8>>,
+            None::<Vec<u8>>
+        ])?,
+    };
+    Ok(())
+}
+
+/// The same for an entry that has copies. Where indexes are equal, fingerprints tell whether the ratchets are.
+fn open_copy(
+    transaction: &Transaction<'_>,
+    keys: &VaultKeys,
+    batch: i64,
+    entry: i64,
+    outcome: &Outcome,
+    opened: &mut OpenedCopies,
+) -> Result<(), VaultError> {
+    let Some((room_hash, session)) = copies::name_of(transaction, entry)? else {
+        return Ok(());
+    };
+    let note = |transaction: &Transaction<'_>, _: &[StoredCopy]| note_outcome(transaction, batch, entry, outcome);
+    let all = copies::change(transaction, keys, &room_hash, &session, note)?;
+    if matches!(outcome, Outcome::Failed(_)) {
+        return Ok(());
+    }
+    match placement_by_fingerprint(&all, entry) {
+        Some(placement) => match copies::settle(transaction, keys, entry, placement)? {
+            Some(judged) => opened.judged.push(judged),
+            None => opened.gone.push(entry),
+        },
+        None => opened.unsettled.push(entry),
+    }
+    Ok(())
+}
+
+/// Where no ratchet has to be advanced to tell.
+fn placement_by_fingerprint(copies: &[StoredCopy], entry: i64) -> Option<Placement> {
+    let own = copies.iter().find(|copy| copy.entry == entry)?;
+    let CopyState::Opened {
+        first_index,
+        fingerprint,
+        ..
+    } = own.state
+    else {
+        return None;
+    };
+    let mut others = copies
+        .iter()
+        .filter(|copy| copy.entry != entry && copy.room_hash == own.room_hash)
+        .filter_map(|copy| Some((copy, copy.facts()?.class)))
+        .peekable();
+    if others.peek().is_none() {
+        return Some(Placement::Founds);
+    }
+    let mut founds = true;
+    for (other, class) in others {
+        match other.state {
+            CopyState::Opened {
+                first_index: index,
+                fingerprint: Some(print),
+                ..
+            } if index == first_index && fingerprint.is_some() => {
+                if fingerprint == Some(print) {
+                    return Some(Placement::Joins(class));
+                }
+            }
+            _ => founds = false,
+        }
+    }
+    founds.then_some(Placement::Founds)
+}
+
+/// Whether another entry is counted in the place of this one, and whether it is held back.
+fn how_it_counts(transaction: &Transaction<'_>, entry: i64) -> Result<(bool, bool), VaultError> {
+    let mut statement = transaction.prepare_cached("SELECT is_extra, standing <> 0 FROM copy WHERE entry = ?1")?;
+    let found = statement.query_row([entry], |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(found.optional()?.unwrap_or_default())
+}
+
 impl Connection {
-    /// Those of the entries that are in conflict by now.
-    pub(crate) fn conflicts_among(&self, entries: &[i64]) -> Result<Vec<i64>, VaultError> {
-        conflicts_among(&self.inner, entries)
+    /// Those of the entries that sinks do not get, by now.
+    pub(crate) fn held_back_among(&self, entries: &[i64]) -> Result<Vec<i64>, VaultError> {
+        let mut held_back = Vec::new();
+        if !any_copy(&self.inner)? {
+            return Ok(held_back);
+        }
+        let mut is_held_back = self
+            .inner
+            .prepare_cached("SELECT 1 FROM copy WHERE entry = ?1 AND standing <> 0")?;
+        for entry in entries {
+            if is_held_back.exists([entry])? {
+                held_back.push(*entry);
+            }
+        }
+        Ok(held_back)
     }
 
     /// Everything opened is to be delivered again: the crypto store is a new one.
@@ -159,21 +296,8 @@ impl Connection {
     }
 }
 
-fn conflicts_among(connection: &rusqlite::Connection, entries: &[i64]) -> Result<Vec<i64>, VaultError> {
-    let mut conflicts = Vec::new();
-    if !any_conflict(connection)? {
-        return Ok(conflicts);
-    }
-    for entry in entries {
-        if in_conflict(connection, *entry)? {
-            conflicts.push(*entry);
-        }
-    }
-    Ok(conflicts)
-}
-
-fn any_conflict(connection: &rusqlite::Connection) -> Result<bool, VaultError> {
-    Ok(connection.prepare_cached("SELECT 1 FROM conflict")?.exists([])?)
+fn any_copy(connection: &rusqlite::Connection) -> Result<bool, VaultError> {
+    Ok(connection.prepare_cached("SELECT 1 FROM copy")?.exists([])?)
 }
 
 /// Makes a batch of these, so that what was opened since another one can be found by range, without an index.
@@ -193,10 +317,11 @@ pub(super) fn forget_deliveries(transaction: &Transaction<'_>) -> Result<(), Vau
         "DELETE FROM delivered;
          DELETE FROM lease;
          UPDATE backup_version SET delivered = 0, refused = 0, withheld =
-             (SELECT count(*) FROM conflict JOIN opened USING (entry) JOIN entry ON entry.id = conflict.entry
-              JOIN room ON room.id = entry.room WHERE version = backup_version.id AND failure = 0);
+             (SELECT count(*) FROM copy JOIN opened USING (entry) JOIN entry ON entry.id = copy.entry
+              JOIN room ON room.id = entry.room
+              WHERE version = backup_version.id AND failure = 0 AND standing <> 0 AND NOT is_extra);
          UPDATE job SET delivered_through = 0, generation = generation + 1,
-             refetch = EXISTS (SELECT 1 FROM trimmed), refetched_through = 0, trimmed_through = 0;",
+             refetch = EXISTS (SELECT 1 FROM trimmed WHERE NOT is_forgotten), refetched_through = 0, trimmed_through = 0;",
     )?;
     Ok(())
 }

@@ -80,7 +80,7 @@ impl Connection {
                  FROM entry LEFT JOIN opened ON opened.entry = id
                  WHERE id > ?1 AND id <= ?3 AND (opened.entry IS NULL OR (failure = 0
                      AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
-                     AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)))
+                     AND NOT EXISTS (SELECT 1 FROM copy WHERE copy.entry = id AND standing <> 0)))
                  ORDER BY id LIMIT ?2"
             }
         };
@@ -111,6 +111,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backup::entry::Claims;
     use crate::vault::{EntryBatch, OpenVaultError, Protection, Vault};
 
     #[test]
@@ -123,7 +124,10 @@ mod tests {
         for (count, bytes) in [(100, 10), (100, 60 * 1024), (100, 10)] {
             for _ in 0..count {
                 let session = SessionId::parse(&format!("session {}", batch.len()));
-                batch.push("!r:x", session, None, |body| body.resize(body.len() + bytes, 0));
+                batch.push(0, "!r:x", session, |body| {
+                    body.resize(body.len() + bytes, 0);
+                    Claims::default()
+                });
             }
         }
         connection
@@ -132,7 +136,7 @@ mod tests {
                 "INSERT INTO backup_version (version, algorithm, server_count, etag) VALUES ('1', 'a', 0, '')",
             )
             .expect("a version");
-        connection.insert_beside(1, &batch).expect("they are written");
+        connection.insert_beside(1, &mut batch).expect("they are written");
         let mut sizes = Vec::new();
         let mut after = 0;
         loop {

@@ -1,13 +1,17 @@
 //! Rooms of a backup version: which are to be asked for, in which order, and which are done.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
-    Connection, VaultError, Writer,
-    copies::MAY_BE_BETTER,
+    Connection, VaultError, VersionRow, Writer,
+    rests::Rest,
     seal::{Sealed, VaultKeys},
+};
+use crate::{
+    backup::{BackupOrigin, limits::MAX_REST},
+    clock::wall_ms,
 };
 
 /// One room of one backup version.
@@ -16,6 +20,8 @@ pub(crate) struct RoomRow {
     pub(crate) id: i64,
     pub(crate) version: i64,
     pub(crate) room_id: String,
+    /// What its keys are told of their version, but for whether that is the current one.
+    pub(crate) origin: Option<Arc<BackupOrigin>>,
 }
 
 /// A room that is to be asked for by itself.
@@ -28,32 +34,91 @@ pub(crate) struct RoomToFetch {
     pub(crate) is_wanted: bool,
     /// How often its answer was cut.
     pub(crate) cuts: u32,
+    /// How asking for it fares.
+    pub(crate) rest: Rest,
 }
 
+/// Rooms that do not come through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RestingRooms {
+    pub(crate) rooms: u64,
+    /// Of these, rooms whose answer had not the shape of a key backup.
+    pub(crate) wrong_shapes: u64,
+    /// Until the first of them may be asked for again.
+    pub(crate) wait: Duration,
+}
+
+/// Rooms of the list that have not been read; at `now` (`?2`), those that do not rest.
+const IS_DUE: &str = "version = ?1 AND complete = 0 AND position IS NOT NULL
+    AND NOT (retry_at_ms > ?2 AND failed_at_ms <= ?2)";
+
 impl Connection {
-    /// The next rooms to ask for by themselves, the most wanted first.
+    /// The next rooms to ask for by themselves, the most wanted first. Rooms that rest are left out.
     pub(crate) fn rooms_to_fetch(&self, version: i64, limit: usize) -> Result<Vec<RoomToFetch>, VaultError> {
-        let mut statement = self.inner.prepare_cached(
-            "SELECT sealed_id, entries > 0, position < 0, cuts FROM room
-             WHERE version = ?1 AND complete = 0 AND position IS NOT NULL ORDER BY position LIMIT ?2",
-        )?;
-        let mut rows = statement.query(params![version, limit as i64])?;
+        let mut statement = self.inner.prepare_cached(&format!(
+            "SELECT sealed_id, entries > 0 AS is_begun, position < 0 AS is_wanted, cuts, failures, fault, failed_at_ms,
+                 retry_at_ms
+             FROM room WHERE {IS_DUE} ORDER BY failures > 0, position LIMIT ?3"
+        ))?;
+        let mut rows = statement.query(params![version, wall_ms(), limit as i64])?;
         let mut rooms = Vec::new();
         while let Some(row) = rows.next()? {
             rooms.push(RoomToFetch {
                 room_id: room_id(&self.keys, row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?,
-                is_begun: row.get(1)?,
-                is_wanted: row.get(2)?,
-                cuts: row.get(3)?,
+                is_begun: row.get("is_begun")?,
+                is_wanted: row.get("is_wanted")?,
+                cuts: row.get("cuts")?,
+                rest: Rest::from_row(row)?,
             });
         }
         Ok(rooms)
     }
 
-    /// Whether rooms of the list are still to be asked for, those that were moved to the front aside.
+    /// Whether rooms of the list are still to be asked for now, those that were moved to the front aside.
     pub(crate) fn has_listed_rooms_to_fetch(&self, version: i64) -> Result<bool, VaultError> {
-        let sql = "SELECT 1 FROM room WHERE version = ?1 AND complete = 0 AND position >= 0";
-        Ok(self.inner.prepare_cached(sql)?.exists([version])?)
+        let sql = format!("SELECT 1 FROM room WHERE {IS_DUE} AND position >= 0");
+        Ok(self.inner.prepare_cached(&sql)?.exists(params![version, wall_ms()])?)
+    }
+
+    /// Rooms of the list that do not come through, and rest.
+    pub(crate) fn resting_rooms(&self, version: i64) -> Result<RestingRooms, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT count(*), total(fault = 1), min(retry_at_ms) - ?2 FROM room
+             WHERE version = ?1 AND complete = 0 AND position IS NOT NULL AND retry_at_ms > ?2 AND failed_at_ms <= ?2",
+        )?;
+        Ok(statement.query_row(params![version, wall_ms()], |row| {
+            let wait = row.get::<_, Option<i64>>(2)?.unwrap_or(0);
+            Ok(RestingRooms {
+                rooms: row.get::<_, i64>(0)?.cast_unsigned(),
+                wrong_shapes: row.get::<_, f64>(1)? as u64,
+                wait: Duration::from_millis(wait.max(0).cast_unsigned()).min(MAX_REST),
+            })
+        })?)
+    }
+
+    /// Whether entries that failed are to be asked for again: their rooms have not been read under this mark.
+    pub(crate) fn has_failures_to_ask(&self, version: &VersionRow) -> Result<bool, VaultError> {
+        if version.failed_asked || version.counts.failed == 0 || version.gone {
+            return Ok(false);
+        }
+        Ok(!self.rooms_with_failures(version.id, 1)?.is_empty())
+    }
+
+    /// Rooms with entries that have failed, which have not been read in this era and do not rest.
+    pub(crate) fn rooms_with_failures(&self, version: i64, limit: usize) -> Result<Vec<String>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT sealed_id FROM room WHERE version = ?1
+             AND complete <> (SELECT era FROM backup_version WHERE id = ?1)
+             AND NOT (retry_at_ms > ?2 AND failed_at_ms <= ?2)
+             AND id IN (SELECT room FROM opened JOIN entry ON entry.id = opened.entry WHERE failure <> 0) LIMIT ?3",
+        )?;
+        let mut rows = statement.query(params![version, wall_ms(), limit as i64])?;
+        let mut rooms = Vec::new();
+        while let Some(row) = rows.next()? {
+            let sealed = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+            rooms.push(room_id(&self.keys, sealed)?);
+        }
+        Ok(rooms)
     }
 
     /// The row ids of a room and of its version, in every version, the newest first.
@@ -125,11 +190,11 @@ impl Connection {
 
     /// Whether a key of the room has failed, or does not begin with the session's first message.
     pub(crate) fn room_may_be_better(&self, version: i64, room_id: &str) -> Result<bool, VaultError> {
-        let mut statement = self.inner.prepare_cached(&format!(
+        let mut statement = self.inner.prepare_cached(
             "SELECT 1 FROM room JOIN room_run ON room_run.room = room.id
              JOIN opened ON opened.entry BETWEEN first_entry AND last_entry
-             WHERE version = ?1 AND hash = ?2 AND {MAY_BE_BETTER}"
-        ))?;
+             WHERE version = ?1 AND hash = ?2 AND (failure <> 0 OR first_index > 0)",
+        )?;
         Ok(statement.exists(params![version, self.keys.room_hash(room_id)])?)
     }
 
@@ -157,14 +222,16 @@ impl Connection {
 
     /// A room by its row id.
     pub(crate) fn room(&self, id: i64) -> Result<RoomRow, VaultError> {
-        let (version, sealed): (i64, Vec<u8>) = self
-            .inner
-            .prepare_cached("SELECT version, sealed_id FROM room WHERE id = ?1")?
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let sql = "SELECT room.version, sealed_id, backup_version.version, public_key
+                   FROM room JOIN backup_version ON backup_version.id = room.version WHERE room.id = ?1";
+        let mut statement = self.inner.prepare_cached(sql)?;
+        let (version, sealed, name, key): (i64, Vec<u8>, String, Option<Vec<u8>>) =
+            statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
         Ok(RoomRow {
             id,
             version,
             room_id: room_id(&self.keys, &sealed)?,
+            origin: key.map(|key| Arc::new(BackupOrigin::of(&name, &key))),
         })
     }
 }
@@ -196,19 +263,35 @@ impl Writer {
         })
     }
 
-    /// Asks for a room no more by itself.
-    pub(crate) fn unlist_room(&mut self, version: i64, room_id: &str) -> Result<(), VaultError> {
+    /// Notes that a room does not come through, and when it may be asked for again: until then it stands behind all others.
+    pub(crate) fn rest_room(
+        &mut self,
+        version: i64,
+        room_id: &str,
+        fault: i64,
+        wait: Duration,
+    ) -> Result<(), VaultError> {
         self.write(|transaction, keys| {
+            let now = wall_ms();
             transaction
-                .prepare_cached("UPDATE room SET position = NULL WHERE version = ?1 AND hash = ?2")?
-                .execute(params![version, keys.room_hash(room_id)])?;
+                .prepare_cached(
+                    "UPDATE room SET failures = failures + 1, fault = ?3, failed_at_ms = ?4, retry_at_ms = ?5
+                     WHERE version = ?1 AND hash = ?2",
+                )?
+                .execute(params![
+                    version,
+                    keys.room_hash(room_id),
+                    fault,
+                    now,
+                    now + wait.as_millis() as i64
+                ])?;
             Ok(())
         })
     }
 }
 
 fn prioritise(transaction: &Transaction<'_>, keys: &VaultKeys, rooms: &[String]) -> Result<(), VaultError> {
-    let mut versions = transaction.prepare_cached("SELECT id FROM backup_version WHERE complete = 0 AND gone = 0")?;
+    let mut versions = transaction.prepare_cached("SELECT id FROM backup_version WHERE settled = 0 AND gone = 0")?;
     let versions: Vec<i64> = versions.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for version in versions {
         let first: i64 = transaction.query_row(

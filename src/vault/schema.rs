@@ -5,8 +5,10 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::{VaultError, seal::VaultKeys, session_index};
+
 /// The schema that this crate writes.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+pub(crate) const SCHEMA_VERSION: i64 = 2;
 
 /// How long a statement waits for another connection's write transaction. Those are 20 to 50 ms long.
 pub(crate) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -195,6 +197,88 @@ INSERT INTO job (id) VALUES (1);
 INSERT INTO preference (id) VALUES (1);
 ";
 
+/// What proves that a version is complete, which copy of a key counts, and what rests until a later time.
+const VERSION_2: &str = r"
+-- Runs in a row that the server kept from getting anywhere.
+ALTER TABLE job ADD COLUMN outages INTEGER NOT NULL DEFAULT 0;
+
+-- Whether nothing is left to be asked for under the mark that the version has, and why: see `Settled`.
+ALTER TABLE backup_version RENAME COLUMN complete TO settled;
+ALTER TABLE backup_version RENAME COLUMN complete_in TO settled_in;
+ALTER TABLE backup_version DROP COLUMN surplus;
+ALTER TABLE backup_version ADD COLUMN settled_names INTEGER NOT NULL DEFAULT 0;
+-- 0 where the server gives no count.
+ALTER TABLE backup_version ADD COLUMN has_count INTEGER NOT NULL DEFAULT 1;
+-- Distinct pairs of room and session that well-formed answers gave.
+ALTER TABLE backup_version ADD COLUMN names INTEGER NOT NULL DEFAULT 0;
+-- Some of them under an earlier mark.
+ALTER TABLE backup_version ADD COLUMN is_carried INTEGER NOT NULL DEFAULT 0;
+-- Entries up to that one are counted among them only once an answer has them again.
+ALTER TABLE backup_version ADD COLUMN confirm_through INTEGER NOT NULL DEFAULT 0;
+-- The last entry that there was when the era began.
+ALTER TABLE backup_version ADD COLUMN era_began INTEGER NOT NULL DEFAULT 0;
+-- The era in which an answer for everything came to its well-formed end, and the names that there were then.
+ALTER TABLE backup_version ADD COLUMN everything_in INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE backup_version ADD COLUMN everything_names INTEGER NOT NULL DEFAULT 0;
+-- The era in which the list of rooms was made.
+ALTER TABLE backup_version ADD COLUMN rooms_listed_in INTEGER NOT NULL DEFAULT 0;
+-- The era in which a known entry was found replaced.
+ALTER TABLE backup_version ADD COLUMN replaced_in INTEGER NOT NULL DEFAULT 0;
+-- The era in which entries that failed have been asked for again.
+ALTER TABLE backup_version ADD COLUMN failed_asked_in INTEGER NOT NULL DEFAULT 0;
+-- How many names were missing when it was short last, the small looks since, and when.
+ALTER TABLE backup_version ADD COLUMN shortfall INTEGER;
+ALTER TABLE backup_version ADD COLUMN short_looks INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE backup_version ADD COLUMN looked_at_ms INTEGER NOT NULL DEFAULT 0;
+-- How many names may be missing, by the app's word.
+ALTER TABLE backup_version ADD COLUMN accepted INTEGER;
+-- The app has given up unlocking it.
+ALTER TABLE backup_version ADD COLUMN is_given_up INTEGER NOT NULL DEFAULT 0;
+-- The request for everything: failures in a row, of which kind the last was, and when it may be tried again.
+ALTER TABLE backup_version ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE backup_version ADD COLUMN fault INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE backup_version ADD COLUMN failed_at_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE backup_version ADD COLUMN retry_at_ms INTEGER NOT NULL DEFAULT 0;
+-- Causes of conflicts that the host has been told of, as bits.
+ALTER TABLE backup_version ADD COLUMN told_conflicts INTEGER NOT NULL DEFAULT 0;
+
+-- The same for the request for one room.
+ALTER TABLE room DROP COLUMN copies;
+ALTER TABLE room ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE room ADD COLUMN fault INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE room ADD COLUMN failed_at_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE room ADD COLUMN retry_at_ms INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE entry ADD COLUMN forwarded_count INTEGER;
+
+-- A keyed hash of index, ratchet and id: tells equal copies without a decryption.
+ALTER TABLE opened ADD COLUMN fingerprint BLOB;
+
+-- To be fetched again: what is left is what it is recognised by.
+ALTER TABLE trimmed ADD COLUMN is_forgotten INTEGER NOT NULL DEFAULT 0;
+
+-- Entries whose session the vault has several times, and those that an event has proved.
+DROP TABLE conflict;
+CREATE TABLE copy (
+    entry           INTEGER PRIMARY KEY,
+    -- The entry that founded the class of connected copies; null until it is opened and compared.
+    class           INTEGER,
+    proof           INTEGER NOT NULL DEFAULT 0,
+    tied            INTEGER NOT NULL DEFAULT 0,
+    -- See `CopyState`; only 0 goes to sinks and exports.
+    standing        INTEGER NOT NULL,
+    -- Another entry of the same name is counted in its place.
+    is_extra        INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX copy_unsettled ON copy (entry) WHERE standing = 4;
+CREATE INDEX copy_in_conflict ON copy (standing, entry) WHERE standing <> 0;
+
+-- Entries that answers of this mark have again, while names are counted from the beginning.
+CREATE TABLE confirmed (
+    entry           INTEGER PRIMARY KEY
+) STRICT;
+";
+
 /// Sets up a connection; the same for readers and writers.
 pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -216,25 +300,40 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Makes the tables of a new vault.
-pub(crate) fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+pub(crate) fn create(connection: &mut Connection) -> Result<(), VaultError> {
     connection
         .execute_batch("PRAGMA page_size = 32768; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
-    upgrade(connection, 0)
+    // There is nothing in it that would have to be hashed again.
+    upgrade(connection, 0, &VaultKeys::open([0; 16]))
 }
 
 /// Brings a vault from `version` to [`SCHEMA_VERSION`], or leaves it untouched.
-pub(crate) fn upgrade(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
+pub(crate) fn upgrade(connection: &mut Connection, version: i64, keys: &VaultKeys) -> Result<(), VaultError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for step in version..SCHEMA_VERSION {
-        upgrade_from(&transaction, step)?;
+        upgrade_from(&transaction, step, keys)?;
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    transaction.commit()
+    Ok(transaction.commit()?)
 }
 
-fn upgrade_from(transaction: &Transaction<'_>, version: i64) -> rusqlite::Result<()> {
+fn upgrade_from(transaction: &Transaction<'_>, version: i64, keys: &VaultKeys) -> Result<(), VaultError> {
     match version {
-        0 => transaction.execute_batch(VERSION_1),
+        0 => Ok(transaction.execute_batch(VERSION_1)?),
+        1 => {
+            transaction.execute_batch(VERSION_2)?;
+            session_index::rebuild(transaction, keys)?;
+            Ok(transaction.execute_batch(FROM_1_TO_2)?)
+        }
         other => unreachable!("no step begins at schema version {other}"),
     }
 }
+
+/// What was opened has no fingerprint yet: it is opened again. What was complete is asked about once more, as nothing proved
+/// it; what is here is not fetched again.
+const FROM_1_TO_2: &str = r"
+    DELETE FROM opened WHERE failure = 0 AND EXISTS (SELECT 1 FROM entry WHERE id = opened.entry);
+    UPDATE backup_version SET names = fetched, is_carried = 1, settled = 0, withheld = 0, conflicts = 0,
+        opened = (SELECT count(*) FROM trimmed JOIN room ON room.id = trimmed.room WHERE room.version = backup_version.id);
+    UPDATE job SET opened_through = 0, delivered_through = 0, trimmed_through = 0;
+";

@@ -35,6 +35,23 @@ impl Sealed<'_> {
     }
 }
 
+/// A keyed hash of a copy of a session: of two that are equal, the copies are.
+pub(crate) type Fingerprint = [u8; 16];
+
+/// The hash of a session in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NameHash(pub(crate) i64);
+
+impl NameHash {
+    const OF_ROOM: u64 = 0xffff_ffff;
+
+    /// The first and the last hash that the session may have, in whatever room.
+    pub(crate) fn of_session(self) -> (i64, i64) {
+        let first = self.0.cast_unsigned() & !Self::OF_ROOM;
+        (first.cast_signed(), (first | Self::OF_ROOM).cast_signed())
+    }
+}
+
 /// The keys of an open vault.
 pub(crate) struct VaultKeys {
     seal: Option<LessSafeKey>,
@@ -72,11 +89,28 @@ impl VaultKeys {
         hasher.finish128().as_bytes()
     }
 
-    /// Finds a session again by its id, in every room. Two sessions may share a hash: compare.
-    pub(crate) fn session_hash(&self, session: &[u8]) -> i64 {
+    /// A keyed hash of anything. Two things may share one: compare.
+    pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.index);
+        hasher.write(bytes);
+        hasher.finish()
+    }
+
+    /// Finds a session again by its id and its room. The upper half is of the session alone, so that all rooms of a session lie
+    /// beside each other. Two may share a hash: compare.
+    pub(crate) fn name_hash(&self, session: &[u8], room_hash: &[u8; 16]) -> NameHash {
         let mut hasher = SipHasher24::new_with_key(&self.index);
         hasher.write(session);
-        hasher.finish().cast_signed()
+        let of_session = hasher.finish();
+        hasher.write(room_hash);
+        NameHash((of_session & !NameHash::OF_ROOM | hasher.finish() & NameHash::OF_ROOM).cast_signed())
+    }
+
+    /// Recognises a copy of a session, in the export format, by index, ratchet and id, without keeping any of it.
+    pub(crate) fn fingerprint(&self, session: &[u8]) -> Fingerprint {
+        let mut hasher = SipHasher24Of128::new_with_key(&self.index);
+        hasher.write(session);
+        hasher.finish128().as_bytes()
     }
 
     /// Seals a value; without a vault key, gives it back as it is: never call that with a secret.

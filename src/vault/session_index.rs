@@ -1,20 +1,29 @@
-//! The index from a session's hash to its entries, in two levels.
+//! The index from a session to its entries, in two levels.
 //!
 //! The hashes are as good as random: in a tree every new one lands on another page, and with a large backup each
 //! transaction writes nearly all of it. So the hashes of a transaction become one short row, in the order of its entries,
 //! and are merged into the tree, in the order of the hash, once in a while. A run keeps what is not merged in memory.
+//!
+//! A hash has two halves (see [`NameHash`]): a range of it has the session in every room, and all of it in one.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, Transaction};
 
-use super::VaultError;
+use super::{
+    VaultError,
+    seal::{NameHash, VaultKeys},
+};
+use crate::backup::limits::MAX_PLACES_OF_A_SESSION;
 
 /// Hashes that wait to be merged: half a megabyte of memory, and what a look-up reads through at most.
 const MOST_RECENT: usize = 32_000;
 /// Bytes of a hash.
 const HASH: usize = 8;
-const IN_TREE: &str = "SELECT entry FROM session_index WHERE hash = ?1";
+const OF_SESSION: &str = "SELECT hash, entry FROM session_index WHERE hash BETWEEN ?1 AND ?2 LIMIT ?3";
+const OF_NAME: &str = "SELECT entry FROM session_index WHERE hash = ?1";
+/// Places of a session that are looked at. What a hostile server adds over this is found by its whole name only.
+const MOST_PLACES: usize = 2 * MAX_PLACES_OF_A_SESSION;
 
 /// What is not yet in the tree, as one run knows it: hash and entry, in that order.
 #[derive(Default)]
@@ -22,6 +31,26 @@ pub(super) struct RecentSessions {
     sorted: Vec<(i64, i64)>,
     /// The number of transactions beside a run that it knows of.
     inserts_beside: i64,
+}
+
+/// Entries of a session, or of another one with the same hash: compare.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// Those in the room itself, whatever the version.
+    pub(super) of_name: Vec<i64>,
+    /// Those in other rooms.
+    pub(super) elsewhere: Vec<i64>,
+    /// There are more elsewhere than are looked at.
+    pub(super) is_flooded: bool,
+}
+
+impl Places {
+    fn add(&mut self, name: NameHash, hash: i64, entry: i64) {
+        match hash == name.0 {
+            true => self.of_name.push(entry),
+            false => self.elsewhere.push(entry),
+        }
+    }
 }
 
 impl RecentSessions {
@@ -40,10 +69,16 @@ impl RecentSessions {
         Ok(self.inserts_beside == inserts_beside(transaction)?)
     }
 
-    pub(super) fn entries(&self, hash: i64) -> impl Iterator<Item = i64> {
-        let first = self.sorted.partition_point(|(other, _)| *other < hash);
-        let same = self.sorted[first..].iter().take_while(move |(other, _)| *other == hash);
-        same.map(|(_, entry)| *entry)
+    /// Hashes and entries of a range.
+    fn between(&self, first: i64, last: i64) -> impl Iterator<Item = (i64, i64)> {
+        let begin = self.sorted.partition_point(|(other, _)| *other < first);
+        let range = self.sorted[begin..].iter().take_while(move |(hash, _)| *hash <= last);
+        range.copied()
+    }
+
+    /// The entries of a name.
+    pub(super) fn of_name(&self, name: NameHash) -> impl Iterator<Item = i64> {
+        self.between(name.0, name.0).map(|(_, entry)| entry)
     }
 
     fn add(&mut self, added: Vec<(i64, i64)>) {
@@ -53,69 +88,103 @@ impl RecentSessions {
     }
 }
 
-/// The entries of a hash that are in the tree.
-pub(super) fn in_tree(connection: &Connection, hash: i64) -> Result<Vec<i64>, VaultError> {
-    let mut find = connection.prepare_cached(IN_TREE)?;
-    let rows = find.query_map([hash], |row| row.get(0))?;
+/// The entries of a name that are in the tree.
+pub(super) fn in_tree(connection: &Connection, name: NameHash) -> Result<Vec<i64>, VaultError> {
+    let mut find = connection.prepare_cached(OF_NAME)?;
+    let rows = find.query_map([name.0], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The entries of a hash: those of the session, and seldom of another one with the same hash.
-pub(super) fn entries_of(connection: &Connection, hash: i64) -> Result<Vec<i64>, VaultError> {
-    let mut entries = Vec::new();
-    scan(connection, |other, entry| {
-        if other == hash {
-            entries.push(entry);
+/// The entries of a session, for a look-up.
+pub(super) fn places(connection: &Connection, name: NameHash) -> Result<Places, VaultError> {
+    let mut places = Places::default();
+    let (first, last) = name.of_session();
+    scan(connection, |hash, entry| {
+        if (first..=last).contains(&hash) && (hash == name.0 || places.elsewhere.len() < MOST_PLACES) {
+            places.add(name, hash, entry);
         }
     })?;
     // In this order a run that merges in between shows an entry twice, and never not at all.
-    entries.extend(in_tree(connection, hash)?);
-    entries.sort_unstable();
-    entries.dedup();
-    Ok(entries)
+    in_tree_and_elsewhere(connection, name, &mut places)?;
+    for entries in [&mut places.of_name, &mut places.elsewhere] {
+        entries.sort_unstable();
+        entries.dedup();
+    }
+    Ok(places)
+}
+
+fn in_tree_and_elsewhere(connection: &Connection, name: NameHash, places: &mut Places) -> Result<(), VaultError> {
+    let mut statement = connection.prepare_cached(OF_SESSION)?;
+    read_places(&mut statement, name, places)?;
+    if places.is_flooded {
+        places.of_name.extend(in_tree(connection, name)?);
+    }
+    Ok(())
+}
+
+fn read_places(statement: &mut CachedStatement<'_>, name: NameHash, places: &mut Places) -> Result<(), VaultError> {
+    let (first, last) = name.of_session();
+    let mut rows = statement.query((first, last, MOST_PLACES as i64))?;
+    let mut found = 0;
+    while let Some(row) = rows.next()? {
+        places.add(name, row.get(0)?, row.get(1)?);
+        found += 1;
+    }
+    places.is_flooded = found >= MOST_PLACES;
+    Ok(())
 }
 
 /// The index, for the entries of one transaction.
 pub(super) struct SessionIndex<'a> {
-    /// None while the tree is empty: a first download of some size is spared the look-ups.
+    /// Looked up by session; none while the tree is empty: a first download of some size is spared the look-ups.
     tree: Option<CachedStatement<'a>>,
+    transaction: &'a Transaction<'a>,
     recent: &'a RecentSessions,
     /// In the order of the entries, which follow each other.
     added: Vec<(i64, i64)>,
-    added_hashes: HashSet<i64>,
+    /// The same by the first hash that the session may have.
+    added_sessions: HashMap<i64, Vec<(i64, i64)>>,
 }
 
 impl<'a> SessionIndex<'a> {
     pub(super) fn new(transaction: &'a Transaction<'_>, recent: &'a RecentSessions) -> Result<Self, VaultError> {
         let is_empty = !transaction.prepare_cached("SELECT 1 FROM session_index")?.exists([])?;
         Ok(Self {
-            tree: (!is_empty).then(|| transaction.prepare_cached(IN_TREE)).transpose()?,
+            tree: (!is_empty)
+                .then(|| transaction.prepare_cached(OF_SESSION))
+                .transpose()?,
+            transaction,
             recent,
             added: Vec::new(),
-            added_hashes: HashSet::new(),
+            added_sessions: HashMap::new(),
         })
     }
 
-    /// The entries of a hash: those of the session, and seldom of another one with the same hash.
-    pub(super) fn entries(&mut self, hash: i64) -> Result<Vec<i64>, VaultError> {
-        let mut entries: Vec<i64> = self.recent.entries(hash).collect();
+    /// The entries of a session.
+    pub(super) fn places(&mut self, name: NameHash) -> Result<Places, VaultError> {
+        let mut places = Places::default();
+        let (first, last) = name.of_session();
         if let Some(tree) = &mut self.tree {
-            let rows = tree.query_map([hash], |row| row.get(0))?;
-            for entry in rows {
-                entries.push(entry?);
+            read_places(tree, name, &mut places)?;
+            if places.is_flooded {
+                places.of_name = in_tree(self.transaction, name)?;
             }
         }
-        if self.added_hashes.contains(&hash) {
-            let added = self.added.iter().filter(|(other, _)| *other == hash);
-            entries.extend(added.map(|(_, entry)| entry));
+        let added = self.added_sessions.get(&first).into_iter().flatten().copied();
+        for (hash, entry) in self.recent.between(first, last).chain(added) {
+            match hash == name.0 || places.elsewhere.len() < MOST_PLACES {
+                true => places.add(name, hash, entry),
+                false => places.is_flooded = true,
+            }
         }
-        Ok(entries)
+        Ok(places)
     }
 
-    pub(super) fn add(&mut self, hash: i64, entry: i64) {
+    pub(super) fn add(&mut self, name: NameHash, entry: i64) {
         debug_assert!(self.added.last().is_none_or(|(_, last)| last + 1 == entry));
-        self.added.push((hash, entry));
-        self.added_hashes.insert(hash);
+        self.added.push((name.0, entry));
+        let of_session = self.added_sessions.entry(name.of_session().0).or_default();
+        of_session.push((name.0, entry));
     }
 
     /// What was added, to be written.
@@ -155,6 +224,35 @@ pub(super) fn write(
     Ok(recent)
 }
 
+/// Makes the index from the entries, and notes sessions that are there several times. For an upgrade: it holds 16 bytes an
+/// entry in memory.
+pub(super) fn rebuild(transaction: &Transaction<'_>, keys: &VaultKeys) -> Result<(), VaultError> {
+    transaction.execute_batch("DELETE FROM session_index; DELETE FROM session_recent;")?;
+    let mut statement = transaction.prepare(
+        "SELECT known.id, hash, session FROM (SELECT id, room, session FROM entry
+            UNION ALL SELECT entry, room, session FROM trimmed) AS known JOIN room ON room.id = known.room",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut hashes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let room_hash: [u8; 16] = row.get(1)?;
+        let session = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+        hashes.push((keys.name_hash(session, &room_hash), row.get::<_, i64>(0)?));
+    }
+    hashes.sort_unstable();
+    let mut insert = transaction.prepare("INSERT INTO session_index (hash, entry) VALUES (?1, ?2)")?;
+    let mut note = transaction.prepare("INSERT INTO copy (entry, standing) VALUES (?1, 4)")?;
+    for same in hashes.chunk_by(|(one, _), (other, _)| one.of_session() == other.of_session()) {
+        for (hash, entry) in same {
+            insert.execute([hash.0, *entry])?;
+            if same.len() > 1 {
+                note.execute([entry])?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Tells a run that it has to read anew what the tree has not.
 pub(super) fn note_insert_beside(transaction: &Transaction<'_>) -> Result<(), VaultError> {
     transaction.execute("UPDATE job SET inserts_beside = inserts_beside + 1", [])?;
@@ -185,14 +283,14 @@ mod tests {
     use super::*;
     use crate::vault::schema;
 
-    /// Writes one transaction of entries that follow `first`; every third hash stands twice.
+    /// Writes one transaction of entries that follow `first`; every third name stands twice.
     fn batch(connection: &mut Connection, recent: RecentSessions, first: i64, count: i64) -> RecentSessions {
         let transaction = connection.transaction().expect("a transaction");
         let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
         for entry in first..first + count {
-            assert!(!index.entries(hash(entry)).expect("a look-up").contains(&entry));
-            index.add(hash(entry), entry);
-            assert!(index.entries(hash(entry)).expect("a look-up").contains(&entry));
+            assert!(!index.places(name(entry)).expect("a look-up").of_name.contains(&entry));
+            index.add(name(entry), entry);
+            assert!(index.places(name(entry)).expect("a look-up").of_name.contains(&entry));
         }
         let added = index.into_added();
         let recent = write(&transaction, recent, added).expect("it is written");
@@ -200,9 +298,9 @@ mod tests {
         recent
     }
 
-    fn hash(entry: i64) -> i64 {
+    fn name(entry: i64) -> NameHash {
         let twin = if entry % 3 == 0 { entry } else { entry - entry % 3 % 2 };
-        twin.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed())
+        NameHash(twin.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed()))
     }
 
     #[test]
@@ -221,13 +319,54 @@ mod tests {
         }
         assert_eq!((merged, recent.sorted.len()), (1, 100));
         for entry in (1..first).step_by(7).chain(first - 2_200..first) {
-            let found = entries_of(&connection, hash(entry)).expect("a look-up");
+            let found = places(&connection, name(entry)).expect("a look-up").of_name;
             assert!(found.contains(&entry), "entry {entry}");
-            assert!(found.iter().all(|other| hash(*other) == hash(entry)));
+            assert!(found.iter().all(|other| name(*other) == name(entry)));
             let mut twice = found.clone();
             twice.dedup();
             assert_eq!(twice, found);
         }
-        assert!(entries_of(&connection, 12_345).expect("a look-up").is_empty());
+        assert!(
+            places(&connection, NameHash(12_345))
+                .expect("a look-up")
+                .of_name
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_session_is_found_in_every_room_and_a_flood_of_rooms_hides_no_name() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        schema::create(&mut connection).expect("tables");
+        let keys = VaultKeys::open([3; 16]);
+        let room = |number: u32| keys.room_hash(&format!("!{number}:x"));
+        let name = |number: u32| keys.name_hash(b"session", &room(number));
+        let mut recent = RecentSessions::default();
+        let mut rooms = 0;
+        // Few at first; then so many that most are in the tree.
+        for count in [3, 40_000, 500] {
+            let transaction = connection.transaction().expect("a transaction");
+            let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
+            for number in rooms..rooms + count {
+                index.add(name(number), i64::from(number) + 1);
+            }
+            rooms += count;
+            let added = index.into_added();
+            recent = write(&transaction, recent, added).expect("it is written");
+            transaction.commit().expect("it is durable");
+            for number in [0, 2, rooms - 1, rooms / 2] {
+                let found = places(&connection, name(number)).expect("a look-up");
+                assert_eq!(found.of_name, [i64::from(number) + 1]);
+                assert!(found.elsewhere.len() >= 2 && found.elsewhere.len() <= 3 * MOST_PLACES);
+                let transaction = connection.transaction().expect("a transaction");
+                let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
+                assert_eq!(
+                    index.places(name(number)).expect("a look-up").of_name,
+                    [i64::from(number) + 1]
+                );
+            }
+        }
+        let other = places(&connection, keys.name_hash(b"other", &room(1))).expect("a look-up");
+        assert!(other.of_name.is_empty() && other.elsewhere.is_empty());
     }
 }

@@ -1,10 +1,17 @@
 //! How many keys of a room may be shared with people who are invited later.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::collections::HashSet;
 
 use rusqlite::params;
 
-use super::{Connection, VaultError};
+use super::{
+    Connection, VaultError,
+    copies::{CopyState, StoredCopy, room_number},
+};
+use crate::backup::{
+    copies::{Standing, judge, may_be_shared},
+    session_id::SessionId,
+};
 
 /// Keys of a room, over all versions; one that is there several times counts once, as its best copy has it: the one that is
 /// given out.
@@ -21,58 +28,39 @@ pub(crate) struct SharingCounts {
 /// Entries that are looked at in one transaction: a long one would keep the log from being folded.
 const STEP: i64 = 2_000;
 
-/// What is known of one copy of a key; of two copies the larger counts.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum KeyCopy {
-    Unopened,
-    Opened {
-        /// The one that begins earliest counts.
-        first_index: Reverse<u32>,
-        /// Row id: of two, the newest counts.
-        version: i64,
-        may_be_shared: bool,
-    },
-}
-
 impl Connection {
-    /// Counts the keys of a room. Where it stands in several versions, this takes some fifty bytes of memory a key.
+    /// Counts the keys of a room. For a key that stands there several times, the copy that look-ups have counts.
     pub(crate) fn sharing_counts(&self, room_id: &str) -> Result<SharingCounts, VaultError> {
         let mut counts = SharingCounts {
             not_fetched_at_most: self.missing_keys(room_id)?,
             ..SharingCounts::default()
         };
-        let rooms = self.rooms_named(room_id)?;
-        if let [room] = rooms[..]
-            && !self.room_has_copies(room.0)?
-        {
-            self.copies(room, |_, copy| counts.count(copy))?;
-            return Ok(counts);
+        let mut several = HashSet::new();
+        for (room, _) in self.rooms_named(room_id)? {
+            self.count_room(room, &mut counts, &mut several)?;
         }
-        let mut best: HashMap<i64, KeyCopy> = HashMap::new();
-        for room in rooms {
-            self.copies(room, |session, copy| {
-                let known = best.entry(self.keys.session_hash(session)).or_insert(copy);
-                *known = copy.max(*known);
-            })?;
+        for session in several {
+            let session = SessionId::from_bytes(&session);
+            if let Some(may_be_shared) = self.may_be_shared(room_id, &session)? {
+                counts.count(may_be_shared);
+            }
         }
-        best.into_values().for_each(|copy| counts.count(copy));
         Ok(counts)
     }
 
-    /// Whether a key of the room stands there more than once.
-    fn room_has_copies(&self, room: i64) -> Result<bool, VaultError> {
-        let mut statement = self.inner.prepare_cached("SELECT copies > 0 FROM room WHERE id = ?1")?;
-        Ok(statement.query_row([room], |row| row.get(0))?)
-    }
-
-    /// Goes through the keys of a room in one version, but for those that can never be opened.
-    fn copies(&self, (room, version): (i64, i64), mut found: impl FnMut(&[u8], KeyCopy)) -> Result<(), VaultError> {
+    /// Counts the keys of a room in one version that stand there once; those that stand there several times are noted. Those
+    /// that can never be opened are left out.
+    fn count_room(
+        &self,
+        room: i64,
+        counts: &mut SharingCounts,
+        several: &mut HashSet<Vec<u8>>,
+    ) -> Result<(), VaultError> {
         let mut in_run = self.inner.prepare_cached(
-            "SELECT known.session, opened.entry IS NULL, failure, shared_history, conflict.entry IS NOT NULL,
-                 first_index
-             FROM (SELECT id, session FROM entry UNION ALL SELECT entry, session FROM trimmed) AS known
+            "SELECT known.session, opened.entry IS NULL, failure, shared_history, copy.entry IS NOT NULL
+             FROM (SELECT id, session FROM entry UNION ALL SELECT entry, session FROM trimmed WHERE NOT is_forgotten) AS known
              LEFT JOIN opened ON opened.entry = known.id
-             LEFT JOIN conflict ON conflict.entry = known.id
+             LEFT JOIN copy ON copy.entry = known.id
              WHERE known.id BETWEEN ?1 AND ?2",
         )?;
         let mut after = 0;
@@ -81,28 +69,45 @@ impl Connection {
             let mut rows = in_run.query([first, after])?;
             while let Some(row) = rows.next()? {
                 let (is_unopened, failure): (bool, Option<i64>) = (row.get(1)?, row.get(2)?);
-                if failure.is_some_and(|failure| failure != 0) {
-                    continue;
+                if row.get(4)? {
+                    several.insert(row.get(0)?);
+                } else if is_unopened {
+                    counts.count(MayBeShared::NotKnown);
+                } else if failure == Some(0) {
+                    let says_so: Option<bool> = row.get(3)?;
+                    counts.count(MayBeShared::from(says_so == Some(true)));
                 }
-                let copy = match is_unopened {
-                    true => KeyCopy::Unopened,
-                    false => KeyCopy::Opened {
-                        first_index: Reverse(row.get::<_, Option<u32>>(5)?.unwrap_or(0)),
-                        version,
-                        may_be_shared: row.get::<_, Option<bool>>(3)? == Some(true) && !row.get::<_, bool>(4)?,
-                    },
-                };
-                found(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?, copy);
             }
         }
         Ok(())
     }
 
+    /// The same for one session that the vault has several times. Nobody may share a key that is held back.
+    fn may_be_shared(&self, room_id: &str, session: &SessionId) -> Result<Option<MayBeShared>, VaultError> {
+        let copies = self.copies(room_id, session)?;
+        let hash = self.keys.room_hash(room_id);
+        let facts: Vec<_> = copies.iter().filter_map(StoredCopy::facts).collect();
+        let room = room_number(&hash);
+        let class = facts
+            .iter()
+            .zip(judge(&facts))
+            .find(|(copy, standing)| copy.room == room && *standing == Standing::Counts)
+            .map(|(copy, _)| copy.class);
+        if let Some(class) = class {
+            return Ok(Some(may_be_shared(&facts, room, class).into()));
+        }
+        let in_room = || copies.iter().filter(|copy| copy.room_hash == hash);
+        if in_room().any(|copy| copy.is_opened()) {
+            return Ok(Some(MayBeShared::No));
+        }
+        let is_unopened = in_room().any(|copy| copy.state == CopyState::Unopened);
+        Ok(is_unopened.then_some(MayBeShared::NotKnown))
+    }
+
     /// Keys that may still be missing in a room: all that are missing, where the room has not been read to its end.
     fn missing_keys(&self, room_id: &str) -> Result<Option<u64>, VaultError> {
         let mut statement = self.inner.prepare_cached(
-            "SELECT CASE WHEN gone OR backup_version.complete OR room.complete = era THEN 0
-                         ELSE max(0, server_count - (fetched - surplus)) END
+            "SELECT CASE WHEN gone OR settled IN (1, 2) OR room.complete = era THEN 0 ELSE max(0, server_count - names) END
              FROM backup_version LEFT JOIN room ON room.version = backup_version.id AND hash = ?1",
         )?;
         let missing = statement.query_map(params![self.keys.room_hash(room_id)], |row| row.get::<_, i64>(0))?;
@@ -115,14 +120,27 @@ impl Connection {
     }
 }
 
+/// Whether a key may be shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MayBeShared {
+    Yes,
+    No,
+    /// It has not been opened.
+    NotKnown,
+}
+
+impl From<bool> for MayBeShared {
+    fn from(says_so: bool) -> Self {
+        if says_so { Self::Yes } else { Self::No }
+    }
+}
+
 impl SharingCounts {
-    fn count(&mut self, copy: KeyCopy) {
-        *(match copy {
-            KeyCopy::Unopened => &mut self.unopened,
-            KeyCopy::Opened {
-                may_be_shared: true, ..
-            } => &mut self.shareable,
-            KeyCopy::Opened { .. } => &mut self.not_shareable,
+    fn count(&mut self, key: MayBeShared) {
+        *(match key {
+            MayBeShared::Yes => &mut self.shareable,
+            MayBeShared::No => &mut self.not_shareable,
+            MayBeShared::NotKnown => &mut self.unopened,
         }) += 1;
     }
 }

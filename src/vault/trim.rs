@@ -34,13 +34,13 @@ impl Writer {
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
             let through = settled.min(from + STEP);
-            // What was refused, has failed or is in conflict stays.
+            // What was refused, has failed or is held back stays.
             // Moved, not emptied: only rows that go let their pages go.
             for sql in [
                 "INSERT INTO trimmed (entry, room, session) SELECT id, room, session FROM entry
                  WHERE id > ?1 AND id <= ?2
                  AND EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id AND refusal IS NULL)
-                 AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = id)",
+                 AND NOT EXISTS (SELECT 1 FROM copy WHERE copy.entry = id AND standing <> 0)",
                 "DELETE FROM entry WHERE id > ?1 AND id <= ?2
                  AND EXISTS (SELECT 1 FROM trimmed WHERE trimmed.entry = id)",
             ] {
@@ -53,11 +53,12 @@ impl Writer {
         Ok(goes_on)
     }
 
-    /// Forgets the next trimmed entries, so that they are fetched anew. False if there are none left.
+    /// Forgets the next trimmed entries, so that they are fetched again; what they are recognised by stays, or the server could
+    /// give other keys in their place. False if there are none left.
     pub(crate) fn refetch_step(&mut self) -> Result<bool, VaultError> {
         let goes_on = self.write(|transaction, _| {
             let from: i64 = transaction.query_row("SELECT refetched_through FROM job", [], |row| row.get(0))?;
-            let last = "SELECT coalesce(max(entry), 0) FROM trimmed";
+            let last = "SELECT coalesce(max(entry), 0) FROM trimmed WHERE NOT is_forgotten";
             let last: i64 = transaction.query_row(last, [], |row| row.get(0))?;
             let through = last.min(from + STEP);
             forget_trimmed(transaction, from, through)?;
@@ -73,45 +74,31 @@ impl Writer {
     }
 }
 
-/// Those in that range; their versions and rooms are no longer complete.
+/// Those in that range. What is under way for their versions is of before: another era begins.
 fn forget_trimmed(transaction: &Transaction<'_>, from: i64, through: i64) -> Result<(), VaultError> {
-    let mut trimmed = transaction
-        .prepare_cached("SELECT room, count(*) FROM trimmed WHERE entry > ?1 AND entry <= ?2 GROUP BY room")?;
-    let rooms: Vec<(i64, i64)> = trimmed
-        .query_map([from, through], |row| Ok((row.get(0)?, row.get(1)?)))?
+    let mut trimmed = transaction.prepare_cached(
+        "SELECT room, count(*), count(*) - total(ifnull(is_extra, 0)) FROM trimmed LEFT JOIN copy USING (entry)
+         WHERE entry > ?1 AND entry <= ?2 AND NOT is_forgotten GROUP BY room",
+    )?;
+    let rooms: Vec<(i64, i64, f64)> = trimmed
+        .query_map([from, through], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
-    // Found anew, they are in conflict anew.
-    let in_range =
-        "entry > ?1 AND entry <= ?2 AND EXISTS (SELECT 1 FROM conflict WHERE conflict.entry = trimmed.entry)";
-    transaction.execute(
-        &format!(
-            "UPDATE backup_version SET conflicts = conflicts - (SELECT count(*) FROM trimmed
-                JOIN room ON room.id = trimmed.room WHERE room.version = backup_version.id AND {in_range})"
-        ),
-        [from, through],
-    )?;
-    transaction.execute(
-        &format!("DELETE FROM conflict WHERE entry IN (SELECT entry FROM trimmed WHERE {in_range})"),
-        [from, through],
-    )?;
-    for (room, count) in rooms {
+    for (room, entries, counted) in rooms {
+        let counted = counted as i64;
         transaction.execute(
-            "UPDATE room SET complete = 0, entries = entries - ?2, copies = min(copies, entries - ?2) WHERE id = ?1",
-            [room, count],
+            "UPDATE room SET complete = 0, entries = entries - ?2 WHERE id = ?1",
+            [room, entries],
         )?;
         transaction.execute(
-            "UPDATE backup_version SET complete = 0, complete_in = 0, fetched = fetched - ?2, opened = opened - ?2,
-                 surplus = min(surplus, fetched - ?2)
+            "UPDATE backup_version SET era = era + 1, settled = 0, settled_in = 0, is_carried = 1,
+                 fetched = fetched - ?2, opened = opened - ?2, names = max(0, names - ?2)
              WHERE id = (SELECT version FROM room WHERE id = ?1)",
-            [room, count],
+            [room, counted],
         )?;
     }
-    for sql in [
-        "DELETE FROM opened WHERE entry > ?1 AND entry <= ?2
-         AND EXISTS (SELECT 1 FROM trimmed WHERE trimmed.entry = opened.entry)",
-        "DELETE FROM trimmed WHERE entry > ?1 AND entry <= ?2",
-    ] {
-        transaction.execute(sql, [from, through])?;
-    }
+    transaction.execute(
+        "UPDATE trimmed SET is_forgotten = 1 WHERE entry > ?1 AND entry <= ?2",
+        [from, through],
+    )?;
     Ok(())
 }

@@ -126,14 +126,15 @@ fn assert_is(found: RoomKeyLookup, truth: &TrueKey) {
         ..truth.clone()
     };
     match found {
-        RoomKeyLookup::Found { key } => assert_true(&key, &truth),
+        RoomKeyLookup::Found { key, .. } => assert_true(&key, &truth),
         other => panic!("{other:?}"),
     }
 }
 
 async fn run(download: &KeyDownload) -> RunReport {
     let report = download.run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert!(matches!(report.outcome, RunOutcome::Completed { .. }), "{report:?}");
+    assert!(report.summary.fetched <= report.summary.total, "{report:?}");
     report
 }
 
@@ -159,7 +160,8 @@ async fn a_copy_from_an_earlier_message_is_taken() {
 
     scene.serve("2", &scene.entry(&scene.key));
     assert_eq!(client.refresh().await, Ok(ServerNews::NewKeys { count: 0 }));
-    assert_eq!(counts(&run(&client.download()).await), (3, 3, 0));
+    // The same key as before, from an earlier message.
+    assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
     assert_eq!(scene.homeserver.requests().of(EndpointKind::AllKeys), 0);
     scene.assert_found(&client, &scene.key).await;
     let counted = client.room_history_shareability(scene.key.room_id.clone()).await;
@@ -179,7 +181,7 @@ async fn a_copy_from_an_earlier_message_is_taken() {
 
     // Known by now, and not asked for again.
     scene.serve("3", &scene.entry(&scene.key));
-    assert_eq!(counts(&run(&client.download()).await), (3, 3, 0));
+    assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
     assert_eq!(scene.delivered(), [100, scene.key.first_known_index]);
 }
 
@@ -267,7 +269,7 @@ async fn what_only_claims_to_be_better_costs_nothing() {
     }
     let report = run(&client.download()).await;
     let (fetched, opened, failed) = counts(&report);
-    assert!(fetched <= 33 && opened <= 33 && failed <= 1, "{report:?}");
+    assert_eq!((fetched, opened, failed), (2, 2, 0), "{report:?}");
 }
 
 #[tokio::test]

@@ -8,16 +8,35 @@ use std::{
 
 use async_trait::async_trait;
 use keyferry::{
-    Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, HttpTransport, JobHost, KeyBackupClient,
-    OpenError, PreferenceConflict, PreferenceNotice, PreferenceResolution, ReqwestTransport, RoomKey, RoomKeyLookup,
-    RoomKeySink, SecretBytes, SecretString, SinkAnswer, SinkError, TokenRequest, UnlockSecret, VaultProtection, WakeUp,
-    WakeUpPurpose,
+    Account, ArrivedRoomKeys, ClientOptions, CompletionProof, ConflictNotice, DownloadProgress, HostError,
+    HttpTransport, JobHost, KeyBackupClient, OpenError, PreferenceConflict, PreferenceNotice, PreferenceResolution,
+    ReqwestTransport, RoomKey, RoomKeyLookup, RoomKeySink, RunOutcome, SecretBytes, SecretString, SinkAnswer,
+    SinkError, TokenRequest, UnlockSecret, VaultProtection, WakeUp, WakeUpPurpose,
 };
 use keyferry_test_homeserver::{AccountInfo, Config, Homeserver, TrueKey};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::secrets::keep_out_of_logs;
+
+/// The outcome of a run to which the server gave everything at once.
+pub(crate) const WHOLE: RunOutcome = RunOutcome::Completed {
+    proof: CompletionProof::Whole,
+    accepted_shortfall: 0,
+};
+
+/// The outcome of a run that got everything room by room, or by what has come since the last one.
+pub(crate) const COUNTED: RunOutcome = RunOutcome::Completed {
+    proof: CompletionProof::Counted,
+    accepted_shortfall: 0,
+};
+
+/// The outcome of a run that has everything, where nobody has unlocked these versions.
+pub(crate) fn locked(versions: &[&str]) -> RunOutcome {
+    RunOutcome::NeedsUnlock {
+        versions: versions.iter().map(|version| (*version).to_owned()).collect(),
+    }
+}
 
 pub(crate) fn homeserver(keys: u64, rooms: u64) -> Homeserver {
     start(Config {
@@ -41,6 +60,7 @@ pub(crate) struct Listener {
     pub(crate) progress: Mutex<Vec<DownloadProgress>>,
     pub(crate) arrived: Mutex<u64>,
     pub(crate) notices: Mutex<Vec<PreferenceNotice>>,
+    pub(crate) key_conflicts: Mutex<Vec<ConflictNotice>>,
     pub(crate) conflicts: Mutex<Vec<PreferenceConflict>>,
     /// What it answers to a conflict.
     pub(crate) resolution: Mutex<Option<PreferenceResolution>>,
@@ -76,6 +96,11 @@ impl JobHost for Listener {
     async fn on_room_keys_arrived(&self, arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
         *self.arrived.lock().expect("not poisoned") +=
             arrived.iter().map(|room| room.session_ids.len() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    async fn on_conflicts(&self, notice: ConflictNotice) -> Result<(), HostError> {
+        self.key_conflicts.lock().expect("not poisoned").push(notice);
         Ok(())
     }
 
@@ -268,7 +293,7 @@ pub(crate) async fn assert_vault_complete(client: &KeyBackupClient, homeserver: 
             .await
             .expect("a look-up");
         match found {
-            RoomKeyLookup::Found { key } => assert_true(&key, &truth),
+            RoomKeyLookup::Found { key, .. } => assert_true(&key, &truth),
             RoomKeyLookup::Unusable { .. } if !truth.usable => {}
             other => panic!("key {index}: {other:?}"),
         }

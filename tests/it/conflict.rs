@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use keyferry::{DownloadPolicy, KeyBackupClient, PauseCause, RoomKeyLookup, RunBudget, RunOutcome, SecretString};
-use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
+use keyferry::{
+    ConflictCause, DownloadPolicy, KeyBackupClient, KeyConflict, PauseCause, RoomKeyLookup, RunBudget, RunOutcome,
+    SecretString,
+};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, TrueKey};
 
-use crate::common::{Setup, start};
+use crate::common::{Setup, WHOLE, assert_true, locked, start};
 
 const KEYS: u64 = 1_000;
 const TWINS: u64 = 3;
@@ -19,14 +22,21 @@ fn with_twins() -> Homeserver {
     })
 }
 
+/// Twins: the one that comes first, and the one in another room.
+fn twins(homeserver: &Homeserver) -> Vec<(TrueKey, TrueKey)> {
+    let truth = homeserver.truth();
+    let twin = |index| truth.key(truth.twin(index).expect("it has one"));
+    (0..TWINS).map(|index| (truth.key(index), twin(index))).collect()
+}
+
 #[tokio::test]
-async fn seen_before_delivery_neither_is_delivered() {
+async fn of_what_one_answer_brings_under_two_rooms_neither_is_delivered() {
     let homeserver = with_twins();
     let setup = Setup::with_sink(&homeserver);
     // Everything is here before anything can be opened.
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::NeedsUnlock);
+    assert_eq!(report.outcome, locked(&["1"]));
     client
         .unlock(setup.recovery_key())
         .await
@@ -34,23 +44,92 @@ async fn seen_before_delivery_neither_is_delivered() {
 
     let report = client.download().run(RunBudget::default()).await;
 
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!((report.outcome, report.every_key_is_here), (WHOLE, false));
     assert_eq!(
         (report.summary.conflicts, report.summary.delivered),
         (2 * TWINS, KEYS - 2 * TWINS)
     );
-    assert_withheld(&client, &homeserver, &setup, 0).await;
+    assert_found_in_both_rooms(&client, &homeserver).await;
+    let conflicts = conflicts(&client).await;
+    assert_eq!(conflicts.len() as u64, 2 * TWINS);
+    assert!(conflicts.iter().all(|conflict| conflict.counts.is_none()));
+    for (first, twin) in twins(&homeserver) {
+        assert_eq!(delivered_rooms(&setup, &first.session_id), Vec::<String>::new());
+        assert_eq!(first.session_id, twin.session_id);
+    }
     let path = setup.directory.path().join("export.txt").display().to_string();
     let exported = client.export_room_keys(SecretString::from("p"), path).await;
     let exported = exported.expect("an export");
     assert_eq!((exported.exported, exported.conflicts), (KEYS - 2 * TWINS, 2 * TWINS));
+    // Told once.
+    client.download().run(RunBudget::default()).await;
+    let notices = setup.host.key_conflicts.lock().expect("not poisoned").clone();
+    assert_eq!(notices.len(), 1);
+    assert_eq!(
+        (notices[0].cause, notices[0].held_back),
+        (ConflictCause::TwoRooms, 2 * TWINS)
+    );
 }
 
 #[tokio::test]
-async fn seen_after_delivery_the_later_one_is_withheld() {
+async fn a_later_place_never_hides_an_earlier_one() {
     let homeserver = with_twins();
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
+    run_without_the_last(&homeserver, &client).await;
+
+    let report = client.download().run(RunBudget::default()).await;
+
+    assert_eq!((report.outcome, report.every_key_is_here), (WHOLE, false));
+    assert_eq!(
+        (report.summary.conflicts, report.summary.delivered),
+        (TWINS, KEYS - TWINS)
+    );
+    assert_the_first_ones_count(&client, &homeserver, &setup).await;
+    let path = setup.directory.path().join("export.txt").display().to_string();
+    let exported = client.export_room_keys(SecretString::from("p"), path).await;
+    let exported = exported.expect("an export");
+    assert_eq!((exported.exported, exported.conflicts), (KEYS - TWINS, TWINS));
+}
+
+#[tokio::test]
+async fn fetched_again_the_first_place_is_still_the_first() {
+    let homeserver = with_twins();
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    run_without_the_last(&homeserver, &client).await;
+    // The first ones leave the vault before the others come.
+    download.set_policy(DownloadPolicy {
+        trim_delivered: true,
+        ..DownloadPolicy::default()
+    });
+    download.pause(PauseCause::Offline).await.expect("it holds");
+    download.run(RunBudget::default()).await;
+    download.resume(PauseCause::Offline).await.expect("it is over");
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.conflicts), (WHOLE, TWINS));
+    setup
+        .sink
+        .as_ref()
+        .expect("a sink")
+        .keys
+        .lock()
+        .expect("not poisoned")
+        .clear();
+    download.crypto_store_was_replaced().await.expect("it is noted");
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(
+        (report.outcome, report.summary.conflicts, report.summary.delivered),
+        (WHOLE, TWINS, KEYS - TWINS)
+    );
+    for (first, _) in twins(&homeserver) {
+        assert_eq!(delivered_rooms(&setup, &first.session_id), [first.room_id]);
+    }
+}
+
+/// A run that gets the first keys and not the last ones.
+async fn run_without_the_last(homeserver: &Homeserver, client: &Arc<KeyBackupClient>) {
     homeserver.set_faults(vec![
         Fault::from(FaultKind::Stall { after_bytes: 300_000 }).on(EndpointKind::AllKeys),
     ]);
@@ -61,77 +140,53 @@ async fn seen_after_delivery_the_later_one_is_withheld() {
     assert_eq!(report.outcome, RunOutcome::OutOfBudget);
     assert!(report.summary.delivered > TWINS);
     homeserver.set_faults(Vec::new());
-
-    let report = client.download().run(RunBudget::default()).await;
-
-    assert_eq!(report.outcome, RunOutcome::Completed);
-    assert_eq!(
-        (report.summary.conflicts, report.summary.delivered),
-        (2 * TWINS, KEYS - TWINS)
-    );
-    assert_withheld(&client, &homeserver, &setup, TWINS).await;
 }
 
-#[tokio::test]
-async fn fetched_anew_they_are_counted_once() {
-    let homeserver = with_twins();
-    let setup = Setup::with_sink(&homeserver);
-    let client = setup.open_unlocked().await;
-    let download = client.download();
-    homeserver.set_faults(vec![
-        Fault::from(FaultKind::Stall { after_bytes: 300_000 }).on(EndpointKind::AllKeys),
-    ]);
-    let budget = RunBudget {
-        max_duration_ms: Some(2_000),
-    };
-    assert_eq!(download.run(budget).await.outcome, RunOutcome::OutOfBudget);
-    homeserver.set_faults(Vec::new());
-    // The first ones leave the vault before the others come.
-    download.set_policy(DownloadPolicy {
-        trim_delivered: true,
-        ..DownloadPolicy::default()
-    });
-    download.pause(PauseCause::Offline).await.expect("it holds");
-    download.run(RunBudget::default()).await;
-    download.resume(PauseCause::Offline).await.expect("it is over");
-    let report = download.run(RunBudget::default()).await;
-    assert_eq!(
-        (report.outcome, report.summary.conflicts),
-        (RunOutcome::Completed, 2 * TWINS)
-    );
-    download.crypto_store_was_replaced().await.expect("it is noted");
-    let report = download.run(RunBudget::default()).await;
-    assert_eq!(
-        (report.outcome, report.summary.conflicts, report.summary.delivered),
-        (RunOutcome::Completed, 2 * TWINS, KEYS - 2 * TWINS)
-    );
+async fn conflicts(client: &KeyBackupClient) -> Vec<KeyConflict> {
+    let page = client.download().conflicts(None, 100).await.expect("a list");
+    assert_eq!(page.next, None);
+    page.conflicts
 }
 
-/// Twins are listed and say so when they are looked up; of the first ones so many were delivered, of the others none.
-async fn assert_withheld(client: &Arc<KeyBackupClient>, homeserver: &Homeserver, setup: &Setup, delivered: u64) {
-    let sink = setup.sink.as_ref().expect("a sink");
-    let delivered_rooms = |session: &str| -> Vec<String> {
-        let keys = sink.keys.lock().expect("not poisoned");
-        let of_session = keys.iter().filter(|key| key.session_id == session);
-        of_session.map(|key| key.room_id.clone()).collect()
-    };
-    let listed = client.download().conflicts(None, 100).await.expect("a list").entries;
-    assert_eq!(listed.len() as u64, 2 * TWINS);
-    for index in 0..TWINS {
-        let first = homeserver.truth().key(index);
-        let twin = homeserver
-            .truth()
-            .key(homeserver.truth().twin(index).expect("it has one"));
-        assert_eq!(first.session_id, twin.session_id);
-        for key in [&first, &twin] {
+fn delivered_rooms(setup: &Setup, session: &str) -> Vec<String> {
+    let keys = setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned");
+    let of_session = keys.iter().filter(|key| key.session_id == session);
+    of_session.map(|key| key.room_id.clone()).collect()
+}
+
+/// Whoever looks a key up names the room, and whether that is true shows when it decrypts.
+async fn assert_found_in_both_rooms(client: &KeyBackupClient, homeserver: &Homeserver) {
+    for (first, twin) in twins(homeserver) {
+        for (key, other) in [(&first, &twin), (&twin, &first)] {
             let found = client.find_room_key(key.room_id.clone(), key.session_id.clone()).await;
-            assert_eq!(found.expect("a look-up"), RoomKeyLookup::Conflict);
+            let Ok(RoomKeyLookup::Found {
+                key: found,
+                other_rooms,
+            }) = found
+            else {
+                panic!("{found:?}");
+            };
+            assert_true(&found, key);
+            assert_eq!(other_rooms, [other.room_id.clone()]);
         }
-        let expected = if index < delivered {
-            vec![first.room_id]
-        } else {
-            Vec::new()
-        };
-        assert_eq!(delivered_rooms(&first.session_id), expected);
+    }
+}
+
+async fn assert_the_first_ones_count(client: &KeyBackupClient, homeserver: &Homeserver, setup: &Setup) {
+    assert_found_in_both_rooms(client, homeserver).await;
+    let conflicts = conflicts(client).await;
+    assert_eq!(conflicts.len() as u64, TWINS);
+    for (first, twin) in twins(homeserver) {
+        let conflict = conflicts
+            .iter()
+            .find(|conflict| conflict.held_back.session_id == first.session_id)
+            .expect("it is listed");
+        assert_eq!(conflict.cause, ConflictCause::TwoRooms);
+        assert_eq!(conflict.held_back.room_id, twin.room_id);
+        assert_eq!(
+            conflict.counts.as_ref().map(|entry| &entry.room_id),
+            Some(&first.room_id)
+        );
+        assert_eq!(delivered_rooms(setup, &first.session_id), [first.room_id]);
     }
 }

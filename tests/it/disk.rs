@@ -9,7 +9,7 @@ use std::{
 
 use keyferry::{OpenError, RunBudget, RunFailure, RunOutcome};
 
-use crate::common::{Setup, assert_vault_complete, homeserver};
+use crate::common::{Setup, WHOLE, assert_vault_complete, homeserver};
 
 /// A file system of its own.
 pub(crate) struct SmallDisk(PathBuf);
@@ -77,7 +77,7 @@ async fn a_full_disk_is_told_and_nothing_is_lost() {
     assert!(summary.fetched < 20_000, "{}", summary.fetched);
     fs::remove_file(setup.directory.path().join("vault/ballast")).expect("it is there");
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 20_000));
+    assert_eq!((report.outcome, report.summary.opened), (WHOLE, 20_000));
     assert_vault_complete(&client, &homeserver).await;
 }
 
@@ -92,10 +92,7 @@ async fn a_directory_that_cannot_be_written_is_told() {
     assert_eq!(opened.err(), Some(OpenError::UnusableDataDir));
     disk.is_read_only(false);
     let client = setup.open_unlocked().await;
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     client.close_lookups().await;
     client.shutdown();
     disk.is_read_only(true);

@@ -7,18 +7,22 @@ use std::{
 
 use async_trait::async_trait;
 use keyferry::{
-    ClientOptions, DownloadPolicy, FailureCount, FailureReason, HttpExchange, HttpHead, HttpRequest, HttpTransport,
-    OnDemandError, PauseCause, PreferenceWrite, ReqwestTransport, RoomKeyLookup, RunBudget, RunFailure, RunOutcome,
-    RunReport, TransportError, UnlockSecret, VersionState,
+    ClientOptions, ConflictCause, DownloadPolicy, FailureCount, FailureReason, HttpExchange, HttpHead, HttpRequest,
+    HttpTransport, OnDemandError, PauseCause, PreferenceWrite, ReqwestTransport, RoomKeyLookup, RunBudget, RunFailure,
+    RunOutcome, RunReport, TransportError, UnlockSecret, VersionState,
 };
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::{Value, json};
 
-use crate::common::{Setup, assert_true, assert_vault_complete, homeserver, start};
+use crate::common::{COUNTED, Setup, WHOLE, assert_true, assert_vault_complete, homeserver, locked, start};
 
 /// A run in which the server answers the request for everything with that body.
 async fn run_with(homeserver: &Homeserver, setup: &Setup, body: String) -> RunReport {
-    homeserver.set_faults(vec![answer(body).on(EndpointKind::AllKeys)]);
+    // Without a count, the answer for everything is what there is.
+    homeserver.set_faults(vec![
+        answer(body).on(EndpointKind::AllKeys),
+        FaultKind::WrongCount { count: 0 }.into(),
+    ]);
     let client = setup.open_unlocked().await;
     client.download().run(RunBudget::default()).await
 }
@@ -121,7 +125,7 @@ async fn whatever_is_wrong_with_an_entry_costs_that_entry() {
         ]);
         let report = run_with(&homeserver, &setup, body).await;
         let name: String = room_id.chars().chain(session_id.chars()).take(40).collect();
-        assert_eq!(report.outcome, RunOutcome::Completed, "{name}");
+        assert_eq!(report.outcome, WHOLE, "{name}");
         assert_eq!(failures(&report), [(reason, 1)], "{name}");
         assert_eq!((report.summary.fetched, report.summary.opened), (2, 1), "{name}");
     }
@@ -136,7 +140,7 @@ async fn of_what_comes_twice_the_first_counts() {
     let one = |entry: &str| room(&key.room_id, &[(&key.session_id, entry)]);
     let twice = room(&key.room_id, &[(&key.session_id, &other), (&key.session_id, "{}")]);
     let report = run_with(&homeserver, &setup, rooms(&[one(&good), twice, one("null")])).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     assert_eq!((report.summary.fetched, report.summary.opened), (1, 1));
 }
 
@@ -148,7 +152,7 @@ async fn a_million_rooms_of_one_key_are_rooms() {
         .map(|number| room(&format!("!{number}"), &[(&format!("s{number}"), "{}")]))
         .collect();
     let report = run_with(&homeserver, &setup, rooms(&many)).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     assert_eq!((report.summary.fetched, report.summary.failed), (1_000_000, 1_000_000));
     assert_eq!(report.summary.rooms, 1_000_000);
 }
@@ -162,16 +166,16 @@ async fn one_key_under_a_hundred_thousand_rooms_is_a_conflict_and_no_work() {
     let many: Vec<_> = (0..100_000)
         .map(|number| room(&format!("!{number}"), &[(&key.session_id, "{}")]))
         .collect();
-    // The true one comes last: it is not kept, and whoever has a message of it gets it from the server.
+    // The true one comes last, and is none the worse for it: what does not open hides nothing.
     let body = rooms(&[many.join(","), room(&key.room_id, &[(&key.session_id, &good)])]);
     let report = run_with(&homeserver, &setup, body).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
-    assert_eq!((report.summary.fetched, report.summary.conflicts), (32, 32));
+    assert_eq!(report.outcome, WHOLE);
+    assert_eq!((report.summary.fetched, report.summary.conflicts), (100_001, 0));
     let client = setup.open_unlocked().await;
     let found = client
         .fetch_session(key.room_id.clone(), key.session_id.clone(), None)
         .await;
-    let Ok(RoomKeyLookup::Found { key: found }) = found else {
+    let Ok(RoomKeyLookup::Found { key: found, .. }) = found else {
         panic!("{found:?}");
     };
     assert_true(&found, &key);
@@ -190,12 +194,17 @@ async fn rooms_that_come_in_pieces_are_read_again_in_the_time_of_one() {
     let faults = vec![
         answer(rooms(&pieces)).on(EndpointKind::AllKeys),
         Fault::from(FaultKind::RestlessEtag),
+        Fault::from(FaultKind::WrongCount { count: 100_001 }),
     ];
     let client = setup.open_unlocked().await;
     for _ in 0..2 {
         homeserver.set_faults(faults.clone());
         let report = client.download().run(RunBudget::default()).await;
-        assert_eq!(report.outcome, RunOutcome::Completed);
+        assert!(
+            matches!(report.outcome, RunOutcome::Completed { .. }),
+            "{:?}",
+            report.outcome
+        );
         assert_eq!((report.summary.fetched, report.summary.opened), (100_001, 1));
     }
     // Wanted first, too.
@@ -210,19 +219,18 @@ async fn what_never_ends_and_what_swells_has_an_end() {
     let homeserver = homeserver(4, 1);
     for fault in [FaultKind::Endless, FaultKind::GzipBomb { mebibytes: 300 }] {
         let setup = Setup::new(&homeserver);
-        let client = setup.open_unlocked().await;
-        for endpoint in [EndpointKind::CurrentVersion, EndpointKind::AllKeys] {
-            homeserver.set_faults(vec![Fault::from(fault.clone()).on(endpoint)]);
-            let began = Instant::now();
-            let report = client.download().run(RunBudget::default()).await;
-            let refused = RunOutcome::Failed {
-                reason: RunFailure::RefusedByServer,
-            };
-            assert_eq!(report.outcome, refused, "{fault:?} {endpoint:?}");
-            let in_ms = report.wake_up.map(|wake_up| wake_up.not_before_ms);
-            assert_eq!(in_ms, Some(6 * 60 * 60 * 1_000), "{fault:?} {endpoint:?}");
-            assert!(began.elapsed() < Duration::from_secs(60), "{fault:?} {endpoint:?}");
-        }
+        let client = setup.open().await;
+        let began = Instant::now();
+        homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::CurrentVersion)]);
+        let report = client.download().run(RunBudget::default()).await;
+        let refused = RunOutcome::Failed {
+            reason: RunFailure::RefusedByServer,
+        };
+        assert_eq!(report.outcome, refused, "{fault:?}");
+        let in_ms = report.wake_up.map(|wake_up| wake_up.not_before_ms);
+        assert_eq!(in_ms, Some(6 * 60 * 60 * 1_000), "{fault:?}");
+        homeserver.set_faults(Vec::new());
+        client.unlock(setup.recovery_key()).await.expect("it fits");
         for (endpoint, key) in [(EndpointKind::SessionKey, true), (EndpointKind::RoomKeys, false)] {
             homeserver.set_faults(vec![Fault::from(fault.clone()).on(endpoint)]);
             let truth = homeserver.truth().key(1);
@@ -235,11 +243,13 @@ async fn what_never_ends_and_what_swells_has_an_end() {
             };
             assert_eq!(answer, Err(OnDemandError::Refused), "{fault:?} {endpoint:?}");
         }
+        // What does not come all at once comes room by room.
+        homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::AllKeys)]);
+        let report = client.download().run(RunBudget::default()).await;
+        assert_eq!(report.outcome, COUNTED, "{fault:?}");
+        assert!(began.elapsed() < Duration::from_secs(120), "{fault:?}");
         homeserver.set_faults(Vec::new());
-        assert_eq!(
-            client.download().run(RunBudget::default()).await.outcome,
-            RunOutcome::Completed
-        );
+        assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
         assert_vault_complete(&client, &homeserver).await;
     }
 }
@@ -258,7 +268,7 @@ async fn a_list_of_rooms_has_an_end() {
     ]);
     let report = client.download().run(RunBudget::default()).await;
     // What no list has, the request for everything brings.
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     assert_eq!(homeserver.requests().of(EndpointKind::RoomKeys), 0);
     assert_vault_complete(&client, &homeserver).await;
 }
@@ -274,7 +284,7 @@ async fn what_is_odd_in_a_list_of_rooms_costs_itself() {
     let list = format!("{{\"joined_rooms\":[{}]}}", rooms.join(","));
     homeserver.set_faults(vec![cut_twice(), answer(list).on(EndpointKind::JoinedRooms)]);
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, COUNTED);
     assert_eq!(homeserver.requests().of(EndpointKind::RoomKeys), 4);
     assert_eq!(homeserver.requests().of(EndpointKind::AllKeys), 2);
     assert_vault_complete(&client, &homeserver).await;
@@ -293,11 +303,7 @@ async fn a_count_that_is_too_low_ends_nothing_room_by_room_either() {
         let client = setup.open_unlocked().await;
         homeserver.set_faults(vec![cut_twice(), Fault::from(FaultKind::WrongCount { count })]);
         let report = client.download().run(RunBudget::default()).await;
-        assert_eq!(
-            (report.outcome, report.summary.fetched),
-            (RunOutcome::Completed, 400),
-            "{count}"
-        );
+        assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 400), "{count}");
         assert_vault_complete(&client, &homeserver).await;
     }
 }
@@ -337,8 +343,8 @@ async fn an_etag_that_never_settles_is_not_chased() {
     for _ in 0..3 {
         homeserver.reset_requests();
         let report = client.download().run(RunBudget::default()).await;
-        assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 300));
-        assert!(homeserver.requests().total() < 20, "{}", homeserver.requests().total());
+        assert_eq!((report.outcome, report.summary.opened), (COUNTED, 300));
+        assert!(homeserver.requests().total() < 30, "{}", homeserver.requests().total());
     }
     assert_vault_complete(&client, &homeserver).await;
 }
@@ -362,10 +368,7 @@ async fn a_version_that_is_a_path_stays_a_name() {
         assert_eq!(homeserver.requests().of(EndpointKind::Other), 0, "{version:?}");
     }
     homeserver.set_faults(Vec::new());
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     assert_vault_complete(&client, &homeserver).await;
 }
 
@@ -379,14 +382,17 @@ async fn another_key_under_the_same_number_is_another_backup() {
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 100));
+    assert_eq!((report.outcome, report.summary.opened), (WHOLE, 100));
     let other_key = json!({
         "version": "1", "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "etag": "100", "count": 100,
         "auth_data": { "public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE" }
     });
-    homeserver.set_faults(vec![answer(other_key.to_string()).on(EndpointKind::CurrentVersion)]);
+    homeserver.set_faults(vec![
+        answer(other_key.to_string()).on(EndpointKind::CurrentVersion),
+        answer(other_key.to_string()).on(EndpointKind::Version),
+    ]);
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::NeedsUnlock);
+    assert_eq!(report.outcome, locked(&["1"]));
     assert_eq!(report.summary.opened, 0, "nothing is opened with the wrong key");
     let versions = client.download().status().await.expect("a status").versions;
     let states: Vec<_> = versions.iter().map(|version| version.state).collect();
@@ -394,12 +400,14 @@ async fn another_key_under_the_same_number_is_another_backup() {
     // What was opened stays, and so does the user's key.
     assert_vault_complete(&client, &homeserver).await;
     let base64 = homeserver.account().backup_decryption_key_base64.as_str().into();
-    assert!(client.unlock(UnlockSecret::DecryptionKey { base64 }).await.is_err());
+    let unlocked = client.unlock(UnlockSecret::DecryptionKey { base64 }).await;
+    assert_eq!(unlocked.map(|unlocked| unlocked.versions), Ok(vec!["1".to_owned()]), "the old one");
     homeserver.set_faults(Vec::new());
     client.shutdown();
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 100));
+    // What came under the other key stays, locked.
+    assert_eq!((report.outcome, report.summary.opened), (locked(&["1"]), 100));
     assert_vault_complete(&client, &homeserver).await;
 }
 
@@ -422,11 +430,11 @@ async fn a_version_that_loses_its_key_or_gets_it_late_is_the_same_one() {
     homeserver.set_faults(Vec::new());
     client.unlock(setup.recovery_key()).await.expect("it fits");
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 100));
+    assert_eq!((report.outcome, report.summary.opened), (WHOLE, 100));
     // Lost.
     homeserver.set_faults(keyless);
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 100));
+    assert_eq!((report.outcome, report.summary.opened), (WHOLE, 100));
     let versions = client.download().status().await.expect("a status").versions;
     assert_eq!((versions.len(), versions[0].unlocked), (1, true), "{versions:?}");
     assert_vault_complete(&client, &homeserver).await;
@@ -456,7 +464,7 @@ async fn a_key_that_changes_while_its_version_is_fetched_is_noticed() {
         let names: Vec<_> = versions.iter().map(|version| version.version.clone()).collect();
         homeserver.set_faults(Vec::new());
         let end = client.download().run(RunBudget::default()).await.outcome;
-        assert_eq!(end, RunOutcome::Completed);
+        assert_eq!(end, COUNTED);
         assert_vault_complete(&client, &homeserver).await;
         (report.outcome, names)
     };
@@ -474,26 +482,39 @@ async fn a_key_that_changes_while_its_version_is_fetched_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_key_that_moves_to_another_room_with_a_new_version_is_a_conflict() {
+async fn a_key_that_moves_to_another_room_with_a_new_version_hides_nothing() {
     let homeserver = homeserver(100, 2);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.delivered), (RunOutcome::Completed, 100));
+    assert_eq!((report.outcome, report.summary.delivered), (WHOLE, 100));
     let entry = true_entry(&homeserver, 2).await;
     let key = homeserver.truth().key(2);
     homeserver.set_version_state(VersionAction::NewWithKeys);
     let body = rooms(&[room("!another:localhost", &[(&key.session_id, &entry)])]);
     homeserver.set_faults(vec![answer(body).on(EndpointKind::AllKeys)]);
     client.download().run(RunBudget::default()).await;
-    let conflicts = client.download().conflicts(None, 10).await.expect("a list").entries;
-    let mut places: Vec<_> = conflicts.into_iter().map(|entry| entry.room_id).collect();
-    places.sort();
-    assert_eq!(places, ["!another:localhost".to_owned(), key.room_id.clone()]);
-    for room_id in places {
-        let found = client.find_room_key(room_id, key.session_id.clone()).await;
-        assert_eq!(found, Ok(RoomKeyLookup::Conflict));
+    let conflicts = client.download().conflicts(None, 10).await.expect("a list").conflicts;
+    let [conflict] = conflicts.as_slice() else {
+        panic!("{conflicts:?}");
+    };
+    assert_eq!(conflict.cause, ConflictCause::TwoRooms);
+    assert_eq!(conflict.held_back.room_id, "!another:localhost");
+    assert_eq!(conflict.counts.as_ref().map(|entry| &entry.room_id), Some(&key.room_id));
+    // Look-ups have it in both, and say so.
+    for (room_id, other) in [
+        (&key.room_id, "!another:localhost"),
+        (&"!another:localhost".to_owned(), &key.room_id),
+    ] {
+        let found = client.find_room_key(room_id.clone(), key.session_id.clone()).await;
+        let Ok(RoomKeyLookup::Found { other_rooms, .. }) = found else {
+            panic!("{found:?}");
+        };
+        assert_eq!(other_rooms, [other]);
     }
+    let notices = setup.host.key_conflicts.lock().expect("not poisoned").clone();
+    assert_eq!(notices.len(), 1);
+    assert_eq!((notices[0].version.as_str(), notices[0].held_back), ("2", 1));
     let sink = setup
         .sink
         .as_ref()
@@ -555,7 +576,7 @@ async fn what_is_no_utf_8_costs_that_entry() {
     ]);
     homeserver.set_faults(vec![answer(body).on(EndpointKind::AllKeys)]);
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     let mut failed = failures(&report);
     failed.sort_by_key(|(_, count)| *count);
     assert_eq!(failed, [(FailureReason::Malformed, 1), (FailureReason::InvalidId, 2)]);

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use tokio::task::JoinHandle;
 
 use crate::{
-    common::{Setup, assert_vault_complete, homeserver, start},
+    common::{Setup, WHOLE, assert_vault_complete, homeserver, start},
     phone::{Dice, Phone},
 };
 
@@ -71,9 +71,9 @@ async fn a_second_run_is_told_whose_the_first_is() {
         other.download().run(SECOND).await.outcome,
         RunOutcome::AlreadyRunning { by }
     );
-    assert_eq!(run.await.expect("it ends").outcome, RunOutcome::Completed);
+    assert_eq!(run.await.expect("it ends").outcome, WHOLE);
     assert_eq!(holder(&here).await, None);
-    assert_eq!(other.download().run(SECOND).await.outcome, RunOutcome::Completed);
+    assert_eq!(other.download().run(SECOND).await.outcome, WHOLE);
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn where_nobody_can_see_that_it_was_killed_it_is_overtaken_within_seconds(
         tokio::time::sleep(Duration::from_millis(500)).await;
         outcome = here.download().run(RunBudget::default()).await.outcome;
     }
-    assert_eq!(outcome, RunOutcome::Completed);
+    assert_eq!(outcome, WHOLE);
 }
 
 /// What a run that must not commit would change.
@@ -188,10 +188,7 @@ async fn of_two_processes_only_the_newer_ever_commits() {
     eprintln!("{between} were stopped between transactions, {inside} inside one");
     assert!(between > 50, "most of the time a run is not writing");
     homeserver.set_faults(Vec::new());
-    assert_eq!(
-        here.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(here.download().run(RunBudget::default()).await.outcome, WHOLE);
     assert_vault_complete(&here, &homeserver).await;
 }
 
@@ -217,7 +214,7 @@ async fn a_writer_that_is_suspended_inside_a_transaction_blocks_and_then_lets_go
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!run.is_finished());
     drop(other);
-    assert_eq!(run.await.expect("it ends").outcome, RunOutcome::Completed);
+    assert_eq!(run.await.expect("it ends").outcome, WHOLE);
 }
 
 #[tokio::test]

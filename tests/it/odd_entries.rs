@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use keyferry::{KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKeyLookup, RunBudget, RunOutcome};
+use keyferry::{KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKeyLookup, RunBudget};
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, TrueKey};
 use matrix_sdk_crypto::{
     OlmMachine, olm::ExportedRoomKey, store::types::BackupDecryptionKey, vodozemac::Curve25519PublicKey,
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     backup_entry,
-    common::{Setup, homeserver},
+    common::{Setup, WHOLE, homeserver},
 };
 
 /// What is done to the plaintext, and to the entry.
@@ -218,13 +218,13 @@ async fn who_keeps_what_is_as_the_docs_have_it() {
     let client = client.expect("the client opens");
     client.unlock(setup.recovery_key()).await.expect("it fits");
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
 
     let mut table = String::new();
     for ((odd, key), entry) in ALL.iter().zip(&keys).zip(&entries) {
         let found = client.find_room_key(key.room_id.clone(), key.session_id.clone()).await;
         let ours = match found.expect("a look-up") {
-            RoomKeyLookup::Found { key: found } => {
+            RoomKeyLookup::Found { key: found, .. } => {
                 assert_eq!(found.session_key.expose(), key.session_key, "{}", odd.name);
                 Some(found.shared_history)
             }

@@ -5,11 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use keyferry::{
-    ClientOptions, HostError, Keyring, OpenError, PauseCause, RunBudget, RunOutcome, SecretBytes, VaultProtection,
-};
+use keyferry::{ClientOptions, HostError, Keyring, OpenError, PauseCause, RunBudget, SecretBytes, VaultProtection};
 
-use crate::common::{Setup, homeserver};
+use crate::common::{Setup, WHOLE, homeserver};
 
 #[tokio::test]
 async fn what_is_no_account_is_refused_before_anything_is_made() {
@@ -169,10 +167,7 @@ async fn a_keyring_keeps_the_key_and_its_loss_is_told() {
         .await
         .expect("the recovery key fits");
     let client = setup.open_with(options()).await.expect("the client opens again");
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
 
     *keyring.broken.lock().expect("not poisoned") = true;
     let unavailable = |key_lost| Some(OpenError::KeyringUnavailable { key_lost });

@@ -10,7 +10,7 @@ use keyferry_test_homeserver::{Config, EndpointKind, Homeserver};
 use tokio::task::JoinHandle;
 
 use crate::{
-    common::{Setup, assert_all_once, homeserver, start},
+    common::{COUNTED, Setup, WHOLE, assert_all_once, homeserver, start},
     phone::Phone,
 };
 
@@ -61,7 +61,7 @@ async fn every_cause_ends_what_it_stops_and_the_last_one_that_goes_lets_it_go_on
         }
     }
     // The charger counts for nothing without a policy that asks for it.
-    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, COUNTED);
     let sink = setup.sink.as_ref().expect("a sink");
     let mut keys = sink.keys.lock().expect("not poisoned").clone();
     let mut seen = std::collections::HashSet::new();
@@ -110,10 +110,7 @@ async fn what_the_user_paused_stays_so_over_restarts_and_what_they_stopped_asks_
     assert_eq!(*setup.host.download_wake_up.lock().expect("not poisoned"), None);
     client.download().start().await.expect("it is kept");
     assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
 }
 
 #[tokio::test]
@@ -148,7 +145,7 @@ async fn offline_stops_fetching_and_not_opening() {
     assert_eq!(report.outcome, paused(&[PauseCause::Thermal]));
     assert_eq!((report.summary.fetched, report.summary.opened), (4_000, fetched));
     download.resume(PauseCause::Thermal).await.expect("it is over");
-    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
 }
 
 #[tokio::test]
@@ -168,7 +165,7 @@ async fn a_run_follows_when_causes_come_and_go() {
         download.resume(PauseCause::Thermal).await.expect("it is over");
     }
     let report = running.await.expect("it ends");
-    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 4_000));
+    assert_eq!((report.outcome, report.summary.opened), (COUNTED, 4_000));
 }
 
 #[tokio::test]
@@ -195,7 +192,7 @@ async fn a_metered_network_is_for_small_backups() {
             .is_ok()
     );
     download.set_policy(DownloadPolicy::default());
-    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
 }
 
 #[tokio::test]
@@ -219,7 +216,7 @@ async fn a_full_vault_pauses_fetching_and_goes_on_with_another_limit() {
         (paused(&[PauseCause::DiskLimit]), fetched)
     );
     download.set_policy(DownloadPolicy::default());
-    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
 }
 
 #[tokio::test]
@@ -319,7 +316,7 @@ async fn the_charger_counts_where_the_policy_asks_for_it() {
     assert_eq!(report.outcome, paused(&[PauseCause::NotCharging]));
     assert!(report.wake_up.is_some_and(|wake_up| wake_up.needs_charging));
     download.resume(PauseCause::NotCharging).await.expect("it is over");
-    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
 }
 
 #[tokio::test]
@@ -334,7 +331,7 @@ async fn a_policy_bounds_the_cores_and_the_batches() {
         ..DownloadPolicy::default()
     });
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     let sink = setup.sink.as_ref().expect("a sink");
     let largest = sink.batches.lock().expect("not poisoned").iter().max().copied();
     assert!(largest.is_some_and(|keys| keys <= 100), "{largest:?}");
@@ -378,7 +375,7 @@ async fn a_pause_that_is_given_up_leaves_nothing_held() {
         paused(&[PauseCause::TimeExpiring])
     );
     *sink.delay.lock().expect("not poisoned") = Duration::ZERO;
-    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
 }
 
 #[tokio::test]
@@ -397,7 +394,7 @@ async fn what_the_user_said_counts_also_where_the_call_is_given_up() {
         there.download().resume(PauseCause::User).await.expect("it is kept");
         if wait > 0 {
             let report = here.download().run(RunBudget::default()).await;
-            assert_eq!(report.outcome, RunOutcome::Completed, "after {wait} ms");
+            assert_eq!(report.outcome, WHOLE, "after {wait} ms");
         }
     }
 }

@@ -3,7 +3,7 @@
 use keyferry::{ArrivalCursor, DownloadStage, FailureReason, RoomKeyLookup, RunBudget, RunOutcome, UnlockSecret};
 use keyferry_test_homeserver::{Config, EndpointKind, Oddity, VersionAction};
 
-use crate::common::{Setup, assert_all_once, assert_vault_complete, homeserver, start};
+use crate::common::{Setup, WHOLE, assert_all_once, assert_vault_complete, homeserver, locked, start};
 
 #[tokio::test]
 async fn every_key_is_fetched_opened_delivered_and_found() {
@@ -12,7 +12,7 @@ async fn every_key_is_fetched_opened_delivered_and_found() {
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
 
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     let summary = &report.summary;
     assert_eq!(
         (summary.total, summary.fetched, summary.opened, summary.delivered),
@@ -56,17 +56,14 @@ async fn a_second_run_asks_only_whether_there_is_anything_new() {
             .run(RunBudget::default())
             .await
             .outcome,
-        RunOutcome::Completed
+        WHOLE
     );
 
     homeserver.reset_requests();
     // Another client, as after a restart: it needs nothing from the user.
     let client = setup.open().await;
     assert!(client.download().status().await.expect("a status").unlocked);
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     assert_eq!(homeserver.requests().of(EndpointKind::CurrentVersion), 1);
     assert_eq!(homeserver.requests().total(), 1);
     assert_eq!(
@@ -88,7 +85,7 @@ async fn fetching_needs_no_key_and_an_unlock_opens_the_rest() {
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::NeedsUnlock);
+    assert_eq!(report.outcome, locked(&["1"]));
     assert_eq!((report.summary.fetched, report.summary.opened), (1_500, 0));
 
     homeserver.reset_requests();
@@ -97,7 +94,7 @@ async fn fetching_needs_no_key_and_an_unlock_opens_the_rest() {
         .await
         .expect("the recovery key fits");
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     assert_eq!((report.summary.opened, report.summary.delivered), (1_500, 1_500));
     assert_eq!(
         homeserver.requests().of(EndpointKind::AllKeys),
@@ -126,7 +123,7 @@ async fn an_unlock_during_a_run_is_taken_up_by_it() {
         .await
         .expect("the recovery key fits");
     let report = run.await.expect("the run ends");
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     assert_eq!(report.summary.delivered, 4_000);
 }
 
@@ -149,7 +146,7 @@ async fn rooms_are_taken_in_the_order_of_the_host_and_left_ones_come_too() {
             max_duration_ms: Some(3_000),
         })
         .await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     let requests = homeserver.requests();
     assert_eq!(
         (requests.of(EndpointKind::RoomKeys), requests.of(EndpointKind::AllKeys)),
@@ -172,7 +169,7 @@ async fn odd_entries_cost_only_themselves() {
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     assert_all_once(
         &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
         &homeserver,
@@ -287,14 +284,14 @@ async fn a_new_crypto_store_gets_everything_again() {
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(
         (report.outcome, report.summary.delivered, report.summary.opened),
-        (RunOutcome::Completed, 300, 300)
+        (WHOLE, 300, 300)
     );
     let sink = setup.sink.clone().expect("a sink");
     assert_eq!(sink.keys.lock().expect("not poisoned").len(), 600);
     // Another device has another store.
     setup.account.device_id = "ANOTHER".to_owned();
     let report = setup.open().await.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.delivered), (RunOutcome::Completed, 300));
+    assert_eq!((report.outcome, report.summary.delivered), (WHOLE, 300));
     assert_eq!(sink.keys.lock().expect("not poisoned").len(), 900);
 }
 
@@ -317,7 +314,7 @@ async fn a_sink_may_refuse_one_and_fail_altogether() {
 
     *sink.fails_after.lock().expect("not poisoned") = None;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     assert_eq!((report.summary.delivered, report.summary.refused), (2_499, 1));
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
     let refusals = client.download().refusals(None, 10).await.expect("a page");
@@ -334,7 +331,7 @@ async fn a_changed_backup_is_looked_through_again() {
     client.download().run(RunBudget::default()).await;
     homeserver.set_version_state(VersionAction::NewWithKeys);
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     assert_ne!(report.summary.version, Some(setup.account.backup_version.clone()));
     assert_vault_complete(&client, &homeserver).await;
 }
@@ -355,10 +352,7 @@ async fn without_a_vault_key_a_restart_needs_the_recovery_key() {
         .await
         .expect("the key fits");
     assert!(unlocked.restart_needs_recovery_key);
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     assert_vault_complete(&client, &homeserver).await;
     let again = setup.open_with(options()).await.expect("the client opens");
     let status = again.download().status().await.expect("a status");

@@ -10,10 +10,10 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use keyferry::{ClientOptions, RunBudget, RunOutcome, UnlockSecret, VaultProtection};
+use keyferry::{ClientOptions, RunBudget, UnlockSecret, VaultProtection};
 use keyferry_test_homeserver::{AccountInfo, Config, Homeserver};
 
-use crate::common::{Setup, homeserver, start};
+use crate::common::{Setup, WHOLE, homeserver, start};
 
 /// What is secret in the tests that run, and what else no line may hold.
 static FORBIDDEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
@@ -202,7 +202,7 @@ async fn restore_and_look(protection: VaultProtection, passphrase: &str) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(looks > 2);
-    assert_eq!(run.await.expect("a report").outcome, RunOutcome::Completed);
+    assert_eq!(run.await.expect("a report").outcome, WHOLE);
     let truth = homeserver.truth().key(3);
     let found = client.find_room_key(truth.room_id, truth.session_id).await;
     found.expect("it is there");

@@ -1,9 +1,9 @@
 //! Which keys of a room may be shared with people who are invited later.
 
-use keyferry::{DownloadPolicy, RoomHistoryShareability, RunBudget, RunOutcome};
+use keyferry::{DownloadPolicy, RoomHistoryShareability, RunBudget};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 
-use crate::common::{Setup, homeserver, start};
+use crate::common::{Setup, WHOLE, homeserver, locked, start};
 
 /// What the truth says of a room, but for what can never be opened.
 fn truth(homeserver: &Homeserver, room: u64) -> RoomHistoryShareability {
@@ -61,10 +61,7 @@ async fn a_room_is_counted_whatever_the_download_has_of_it() {
     // In two versions, each key counts once.
     homeserver.set_faults(Vec::new());
     homeserver.set_version_state(VersionAction::NewWithKeys);
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     assert_eq!(client.room_history_shareability(room_id).await, Ok(expected));
 }
 
@@ -76,7 +73,7 @@ async fn an_opened_copy_counts_before_one_that_nobody_can_open_yet() {
     client.download().run(RunBudget::default()).await;
     homeserver.set_version_state(VersionAction::NewWithOtherKey);
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::NeedsUnlock, 300));
+    assert_eq!((report.outcome, report.summary.fetched), (locked(&["2"]), 300));
     let counts = client.room_history_shareability(homeserver.truth().room_id(1)).await;
     assert_eq!(counts, Ok(truth(&homeserver, 1)));
 }
@@ -97,7 +94,7 @@ async fn what_cannot_be_opened_is_left_out_and_what_has_left_the_vault_is_not() 
         ..DownloadPolicy::default()
     });
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     assert!(report.summary.failed > 0);
     for room in 0..3 {
         let expected = truth(&homeserver, room);
@@ -118,7 +115,7 @@ async fn what_is_under_two_rooms_is_not_to_be_shared_in_either() {
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.conflicts), (RunOutcome::Completed, 80));
+    assert_eq!((report.outcome, report.summary.conflicts), (WHOLE, 80));
     let mut in_truth = RoomHistoryShareability::default();
     let mut counted = RoomHistoryShareability::default();
     for room in 0..3 {

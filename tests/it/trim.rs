@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use keyferry::{DownloadPolicy, RoomKeyLookup, RunBudget, RunOutcome};
+use keyferry::{DownloadPolicy, RoomKeyLookup, RunBudget};
 use keyferry_test_homeserver::EndpointKind;
 
-use crate::common::{Setup, assert_all_once, assert_true, homeserver};
+use crate::common::{COUNTED, Setup, WHOLE, assert_all_once, assert_true, homeserver};
 
 fn bytes(setup: &Setup) -> u64 {
     let vault = setup.directory.path().join("vault/keyferry.sqlite3");
@@ -26,14 +26,14 @@ async fn what_the_sink_has_taken_leaves_the_vault_and_can_be_had_again() {
     let sink = setup.sink.clone().expect("a sink");
     let client = setup.open_unlocked().await;
     let download = client.download();
-    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
     let before = bytes(&setup);
     download.set_policy(trimming());
     // In steps, whenever it is broken off.
     for wait in [5, 10, 20, 40] {
         let _ = tokio::time::timeout(Duration::from_millis(wait), download.run(RunBudget::default())).await;
     }
-    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
     assert!(
         bytes(&setup) < before / 3,
         "{} of {before} bytes are left",
@@ -54,11 +54,11 @@ async fn what_the_sink_has_taken_leaves_the_vault_and_can_be_had_again() {
         .fetch_session(truth.room_id.clone(), truth.session_id.clone(), None)
         .await
     {
-        Ok(RoomKeyLookup::Found { key }) => assert_true(&key, &truth),
+        Ok(RoomKeyLookup::Found { key, .. }) => assert_true(&key, &truth),
         other => panic!("{other:?}"),
     }
     homeserver.reset_requests();
-    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
     assert_eq!(
         homeserver.requests().of(EndpointKind::AllKeys),
         0,
@@ -71,10 +71,7 @@ async fn what_the_sink_has_taken_leaves_the_vault_and_can_be_had_again() {
     download.crypto_store_was_replaced().await.expect("it is noted");
     assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
     let report = download.run(RunBudget::default()).await;
-    assert_eq!(
-        (report.outcome, report.summary.fetched),
-        (RunOutcome::Completed, 10_000)
-    );
+    assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 10_000));
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
 }
 
@@ -89,10 +86,7 @@ async fn a_small_disk_takes_a_large_backup_bit_by_bit() {
         ..trimming()
     });
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(
-        (report.outcome, report.summary.delivered),
-        (RunOutcome::Completed, 20_000)
-    );
+    assert_eq!((report.outcome, report.summary.delivered), (COUNTED, 20_000));
     // Batches under way come on top.
     assert!(bytes(&setup) < 2 * most, "{}", bytes(&setup));
     let sink = setup.sink.as_ref().expect("a sink");
@@ -138,7 +132,7 @@ async fn what_is_delivered_before_its_turn_leaves_nothing_behind() {
     assert!(report.summary.delivered < 8_000, "it was before its turn: {report:?}");
     *sink.fails_after.lock().expect("not poisoned") = None;
     *sink.delay.lock().expect("not poisoned") = Duration::ZERO;
-    assert_eq!(download.run(RunBudget::default()).await.outcome, RunOutcome::Completed);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
     for index in (0..10_000).step_by(500) {
         let truth = homeserver.truth().key(index);
         let found = client.find_room_key(truth.room_id, truth.session_id).await;

@@ -14,7 +14,7 @@ use keyferry::{
 };
 use keyferry_test_homeserver::{Config, Homeserver};
 
-use crate::common::{Setup, assert_true, assert_vault_complete, homeserver, start};
+use crate::common::{Setup, WHOLE, assert_true, assert_vault_complete, homeserver, start};
 
 const GONE: RunOutcome = RunOutcome::Failed {
     reason: RunFailure::VaultGone,
@@ -28,10 +28,7 @@ fn vault_file(setup: &Setup) -> PathBuf {
 async fn filled(homeserver: &Homeserver) -> Setup {
     let setup = Setup::new(homeserver);
     let client = setup.open_unlocked().await;
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     client.close_lookups().await;
     client.shutdown();
     setup
@@ -48,10 +45,7 @@ async fn begins_anew(setup: &Setup, homeserver: &Homeserver) {
     assert_eq!(fs::read(aside).expect("it is kept"), damaged);
     assert_eq!(set_vault_aside(directory).await, Ok(None));
     let client = setup.open_unlocked().await;
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     assert_vault_complete(&client, homeserver).await;
 }
 
@@ -112,7 +106,7 @@ async fn damage_in_the_middle_is_told_and_what_can_be_read_is_read() {
             .find_room_key(truth.room_id.clone(), truth.session_id.clone())
             .await;
         match found {
-            Ok(RoomKeyLookup::Found { key }) => assert_true(&key, &truth),
+            Ok(RoomKeyLookup::Found { key, .. }) => assert_true(&key, &truth),
             // What is gone from an index without a trace cannot be told from what was never there.
             Ok(RoomKeyLookup::NotFound | RoomKeyLookup::Unusable { .. }) | Err(LookupError::Damaged) => damaged += 1,
             other => panic!("{other:?}"),
@@ -149,10 +143,7 @@ async fn a_vault_that_is_deleted_under_a_run_is_noticed() {
     assert_eq!(download.run(RunBudget::default()).await.outcome, GONE);
     client.shutdown();
     let client = setup.open_unlocked().await;
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     assert_vault_complete(&client, &homeserver).await;
 }
 
@@ -175,7 +166,7 @@ async fn a_vault_at_work_is_not_set_aside_and_who_is_left_behind_is_told() {
     }
     let directory = setup.options().data_dir;
     assert_eq!(set_vault_aside(directory.clone()).await, Err(OpenError::VaultInUse));
-    assert_eq!(run.await.expect("it ends").outcome, RunOutcome::Completed);
+    assert_eq!(run.await.expect("it ends").outcome, WHOLE);
     assert_vault_complete(&old, &homeserver).await;
     old.close_lookups().await;
 
@@ -191,10 +182,7 @@ async fn a_vault_at_work_is_not_set_aside_and_who_is_left_behind_is_told() {
     assert_eq!(found, Err(LookupError::Gone));
     let status = new.download().status().await.expect("a status");
     assert_eq!((status.summary.fetched, status.running), (0, None));
-    assert_eq!(
-        new.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(new.download().run(RunBudget::default()).await.outcome, WHOLE);
     assert_vault_complete(&new, &homeserver).await;
 }
 
@@ -258,10 +246,7 @@ async fn a_log_without_its_vault_is_not_taken_for_that_of_a_new_one() {
     let client = setup.open_unlocked().await;
     let versions = client.download().status().await.expect("a status").versions;
     assert_eq!((versions.len(), versions[0].fetched), (1, 0), "{versions:?}");
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     assert_vault_complete(&client, &homeserver).await;
 }
 
@@ -329,10 +314,7 @@ async fn a_lease_from_another_life_of_the_phone_stands_in_nobodys_way() {
     let client = setup.open().await;
     let status = client.download().status().await.expect("a status");
     assert_eq!(status.running, None);
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
 }
 
 #[tokio::test]
@@ -354,6 +336,6 @@ async fn what_an_older_version_of_the_crate_did_not_know_is_opened_by_this_one()
     let before = client.download().status().await.expect("a status").summary;
     assert_eq!((before.opened, before.failed), (70, 30));
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     assert_eq!((report.summary.opened, report.summary.failed), (100, 0));
 }

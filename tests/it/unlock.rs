@@ -1,10 +1,10 @@
 //! Unlocking: every way to be right, and every way to be wrong told apart.
 
-use keyferry::{RunBudget, RunOutcome, UnlockError, UnlockSecret};
+use keyferry::{RunBudget, UnlockError, UnlockSecret};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::json;
 
-use crate::common::{Setup, homeserver, start};
+use crate::common::{Setup, WHOLE, homeserver, start};
 
 fn recovery_key(text: &str) -> UnlockSecret {
     UnlockSecret::RecoveryKey { text: text.into() }
@@ -18,10 +18,7 @@ async fn attempt(homeserver: &Homeserver, secret: UnlockSecret) -> Result<(), Un
     let setup = Setup::new(homeserver);
     let client = setup.open().await;
     client.unlock(secret).await?;
-    assert_eq!(
-        client.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
-    );
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     Ok(())
 }
 
@@ -178,7 +175,7 @@ async fn what_the_server_does_is_told_from_what_the_user_typed() {
                 body: json!("<html>"),
                 headers: Default::default(),
             },
-            UnlockError::Unreachable,
+            UnlockError::ServerFault,
         ),
         (
             FaultKind::Status {
@@ -227,6 +224,6 @@ async fn a_wrong_key_never_replaces_a_good_one() {
     assert_eq!(client.unlock(wrong).await, Err(UnlockError::WrongKey));
     assert_eq!(
         setup.open().await.download().run(RunBudget::default()).await.outcome,
-        RunOutcome::Completed
+        WHOLE
     );
 }

@@ -15,7 +15,7 @@ use keyferry::{
 };
 use keyferry_test_homeserver::{Config, EndpointKind, VersionAction};
 
-use crate::common::{Setup, assert_all_once, assert_vault_complete, homeserver, start};
+use crate::common::{COUNTED, Setup, WHOLE, assert_all_once, assert_vault_complete, homeserver, locked, start};
 
 const SLICE: RunBudget = RunBudget {
     max_duration_ms: Some(1_000),
@@ -56,7 +56,7 @@ async fn an_older_version_is_drained_first_then_the_new_one_is_begun() {
     );
     // Nobody has the new key yet; the old version is delivered nevertheless.
     let report = download.run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::NeedsUnlock);
+    assert_eq!(report.outcome, locked(&["2"]));
     assert_eq!(
         states().await,
         [(old, VersionState::Complete), (new, VersionState::Complete)]
@@ -68,7 +68,7 @@ async fn an_older_version_is_drained_first_then_the_new_one_is_begun() {
     let secret = UnlockSecret::DecryptionKey { base64: base64.into() };
     client.unlock(secret).await.expect("it fits");
     let report = download.run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 4_000));
+    assert_eq!((report.outcome, report.summary.opened), (COUNTED, 4_000));
     assert_vault_complete(&client, &homeserver).await;
 }
 
@@ -83,7 +83,7 @@ async fn what_an_older_version_got_before_it_was_superseded_comes_too() {
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 290));
+    assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 290));
     homeserver.release_held_back();
     homeserver.set_version_state(VersionAction::New);
     // Nobody has asked for the old one since; the new one is the one that counts from here on.
@@ -91,7 +91,7 @@ async fn what_an_older_version_got_before_it_was_superseded_comes_too() {
     let secret = UnlockSecret::DecryptionKey { base64: base64.into() };
     client.unlock(secret).await.expect("it fits");
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     let versions = client.download().status().await.expect("a status").versions;
     assert_eq!((versions[0].fetched, versions[0].opened), (300, 300));
     assert_vault_complete(&client, &homeserver).await;
@@ -120,7 +120,7 @@ async fn a_version_that_is_deleted_midway_keeps_what_came_of_it() {
     homeserver.set_version_state(VersionAction::NewWithKeys);
     assert!(matches!(client.refresh().await, Ok(ServerNews::OtherVersion { .. })));
     let report = download.run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 4_000));
+    assert_eq!((report.outcome, report.summary.opened), (WHOLE, 4_000));
     let states: Vec<_> = download.status().await.expect("a status").versions;
     assert_eq!(states[0].state, VersionState::Gone);
     assert_vault_complete(&client, &homeserver).await;
@@ -147,13 +147,13 @@ async fn a_version_that_goes_while_it_is_fetched_makes_way_for_the_one_that_is_c
     homeserver.set_version_state(VersionAction::Delete);
     let report = run.await.expect("it ends");
     assert!(
-        matches!(report.outcome, RunOutcome::NeedsUnlock),
+        matches!(report.outcome, RunOutcome::NeedsUnlock { .. }),
         "{:?}",
         report.outcome
     );
     client.unlock(setup.recovery_key()).await.expect("it fits");
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.opened), (RunOutcome::Completed, 4_000));
+    assert_eq!((report.outcome, report.summary.opened), (locked(&["2"]), 4_000));
     assert_eq!(report.summary.version.as_deref(), Some("1"));
 }
 
@@ -169,7 +169,7 @@ async fn a_backup_that_grows_is_gone_on_with() {
     let client = setup.open_unlocked().await;
     let download = client.download();
     let report = download.run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 900));
+    assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 900));
     homeserver.reset_requests();
     assert_eq!(client.refresh().await, Ok(ServerNews::NothingNew));
     assert_eq!(homeserver.requests().total(), 1);
@@ -178,7 +178,7 @@ async fn a_backup_that_grows_is_gone_on_with() {
     assert_eq!(client.refresh().await, Ok(ServerNews::NewKeys { count: 100 }));
     assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
     let report = download.run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 1_000));
+    assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 1_000));
     assert_eq!(*setup.host.download_wake_up.lock().expect("not poisoned"), None);
     let sink = setup.sink.as_ref().expect("a sink");
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
@@ -197,12 +197,14 @@ async fn what_grew_in_a_room_in_use_costs_that_room_and_what_grew_elsewhere_is_f
         let setup = Setup::new(&homeserver);
         let client = setup.open_unlocked().await;
         let report = client.download().run(RunBudget::default()).await;
-        assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 900));
+        assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 900));
         *setup.host.rooms.lock().expect("not poisoned") = vec![homeserver.truth().room_id(in_use)];
         homeserver.release_held_back();
         homeserver.reset_requests();
         let report = client.download().run(RunBudget::default()).await;
-        assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 1_000));
+        // What is found where the app is, is counted; what is not, comes with everything.
+        let expected = if asked_for_everything > 0 { WHOLE } else { COUNTED };
+        assert_eq!((report.outcome, report.summary.fetched), (expected, 1_000));
         let requests = homeserver.requests();
         assert_eq!(requests.of(EndpointKind::AllKeys), asked_for_everything);
         assert_eq!(requests.of(EndpointKind::RoomKeys), 1);
@@ -241,7 +243,7 @@ async fn keys_that_come_while_everything_is_read_are_not_taken_for_here() {
     homeserver.release_held_back();
     assert!(matches!(client.refresh().await, Ok(ServerNews::NewKeys { .. })));
     let report = run.await.expect("it ends");
-    assert_eq!((report.outcome, report.summary.fetched), (RunOutcome::Completed, 4_000));
+    assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 4_000));
     assert_eq!(client.refresh().await, Ok(ServerNews::NothingNew));
 }
 
@@ -251,26 +253,20 @@ async fn a_locked_older_version_does_not_hold_up_the_one_that_is_current() {
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(
-        (report.outcome, report.summary.fetched),
-        (RunOutcome::NeedsUnlock, 3_000)
-    );
+    assert_eq!((report.outcome, report.summary.fetched), (locked(&["1"]), 3_000));
     homeserver.set_version_state(VersionAction::NewWithOtherKey);
     let base64 = homeserver.decryption_key_of("2").expect("it is there");
     let secret = UnlockSecret::DecryptionKey { base64: base64.into() };
     client.unlock(secret).await.expect("it fits");
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(
-        (report.outcome, report.summary.delivered),
-        (RunOutcome::Completed, 3_000)
-    );
+    assert_eq!((report.outcome, report.summary.delivered), (locked(&["1"]), 3_000));
     let sink = setup.sink.as_ref().expect("a sink");
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
     // Over a restart, too: nothing comes twice, and nothing waits.
     client.shutdown();
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.decrypted), (RunOutcome::Completed, 0));
+    assert_eq!((report.outcome, report.decrypted), (locked(&["1"]), 0));
     assert_vault_complete(&client, &homeserver).await;
 }
 
@@ -284,7 +280,7 @@ async fn a_version_with_the_key_of_an_older_one_needs_no_unlock() {
     homeserver.set_version_state(VersionAction::NewWithKeys);
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     let summary = report.summary;
     assert_eq!(
         (
@@ -376,12 +372,12 @@ async fn an_older_version_that_never_comes_does_not_hold_up_the_one_that_is_curr
             max_duration_ms: silent.then_some(700),
         };
         let first = download.run(budget).await.outcome;
-        assert_ne!(first, RunOutcome::Completed);
+        assert_ne!(first, WHOLE);
         homeserver.set_version_state(VersionAction::NewWithKeys);
         let mut states = Vec::new();
         for _ in 0..10 {
             // What does not come is told.
-            assert_ne!(download.run(budget).await.outcome, RunOutcome::Completed);
+            assert_ne!(download.run(budget).await.outcome, WHOLE);
             let versions = download.status().await.expect("a status").versions;
             states = versions.iter().map(|version| version.state).collect();
             if states.last() == Some(&VersionState::Complete) {

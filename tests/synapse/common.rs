@@ -4,9 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use keyferry::{
-    Account, ArrivedRoomKeys, ClientOptions, DownloadProgress, HostError, HttpTransport, JobHost, PreferenceConflict,
-    PreferenceNotice, PreferenceResolution, ReqwestTransport, SecretBytes, SecretString, TokenRequest, VaultProtection,
-    WakeUp, WakeUpPurpose,
+    Account, ArrivedRoomKeys, ClientOptions, ConflictNotice, DownloadProgress, HostError, HttpTransport, JobHost,
+    PreferenceConflict, PreferenceNotice, PreferenceResolution, ReqwestTransport, SecretBytes, SecretString,
+    TokenRequest, VaultProtection, WakeUp, WakeUpPurpose,
 };
 use keyferry_test_synapse::{Device, Synapse};
 
@@ -61,6 +61,10 @@ impl JobHost for Host {
     }
 
     async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn on_conflicts(&self, _notice: ConflictNotice) -> Result<(), HostError> {
         Ok(())
     }
 

@@ -51,12 +51,13 @@ async fn restore(
         app::unlock(&client, account).await?;
     }
     let report = client.download().run(RunBudget { max_duration_ms: None }).await;
-    let (wanted, reached) = match goal {
-        Goal::Fetched => (RunOutcome::NeedsUnlock, report.summary.fetched),
-        Goal::Opened => (RunOutcome::Completed, report.summary.opened),
-        Goal::Delivered => (RunOutcome::Completed, report.summary.delivered),
+    let (is_wanted, reached) = match (goal, &report.outcome) {
+        (Goal::Fetched, RunOutcome::NeedsUnlock { .. }) => (true, report.summary.fetched),
+        (Goal::Opened, RunOutcome::Completed { .. }) => (true, report.summary.opened),
+        (Goal::Delivered, RunOutcome::Completed { .. }) => (true, report.summary.delivered),
+        _ => (false, report.summary.fetched),
     };
-    if report.outcome == wanted && reached == account.keys {
+    if is_wanted && reached == account.keys {
         Ok(())
     } else {
         Err(format!("{:?} with {reached} keys", report.outcome).into())

@@ -179,8 +179,8 @@ pub(super) fn work(orders: &Orders) -> Result<(), Failure> {
     child::answer(client, |client| {
         let report = runtime.block_on(client.download().run(RunBudget { max_duration_ms }));
         match report.outcome {
-            RunOutcome::Completed | RunOutcome::OutOfBudget => Ok(Slice {
-                is_completed: report.outcome == RunOutcome::Completed,
+            RunOutcome::Completed { .. } | RunOutcome::OutOfBudget => Ok(Slice {
+                is_completed: report.outcome != RunOutcome::OutOfBudget,
                 delivered: report.summary.delivered,
                 decrypted: report.decrypted,
             }),

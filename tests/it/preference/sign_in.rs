@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use keyferry::{
     DecisionReason, DeterminedPolicy, PendingReason, PreferenceError, PreferencePolicy, PreferenceResolution,
-    PreferenceSource, PreferenceValue, PreferenceWrite, RunBudget, RunOutcome, TransportError, UndeterminedPolicy,
+    PreferenceSource, PreferenceValue, PreferenceWrite, RunBudget, TransportError, UndeterminedPolicy,
 };
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, VersionAction};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{Meddling, STABLE, UNSTABLE, account_data, both, forms, open, open_over, pending, policy, status};
-use crate::common::{Setup, assert_all_once, homeserver};
+use crate::common::{Setup, WHOLE, assert_all_once, homeserver};
 
 #[tokio::test]
 async fn a_sign_in_follows_what_other_clients_wrote() {
@@ -220,7 +220,7 @@ async fn off_does_not_stop_a_restore() {
     let decision = client.preference().decide_at_sign_in().await.expect("a decision");
     assert_eq!(decision.backups, PreferenceValue::Disabled);
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, RunOutcome::Completed);
+    assert_eq!(report.outcome, WHOLE);
     let sink = setup.sink.as_ref().expect("a sink");
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
 }

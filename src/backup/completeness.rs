@@ -1,0 +1,247 @@
+//! What a version's answers prove. Pure: the only place that says when a backup version is complete.
+//!
+//! A version has a *mark*: its etag and the server's count. Its *names* are the distinct pairs of room and session that
+//! well-formed answers gave under that mark, whether the entries were kept or not. A count is the server's word and may be
+//! wrong in any way: missing, zero, constant, too low, too high. So it can show that something is missing, and where answers
+//! agree with it, that nothing is; it never ends a download by itself.
+
+/// Why nothing is left to be asked for under the mark that a version has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// An answer for everything came to its well-formed end between two looks at the same mark, with no fewer names than the
+    /// server counts.
+    Whole,
+    /// Room by room, or by what has come since it was settled last, there are as many names as the server counts.
+    Counted,
+    /// Asked for both ways, the server does not give all that it counts.
+    Short,
+}
+
+impl Settled {
+    /// The number that the vault keeps; 0 stands for "not settled".
+    pub(crate) fn code(self) -> i64 {
+        match self {
+            Self::Whole => 1,
+            Self::Counted => 2,
+            Self::Short => 3,
+        }
+    }
+
+    pub(crate) fn from_code(code: i64) -> Option<Self> {
+        [Self::Whole, Self::Counted, Self::Short]
+            .into_iter()
+            .find(|settled| settled.code() == code)
+    }
+}
+
+/// How the answers for a version stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// Keys that the server counts; `None` where it gives no count.
+    pub(crate) count: Option<u64>,
+    /// Names that well-formed answers gave.
+    pub(crate) names: u64,
+    /// The names that there were when an answer for everything came to its well-formed end under this mark.
+    pub(crate) everything: Option<u64>,
+    /// Every room that is known has been asked for since the list was made under this mark, and has answered.
+    pub(crate) rooms_have_answered: bool,
+    /// It was settled under an earlier mark, and what has changed since is accounted for: new names have come, or a replaced
+    /// entry has been seen.
+    pub(crate) change_is_explained: bool,
+    /// A room, or the request for everything, does not answer now.
+    pub(crate) is_anything_sick: bool,
+    /// The request for everything is among them.
+    pub(crate) is_everything_sick: bool,
+    /// How many names were missing when it was short last, under an earlier mark.
+    pub(crate) known_shortfall: Option<u64>,
+    /// How many may be missing, by the app's word.
+    pub(crate) accepted: Option<u64>,
+}
+
+impl Evidence {
+    /// Keys that the server counts and has not given.
+    pub(crate) fn missing(&self) -> u64 {
+        self.count.unwrap_or(0).saturating_sub(self.names)
+    }
+
+    /// Decides the state of the version, if the mark is still the same; `None` while there is more to ask for.
+    pub(crate) fn settled(&self) -> Option<Settled> {
+        if self.everything.is_some_and(|names| names >= self.count.unwrap_or(0)) {
+            return Some(Settled::Whole);
+        }
+        match self.count {
+            // No count, or one of nothing, can only be shown by an answer for everything.
+            None | Some(0) => None,
+            Some(count) if self.names >= count => self.is_counted(count).then_some(Settled::Counted),
+            Some(_) => self.is_short().then_some(Settled::Short),
+        }
+    }
+
+    fn is_counted(&self, count: u64) -> bool {
+        let is_exact = self.names == count;
+        // More names than the server counts: its count is too low and says nothing, so everything is asked for, if it can be had.
+        let nothing_else_can_be_had = self.everything.is_some() || self.is_everything_sick;
+        (is_exact && self.change_is_explained) || (self.rooms_have_answered && (is_exact || nothing_else_can_be_had))
+    }
+
+    fn is_short(&self) -> bool {
+        if self.is_anything_sick {
+            return false;
+        }
+        let both_ways = self.everything.is_some() && self.rooms_have_answered;
+        let one_way = self.everything.is_some() || self.rooms_have_answered;
+        let is_known = |most: Option<u64>| most.is_some_and(|most| self.missing() <= most);
+        both_ways || (one_way && (is_known(self.known_shortfall) || is_known(self.accepted)))
+    }
+}
+
+/// Whether names that were counted under an earlier mark still count: they do unless something was deleted, or the count was
+/// wrong. Otherwise they are counted from the beginning.
+pub(crate) fn names_are_carried(names: u64, old_count: Option<u64>, new_count: Option<u64>) -> bool {
+    match (old_count, new_count) {
+        (Some(old), Some(new)) => new >= old && new >= names,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HALF: Evidence = Evidence {
+        count: Some(10),
+        names: 5,
+        everything: None,
+        rooms_have_answered: false,
+        change_is_explained: false,
+        is_anything_sick: false,
+        is_everything_sick: false,
+        known_shortfall: None,
+        accepted: None,
+    };
+
+    #[test]
+    fn an_answer_for_everything_proves_what_it_has() {
+        let ended = |count, names| Evidence {
+            count,
+            names,
+            everything: Some(names),
+            ..HALF
+        };
+        assert_eq!(ended(Some(10), 10).settled(), Some(Settled::Whole));
+        // A count that is too low, of nothing, or missing neither ends it early nor keeps it open.
+        assert_eq!(ended(Some(3), 10).settled(), Some(Settled::Whole));
+        assert_eq!(ended(Some(0), 0).settled(), Some(Settled::Whole));
+        assert_eq!(ended(None, 7).settled(), Some(Settled::Whole));
+        // An empty answer, or one that leaves something out, proves nothing.
+        assert_eq!(ended(Some(10), 0).settled(), None);
+        // What rooms brought afterwards was not in it.
+        let later = Evidence {
+            names: 10,
+            everything: Some(4),
+            rooms_have_answered: true,
+            ..HALF
+        };
+        assert_eq!(later.settled(), Some(Settled::Counted));
+    }
+
+    #[test]
+    fn a_count_is_only_reached_by_answers() {
+        let rooms = |count, names| Evidence {
+            count,
+            names,
+            rooms_have_answered: true,
+            ..HALF
+        };
+        assert_eq!(rooms(Some(10), 10).settled(), Some(Settled::Counted));
+        assert_eq!(rooms(Some(10), 9).settled(), None);
+        for count in [None, Some(0), Some(8)] {
+            assert_eq!(rooms(count, 10).settled(), None, "{count:?}");
+        }
+        let sick = Evidence {
+            is_anything_sick: true,
+            is_everything_sick: true,
+            ..rooms(Some(8), 10)
+        };
+        assert_eq!(sick.settled(), Some(Settled::Counted));
+        let grown = Evidence {
+            names: 10,
+            change_is_explained: true,
+            ..HALF
+        };
+        assert_eq!(grown.settled(), Some(Settled::Counted));
+        assert_eq!(
+            Evidence {
+                change_is_explained: false,
+                ..grown
+            }
+            .settled(),
+            None
+        );
+        // More have come than the count has grown by: it is wrong.
+        assert_eq!(Evidence { names: 11, ..grown }.settled(), None);
+    }
+
+    #[test]
+    fn short_is_what_both_ways_do_not_bring() {
+        let both = Evidence {
+            everything: Some(5),
+            rooms_have_answered: true,
+            ..HALF
+        };
+        assert_eq!((both.settled(), both.missing()), (Some(Settled::Short), 5));
+        assert_eq!(
+            Evidence {
+                is_anything_sick: true,
+                ..both
+            }
+            .settled(),
+            None
+        );
+        let one = Evidence {
+            rooms_have_answered: false,
+            ..both
+        };
+        assert_eq!(one.settled(), None);
+        for (known, settled) in [(4, None), (5, Some(Settled::Short))] {
+            let known_shortfall = Evidence {
+                known_shortfall: Some(known),
+                ..one
+            };
+            assert_eq!(known_shortfall.settled(), settled, "{known}");
+            assert_eq!(
+                Evidence {
+                    accepted: Some(known),
+                    ..one
+                }
+                .settled(),
+                settled,
+                "{known}"
+            );
+        }
+        assert_eq!(
+            Evidence {
+                known_shortfall: Some(9),
+                ..HALF
+            }
+            .settled(),
+            None
+        );
+    }
+
+    #[test]
+    fn names_are_carried_while_nothing_speaks_against_it() {
+        let table = [
+            (5, Some(10), Some(10), true),
+            (5, Some(10), Some(12), true),
+            (10, Some(10), Some(9), false),
+            // The count was too low.
+            (20, Some(10), Some(11), false),
+            (5, None, Some(10), false),
+            (5, Some(10), None, false),
+        ];
+        for (names, old, new, carried) in table {
+            assert_eq!(names_are_carried(names, old, new), carried, "{names} {old:?} {new:?}");
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Which copy of a key counts. Pure: what is known of the copies of one session goes in, a standing for each comes out.
+//!
+//! A session can be in the vault several times: under another room, in another backup version, or as another copy in the same
+//! place. An exported session is not signed, so any of them may be forged. Two rules decide, and nothing else:
+//!
+//! - An event that decrypts proves a copy, and ranks before everything.
+//! - Else what came first stays. A copy whose ratchet does not connect to it is never given out in its place, and a later room
+//!   never hides an earlier one.
+//!
+//! Copies whose ratchets connect form a *class*: they are one session, and the one that begins earliest stands for all.
+//! `docs/odd-entries.md` has the table of cases; a test holds it against [`judge`].
+
+use std::cmp::Reverse;
+
+/// What is known of one copy that has been opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Copy {
+    /// When it came: entries are numbered in the order of arrival.
+    pub(crate) entry: i64,
+    /// Which room it stands under: any number that tells rooms apart, the same in every backup version.
+    pub(crate) room: i64,
+    /// The entry that founded its class.
+    pub(crate) class: i64,
+    pub(crate) first_index: u32,
+    pub(crate) shared_history: bool,
+    pub(crate) presence: Presence,
+    /// Above 0: an event has proved it, the later the higher. Below 0: the app's crypto has another copy that came directly.
+    pub(crate) proof: i64,
+    /// The app's crypto has taken it.
+    pub(crate) is_delivered: bool,
+    /// The answer that brought it together with a copy in another room, by its first entry; 0 for none.
+    pub(crate) tied: i64,
+}
+
+/// Whether the key itself is still in the vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Here,
+    /// Delivered, and taken out of the vault.
+    Trimmed,
+    /// Trimmed, and to be fetched again: what is left is what it is recognised by.
+    Forgotten,
+}
+
+/// What a copy is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Look-ups in its room, sinks and exports have its class.
+    Counts,
+    /// The session counts in another room: look-ups in its own room have it, sinks and exports do not.
+    LaterPlace,
+    /// One answer brought it under two rooms, and nothing proves either: the same.
+    Tied,
+    /// It does not connect to the copy that counts in its room: nobody gets it.
+    Unconnected,
+}
+
+/// The rank of a class, or of a room by the class that counts there. The highest counts.
+type Rank = (i64, bool, bool, Reverse<i64>);
+
+/// Decides for the copies of one session, over all rooms and versions. The answers are in the order of the copies.
+pub(crate) fn judge(copies: &[Copy]) -> Vec<Standing> {
+    let mut rooms: Vec<i64> = copies.iter().map(|copy| copy.room).collect();
+    rooms.sort_unstable();
+    rooms.dedup();
+    let counting: Vec<(i64, i64, Rank)> = rooms
+        .into_iter()
+        .filter_map(|room| class_that_counts(copies, room).map(|(class, rank)| (room, class, rank)))
+        .collect();
+    let first = counting.iter().max_by_key(|(.., rank)| *rank);
+    let standing = |copy: &Copy| {
+        let Some((_, class, _)) = counting.iter().find(|(room, ..)| *room == copy.room) else {
+            return Standing::Unconnected;
+        };
+        if *class != copy.class {
+            return Standing::Unconnected;
+        }
+        match first {
+            Some((room, ..)) if *room != copy.room => match is_tied(copies, copy) {
+                true => Standing::Tied,
+                false => Standing::LaterPlace,
+            },
+            Some((.., rank)) if rank.0 <= 0 && is_tied(copies, copy) => Standing::Tied,
+            _ => Standing::Counts,
+        }
+    };
+    copies.iter().map(standing).collect()
+}
+
+/// The copy that look-ups in a room have: of the class that counts there, the one that begins earliest, and of several the
+/// newest. `None` where none of it is in the vault.
+pub(crate) fn best_in_room(copies: &[Copy], room: i64) -> Option<usize> {
+    let (class, _) = class_that_counts(copies, room)?;
+    best(copies, |copy| copy.room == room && copy.class == class)
+}
+
+/// The copy that an export has: the same for the session as a whole.
+pub(crate) fn best_of_all(copies: &[Copy]) -> Option<usize> {
+    let standings = judge(copies);
+    let counting: Vec<i64> = copies
+        .iter()
+        .zip(&standings)
+        .filter(|(_, standing)| **standing == Standing::Counts)
+        .map(|(copy, _)| copy.entry)
+        .collect();
+    best(copies, |copy| counting.contains(&copy.entry))
+}
+
+/// Whether a key may be shared (MSC4268): if any copy that connects to it says so.
+pub(crate) fn may_be_shared(copies: &[Copy], room: i64, class: i64) -> bool {
+    copies
+        .iter()
+        .any(|copy| copy.room == room && copy.class == class && copy.shared_history)
+}
+
+/// The class that counts in a room, and its rank.
+fn class_that_counts(copies: &[Copy], room: i64) -> Option<(i64, Rank)> {
+    let in_room = || copies.iter().filter(|copy| copy.room == room);
+    let rank_of = |class: i64| {
+        let members = || in_room().filter(move |copy| copy.class == class);
+        let proof = members().map(|copy| copy.proof).max().unwrap_or(0);
+        let is_demoted = proof <= 0 && members().any(|copy| copy.proof < 0);
+        (
+            proof.max(0),
+            !is_demoted,
+            members().any(|copy| copy.is_delivered),
+            // A class is named after its founder, which may have made way for an equal copy that came again later.
+            Reverse(class),
+        )
+    };
+    // What is only remembered hides nothing that is here.
+    let is_there = |class: i64| in_room().any(|copy| copy.class == class && copy.presence != Presence::Forgotten);
+    in_room()
+        .map(|copy| copy.class)
+        .filter(|class| is_there(*class))
+        .map(|class| (class, rank_of(class)))
+        .max_by_key(|(class, rank)| (*rank, *class))
+}
+
+/// Whether the answer that brought this copy brought one under another room, too, which has opened.
+fn is_tied(copies: &[Copy], copy: &Copy) -> bool {
+    copy.tied != 0
+        && copies
+            .iter()
+            .any(|other| other.room != copy.room && other.tied == copy.tied)
+}
+
+fn best(copies: &[Copy], is_one: impl Fn(&Copy) -> bool) -> Option<usize> {
+    (0..copies.len())
+        .filter(|position| copies[*position].presence == Presence::Here && is_one(&copies[*position]))
+        .min_by_key(|position| (copies[*position].first_index, Reverse(copies[*position].entry)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: i64 = 100;
+    const B: i64 = 200;
+
+    fn copy(entry: i64, room: i64, class: i64, first_index: u32) -> Copy {
+        Copy {
+            entry,
+            room,
+            class,
+            first_index,
+            shared_history: false,
+            presence: Presence::Here,
+            proof: 0,
+            is_delivered: false,
+            tied: 0,
+        }
+    }
+
+    fn tied(copy: Copy) -> Copy {
+        Copy { tied: 1, ..copy }
+    }
+
+    fn proved(copy: Copy) -> Copy {
+        Copy { proof: 1, ..copy }
+    }
+
+    fn forgotten(copy: Copy) -> Copy {
+        Copy {
+            presence: Presence::Forgotten,
+            ..copy
+        }
+    }
+
+    /// As the table in the docs has it: what each copy is, and what it is good for.
+    fn table() -> Vec<(&'static str, Vec<Copy>, Vec<Standing>)> {
+        use Standing::{Counts, LaterPlace, Tied, Unconnected};
+        vec![
+            ("one copy", vec![copy(1, A, 1, 0)], vec![Counts]),
+            (
+                "a copy that connects, from an earlier index",
+                vec![copy(1, A, 1, 9), copy(2, A, 1, 0)],
+                vec![Counts, Counts],
+            ),
+            (
+                "a copy that does not connect, from whatever index, in whatever version",
+                vec![copy(1, A, 1, 9), copy(2, A, 2, 0)],
+                vec![Counts, Unconnected],
+            ),
+            (
+                "the same, proved by an event",
+                vec![copy(1, A, 1, 0), proved(copy(2, A, 2, 0))],
+                vec![Unconnected, Counts],
+            ),
+            (
+                "the same, where the app's crypto has another copy that came directly than the first",
+                vec![
+                    Copy {
+                        proof: -1,
+                        ..copy(1, A, 1, 0)
+                    },
+                    copy(2, A, 2, 0),
+                ],
+                vec![Unconnected, Counts],
+            ),
+            (
+                "the same, where the first has left the vault after delivery",
+                vec![
+                    Copy {
+                        presence: Presence::Trimmed,
+                        is_delivered: true,
+                        ..copy(1, A, 1, 0)
+                    },
+                    copy(2, A, 2, 0),
+                ],
+                vec![Counts, Unconnected],
+            ),
+            (
+                "the same, where the first is to be fetched again",
+                vec![forgotten(copy(1, A, 1, 0)), copy(2, A, 2, 0)],
+                vec![Unconnected, Counts],
+            ),
+            (
+                "the same session under another room, later",
+                vec![copy(1, A, 1, 0), copy(2, B, 2, 0)],
+                vec![Counts, LaterPlace],
+            ),
+            (
+                "the same, proved by an event of that room",
+                vec![copy(1, A, 1, 0), proved(copy(2, B, 2, 0))],
+                vec![LaterPlace, Counts],
+            ),
+            (
+                "the same session under two rooms of one answer",
+                vec![tied(copy(1, A, 1, 0)), tied(copy(2, B, 2, 0))],
+                vec![Tied, Tied],
+            ),
+            (
+                "the same, one of them proved",
+                vec![tied(copy(1, A, 1, 0)), proved(tied(copy(2, B, 2, 0)))],
+                vec![Tied, Counts],
+            ),
+            (
+                "under two rooms of one answer, where only one opens",
+                vec![tied(copy(1, A, 1, 0)), copy(5, B, 5, 0)],
+                vec![Counts, LaterPlace],
+            ),
+        ]
+    }
+
+    #[test]
+    fn the_table_in_the_docs_is_this_one() {
+        let docs = include_str!("../../docs/odd-entries.md");
+        for (case, copies, expected) in table() {
+            assert_eq!(judge(&copies), expected, "{case}");
+            let cells: Vec<_> = expected.iter().map(|standing| format!("`{standing:?}`")).collect();
+            let row = format!("| {case} | {} |", cells.join(", "));
+            assert!(docs.contains(&row), "no such row: {row}");
+        }
+    }
+
+    #[test]
+    fn of_a_class_the_earliest_copy_is_given_out() {
+        let copies = [
+            copy(1, A, 1, 9),
+            copy(2, A, 1, 3),
+            copy(3, A, 1, 3),
+            copy(4, A, 4, 0),
+            copy(5, B, 5, 0),
+        ];
+        assert_eq!(best_in_room(&copies, A), Some(2));
+        assert_eq!(best_in_room(&copies, B), Some(4));
+        assert_eq!(best_in_room(&copies, 7), None);
+        assert_eq!(best_of_all(&copies), Some(2));
+        let both = [tied(copy(1, A, 1, 0)), tied(copy(2, B, 2, 0))];
+        assert_eq!((best_of_all(&both), best_in_room(&both, B)), (None, Some(1)));
+        // A later proof ranks before an earlier one.
+        let twice = [
+            proved(copy(1, A, 1, 0)),
+            Copy {
+                proof: 2,
+                ..copy(2, A, 2, 10)
+            },
+        ];
+        assert_eq!(best_in_room(&twice, A), Some(1));
+        let trimmed = Copy {
+            presence: Presence::Trimmed,
+            ..copy(1, A, 1, 0)
+        };
+        assert_eq!(best_in_room(&[trimmed, copy(2, A, 2, 0)], A), None);
+    }
+
+    #[test]
+    fn any_copy_that_connects_may_say_that_it_can_be_shared() {
+        let says_so = |copy| Copy {
+            shared_history: true,
+            ..copy
+        };
+        let copies = [
+            copy(1, A, 1, 0),
+            says_so(copy(2, A, 1, 5)),
+            says_so(copy(3, A, 3, 0)),
+            copy(4, B, 4, 0),
+        ];
+        assert!(may_be_shared(&copies, A, 1));
+        assert!(!may_be_shared(&copies, B, 4));
+        assert!(!may_be_shared(&[copy(1, A, 1, 0), says_so(copy(3, A, 3, 0))], A, 1));
+    }
+}
