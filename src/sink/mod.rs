@@ -5,6 +5,10 @@
 //! keys: such apps use look-ups, or the export file, or add one function to their bindings.
 
 #[cfg(feature = "matrix-sdk-sink")]
+mod backup_marks;
+#[cfg(feature = "matrix-sdk-sink")]
+mod import;
+#[cfg(feature = "matrix-sdk-sink")]
 mod local_copy;
 #[cfg(feature = "matrix-sdk-sink")]
 mod local_sessions;

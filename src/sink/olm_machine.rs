@@ -4,7 +4,7 @@
 //! `local_copy`, and in `docs/odd-entries.md`.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -12,17 +12,17 @@ use async_trait::async_trait;
 use matrix_sdk_crypto::{
     OlmMachine,
     olm::ExportedRoomKey,
-    store::{CryptoStore, CryptoStoreError, Store},
     types::{EventEncryptionAlgorithm, SigningKey},
     vodozemac::{Curve25519PublicKey, megolm::ExportedSessionKey},
 };
 use ruma::{DeviceKeyAlgorithm, OwnedRoomId};
-use tokio::{sync::Mutex, task::JoinSet};
+use tokio::sync::Mutex;
 
 use super::{
     RoomKeySink, SinkAnswer, SinkError,
-    local_copy::{self, Merge},
-    local_sessions::{LocalSessions, Presence},
+    backup_marks::BackupMarks,
+    import::{Offer, import},
+    local_sessions::LocalSessions,
 };
 use crate::backup::RoomKey;
 
@@ -33,8 +33,10 @@ type MachineSource = dyn Fn() -> Option<OlmMachine> + Send + Sync;
 /// Of a session that the store has already, each copy gives what it knows better: the earlier ratchet is taken, and a copy that
 /// was received directly keeps its sender, its trust and its flag.
 ///
-/// Keys are imported without a backup version: matrix-sdk-crypto would otherwise mark keys of an old version as backed
-/// up in the current one, and never upload them there.
+/// What the backup that the machine uploads to has is marked as backed up, and not uploaded again: keys of the current version,
+/// if the machine uploads to that version and has its decryption key (`save_decryption_key`). Everything else stays to be
+/// uploaded: keys of other versions, and sessions that the store has from an earlier index or with another flag. So switch the
+/// machine's backups on before the download: what comes before that is uploaded again.
 pub struct OlmMachineSink {
     machine: Arc<MachineSource>,
     local: Mutex<Option<LocalSessions>>,
@@ -61,137 +63,69 @@ impl RoomKeySink for OlmMachineSink {
     async fn deliver(&self, keys: Vec<RoomKey>) -> Result<Vec<SinkAnswer>, SinkError> {
         let machine = (self.machine)().ok_or_else(|| unavailable("no machine"))?;
         let mut slot = self.local.lock().await;
-        let ids: HashSet<&str> = keys.iter().map(|key| key.session_id.as_str()).collect();
-        let mut answers = vec![None; keys.len()];
-        let mut signing_keys = SigningKeys::default();
-        let mut waiting: Vec<_> = (0..keys.len()).collect();
-        while !waiting.is_empty() {
-            slot.take_if(|local| !local.are_of(&machine) || !local.note_news(|id| ids.contains(id)));
-            let local = match &mut *slot {
-                Some(local) => local,
-                none => none.insert(
-                    LocalSessions::of(&machine)
-                        .await
-                        .map_err(|_| unavailable("the crypto store"))?,
-                ),
-            };
-            let mut offers = Vec::with_capacity(waiting.len());
-            let mut seen = HashSet::with_capacity(waiting.len());
-            // Of the copies of a session one at a time: the others are held against what the store has then.
-            for position in waiting.extract_if(.., |position| seen.insert(&keys[*position].session_id)) {
-                match export(&keys[position], &mut signing_keys) {
-                    None => answers[position] = Some(refused("invalid key or room id")),
-                    Some(key) => offers.push(Offer {
-                        position,
-                        presence: local.offer(&key.room_id, &key.session_id),
-                        key,
-                    }),
-                }
-            }
-            let mut imports = JoinSet::new();
-            for part in parts(offers) {
-                imports.spawn(import(machine.clone(), part));
-            }
-            while let Some(result) = imports.join_next().await {
-                let result = result
-                    .map_err(|_| unavailable("the import ended early"))?
-                    .map_err(|_| unavailable("the crypto store"))?;
-                for (position, answer) in result {
-                    if answer.is_none() {
-                        waiting.push(position);
-                    }
-                    answers[position] = answer;
-                }
-            }
-        }
-        slot.take_if(|local| !local.note_news(|id| ids.contains(id)));
-        Ok(answers.into_iter().flatten().collect())
+        let marks = Arc::new(BackupMarks::for_delivery_to(&machine).await);
+        let answers = deliver(&machine, &mut slot, &keys, &marks).await;
+        // After a failure, too: a part of it may be in the store.
+        marks
+            .settle(&machine)
+            .await
+            .map_err(|_| unavailable("the crypto store"))?;
+        answers
     }
 }
 
-/// A key that is offered to the store, and its place in the batch.
-struct Offer {
-    position: usize,
-    key: ExportedRoomKey,
-    presence: Presence,
-}
-
-/// Two parts to import at the same time: one is looked up, session by session, while the other is saved.
-///
-/// Each is sorted and has a range of session ids of its own, so that the store's index is written range by range: a
-/// quarter of the time is saved by that.
-fn parts(mut offers: Vec<Offer>) -> impl Iterator<Item = Vec<Offer>> {
-    offers.sort_unstable_by(|one, other| one.key.session_id.cmp(&other.key.session_id));
-    let second = offers.split_off(offers.len() / 2);
-    [offers, second].into_iter().filter(|part| !part.is_empty())
-}
-
-/// Takes the keys of different sessions into the store. No answer where a key was not looked for, and not wanted: its session
-/// has come in by another way.
-async fn import(machine: OlmMachine, offers: Vec<Offer>) -> Result<Vec<(usize, Option<SinkAnswer>)>, CryptoStoreError> {
-    let store = machine.store();
-    let mut answers = Vec::with_capacity(offers.len());
-    let mut new = Vec::with_capacity(offers.len());
-    let mut not_wanted = HashMap::with_capacity(offers.len());
-    for Offer {
-        position,
-        key,
-        presence,
-    } in offers
-    {
-        let answer = match look_and_merge(store, key, presence).await? {
-            Merge::Known => SinkAnswer::Known,
-            Merge::Refused { reason } => refused(reason),
-            Merge::Save(session) => {
-                // At once: what comes in meanwhile would be overwritten.
-                CryptoStore::save_inbound_group_sessions(&**store, vec![session], None).await?;
-                SinkAnswer::Imported
-            }
-            Merge::Import(key) => {
-                let was_looked_for = presence != Presence::No;
-                let answer = was_looked_for.then_some(SinkAnswer::Known);
-                not_wanted.insert(key.session_id.clone(), (position, answer));
-                new.push(key);
-                continue;
-            }
+async fn deliver(
+    machine: &OlmMachine,
+    slot: &mut Option<LocalSessions>,
+    keys: &[RoomKey],
+    marks: &Arc<BackupMarks>,
+) -> Result<Vec<SinkAnswer>, SinkError> {
+    let ids: HashSet<&str> = keys.iter().map(|key| key.session_id.as_str()).collect();
+    let mut answers = vec![None; keys.len()];
+    let mut signing_keys = SigningKeys::default();
+    let mut waiting: Vec<_> = (0..keys.len()).collect();
+    while !waiting.is_empty() {
+        slot.take_if(|local| !local.are_of(machine) || !local.note_news(|id| ids.contains(id)));
+        let local = match &mut *slot {
+            Some(local) => local,
+            none => none.insert(
+                LocalSessions::of(machine)
+                    .await
+                    .map_err(|_| unavailable("the crypto store"))?,
+            ),
         };
-        answers.push((position, Some(answer)));
-    }
-    let result = store.import_room_keys(new, None, |_, _| {}).await?;
-    for session in result.keys.values().flat_map(|senders| senders.values().flatten()) {
-        if let Some((position, _)) = not_wanted.remove(session) {
-            answers.push((position, Some(SinkAnswer::Imported)));
+        let mut offers = Vec::with_capacity(waiting.len());
+        let mut seen = HashSet::with_capacity(waiting.len());
+        // Of the copies of a session one at a time: the others are held against what the store has then.
+        for position in waiting.extract_if(.., |position| seen.insert(&keys[*position].session_id)) {
+            match export(&keys[position], &mut signing_keys) {
+                None => answers[position] = Some(refused("invalid key or room id")),
+                Some(key) => offers.push(Offer {
+                    position,
+                    presence: local.offer(&key.room_id, &key.session_id),
+                    key,
+                    may_be_marked: marks.may_be_made(&keys[position].origin),
+                }),
+            }
+        }
+        for (position, answer) in import(machine, offers, marks).await? {
+            if answer.is_none() {
+                waiting.push(position);
+            }
+            answers[position] = answer;
         }
     }
-    answers.extend(not_wanted.into_values());
-    Ok(answers)
+    slot.take_if(|local| !local.note_news(|id| ids.contains(id)));
+    Ok(answers.into_iter().flatten().collect())
 }
 
-async fn look_and_merge(store: &Store, key: ExportedRoomKey, presence: Presence) -> Result<Merge, CryptoStoreError> {
-    if presence == Presence::No {
-        return Ok(Merge::Import(key));
-    }
-    match store.get_inbound_group_session(&key.room_id, &key.session_id).await {
-        Ok(Some(local)) => Ok(local_copy::merge(&local, key).await),
-        Ok(None) if presence == Presence::Elsewhere => Ok(Merge::Refused {
-            reason: "the store has this session under another room",
-        }),
-        Ok(None) => Ok(Merge::Import(key)),
-        // One row that cannot be read, in a store that can.
-        Err(_) if store.load_account().await.is_ok() => Ok(Merge::Refused {
-            reason: "the store's own copy cannot be read",
-        }),
-        Err(error) => Err(error),
-    }
-}
-
-fn unavailable(detail: &str) -> SinkError {
+pub(super) fn unavailable(detail: &str) -> SinkError {
     SinkError::Unavailable {
         detail: detail.to_owned(),
     }
 }
 
-fn refused(reason: &str) -> SinkAnswer {
+pub(super) fn refused(reason: &str) -> SinkAnswer {
     SinkAnswer::Refused {
         reason: reason.to_owned(),
     }
