@@ -1,6 +1,7 @@
 //! Tests through the public surface, against the small homeserver. One program: it links the crypto crate once.
 
 mod backup_entry;
+mod backup_marks;
 mod better_copies;
 #[cfg(target_os = "linux")]
 mod bounded_memory;
@@ -26,6 +27,7 @@ mod quiescence;
 mod readme;
 mod restore;
 mod secrets;
+mod sessions;
 mod sharing;
 mod trim;
 mod trouble;

@@ -1,32 +1,27 @@
 //! The ready-made sink, and our decryption held against matrix-sdk-crypto's own.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
+    collections::HashMap,
     sync::{Arc, Mutex},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use keyferry::{
-    BackupOrigin, KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKey, RoomKeyLookup, RoomKeySink, RunBudget,
-    SinkAnswer,
+    KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKeyLookup, RoomKeySink, RunBudget, RunOutcome, SinkAnswer,
 };
 use keyferry_test_homeserver::Config;
 use matrix_sdk_crypto::{
     OlmMachine,
     backups::DecryptionError,
-    olm::{BackedUpRoomKey, ExportedRoomKey, InboundGroupSession, SenderData},
-    store::{CryptoStore, DynCryptoStore, IntoCryptoStore, types::BackupDecryptionKey},
-    types::{DeviceKeys, EventEncryptionAlgorithm, Signatures},
-    vodozemac::{
-        Curve25519PublicKey, Ed25519PublicKey, Ed25519SecretKey,
-        megolm::{GroupSession, SessionConfig},
-    },
+    olm::{BackedUpRoomKey, ExportedRoomKey, SenderData},
+    store::{DynCryptoStore, IntoCryptoStore, types::BackupDecryptionKey},
 };
 use matrix_sdk_sqlite::SqliteCryptoStore;
 use ruma::{api::client::backup::EncryptedSessionData, device_id, room_id, user_id};
 
-use crate::common::{Setup, WHOLE, homeserver, start};
+use crate::{
+    common::{Setup, homeserver, start},
+    sessions::{Claims, Origin, Original, machines, save, stored},
+};
 
 #[tokio::test]
 async fn a_machine_gets_every_key_with_its_flag() {
@@ -45,7 +40,7 @@ async fn a_machine_gets_every_key_with_its_flag() {
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(
         (report.outcome, report.summary.delivered, report.summary.refused),
-        (WHOLE, 1_200, 0)
+        (RunOutcome::Completed, 1_200, 0)
     );
 
     let exported = machine.store().export_room_keys(|_| true).await.expect("an export");
@@ -105,7 +100,7 @@ async fn our_decryption_and_theirs_give_the_same_keys() {
                 .find_room_key(room_id.clone(), session_id.clone())
                 .await
                 .expect("a look-up");
-            let RoomKeyLookup::Found { key: ours, .. } = ours else {
+            let RoomKeyLookup::Found { key: ours } = ours else {
                 panic!("{ours:?}")
             };
             assert_eq!(ours.session_key.expose(), theirs.session_key.to_base64());
@@ -131,149 +126,6 @@ async fn our_decryption_and_theirs_give_the_same_keys() {
     }
     assert_eq!(compared, 10_000);
     assert!(flags > 1_000);
-}
-
-/// Where the store's copy came from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Origin {
-    /// Of a device that is not known yet.
-    DirectOfUnknown,
-    DirectOfDevice,
-    DirectOfVerified,
-    Imported,
-    Bundle,
-}
-
-/// What the backup's copy claims of its sender.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Claims {
-    AsTheStore,
-    Nothing,
-    AnotherSender,
-}
-
-/// A session that two copies are made of.
-struct Original {
-    group: GroupSession,
-    sender_key: Curve25519PublicKey,
-    signing_key: Ed25519PublicKey,
-}
-
-impl Original {
-    fn new() -> Self {
-        Self {
-            group: GroupSession::new(SessionConfig::version_1()),
-            sender_key: Curve25519PublicKey::from_bytes([1; 32]),
-            signing_key: Ed25519SecretKey::new().public_key(),
-        }
-    }
-
-    fn whole(&self, sender_data: SenderData, shared_history: bool) -> InboundGroupSession {
-        InboundGroupSession::new(
-            self.sender_key,
-            self.signing_key,
-            room_id!("!r:localhost"),
-            &self.group.session_key(),
-            sender_data,
-            None,
-            EventEncryptionAlgorithm::MegolmV1AesSha2,
-            None,
-            shared_history,
-        )
-        .expect("a session")
-    }
-
-    /// The copy of a store, from that index on.
-    async fn local(&self, origin: Origin, index: u32, shared_history: bool) -> InboundGroupSession {
-        let owner = DeviceKeys::new(
-            user_id!("@bob:localhost").to_owned(),
-            device_id!("BOB").to_owned(),
-            Vec::new(),
-            BTreeMap::new(),
-            Signatures::new(),
-        );
-        let sender_data = match origin {
-            Origin::DirectOfDevice => SenderData::device_info(owner),
-            Origin::DirectOfVerified => {
-                SenderData::sender_verified(user_id!("@bob:localhost"), device_id!("BOB"), self.signing_key)
-            }
-            _ => SenderData::unknown(),
-        };
-        let whole = self.whole(sender_data, shared_history);
-        let exported = whole.export_at_index(index).await;
-        let imported = InboundGroupSession::from_export(&exported).expect("a session");
-        if origin == Origin::Imported {
-            return imported;
-        }
-        let mut pickle = whole.pickle().await;
-        pickle.pickle = imported.pickle().await.pickle;
-        if origin == Origin::Bundle {
-            pickle.imported = true;
-            let forwarder =
-                SenderData::sender_verified(user_id!("@carol:localhost"), device_id!("CAROL"), self.signing_key);
-            pickle.forwarder_data = (&forwarder).try_into().ok();
-        }
-        InboundGroupSession::from_pickle(pickle).expect("a session")
-    }
-
-    /// The copy of a backup, from that index on.
-    async fn backed_up(&self, index: u32, shared_history: bool, claims: Claims) -> RoomKey {
-        let exported = self
-            .whole(SenderData::unknown(), shared_history)
-            .export_at_index(index)
-            .await;
-        let ed25519 = match claims {
-            Claims::AsTheStore => Some(self.signing_key),
-            Claims::Nothing => None,
-            Claims::AnotherSender => Some(Ed25519SecretKey::new().public_key()),
-        };
-        let sender_key = match claims {
-            Claims::AnotherSender => Curve25519PublicKey::from_bytes([2; 32]),
-            _ => self.sender_key,
-        };
-        RoomKey {
-            room_id: exported.room_id.to_string(),
-            session_id: exported.session_id.clone(),
-            algorithm: exported.algorithm.to_string(),
-            sender_key: sender_key.to_base64(),
-            session_key: exported.session_key.to_base64().as_str().into(),
-            sender_claimed_keys: ed25519
-                .map(|key| ("ed25519".to_owned(), key.to_base64()))
-                .into_iter()
-                .collect(),
-            forwarding_curve25519_key_chain: Vec::new(),
-            first_known_index: index,
-            shared_history,
-            origin: BackupOrigin {
-                version: "1".to_owned(),
-                public_key: String::new(),
-                is_current: false,
-            },
-        }
-    }
-}
-
-async fn save(machine: &OlmMachine, session: InboundGroupSession) {
-    let saved = CryptoStore::save_inbound_group_sessions(&**machine.store(), vec![session], None);
-    saved.await.expect("it is saved");
-}
-
-async fn stored(machine: &OlmMachine, session_id: &str) -> InboundGroupSession {
-    let session = machine
-        .store()
-        .get_inbound_group_session(room_id!("!r:localhost"), session_id);
-    session.await.expect("a look").expect("it is there")
-}
-
-/// A machine over a database, and one in memory.
-async fn machines(directory: &Path) -> [OlmMachine; 2] {
-    let (user_id, device_id) = (user_id!("@alice:localhost"), device_id!("DEVICE"));
-    let store = SqliteCryptoStore::open(directory, None).await.expect("a store");
-    let in_database = OlmMachine::with_store(user_id, device_id, store, None).await;
-    [
-        in_database.expect("a machine"),
-        OlmMachine::new(user_id, device_id).await,
-    ]
 }
 
 #[tokio::test]
@@ -314,6 +166,7 @@ async fn a_session_that_is_there_already_gets_what_the_backup_knows_better() {
             let key = original.backed_up(theirs, their_flag, claims).await;
             let row = format!("{origin:?} {index} {flag}, {theirs} {their_flag} {claims:?}");
             // And once more, as after a crash: by another process, which has heard of nothing.
+            let was_better = answer.clone();
             for answer in [answer, KNOWN] {
                 let sink = OlmMachineSink::new(machine.clone());
                 assert_eq!(sink.deliver(vec![key.clone()]).await, Ok(vec![answer]), "{row}");
@@ -329,37 +182,37 @@ async fn a_session_that_is_there_already_gets_what_the_backup_knows_better() {
                 assert_eq!(then.forwarder_data.is_some(), origin == Bundle, "{row}");
                 assert_eq!(then.sender_key(), local.sender_key(), "{row}");
                 assert_eq!(then.signing_keys(), local.signing_keys(), "{row}");
-                // With another ratchet it is to be backed up anew.
-                assert_eq!(then.backed_up(), then_index == index, "{row}");
+                // Better than it was, it is to be backed up anew.
+                assert_eq!(then.backed_up(), was_better == KNOWN, "{row}");
             }
         }
     }
-}
-
-/// The same session by its name, and another ratchet.
-async fn with_another_ratchet(original: &Original) -> RoomKey {
-    let mut key = original.backed_up(0, true, Claims::AsTheStore).await;
-    let mut bytes = STANDARD_NO_PAD.decode(key.session_key.expose()).expect("base64");
-    bytes[5..133].fill(7);
-    key.session_key = STANDARD_NO_PAD.encode(bytes).as_str().into();
-    key
 }
 
 #[tokio::test]
 async fn a_session_that_is_there_already_is_not_replaced_by_another_one() {
     let directory = tempfile::tempdir().expect("a directory");
     for machine in machines(directory.path()).await {
-        let original = Original::new();
-        let local = original.local(Origin::DirectOfUnknown, 5, true).await;
-        save(&machine, local.clone()).await;
-        let key = with_another_ratchet(&original).await;
-        let answers = OlmMachineSink::new(machine.clone()).deliver(vec![key]).await;
-        assert!(matches!(
-            answers.expect("it is taken")[..],
-            [SinkAnswer::Refused { .. }]
-        ));
-        let then = stored(&machine, local.session_id()).await;
-        assert_eq!((then.first_known_index(), then.has_been_imported()), (5, false));
+        for (origin, local_is_direct) in [
+            (Origin::DirectOfUnknown, true),
+            (Origin::DirectOfVerified, true),
+            (Origin::Imported, false),
+            (Origin::Bundle, false),
+        ] {
+            let original = Original::new();
+            let local = original.local(origin, 5, true).await;
+            save(&machine, local.clone()).await;
+            let key = original.with_another_ratchet().await;
+            let answers = OlmMachineSink::new(machine.clone()).deliver(vec![key]).await;
+            let answer = SinkAnswer::Unconnected { local_is_direct };
+            assert_eq!(answers, Ok(vec![answer]), "{origin:?}");
+            let then = stored(&machine, local.session_id()).await;
+            assert_eq!(
+                (then.first_known_index(), then.has_been_imported()),
+                (5, !local_is_direct),
+                "{origin:?}"
+            );
+        }
     }
 }
 

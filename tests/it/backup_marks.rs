@@ -1,0 +1,397 @@
+//! A machine with backups switched on uploads what the backup lacks or has worse, and nothing else that was delivered.
+
+use std::{collections::BTreeMap, path::Path};
+
+use futures_util::StreamExt;
+use keyferry::{BackupOrigin, OlmMachineSink, RoomKey, RoomKeySink, SinkAnswer};
+use matrix_sdk_crypto::{OlmMachine, store::types::BackupDecryptionKey};
+use ruma::api::client::backup::EncryptedSessionData;
+use serde_json::Value;
+
+use crate::sessions::{Claims, Origin, Original, machines, save, stored};
+
+/// Index and flag of a copy.
+type Copied = (u32, bool);
+/// Which backup a key is said to be from.
+type OriginOf = fn(&Uploader) -> BackupOrigin;
+
+/// A machine over a database, and the private key of the backup that it uploads to.
+struct Uploader {
+    machine: OlmMachine,
+    key: BackupDecryptionKey,
+}
+
+impl Uploader {
+    async fn new(directory: &Path) -> Self {
+        let [machine, _] = machines(directory).await;
+        let key = BackupDecryptionKey::new();
+        let uploader = Self { machine, key };
+        uploader.switch_on("1").await;
+        uploader
+    }
+
+    async fn switch_on(&self, version: &str) {
+        let backups = self.machine.backup_machine();
+        let saved = backups.save_decryption_key(Some(self.key.clone()), Some(version.to_owned()));
+        saved.await.expect("the key is saved");
+        enable(&self.machine, &self.key, version).await;
+    }
+
+    fn origin(&self) -> BackupOrigin {
+        BackupOrigin {
+            version: "1".to_owned(),
+            public_key: self.key.megolm_v1_public_key().to_base64(),
+            is_current: true,
+        }
+    }
+
+    async fn deliver(&self, keys: Vec<RoomKey>) -> Vec<SinkAnswer> {
+        let sink = OlmMachineSink::new(self.machine.clone());
+        sink.deliver(keys).await.expect("they are taken")
+    }
+
+    /// What is waiting for upload, read with the key of that backup.
+    async fn waiting(&self) -> BTreeMap<String, Copied> {
+        let backups = self.machine.backup_machine();
+        let request = backups.backup().await.expect("a request");
+        let rooms = request.map(|(_, request)| request.rooms).unwrap_or_default();
+        let mut waiting = BTreeMap::new();
+        for (session_id, entry) in rooms.into_values().flat_map(|room| room.sessions) {
+            let entry = entry.deserialize_as_unchecked::<Value>().expect("JSON");
+            let data: EncryptedSessionData = serde_json::from_value(entry["session_data"].clone()).expect("data");
+            let key = self.key.decrypt_session_data(data).expect("a key");
+            let index = entry["first_message_index"].as_u64().expect("an index");
+            waiting.insert(session_id, (index.try_into().expect("a small one"), key.shared_history));
+        }
+        let counts = backups.room_key_counts().await.expect("counts");
+        assert_eq!(counts.total - counts.backed_up, waiting.len());
+        assert!(waiting.len() < 100, "one request does not hold them all");
+        waiting
+    }
+}
+
+async fn enable(machine: &OlmMachine, key: &BackupDecryptionKey, version: &str) {
+    let public_key = key.megolm_v1_public_key();
+    public_key.set_version(version.to_owned());
+    let enabled = machine.backup_machine().enable_backup_v1(public_key);
+    enabled.await.expect("backups are on");
+}
+
+async fn backed_up(original: &Original, copy: Copied, claims: Claims, origin: &BackupOrigin) -> RoomKey {
+    RoomKey {
+        origin: origin.clone(),
+        ..original.backed_up(copy.0, copy.1, claims).await
+    }
+}
+
+#[tokio::test]
+async fn an_empty_store_has_nothing_to_upload_after_a_restore() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let uploader = Uploader::new(directory.path()).await;
+    let mut keys = Vec::new();
+    for number in 0..250 {
+        let copy = (number % 7, number % 2 == 0);
+        keys.push(backed_up(&Original::new(), copy, Claims::AsTheStore, &uploader.origin()).await);
+    }
+    for batch in keys.chunks(100) {
+        let answers = uploader.deliver(batch.to_vec()).await;
+        assert!(answers.iter().all(|answer| *answer == SinkAnswer::Imported));
+    }
+    let counts = uploader.machine.backup_machine().room_key_counts().await;
+    let counts = counts.expect("counts");
+    assert_eq!((counts.total, counts.backed_up), (250, 250));
+    assert_eq!(uploader.waiting().await, BTreeMap::new());
+}
+
+#[tokio::test]
+async fn of_a_half_filled_store_what_the_backup_lacks_or_has_worse_is_uploaded() {
+    use Claims::{AnotherSender as Other, AsTheStore as Same, Nothing};
+    use Origin::{Bundle, DirectOfDevice, DirectOfUnknown, DirectOfVerified, Imported};
+    // The store's copy; the backup's; what is then waiting.
+    let table = [
+        // The store alone has it, or the backup alone.
+        (Some((DirectOfDevice, (0, true))), None, Some((0, true))),
+        (Some((Imported, (0, true))), None, Some((0, true))),
+        (None, Some(((0, false), Same)), None),
+        (None, Some(((5, true), Nothing)), None),
+        // Both have the same.
+        (Some((DirectOfUnknown, (5, true))), Some(((5, true), Same)), None),
+        (Some((DirectOfDevice, (5, false))), Some(((5, false), Nothing)), None),
+        (Some((DirectOfVerified, (0, true))), Some(((0, true), Other)), None),
+        (Some((Imported, (5, true))), Some(((5, true), Same)), None),
+        (Some((Bundle, (0, true))), Some(((0, true), Same)), None),
+        // The backup has an earlier ratchet.
+        (Some((DirectOfUnknown, (5, true))), Some(((0, true), Same)), None),
+        (Some((DirectOfDevice, (5, true))), Some(((0, true), Nothing)), None),
+        (Some((DirectOfVerified, (5, false))), Some(((0, false), Other)), None),
+        (Some((Imported, (5, false))), Some(((0, false), Nothing)), None),
+        (Some((Bundle, (5, true))), Some(((0, true), Same)), None),
+        // The store has.
+        (
+            Some((DirectOfUnknown, (0, true))),
+            Some(((5, true), Same)),
+            Some((0, true)),
+        ),
+        (
+            Some((DirectOfDevice, (2, false))),
+            Some(((5, false), Same)),
+            Some((2, false)),
+        ),
+        (Some((Imported, (0, true))), Some(((5, true), Same)), Some((0, true))),
+        (Some((Imported, (0, false))), Some(((5, true), Same)), Some((0, true))),
+        // The store knows the flag better.
+        (
+            Some((DirectOfUnknown, (5, true))),
+            Some(((5, false), Same)),
+            Some((5, true)),
+        ),
+        (
+            Some((DirectOfUnknown, (5, true))),
+            Some(((0, false), Same)),
+            Some((0, true)),
+        ),
+        (
+            Some((DirectOfDevice, (5, false))),
+            Some(((0, true), Same)),
+            Some((0, false)),
+        ),
+        (
+            Some((DirectOfDevice, (0, false))),
+            Some(((0, true), Same)),
+            Some((0, false)),
+        ),
+        (Some((Imported, (5, true))), Some(((0, false), Same)), Some((0, true))),
+        (Some((Imported, (5, true))), Some(((5, false), Same)), Some((5, true))),
+        (Some((Bundle, (5, true))), Some(((0, false), Same)), Some((0, true))),
+        // The backup does.
+        (Some((Imported, (5, false))), Some(((5, true), Same)), None),
+        (Some((Imported, (5, false))), Some(((0, true), Same)), None),
+    ];
+    // Once, and once more as after a crash.
+    for deliveries in [1, 2] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let uploader = Uploader::new(directory.path()).await;
+        let (mut keys, mut rows) = (Vec::new(), Vec::new());
+        for row in table {
+            let original = Original::new();
+            if let Some((origin, (index, flag))) = row.0 {
+                save(&uploader.machine, original.local(origin, index, flag).await).await;
+            }
+            if let Some((copy, claims)) = row.1 {
+                keys.push(backed_up(&original, copy, claims, &uploader.origin()).await);
+            }
+            rows.push((original.group.session_id(), row));
+        }
+        for _ in 0..deliveries {
+            uploader.deliver(keys.clone()).await;
+        }
+        let waiting = uploader.waiting().await;
+        for (session_id, row) in rows {
+            assert_eq!(waiting.get(&session_id).copied(), row.2, "{row:?}, {deliveries}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_connect_leaves_the_stores_copy_to_be_uploaded() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let uploader = Uploader::new(directory.path()).await;
+    for origin in [Origin::DirectOfDevice, Origin::Imported] {
+        let original = Original::new();
+        save(&uploader.machine, original.local(origin, 0, true).await).await;
+        let mut key = original.with_another_ratchet().await;
+        key.origin = uploader.origin();
+        let answers = uploader.deliver(vec![key]).await;
+        assert!(matches!(answers[..], [SinkAnswer::Unconnected { .. }]), "{answers:?}");
+    }
+    assert_eq!(uploader.waiting().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_true_key_in_the_place_of_a_wrong_one_is_not_uploaded() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let uploader = Uploader::new(directory.path()).await;
+    let key = backed_up(&Original::new(), (0, true), Claims::AsTheStore, &uploader.origin()).await;
+    let mut wrong = Original::new().local(Origin::Imported, 5, false).await.export().await;
+    wrong.session_id = key.session_id.clone();
+    let store = uploader.machine.store();
+    let imported = store.import_room_keys(vec![wrong], None, |_, _| {}).await;
+    imported.expect("it is imported");
+    assert_eq!(uploader.deliver(vec![key]).await, [SinkAnswer::Imported]);
+    assert_eq!(uploader.waiting().await, BTreeMap::new());
+}
+
+/// A machine that uploads, or does not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Backups {
+    On,
+    NeverOn,
+    OnWithoutPrivateKey,
+    OnForAnotherVersion,
+    OnWithTheKeyOfAnotherVersion,
+    SwitchedOff,
+}
+
+impl Backups {
+    async fn uploader(self, directory: &Path) -> Uploader {
+        let [machine, _] = machines(directory).await;
+        let key = BackupDecryptionKey::new();
+        let uploader = Uploader { machine, key };
+        match self {
+            Self::On => uploader.switch_on("1").await,
+            Self::NeverOn => {}
+            Self::OnWithoutPrivateKey => enable(&uploader.machine, &uploader.key, "1").await,
+            Self::OnForAnotherVersion => uploader.switch_on("2").await,
+            Self::OnWithTheKeyOfAnotherVersion => {
+                uploader.switch_on("2").await;
+                enable(&uploader.machine, &uploader.key, "1").await;
+            }
+            Self::SwitchedOff => {
+                uploader.switch_on("1").await;
+                let disabled = uploader.machine.backup_machine().disable_backup().await;
+                disabled.expect("backups are off");
+            }
+        }
+        uploader
+    }
+}
+
+#[tokio::test]
+async fn keys_of_any_other_backup_are_uploaded() {
+    let here = |uploader: &Uploader| uploader.origin();
+    let superseded = |uploader: &Uploader| BackupOrigin {
+        is_current: false,
+        ..uploader.origin()
+    };
+    let of_another_version = |uploader: &Uploader| BackupOrigin {
+        version: "2".to_owned(),
+        ..uploader.origin()
+    };
+    // Version numbers repeat.
+    let under_another_key = |uploader: &Uploader| BackupOrigin {
+        public_key: BackupDecryptionKey::new().megolm_v1_public_key().to_base64(),
+        ..uploader.origin()
+    };
+    let cases: [(Backups, OriginOf); 8] = [
+        (Backups::On, superseded),
+        (Backups::On, of_another_version),
+        (Backups::On, under_another_key),
+        (Backups::NeverOn, here),
+        (Backups::OnWithoutPrivateKey, here),
+        (Backups::OnForAnotherVersion, here),
+        (Backups::OnWithTheKeyOfAnotherVersion, here),
+        (Backups::SwitchedOff, here),
+    ];
+    for (number, (backups, origin)) in cases.into_iter().enumerate() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let uploader = backups.uploader(directory.path()).await;
+        // New, as good as the store's, and merged with the store's in both ways.
+        let locals = [
+            None,
+            Some((Origin::DirectOfDevice, 0)),
+            Some((Origin::DirectOfDevice, 5)),
+            Some((Origin::DirectOfUnknown, 5)),
+        ];
+        let mut keys = Vec::new();
+        for local in locals {
+            let original = Original::new();
+            if let Some((origin, index)) = local {
+                save(&uploader.machine, original.local(origin, index, true).await).await;
+            }
+            keys.push(backed_up(&original, (0, true), Claims::AsTheStore, &origin(&uploader)).await);
+        }
+        uploader.deliver(keys).await;
+        if matches!(backups, Backups::NeverOn | Backups::SwitchedOff) {
+            uploader.switch_on("1").await;
+        }
+        assert_eq!(uploader.waiting().await.len(), 4, "case {number}: {backups:?}");
+    }
+}
+
+#[tokio::test]
+async fn copies_of_several_backups_in_one_batch_are_told_apart() {
+    // What is in either; what is then waiting.
+    let table = [
+        (Some((0, true)), None, None),
+        (None, Some((0, true)), Some((0, true))),
+        (Some((5, true)), Some((0, true)), Some((0, true))),
+        (Some((0, true)), Some((5, true)), None),
+        (Some((0, true)), Some((0, true)), None),
+        (Some((0, false)), Some((5, true)), Some((0, true))),
+        (Some((0, true)), Some((5, false)), None),
+    ];
+    for old_comes_first in [true, false] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let uploader = Uploader::new(directory.path()).await;
+        let current = uploader.origin();
+        let old = BackupOrigin {
+            version: "0".to_owned(),
+            is_current: false,
+            ..current.clone()
+        };
+        let (mut keys, mut expected) = (Vec::new(), BTreeMap::new());
+        for (in_current, in_old, waits) in table {
+            let original = Original::new();
+            let mut copies = vec![(in_current, &current), (in_old, &old)];
+            if old_comes_first {
+                copies.reverse();
+            }
+            for (copy, origin) in copies {
+                if let Some(copy) = copy {
+                    keys.push(backed_up(&original, copy, Claims::AsTheStore, origin).await);
+                }
+            }
+            expected.insert(original.group.session_id(), waits);
+        }
+        uploader.deliver(keys).await;
+        let waiting = uploader.waiting().await;
+        for (session_id, waits) in expected {
+            assert_eq!(waiting.get(&session_id).copied(), waits, "{old_comes_first}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_mark_is_left_if_the_backup_is_replaced_during_a_delivery() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let uploader = Uploader::new(directory.path()).await;
+    let mut keys = Vec::new();
+    for local in [
+        None,
+        None,
+        Some((Origin::DirectOfDevice, 0)),
+        Some((Origin::DirectOfUnknown, 5)),
+    ] {
+        let original = Original::new();
+        if let Some((origin, index)) = local {
+            save(&uploader.machine, original.local(origin, index, true).await).await;
+        }
+        keys.push(backed_up(&original, (0, true), Claims::AsTheStore, &uploader.origin()).await);
+    }
+    // Marked before, and by nobody here.
+    let other = Original::new().local(Origin::DirectOfDevice, 0, true).await;
+    other.mark_as_backed_up();
+    save(&uploader.machine, other.clone()).await;
+    // All on one thread: whoever waits for news has their turn as soon as the first keys are in the store.
+    let machine = uploader.machine.clone();
+    let next_key = BackupDecryptionKey::new();
+    let mut news = Box::pin(machine.store().room_keys_received_stream());
+    let replaced = tokio::spawn({
+        let (machine, next_key) = (machine.clone(), next_key.clone());
+        async move {
+            news.next().await;
+            enable(&machine, &next_key, "2").await;
+        }
+    });
+    let answers = uploader.deliver(keys.clone()).await;
+    assert_eq!(
+        answers.iter().filter(|answer| **answer == SinkAnswer::Imported).count(),
+        3
+    );
+    replaced.await.expect("the backup was replaced");
+    for key in &keys {
+        let then = stored(&machine, &key.session_id).await;
+        assert_eq!((then.first_known_index(), then.backed_up()), (0, false));
+    }
+    assert!(stored(&machine, other.session_id()).await.backed_up());
+}
