@@ -3,19 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use keyferry::{KeyBackupClient, OlmMachineSink, RunBudget, RunOutcome, UnlockSecret};
-use keyferry_test_synapse::Device;
 use matrix_sdk_crypto::{
-    DecryptionSettings, EncryptionSettings, OlmMachine, TrustRequirement, secret_storage::SecretStorageKey,
-    store::types::BackupDecryptionKey,
+    DecryptionSettings, EncryptionSettings, OlmMachine, TrustRequirement, store::types::BackupDecryptionKey,
 };
 use matrix_sdk_sqlite::SqliteCryptoStore;
-use ruma::{
-    OwnedRoomId, OwnedUserId, RoomId, api::client::backup::add_backup_keys, events::secret::request::SecretName,
-    serde::Raw,
-};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, serde::Raw};
 use serde_json::{Value, json};
 
-use crate::common::{Host, options, synapse, transport};
+use crate::{
+    backup::{create_backup, create_room, store_in_secret_storage, switch_backups_on, upload},
+    common::{Host, options, synapse, transport},
+};
 
 const ROOMS: usize = 4;
 const SESSIONS_PER_ROOM: usize = 40;
@@ -32,13 +30,7 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
     let machine = OlmMachine::new(&user_id, user.id.as_str().into()).await;
     let decryption_key = BackupDecryptionKey::new();
     let version = create_backup(&user, &decryption_key).await;
-    let backup_key = decryption_key.megolm_v1_public_key();
-    backup_key.set_version(version.clone());
-    machine
-        .backup_machine()
-        .enable_backup_v1(backup_key)
-        .await
-        .expect("backups are on");
+    switch_backups_on(&machine, &decryption_key, &version).await;
     let recovery_key = store_in_secret_storage(&user, &decryption_key).await;
     let mut messages = Vec::new();
     for room in 0..ROOMS {
@@ -59,22 +51,7 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
             user.post(&format!("rooms/{room_id}/leave"), json!({})).await;
         }
     }
-    while let Some((request_id, request)) = machine.backup_machine().backup().await.expect("a request") {
-        let path = format!("room_keys/keys?version={version}");
-        let body = user.put(&path, json!({ "rooms": request.rooms })).await;
-        let response = add_backup_keys::v3::Response::new(
-            body["etag"].as_str().expect("an etag").to_owned(),
-            body["count"]
-                .as_u64()
-                .expect("a count")
-                .try_into()
-                .expect("a small count"),
-        );
-        machine
-            .mark_request_as_sent(&request_id, &response)
-            .await
-            .expect("it was sent");
-    }
+    upload(&machine, &user).await;
 
     // A second device signs in. It has an empty crypto store, and what the user typed.
     let store = SqliteCryptoStore::open(directory.path().join("store"), None)
@@ -174,33 +151,4 @@ async fn encrypt(
         "content": encrypted.content,
     });
     (room_id.to_owned(), event, text.to_owned())
-}
-
-async fn create_room(user: &Device) -> OwnedRoomId {
-    let answer = user.post("createRoom", json!({})).await;
-    OwnedRoomId::try_from(answer["room_id"].as_str().expect("a room id")).expect("a room id")
-}
-
-async fn create_backup(user: &Device, key: &BackupDecryptionKey) -> String {
-    let info = serde_json::to_value(key.to_backup_info()).expect("JSON");
-    let answer = user.post("room_keys/version", info).await;
-    answer["version"].as_str().expect("a version").to_owned()
-}
-
-async fn store_in_secret_storage(user: &Device, backup_key: &BackupDecryptionKey) -> String {
-    let storage_key = SecretStorageKey::new();
-    let id = storage_key.key_id();
-    let secret = storage_key.encrypt(backup_key.to_base64().into_bytes(), &SecretName::RecoveryKey);
-    for (kind, content) in [
-        (
-            format!("m.secret_storage.key.{id}"),
-            serde_json::to_value(storage_key.event_content()).expect("JSON"),
-        ),
-        ("m.secret_storage.default_key".to_owned(), json!({ "key": id })),
-        ("m.megolm_backup.v1".to_owned(), json!({ "encrypted": { id: secret } })),
-    ] {
-        user.put(&format!("user/{}/account_data/{kind}", user.user_id), content)
-            .await;
-    }
-    storage_key.to_base58()
 }
