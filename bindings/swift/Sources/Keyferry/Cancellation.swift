@@ -1,44 +1,40 @@
 import Foundation
 
-/// Runs `work`, and calls `stop` when the task is cancelled, until `work` has ended.
+/// Calls under way of one kind, of which Rust does one at a time and can end "the one that is at work".
 ///
-/// Cancelling a Swift task does not reach Rust, so it has to be told. It is told more than once: `stop` means what is
-/// under way, and the cancellation can come in the moment before that has begun.
-func stoppable<Value: Sendable>(
-    stop: @escaping @Sendable () -> Void,
-    work: @Sendable () async throws -> Value
-) async rethrows -> Value {
-    let stopper = Stopper(stop)
-    defer { stopper.workHasEnded() }
-    return try await withTaskCancellationHandler(operation: work) {
-        Task.detached { await stopper.stop() }
-    }
-}
-
-private final class Stopper: @unchecked Sendable {
+/// Cancelling a Swift task does not reach Rust, so it has to be told. Which of several calls is at work only Rust knows: it
+/// is told to end one only while there is no other. That is soon, as a call that finds another one at work returns at once.
+final class CallsUnderWay: @unchecked Sendable {
     private let lock = NSLock()
-    private let action: @Sendable () -> Void
-    private var isOver = false
+    private var calls: Set<UUID> = []
 
-    init(_ action: @escaping @Sendable () -> Void) {
-        self.action = action
-    }
-
-    func workHasEnded() {
-        lock.withLock { isOver = true }
-    }
-
-    func stop() async {
-        while stopOnce() {
-            try? await Task.sleep(nanoseconds: 20_000_000)
+    /// Runs `work`, and calls `stop` when the task is cancelled, until `work` has ended.
+    ///
+    /// It is called more than once: `stop` means what is at work, and the cancellation can come in the moment before that
+    /// has begun.
+    func stoppable<Value: Sendable>(
+        stop: @escaping @Sendable () -> Void,
+        work: @Sendable () async throws -> Value
+    ) async rethrows -> Value {
+        let call = UUID()
+        lock.withLock { _ = calls.insert(call) }
+        defer { lock.withLock { _ = calls.remove(call) } }
+        return try await withTaskCancellationHandler(operation: work) {
+            Task.detached {
+                while self.stopOnce(call, stop) {
+                    try? await Task.sleep(nanoseconds: 20_000_000)
+                }
+            }
         }
     }
 
     /// Under the lock, so that what begins next is never stopped.
-    private func stopOnce() -> Bool {
+    ///
+    /// - Returns: Whether the call is still under way.
+    private func stopOnce(_ call: UUID, _ stop: () -> Void) -> Bool {
         lock.withLock {
-            if !isOver { action() }
-            return !isOver
+            if calls == [call] { stop() }
+            return calls.contains(call)
         }
     }
 }

@@ -5,12 +5,13 @@ extension KeyBackup {
     /// Fetches, opens and delivers until everything is done, the budget is used up, or something is in the way. Call it
     /// whenever there is an opportunity: it goes on where the last run ended. In a `BGTask` call `run(in:budget:)`.
     ///
-    /// Cancelling the task ends the run, as `paused` by `timeExpiring`; this returns when all is at rest.
+    /// Cancelling the task ends the run, as `paused` by `timeExpiring`; this returns when all is at rest. A call that is
+    /// answered with `alreadyRunning` ends nothing when it is cancelled.
     ///
     /// - Parameter budget: Seconds after which the run comes back by itself; `nil`: until it is done.
     public func run(budget: TimeInterval? = nil) async -> RunReport {
         let limit = RunBudget(seconds: budget)
-        let report = await stoppable(stop: { [download] in download.endRun() }, work: { [download] in
+        let report = await runs.stoppable(stop: { [download] in download.endRun() }, work: { [download] in
             await download.run(budget: limit)
         })
         // Requests beside the run end with it. Not waited for where nobody has cancelled: they may take their time.

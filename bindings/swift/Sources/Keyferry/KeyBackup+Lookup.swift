@@ -21,14 +21,21 @@ extension KeyBackup {
         await client.closeLookups()
     }
 
-    /// Writes every key to an encrypted key export file. The file appears whole, or not at all. Cancelling the task
-    /// cancels the export.
+    /// Writes every key to an encrypted key export file. The file appears whole, or not at all. One export at a time:
+    /// another one waits. Cancelling the task cancels this export, also while it waits, and no other.
     ///
     /// - Throws: An `ExportError`.
     @discardableResult
     public func exportRoomKeys(to file: URL, passphrase: String) async throws -> ExportSummary {
-        try await stoppable(stop: { [client] in client.cancelExport() }, work: { [client] in
-            try await client.exportRoomKeys(passphrase: passphrase, path: file.path)
-        })
+        do {
+            // In Rust a second one would wait too, and a cancellation would mean the first.
+            return try await exportTurns.inTurn { [client, exports] in
+                try await exports.stoppable(stop: { client.cancelExport() }, work: {
+                    try await client.exportRoomKeys(passphrase: passphrase, path: file.path)
+                })
+            }
+        } catch is CancellationError {
+            throw ExportError.Cancelled
+        }
     }
 }

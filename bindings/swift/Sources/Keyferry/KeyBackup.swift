@@ -12,6 +12,9 @@ public final class KeyBackup: Sendable {
     public let download: KeyDownload
     /// Whether the user wants room keys to be backed up, as all their clients share it.
     public let preference: BackupPreference
+    let runs = CallsUnderWay()
+    let exports = CallsUnderWay()
+    let exportTurns = Turns()
     private let host: HostCallbacks
 
     private init(client: KeyBackupClient, host: HostCallbacks) {
