@@ -37,3 +37,13 @@ final class ConditionReporter: Sendable {
         reports.yield(Report(cause: cause, holds: holds))
     }
 }
+
+extension KeyBackup {
+    /// A reporter to its download. It does not keep this object.
+    func conditionReporter() -> ConditionReporter {
+        ConditionReporter(
+            pause: { [causes] in try? await causes.pause($0) },
+            resume: { [causes] in try? await causes.resume($0) }
+        )
+    }
+}

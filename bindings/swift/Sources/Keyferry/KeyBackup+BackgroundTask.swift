@@ -7,13 +7,16 @@ extension KeyBackup {
     ///
     /// ```swift
     /// // Before the app has finished launching; the identifiers are in Info.plist, too.
-    /// BGTaskScheduler.shared.register(forTaskWithIdentifier: "org.example.keys", using: nil) { task in
+    /// BGTaskScheduler.shared.register(forTaskWithIdentifier: "org.example.keys", using: nil) { @Sendable task in
     ///     KeyBackup.run(in: task) { try await session.openBackup() }
     /// }
     /// ```
     ///
-    /// When the time is over the run ends by itself, within a fraction of a second. In the task modifiers of SwiftUI,
-    /// which cancel the Swift task instead, call `run(budget:)`.
+    /// The closure is `@Sendable` because the OS calls it on a queue of its own: in a class of the main actor, which an app
+    /// delegate is, Swift 6 stops the app otherwise.
+    ///
+    /// When the time is over the run ends by itself, within a fraction of a second. `inBackground` does not hold in that
+    /// time. In the task modifiers of SwiftUI, which cancel the Swift task instead, call `runInBackground(budget:)`.
     ///
     /// - Parameters:
     ///   - task: A `BGProcessingTask` or a `BGAppRefreshTask`.
@@ -29,7 +32,7 @@ extension KeyBackup {
     ) -> Task<RunReport?, Never> {
         BackgroundWork.begin(in: task) { () async -> (RunReport?, Bool) in
             guard let backup = try? await open() else { return (nil, false) }
-            let report = await backup.runToRest(budget: budget)
+            let report = await backup.runInBackground(budget: budget)
             return (report, report.outcome.leavesNothingToTry)
         }
     }
@@ -71,16 +74,28 @@ extension KeyBackup {
         Self.flush(in: task, budget: budget) { self }
     }
 
-    /// A run after which the process may be suspended.
-    private func runToRest(budget: TimeInterval?) async -> RunReport {
-        // A background task is what this cause waits for.
-        try? await resume(.inBackground)
-        let report = await run(budget: budget)
-        // Somebody else's run looks after itself.
-        if case .alreadyRunning = report.outcome { return report }
-        await awaitQuiescent()
-        await closeLookups()
-        return report
+    /// One run of the download in time that the OS grants while the app is in the background: for the events of a
+    /// background `URLSession`, for the task modifiers of SwiftUI, and after `beginBackgroundTask`. For a `BGTask` there is
+    /// `run(in:budget:)`.
+    ///
+    /// `inBackground` does not hold while this is under way, also where the app leaves the screen meanwhile. When it
+    /// returns all is at rest, look-ups are closed, and `inBackground` holds again if the app is still in the background:
+    /// the OS may suspend it. What counts is what `PhoneConditions`, or the app by `pause` and `resume`, has said last.
+    ///
+    /// Cancelling the task ends the run, within a fraction of a second.
+    ///
+    /// - Parameter budget: Seconds after which the run comes back by itself, fewer than the OS grants: it gives about 30
+    ///   for the events of a session. `nil`: when it is done, or the task is cancelled.
+    @discardableResult
+    public func runInBackground(budget: TimeInterval? = 20) async -> RunReport {
+        await causes.inGrantedTime { [self] in
+            let report = await run(budget: budget)
+            // Somebody else's run looks after itself.
+            if case .alreadyRunning = report.outcome { return report }
+            await awaitQuiescent()
+            await closeLookups()
+            return report
+        }
     }
 }
 

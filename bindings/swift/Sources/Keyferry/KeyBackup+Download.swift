@@ -3,7 +3,8 @@ import KeyferryFFI
 
 extension KeyBackup {
     /// Fetches, opens and delivers until everything is done, the budget is used up, or something is in the way. Call it
-    /// whenever there is an opportunity: it goes on where the last run ended. In a `BGTask` call `run(in:budget:)`.
+    /// whenever there is an opportunity: it goes on where the last run ended. In the background, where `inBackground` holds,
+    /// it comes back at once: call `run(in:budget:)` in a `BGTask`, and `runInBackground(budget:)` anywhere else.
     ///
     /// Cancelling the task ends the run, as `paused` by `timeExpiring`; this returns when all is at rest. A call that is
     /// answered with `alreadyRunning` ends nothing when it is cancelled.
@@ -20,18 +21,19 @@ extension KeyBackup {
     }
 
     /// Holds the download for a cause, until `resume` with it; several can hold at once. Returns when what the cause stops
-    /// is at rest, in a fraction of a second. The user's pause stays over restarts.
+    /// is at rest, in a fraction of a second. The user's pause stays over restarts. `inBackground` holds nothing in the time
+    /// of a `run(in:budget:)` or a `runInBackground(budget:)`, and all when that is over.
     ///
     /// - Throws: A `StatusError`, if it cannot be kept over a restart; until then it holds nevertheless.
     public func pause(_ cause: PauseCause = .user) async throws {
-        try await download.pause(cause: cause)
+        try await causes.pause(cause)
     }
 
     /// The cause is gone. If it was the last one, a run under way goes on, or a wake-up is asked for.
     ///
     /// - Throws: A `StatusError`, if that cannot be kept.
     public func resume(_ cause: PauseCause = .user) async throws {
-        try await download.resume(cause: cause)
+        try await causes.resume(cause)
     }
 
     /// Gives the download up until `start`, also over restarts: a run under way ends, what is in the vault stays, and no

@@ -12,6 +12,7 @@ public final class KeyBackup: Sendable {
     public let download: KeyDownload
     /// Whether the user wants room keys to be backed up, as all their clients share it.
     public let preference: BackupPreference
+    let causes: Causes
     let runs = CallsUnderWay()
     let exports = CallsUnderWay()
     let exportTurns = Turns()
@@ -21,6 +22,7 @@ public final class KeyBackup: Sendable {
         self.client = client
         self.host = host
         download = client.download()
+        causes = Causes(download)
         preference = BackupPreference(client.preference(), host: host)
     }
 

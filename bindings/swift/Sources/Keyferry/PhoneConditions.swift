@@ -8,8 +8,9 @@ import UIKit
 /// a hotspot, low data mode), in low power mode, too warm, or with the app in the background. What each of them stops is in
 /// the docs of `PauseCause`.
 ///
-/// A run in a background task goes on while the app is in the background. An app whose policy waits for the charger reports
-/// `notCharging` itself: that needs battery monitoring, which is the app's to switch on.
+/// `run(in:budget:)` and `runInBackground(budget:)` work while the app is in the background; `run(budget:)` does not. An app
+/// whose policy waits for the charger reports `notCharging` itself: that needs battery monitoring, which is the app's to
+/// switch on.
 public final class PhoneConditions: @unchecked Sendable {
     private let reporter: ConditionReporter
     private let network: NWPathMonitor
@@ -23,11 +24,7 @@ public final class PhoneConditions: @unchecked Sendable {
     ///     default, after its first unlock, and should: a locked phone is when the OS has time for us.
     @MainActor
     public init(of backup: KeyBackup, vaultIsClosedWhileLocked: Bool = false) {
-        let download = backup.download
-        let reporter = ConditionReporter(
-            pause: { try? await download.pause(cause: $0) },
-            resume: { try? await download.resume(cause: $0) }
-        )
+        let reporter = backup.conditionReporter()
         let network = NWPathMonitor()
         network.pathUpdateHandler = { path in
             reporter.report(.offline, holds: path.status == .unsatisfied)
