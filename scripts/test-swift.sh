@@ -22,7 +22,10 @@ settings=(
   "DYLD_LIBRARY_PATH=$release"
   "KEYFERRY_TEST_HOMESERVER=$homeserver"
 )
-test_command=(swift test --disable-swift-testing --package-path "$project/bindings/swift" "$@")
+# With the checks that Swift 6 makes on Apple systems of closures which the OS calls on the wrong queue.
+test_command=(
+  swift test --disable-swift-testing -Xswiftc -enable-actor-data-race-checks --package-path "$project/bindings/swift" "$@"
+)
 
 if command -v swift >/dev/null; then
   exec env "${settings[@]}" "${test_command[@]}"

@@ -3,8 +3,8 @@ import KeyferryFFI
 
 /// The key backup of one signed-in account.
 ///
-/// Open it once and keep it. It holds no database, connection or thread while nothing is asked of it. Call `close` when
-/// the account signs out.
+/// Open it once in a process and keep it: it holds no database, connection or thread while nothing is asked of it. Call
+/// `close` when the account signs out.
 public final class KeyBackup: Sendable {
     /// The Rust object below, for what this class has no word for.
     public let client: KeyBackupClient
@@ -133,7 +133,9 @@ public final class KeyBackup: Sendable {
         try await client.unlock(secret: secret)
     }
 
-    /// Ends everything and drops the callbacks. May be called more than once. The vault stays on disk.
+    /// Ends everything and drops the callbacks, for good: when the account signs out, and before `setVaultAside`. Not after a
+    /// run: nothing is open then, and whoever else uses this object would be told `ShutDown`. The vault stays on disk. May
+    /// be called more than once.
     public func close() {
         client.shutdown()
         host.finish()

@@ -4,28 +4,51 @@ import XCTest
 // README begin
 import Keyferry
 
-/// Gets every room key of the backup onto the device. Call it from a `BGProcessingTask`, or whenever there is time.
-func downloadRoomKeys(of session: AppSession, recoveryKey: String?) async throws {
-    let backup = try await KeyBackup.open(
-        account: Account(homeserverUrl: session.homeserver, userId: session.userID, deviceId: session.deviceID),
-        directory: session.directory,
-        protection: .key(key: session.vaultKey), // 32 random bytes that the app keeps in the Keychain
-        sink: ClosureSink { keys in try await session.crypto.importKeys(keys) },
-        roomsByPriority: { await session.roomsOnScreenFirst() }
-    ) { _ in try await session.accessToken() }
-    defer { backup.close() }
+/// The room keys of the account that is signed in. Its `KeyBackup` is opened once in a process, when it is first wanted, and
+/// kept: between runs it holds nothing. It is closed when the account signs out.
+actor RoomKeys {
+    private let session: AppSession
+    private var opening: Task<KeyBackup, any Error>?
 
-    let progress = backup.progress
-    let display = Task { for await now in progress { await session.show(now.delivered, of: now.total) } }
-    defer { display.cancel() }
+    init(of session: AppSession) { self.session = session }
 
-    if let recoveryKey { try await backup.unlock(with: .recoveryKey(text: recoveryKey)) }
+    func backup() async throws -> KeyBackup {
+        let opening = opening ?? Task { [session] in
+            try await KeyBackup.open(
+                account: Account(homeserverUrl: session.homeserver, userId: session.userID, deviceId: session.deviceID),
+                directory: session.directory,
+                protection: .key(key: session.vaultKey), // 32 random bytes that the app keeps in the Keychain
+                sink: ClosureSink { keys in try await session.crypto.importKeys(keys) },
+                roomsByPriority: { await session.roomsOnScreenFirst() }
+            ) { _ in try await session.accessToken() }
+        }
+        self.opening = opening
+        do { return try await opening.value } catch {
+            if self.opening == opening { self.opening = nil } // the next call tries again
+            throw error
+        }
+    }
 
-    switch await backup.run(budget: 25).outcome { // cancelling this task pauses the run
-    case .completed: session.backupIsHere()
-    case .needsUnlock: session.askForRecoveryKey()
-    case .failed(let reason): session.tell(reason)
-    default: session.scheduleAnotherRun() // it goes on where it ended
+    /// Gets every room key of the backup onto the device. Call it whenever there is time; in a `BGTask`, `KeyBackup.run(in:)`.
+    func download(recoveryKey: String?) async throws {
+        let backup = try await backup()
+        let progress = backup.progress
+        let display = Task { [session] in for await now in progress { await session.show(now.delivered, of: now.total) } }
+        defer { display.cancel() }
+
+        if let recoveryKey { try await backup.unlock(with: .recoveryKey(text: recoveryKey)) }
+
+        switch await backup.run(budget: 25).outcome { // cancelling this task pauses the run
+        case .completed: session.backupIsHere()
+        case .needsUnlock: session.askForRecoveryKey()
+        case .failed(let reason): session.tell(reason)
+        default: session.scheduleAnotherRun() // it goes on where it ended
+        }
+    }
+
+    func signOut() async {
+        try? await opening?.value.close()
+        opening = nil
     }
 }
 // README end
@@ -39,7 +62,7 @@ final class AppSession: @unchecked Sendable {
     let vaultKey = Data(repeating: 7, count: 32)
     let crypto = AppCrypto()
     private let token: String
-    private(set) var isComplete = false
+    private(set) var timesComplete = 0
 
     init(_ homeserver: TestHomeserver, directory: URL) {
         self.homeserver = homeserver.details.homeserverUrl
@@ -52,7 +75,7 @@ final class AppSession: @unchecked Sendable {
     func accessToken() async throws -> String { token }
     func roomsOnScreenFirst() async -> [String] { [] }
     func show(_ done: UInt64, of total: UInt64) async {}
-    func backupIsHere() { isComplete = true }
+    func backupIsHere() { timesComplete += 1 }
     func askForRecoveryKey() {}
     func tell(_ reason: RunFailure) {}
     func scheduleAnotherRun() {}
@@ -72,10 +95,44 @@ final class ReadmeTests: BackupTestCase {
     func testTheLinesOfTheReadmeWork() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let session = AppSession(homeserver, directory: try newDirectory())
+        let roomKeys = RoomKeys(of: session)
         let recoveryKey = homeserver.details.recoveryKey
-        try await notHanging { try await downloadRoomKeys(of: session, recoveryKey: recoveryKey) }
-        XCTAssertTrue(session.isComplete)
+
+        try await notHanging { try await roomKeys.download(recoveryKey: recoveryKey) }
+        try await notHanging { try await roomKeys.download(recoveryKey: nil) }
+
+        XCTAssertEqual(session.timesComplete, 2)
         let count = await session.crypto.count
         XCTAssertEqual(count, 100)
+        await roomKeys.signOut()
+    }
+
+    func testTheReadmeKeepsOneBackupUntilTheAccountSignsOut() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let roomKeys = RoomKeys(of: AppSession(homeserver, directory: try newDirectory()))
+        let callers = (0..<8).map { _ in Task { try await roomKeys.backup() } }
+        let backup = try await roomKeys.backup()
+        for caller in callers {
+            let same = try await caller.value
+            XCTAssertTrue(same === backup, "there is another one")
+        }
+        _ = try await notHanging { try await roomKeys.download(recoveryKey: nil) }
+        _ = try await backup.status()
+
+        await roomKeys.signOut()
+
+        await assertThrows(StatusError.ShutDown) { _ = try await backup.status() }
+    }
+
+    func testABackupThatDidNotOpenIsTriedAgain() async throws {
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let directory = try newDirectory()
+        let place = directory.appendingPathComponent("vault")
+        try Data().write(to: place)
+        let roomKeys = RoomKeys(of: AppSession(homeserver, directory: place))
+        await assertThrows(OpenError.UnusableDataDir) { _ = try await roomKeys.backup() }
+        try FileManager.default.removeItem(at: place)
+        _ = try await roomKeys.backup()
+        await roomKeys.signOut()
     }
 }
