@@ -82,6 +82,22 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         }
     }
 
+    /// Gives up every download but those of these names, and deletes their files: what is left of an account that has signed
+    /// out, or of a vault that was set aside or deleted, is nobody else's to clean up. The names are those that `begin` was
+    /// called with, of all accounts that share this object.
+    public func discardAll(except names: Set<String>) {
+        store.discardAll(except: names)
+        session?.getAllTasks { [store] tasks in
+            // What has begun meanwhile has a record.
+            let wanted = store.underWay()
+            for task in tasks {
+                let ticket = FileDownloadTicket(text: task.taskDescription)
+                let isWanted = ticket.map { wanted.contains($0) || names.contains($0.name) } ?? false
+                if !isWanted { task.cancel() }
+            }
+        }
+    }
+
     /// The OS has woken the app for this session. Call it in `application(_:handleEventsForBackgroundURLSession:…)`.
     ///
     /// - Parameters:

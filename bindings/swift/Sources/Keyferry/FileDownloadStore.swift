@@ -83,12 +83,23 @@ final class FileDownloadStore: @unchecked Sendable {
         }
     }
 
+    /// Forgets every download but those of these names, and deletes their files; also what is left of a record that cannot
+    /// be read.
+    func discardAll(except names: Set<String>) {
+        lock.withLock {
+            let kept = Set(names.compactMap { FileDownloadTicket.fileName(for: $0) })
+            for kind in ["json", "body"] {
+                for file in files(kind) where !kept.contains(file.deletingPathExtension().lastPathComponent) {
+                    try? FileManager.default.removeItem(at: file)
+                }
+            }
+        }
+    }
+
     /// The attempts that the OS should be at.
     func underWay() -> Set<FileDownloadTicket> {
         lock.withLock {
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
-            let files = names.filter { $0.hasSuffix(".json") }.map { directory.appendingPathComponent($0) }
-            let records = files.compactMap { read($0) }.filter { $0.stage == .underWay }
+            let records = files("json").compactMap { read($0) }.filter { $0.stage == .underWay }
             return Set(records.map { $0.ticket })
         }
     }
@@ -122,6 +133,11 @@ final class FileDownloadStore: @unchecked Sendable {
 
     private func write(_ record: FileDownloadRecord) throws {
         try JSONEncoder().encode(record).write(to: file(record.ticket.name, "json"), options: .atomic)
+    }
+
+    private func files(_ kind: String) -> [URL] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
+        return names.filter { $0.hasSuffix("." + kind) }.map { directory.appendingPathComponent($0) }
     }
 
     private func file(_ name: String, _ kind: String) -> URL {

@@ -72,6 +72,34 @@ final class FileDownloadTests: BackupTestCase {
         XCTAssertEqual(store.state(of: fileName), .failed(error: .Interrupted), "somebody has cleaned up")
     }
 
+    func testAllButTheWantedOnesAreDiscarded() throws {
+        let directory = try newDirectory()
+        let store = try FileDownloadStore(directory: directory)
+        let names = ["under way", "ended", "failed", "Ended"]
+        let tickets = try names.map { try XCTUnwrap(store.begin($0)) }
+        store.ended(tickets[1], head, body: try body("wanted"))
+        store.failed(tickets[2], .Tls)
+        store.ended(tickets[3], head, body: try body("unwanted"))
+        for left in ["gone.body", "damaged.json"] { try Data("{".utf8).write(to: directory.appendingPathComponent(left)) }
+
+        store.discardAll(except: ["ended", "under way", "never begun", ""])
+
+        XCTAssertEqual(store.underWay(), [tickets[0]])
+        guard case .ended(_, let path) = store.state(of: "ended") else { return XCTFail("it was wanted") }
+        XCTAssertEqual(try String(contentsOfFile: path, encoding: .utf8), "wanted")
+        for name in ["failed", "Ended"] { XCTAssertEqual(store.state(of: name), .unknown, name) }
+        XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: directory.path).count, 3)
+        // What comes late of an attempt that was given up.
+        store.ended(tickets[2], head, body: try body("late"))
+        XCTAssertEqual(store.state(of: "failed"), .unknown)
+
+        store.discardAll(except: [])
+
+        XCTAssertEqual(store.underWay(), [])
+        XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: directory.path), [])
+        XCTAssertNotNil(try store.begin("ended"), "a name can be used again")
+    }
+
     func testNamesDoNotGetInEachOthersWay() throws {
         let store = try FileDownloadStore(directory: newDirectory())
         let names = ["a", "A", "a/b", "a_b", "../a", "ä", "_41_", ".", " a "]
