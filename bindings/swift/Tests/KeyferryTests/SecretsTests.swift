@@ -18,11 +18,23 @@ final class SecretsTests: XCTestCase {
         let holders: [Any] = [
             key, [key], RoomKeyLookup.found(key: key), UnlockSecret.recoveryKey(text: secret),
             UnlockSecret.passphrase(text: secret), UnlockSecret.decryptionKey(base64: secret),
-            VaultProtection.passphrase(passphrase: secret), request,
+            VaultProtection.passphrase(passphrase: secret), VaultProtection.key(key: Data(secret.utf8)), request,
+            RoomKeyPage(keys: [key], next: nil), options(.passphrase(passphrase: secret)),
+            HostError.Failed(detail: secret), SinkError.Unavailable(detail: secret),
+            TransportError.Failed(detail: secret), FileDownload.failed(error: .Failed(detail: secret)),
         ]
+        let bytes = "\(Array(secret.utf8))".dropFirst().dropLast()
         for holder in holders {
-            for text in ["\(holder)", String(reflecting: holder)] { XCTAssertFalse(text.contains(secret), text) }
+            for text in ["\(holder)", String(reflecting: holder)] {
+                XCTAssertFalse(text.contains(secret) || text.contains(bytes), text)
+            }
+            if let error = holder as? any Error { XCTAssertFalse(error.localizedDescription.contains(secret)) }
         }
         XCTAssertTrue("\(key)".contains("!room:a"), "the rest is still told")
+    }
+
+    private func options(_ protection: VaultProtection) -> ClientOptions {
+        let account = Account(homeserverUrl: "https://a", userId: "@a:a", deviceId: "DEVICE")
+        return ClientOptions(account: account, dataDir: "/a", protection: protection)
     }
 }

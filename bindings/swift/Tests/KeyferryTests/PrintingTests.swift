@@ -1,0 +1,50 @@
+import XCTest
+
+@testable import Keyferry
+
+/// What a log of the app, and an alert that shows an error as it is, get to see.
+final class PrintingTests: XCTestCase {
+    private let secret = "EsTc"
+
+    func testEveryErrorIsToldInTheSentenceOfTheLibrary() throws {
+        let sentences: [(any LocalizedError, String)] = [
+            (ExportError.EmptyPassphrase, "the passphrase is empty"),
+            (HostError.Failed(detail: secret), "the app could not answer"),
+            (LookupError.Locked, "the backup is not unlocked"),
+            (OnDemandError.OnHold(causes: [.offline]), "requests are on hold"),
+            (OpenError.KeyringUnavailable(keyLost: true), "the keyring gave no key"),
+            (PreferenceError.Unreachable(retryAfterMs: 5), "the homeserver cannot be reached"),
+            (SinkError.Unavailable(detail: secret), "the app's crypto takes no keys now"),
+            (StatusError.ShutDown, "the client is shut down"),
+            (TransportError.Failed(detail: secret), "the transport failed"),
+            (UnlockError.NotSignedIn(softLogout: true), "the account is not signed in"),
+            (UnlockError.WrongKey, "the key does not fit the backup"),
+        ]
+        for (error, sentence) in sentences {
+            XCTAssertEqual(error.errorDescription, sentence)
+            XCTAssertEqual((error as any Error).localizedDescription, sentence)
+            XCTAssertEqual("\(error)", sentence)
+            XCTAssertEqual(String(reflecting: error), sentence)
+        }
+        let told = Set(sentences.map { String(describing: type(of: $0.0)) })
+        XCTAssertEqual(told, try errorsOfTheLibrary(), "an error has no sentence")
+    }
+
+    func testOutcomesArePrintedAsWhatTheyAre() {
+        XCTAssertEqual("\(RunOutcome.outOfBudget)", "OutOfBudget")
+        let blocked = RunOutcome.blocked(reason: .offline, retryAfterMs: nil)
+        XCTAssertEqual("\(blocked)", "Blocked { reason: Offline, retry_after_ms: None }")
+    }
+
+    private func errorsOfTheLibrary() throws -> Set<String> {
+        let package = (0..<3).reduce(URL(fileURLWithPath: #filePath)) { place, _ in place.deletingLastPathComponent() }
+        let file = package.appendingPathComponent("generated/KeyferryFFI/KeyferryFFI.swift")
+        let lines = try String(contentsOf: file, encoding: .utf8).split(whereSeparator: \.isNewline)
+        let declared = lines.compactMap { line -> String? in
+            // "enum UnlockError: Swift.Error, Equatable, Hashable {", behind "public" or on a line of its own.
+            guard let end = line.range(of: ": Swift.Error"), let begin = line.range(of: "enum ") else { return nil }
+            return String(line[begin.upperBound..<end.lowerBound])
+        }
+        return Set(declared)
+    }
+}
