@@ -34,12 +34,26 @@ put() {
   cmp -s "$1" "$2" || cp "$1" "$2"
 }
 
+# The generator gives an exception a message of its fields, which nobody may see, and lets toString() alone say what Rust
+# says. Rust's sentence becomes the message, and toString() is as it is of any exception: the name of the class, and that.
+tell_exceptions() {
+  sed -E '/^sealed class [A-Za-z]+: kotlin\.Exception\(\)/,/companion object ErrorHandler/ {
+    /^ +override val message$/ {
+      N
+      d
+    }
+    s/override fun toString\(\): String \{/override val message: String get() {/
+  }' "$1" > "$fresh/told"
+  cp "$fresh/told" "$1"
+}
+
 case "$language" in
   kotlin)
     generated=bindings/kotlin/src/generated/kotlin
     rm -rf "$generated"
     mkdir -p "$generated"
     cp -R "$fresh/." "$generated"
+    tell_exceptions "$generated/org/matrix/keyferry/ffi/keyferry.kt"
     ;;
   swift)
     # SwiftPM wants a folder for each module, and that name for the map.

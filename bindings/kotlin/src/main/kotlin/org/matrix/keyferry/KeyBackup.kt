@@ -41,7 +41,8 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
  * Open it once and keep it: while nothing is asked of it, it holds no database, connection or thread. [close] it when the
  * account signs out.
  *
- * What goes wrong is told by the type of the exception: match on it. The messages are for logs, and may be empty.
+ * What goes wrong is told by the type of the exception: match on it. The message is a sentence for logs. It leaves out what
+ * the exception holds, such as the detail of a callback's failure.
  */
 public class KeyBackup private constructor(
     /** The client below, for what is not here. */

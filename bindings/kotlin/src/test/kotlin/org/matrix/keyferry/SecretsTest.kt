@@ -5,11 +5,14 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.matrix.keyferry.ffi.Account
 import org.matrix.keyferry.ffi.ClientOptions
+import org.matrix.keyferry.ffi.FileDownload
 import org.matrix.keyferry.ffi.HttpHeader
 import org.matrix.keyferry.ffi.HttpMethod
 import org.matrix.keyferry.ffi.HttpRequest
 import org.matrix.keyferry.ffi.RoomKey
 import org.matrix.keyferry.ffi.RoomKeyLookup
+import org.matrix.keyferry.ffi.RoomKeyPage
+import org.matrix.keyferry.ffi.TransportException
 import org.matrix.keyferry.ffi.UnlockSecret
 import org.matrix.keyferry.ffi.VaultProtection
 
@@ -30,6 +33,10 @@ internal class SecretsTest {
             VaultProtection.Passphrase(secret),
             ClientOptions(account, "/a", VaultProtection.Key(secret.toByteArray())),
             HttpRequest(HttpMethod.GET, "https://a", listOf(HttpHeader("Authorization", secret)), null, 1u),
+            RoomKeyPage(listOf(key), null),
+            // `PrintingTest` looks at every exception.
+            TransportException.Failed(secret),
+            FileDownload.Failed(TransportException.Failed(secret)),
         )
         for (holder in holders) {
             val text = holder.toString()

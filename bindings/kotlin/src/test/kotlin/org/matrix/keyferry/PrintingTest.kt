@@ -1,0 +1,111 @@
+package org.matrix.keyferry
+
+import java.io.File
+import java.lang.reflect.Constructor
+import java.lang.reflect.Modifier
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.matrix.keyferry.ffi.BlockedReason
+import org.matrix.keyferry.ffi.DownloadSummary
+import org.matrix.keyferry.ffi.ExportException
+import org.matrix.keyferry.ffi.HostException
+import org.matrix.keyferry.ffi.OpenException
+import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.PendingReason
+import org.matrix.keyferry.ffi.PreferenceException
+import org.matrix.keyferry.ffi.PreferencePolicy
+import org.matrix.keyferry.ffi.PreferenceWrite
+import org.matrix.keyferry.ffi.RoomKeyLookup
+import org.matrix.keyferry.ffi.RunFailure
+import org.matrix.keyferry.ffi.RunHolder
+import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.RunReport
+import org.matrix.keyferry.ffi.ServerNews
+import org.matrix.keyferry.ffi.SinkAnswer
+import org.matrix.keyferry.ffi.TransportException
+import org.matrix.keyferry.ffi.UnlockException
+
+private const val SECRET = "EsTc"
+
+/** What a log of the app gets to see. */
+internal class PrintingTest {
+    @Test
+    fun `outcomes and reasons are printed as what they are`() {
+        val printed = mapOf(
+            RunOutcome.OutOfBudget to "OutOfBudget",
+            RunOutcome.Completed to "Completed",
+            RunOutcome.Paused(listOf(PauseCause.IN_BACKGROUND)) to "Paused { causes: [InBackground] }",
+            RunOutcome.Blocked(BlockedReason.RateLimited, 5_000u) to
+                "Blocked { reason: RateLimited, retry_after_ms: Some(5000) }",
+            RunOutcome.Failed(RunFailure.NotSignedIn(true)) to "Failed { reason: NotSignedIn { soft_logout: true } }",
+            BlockedReason.Offline to "Offline",
+            RunFailure.DiskFull to "DiskFull",
+            WorkOutcome.Failure(RunFailure.Tls) to "Failure(reason=Tls)",
+            RoomKeyLookup.NotFound to "NotFound",
+            SinkAnswer.Imported to "Imported",
+            ServerNews.NewKeys(7u) to "NewKeys { count: 7 }",
+            PreferenceWrite.Pending(PendingReason.OutOfTime, null) to "Pending { reason: OutOfTime, retry_after_ms: None }",
+            PreferencePolicy.OptOut to "OptOut",
+        )
+        for ((value, text) in printed) assertEquals(text, value.toString())
+        val running = RunOutcome.AlreadyRunning(RunHolder("app", 1u, true, 0u)).toString()
+        assertTrue("app" in running && "@" !in running, running)
+        val summary = DownloadSummary(null, 0u, 0u, 0u, 0u, 0u, 0u, 0u, emptyList(), 0u, 0u)
+        val report = RunReport(RunOutcome.Blocked(BlockedReason.WaitsForFile, null), summary, 0u, 0u, null).toString()
+        assertTrue("WaitsForFile" in report && "@" !in report, report)
+    }
+
+    @Test
+    fun `every exception has a sentence, under its own name and without what it holds`() {
+        val exceptions = exceptions()
+        assertTrue(exceptions.size > 60, "${exceptions.size} exceptions")
+        for (exception in exceptions) {
+            val message = exception.message.orEmpty()
+            assertTrue(message.length > 8 && ' ' in message, "$exception")
+            assertFalse(SECRET in message, message)
+            assertEquals("${exception.javaClass.name}: $message", exception.toString())
+            assertFalse(SECRET in exception.stackTraceToString())
+        }
+    }
+
+    @Test
+    fun `the sentence is the one of the library`() {
+        val sentences = mapOf(
+            UnlockException.WrongKey() to "the key does not fit the backup",
+            UnlockException.NotSignedIn(true) to "the account is not signed in",
+            OpenException.KeyringUnavailable(false) to "the keyring gave no key",
+            ExportException.EmptyPassphrase() to "the passphrase is empty",
+            PreferenceException.Unreachable(5u) to "the homeserver cannot be reached",
+            HostException.Failed(SECRET) to "the app could not answer",
+            TransportException.Failed(SECRET) to "the transport failed",
+        )
+        for ((exception, sentence) in sentences) assertEquals(sentence, exception.message)
+    }
+
+    /** One of every class of exceptions that the library declares; those that hold a text hold a secret one. */
+    private fun exceptions(): List<Throwable> {
+        val place = File(OpenException::class.java.protectionDomain.codeSource.location.toURI())
+        val families = place.resolve("org/matrix/keyferry/ffi").list().orEmpty()
+            .filter { it.endsWith("Exception.class") && '$' !in it }
+            .map { Class.forName("org.matrix.keyferry.ffi." + it.removeSuffix(".class")) }
+            .filter { Modifier.isAbstract(it.modifiers) }
+        assertEquals(10, families.size, "$families")
+        return families.flatMap { family ->
+            family.declaredClasses.filter { family.isAssignableFrom(it) }.map { make(it.constructors.single()) }
+        }
+    }
+
+    private fun make(constructor: Constructor<*>): Throwable {
+        val values = constructor.parameterTypes.map { type ->
+            when (type) {
+                Boolean::class.javaPrimitiveType -> true
+                String::class.java -> SECRET
+                List::class.java -> emptyList<Any>()
+                else -> null
+            }
+        }
+        return constructor.newInstance(*values.toTypedArray()) as Throwable
+    }
+}
