@@ -2,6 +2,7 @@ package org.matrix.keyferry
 
 import java.io.File
 import kotlin.time.Duration
+import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
@@ -14,6 +15,7 @@ import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asSharedFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.withContext
+import kotlinx.coroutines.withTimeoutOrNull
 import org.matrix.keyferry.ffi.ArrivedRoomKeys
 import org.matrix.keyferry.ffi.ClientOptions
 import org.matrix.keyferry.ffi.DownloadProgress
@@ -27,6 +29,7 @@ import org.matrix.keyferry.ffi.PreferenceResolution
 import org.matrix.keyferry.ffi.RoomHistoryShareability
 import org.matrix.keyferry.ffi.RoomKeyLookup
 import org.matrix.keyferry.ffi.RoomKeySink
+import org.matrix.keyferry.ffi.RunOutcome
 import org.matrix.keyferry.ffi.RunReport
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.TokenRequest
@@ -35,11 +38,14 @@ import org.matrix.keyferry.ffi.UnlockedBackup
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
 
+/** After which a run is told to end once more: the first time it may not have begun. */
+private val A_MOMENT = 20.milliseconds
+
 /**
  * The key backup of one signed-in account.
  *
- * Open it once and keep it: while nothing is asked of it, it holds no database, connection or thread. [close] it when the
- * account signs out.
+ * Open it once in a process and keep it: while nothing is asked of it, it holds no database, connection or thread. [close] it
+ * when the account signs out.
  *
  * What goes wrong is told by the type of the exception: match on it. The message is a sentence for logs. It leaves out what
  * the exception holds, such as the detail of a callback's failure.
@@ -63,6 +69,7 @@ public class KeyBackup private constructor(
 
     /** Not the caller's scope: a run that is cancelled comes to its end, and is not torn off. */
     private val runs = CoroutineScope(SupervisorJob() + Dispatchers.Default)
+    private val underWay = CallsUnderWay()
 
     /** Unlocks the backup with what the user typed, or what the app has. Throws `UnlockException`. */
     public suspend fun unlock(secret: UnlockSecret): UnlockedBackup = client.unlock(secret)
@@ -72,18 +79,22 @@ public class KeyBackup private constructor(
      * says which. Nothing is lost, and the next run goes on from there.
      *
      * Cancelling the coroutine ends the run and waits for its end, a fraction of a second. Then no database, connection or
-     * thread of it is busy. In a worker call [work].
+     * thread of it is busy. Where somebody else's run is at work, cancelling this call ends nothing. In a worker call [work].
      */
     public suspend fun run(budget: Duration? = null): RunReport {
+        val call = Any()
         // Undispatched: the run has begun when this returns, so that a pause cannot come before it.
-        val run = runs.async(start = CoroutineStart.UNDISPATCHED) { download.run(budget.toRunBudget()) }
+        val run = runs.async(start = CoroutineStart.UNDISPATCHED) {
+            underWay.during(call) { download.run(budget.toRunBudget()) }
+        }
         try {
             return run.await()
         } catch (cancelled: CancellationException) {
-            download.endRun()
             withContext(NonCancellable) {
-                run.join()
-                download.awaitQuiescent()
+                while (underWay.tryToEnd(call) { download.endRun() }) withTimeoutOrNull(A_MOMENT) { run.join() }
+                val outcome = runCatching { run.await().outcome }.getOrNull()
+                // Somebody else's run is not waited for.
+                if (outcome !is RunOutcome.AlreadyRunning) download.awaitQuiescent()
             }
             throw cancelled
         }

@@ -2,14 +2,17 @@ package org.matrix.keyferry
 
 import java.nio.file.Path
 import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.async
+import kotlinx.coroutines.cancel
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertNull
@@ -61,6 +64,37 @@ internal class CancellationTest {
             val second = assertInstanceOf(RunOutcome.AlreadyRunning::class.java, backup.run().outcome)
             assertTrue(second.by.isThisProcess)
             run.cancelAndJoin()
+            assertEquals(RunOutcome.Completed, backup.run().outcome)
+        }
+    }
+
+    @Test
+    fun `a run that is refused is cancelled alone, and the one at work completes`() = slowly { homeserver ->
+        homeserver.open(directory).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            val atWork = async { backup.run() }
+            backup.progress.first { it.fetched > 500u }
+            repeat(3) {
+                val refused = launch {
+                    cancel()
+                    backup.run()
+                }
+                // Not only when the other one has come to its end.
+                withTimeout(1.seconds) { refused.join() }
+            }
+            assertEquals(RunOutcome.Completed, atWork.await().outcome)
+        }
+    }
+
+    @Test
+    fun `the run at work is cancelled though others ask for one`() = slowly { homeserver ->
+        homeserver.open(directory).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            val atWork = async { backup.run() }
+            backup.progress.first { it.fetched > 500u }
+            val others = List(20) { async { backup.run().outcome } }
+            withTimeout(1.seconds) { atWork.cancelAndJoin() }
+            others.forEach { it.cancelAndJoin() }
             assertEquals(RunOutcome.Completed, backup.run().outcome)
         }
     }
