@@ -129,7 +129,8 @@ public class KeyBackup private constructor(
         /**
          * Opens the vault of an account, or makes one; does not touch the network. Throws `OpenException`.
          *
-         * @param options whose backup it is, and where and how it is kept
+         * @param options whose backup it is, and where and how it is kept. What `download` says of metered networks holds no
+         *   run before the app reports `METERED_NETWORK`: see [setPolicy]
          * @param accessToken gives the access token; a refreshed one if the last was rejected
          * @param roomsByPriority the rooms that the app knows, the most wanted first
          * @param resolvePreferenceConflict asks the user which choice counts, when this and another device differ

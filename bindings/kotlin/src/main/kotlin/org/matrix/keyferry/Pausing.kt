@@ -45,7 +45,12 @@ public suspend fun KeyBackup.awaitQuiescent() {
     download.awaitQuiescent()
 }
 
-/** Changes what the download may use; a run under way follows at once. */
+/**
+ * Changes what the download may use; a run under way follows at once.
+ *
+ * `meteredBytes` holds no run before the app reports [PauseCause.METERED_NETWORK], by [pause] and [resume]: nothing here looks
+ * at the network. Until then it only makes wake-ups ask for an unmetered one. `WORKMANAGER.md` has the lines that report.
+ */
 public fun KeyBackup.setPolicy(policy: DownloadPolicy) {
     download.setPolicy(policy)
 }

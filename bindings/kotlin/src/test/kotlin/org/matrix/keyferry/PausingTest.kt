@@ -56,6 +56,16 @@ internal class PausingTest {
         assertTrue(backup.status().fetchComplete)
     }
 
+    @Test
+    fun `the limit of a metered network counts once the app says that it is one`() = withBackup { backup ->
+        backup.setPolicy(DownloadPolicy(meteredBytes = 1_000u))
+        backup.pause(PauseCause.METERED_NETWORK)
+        assertEquals(RunOutcome.Paused(listOf(PauseCause.METERED_NETWORK)), backup.run().outcome)
+        assertTrue(wakeUps.last(WakeUpPurpose.DOWNLOAD)?.needsUnmetered == true)
+        backup.resume(PauseCause.METERED_NETWORK)
+        assertEquals(RunOutcome.Completed, backup.run().outcome, "nobody says that the network is metered")
+    }
+
     private fun withBackup(block: suspend (KeyBackup) -> Unit) = test {
         Homeserver("--keys", "300", "--rooms", "3").use { homeserver ->
             homeserver.open(directory, scheduleWakeUp = wakeUps::take).use { backup ->
