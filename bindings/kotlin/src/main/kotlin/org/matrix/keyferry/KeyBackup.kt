@@ -120,7 +120,10 @@ public class KeyBackup private constructor(
     public suspend fun exportRoomKeys(passphrase: String, file: File): ExportSummary =
         client.exportRoomKeys(passphrase, file.path)
 
-    /** Ends everything and frees the callbacks. The vault stays on disk; what is called later answers `ShutDown`. */
+    /**
+     * Ends everything and frees the callbacks, for good: when the account signs out, and before [setVaultAside]. Not after a
+     * run: nothing is open then. The vault stays on disk; what is called later answers `ShutDown`.
+     */
     override fun close() {
         client.shutdown()
     }

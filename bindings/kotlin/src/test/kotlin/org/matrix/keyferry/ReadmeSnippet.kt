@@ -14,6 +14,7 @@ import org.matrix.keyferry.ffi.VaultProtection
 @Suppress("unused")
 internal suspend fun restore(account: Account, directory: File, keyring: Keyring, sink: RoomKeySink, token: suspend () -> String, typed: String) {
     // README begin
+    // Once in a process. `close` it when the account signs out.
     val backup = KeyBackup.open(
         ClientOptions(account, directory.path, VaultProtection.Keyring(keyring)),
         accessToken = { token() },
