@@ -86,6 +86,7 @@ pub(crate) struct Parts {
 
 /// A client could not be opened. Nothing is left half made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The homeserver URL is no `https://` or `http://` URL.

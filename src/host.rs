@@ -112,6 +112,7 @@ pub enum TokenRequest {
 
 /// A callback could not do what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum HostError {
     /// The app's own reason; never logged, never shown.

@@ -32,6 +32,7 @@ const MAX_PAGE: u32 = 1_000;
 
 /// What the vault says of a session in a room.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[uniffi::export(Debug)]
 pub enum RoomKeyLookup {
     /// Here it is. Of several copies that connect, the one that begins earliest; of several that do not, the one that an event
     /// has proved, else the one that came first.
@@ -64,6 +65,7 @@ pub struct RoomKeyPage {
 
 /// A key could not be looked up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum LookupError {
     /// The backup has not been unlocked: call `unlock`.

@@ -41,7 +41,11 @@ impl Ends {
         match self.fetch {
             None | Some(FetchEnd::Complete) => {}
             Some(
-                FetchEnd::Stopped | FetchEnd::Vault(_) | FetchEnd::VersionGone | FetchEnd::MovedOn { .. } | FetchEnd::Again,
+                FetchEnd::Stopped
+                | FetchEnd::Vault(_)
+                | FetchEnd::VersionGone
+                | FetchEnd::MovedOn { .. }
+                | FetchEnd::Again,
             ) => {
                 return failed(RunFailure::Internal);
             }

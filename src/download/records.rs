@@ -23,6 +23,7 @@ pub struct RunReport {
 
 /// How a run ended. All are resting states: nothing is lost, and the next run goes on from here.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[uniffi::export(Debug)]
 #[non_exhaustive]
 pub enum RunOutcome {
     /// Nothing is left to do until the backup changes: everything that the server counts is fetched, opened where that is
@@ -108,6 +109,7 @@ pub struct RunHolder {
 
 /// What a run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[uniffi::export(Debug)]
 #[non_exhaustive]
 pub enum BlockedReason {
     /// There is no network, or the homeserver cannot be reached.
@@ -140,6 +142,7 @@ pub enum BlockedReason {
 
 /// Why a run cannot go on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+#[uniffi::export(Debug)]
 #[non_exhaustive]
 pub enum RunFailure {
     /// The account has no key backup on the server.
@@ -441,6 +444,7 @@ pub struct RefusedPage {
 
 /// The vault could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum StatusError {
     /// The client is shut down: open another one.

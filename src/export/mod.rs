@@ -46,6 +46,7 @@ pub struct ExportSummary {
 
 /// The keys could not be exported. No file is left, and one that was there is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum ExportError {
     /// The passphrase is empty.

@@ -114,6 +114,7 @@ pub struct HttpHead {
 
 /// Why a request got no answer, or not all of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum TransportError {
     /// There is no network, or the host does not resolve or refuses the connection. Passes by itself.

@@ -17,6 +17,7 @@ pub struct RoomFetch {
 
 /// What the server has, compared with the vault.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[uniffi::export(Debug)]
 #[non_exhaustive]
 pub enum ServerNews {
     /// Everything that the server has is here.
@@ -39,6 +40,7 @@ pub enum ServerNews {
 
 /// What was asked for could not be got now. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum OnDemandError {
     /// The key is in the vault, and the backup has not been unlocked: call `unlock`.

@@ -6,6 +6,7 @@ use super::wire::{PreferenceValue, SharedPreference};
 
 /// How an app takes part in the preference. Chosen once, before anybody signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
+#[uniffi::export(Debug)]
 pub enum PreferencePolicy {
     /// The preference is read and written.
     TakePart {

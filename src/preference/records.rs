@@ -30,6 +30,7 @@ pub struct SignInDecision {
 
 /// What became of a wish to write the preference.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[uniffi::export(Debug)]
 #[non_exhaustive]
 pub enum PreferenceWrite {
     /// It is in account data. Only now delete or create a backup: killed in between, "no backup, no preference" would
@@ -54,6 +55,7 @@ pub enum PreferenceWrite {
 
 /// Why a wish is not yet written.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[uniffi::export(Debug)]
 #[non_exhaustive]
 pub enum PendingReason {
     /// The homeserver cannot be reached, has a fault, asks to slow down, or something else answers in its place. Passes
@@ -120,6 +122,7 @@ pub struct AccountDataEvent {
 
 /// The preference could not be read. Nothing has been decided, and nothing written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum PreferenceError {
     /// The app has chosen to take no part ([`PreferencePolicy::OptOut`](super::PreferencePolicy)). No request was made.

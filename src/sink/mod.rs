@@ -45,6 +45,7 @@ pub trait RoomKeySink: Send + Sync {
 
 /// What became of one key.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[uniffi::export(Debug)]
 pub enum SinkAnswer {
     /// It is new to the store, or better than what was there.
     Imported,
@@ -66,6 +67,7 @@ pub enum SinkAnswer {
 
 /// The sink can take nothing now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum SinkError {
     /// The store is closed, locked or full: later may do.

@@ -62,6 +62,7 @@ pub struct UnlockedBackup {
 
 /// A backup could not be unlocked. A key that was there before is still there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum UnlockError {
     /// The text is not of the form of a recovery key, or of a decryption key.

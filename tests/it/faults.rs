@@ -26,7 +26,11 @@ async fn survives(homeserver: &Homeserver, faults: Vec<Fault>) {
     homeserver.set_faults(faults);
     let report = client.download().run(RunBudget::default()).await;
     homeserver.set_faults(Vec::new());
-    assert!(matches!(report.outcome, RunOutcome::Completed { .. }), "{:?}", report.outcome);
+    assert!(
+        matches!(report.outcome, RunOutcome::Completed { .. }),
+        "{:?}",
+        report.outcome
+    );
     assert_all_once(
         &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
         homeserver,

@@ -401,7 +401,11 @@ async fn another_key_under_the_same_number_is_another_backup() {
     assert_vault_complete(&client, &homeserver).await;
     let base64 = homeserver.account().backup_decryption_key_base64.as_str().into();
     let unlocked = client.unlock(UnlockSecret::DecryptionKey { base64 }).await;
-    assert_eq!(unlocked.map(|unlocked| unlocked.versions), Ok(vec!["1".to_owned()]), "the old one");
+    assert_eq!(
+        unlocked.map(|unlocked| unlocked.versions),
+        Ok(vec!["1".to_owned()]),
+        "the old one"
+    );
     homeserver.set_faults(Vec::new());
     client.shutdown();
     let client = setup.open().await;

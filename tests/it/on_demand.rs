@@ -158,7 +158,11 @@ async fn a_room_that_was_wanted_before_the_first_run_stays_so() {
     client.shutdown();
     let client = setup.open().await;
     let report = client.download().run(budget).await;
-    assert!(matches!(report.outcome, RunOutcome::Completed { .. }), "{:?}", report.outcome);
+    assert!(
+        matches!(report.outcome, RunOutcome::Completed { .. }),
+        "{:?}",
+        report.outcome
+    );
     let keys = setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned");
     assert!(keys[..100].iter().all(|key| key.room_id == wanted));
 }
