@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     Connection, VaultError, Writer,
-    seal::{Fingerprint, NameHash, VaultKeys},
+    seal::{Fingerprint, VaultKeys},
     session_index,
 };
 use crate::backup::{
@@ -323,8 +323,18 @@ fn read(
     session: &[u8],
     with_bodies: bool,
 ) -> Result<Vec<StoredCopy>, VaultError> {
-    let name: NameHash = keys.name_hash(session, room_hash);
-    let places = session_index::places(connection, name)?;
+    let places = session_index::places(connection, keys.name_hash(session, room_hash))?;
+    let entries = places.of_name.into_iter().chain(places.elsewhere);
+    read_entries(connection, entries, room_hash, session, with_bodies)
+}
+
+fn read_entries(
+    connection: &rusqlite::Connection,
+    entries: impl IntoIterator<Item = i64>,
+    room_hash: &[u8; 16],
+    session: &[u8],
+    with_bodies: bool,
+) -> Result<Vec<StoredCopy>, VaultError> {
     let body = if with_bodies { "body" } else { "x''" };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT known.room, version, hash, {body} AS body, presence, opened.entry IS NOT NULL AS is_opened, failure,
@@ -338,7 +348,7 @@ fn read(
          WHERE session = ?2"
     ))?;
     let mut copies = Vec::new();
-    for entry in places.of_name.into_iter().chain(places.elsewhere) {
+    for entry in entries {
         let copy = statement.query_row(params![entry, session], |row| {
             let failure: Option<i64> = row.get("failure")?;
             let state = match failure {
@@ -390,23 +400,50 @@ pub(super) fn change(
     session: &[u8],
     work: impl FnOnce(&Transaction<'_>, &[StoredCopy]) -> Result<(), VaultError>,
 ) -> Result<Vec<StoredCopy>, VaultError> {
-    let look = || read(transaction, keys, room_hash, session, false);
+    let places = session_index::places(transaction, keys.name_hash(session, room_hash))?;
+    let look = || {
+        let entries = places.of_name.iter().chain(&places.elsewhere).copied();
+        read_entries(transaction, entries, room_hash, session, false)
+    };
     let before = look()?;
     work(transaction, &before)?;
     let mut after = look()?;
     write_standings(transaction, &mut after)?;
     choose_counted(transaction, &mut after)?;
+    count(transaction, &before, &after)?;
+    Ok(after)
+}
+
+/// Notes that an entry could not be opened: it hides nothing and counts for nothing, so that its own room is all there is to
+/// look at.
+pub(super) fn fail(
+    transaction: &Transaction<'_>,
+    keys: &VaultKeys,
+    room_hash: &[u8; 16],
+    session: &[u8],
+    work: impl FnOnce(&Transaction<'_>) -> Result<(), VaultError>,
+) -> Result<(), VaultError> {
+    let entries = session_index::entries_of_name(transaction, keys.name_hash(session, room_hash))?;
+    let look = || read_entries(transaction, entries.iter().copied(), room_hash, session, false);
+    let before = look()?;
+    work(transaction)?;
+    let mut after = look()?;
+    choose_counted(transaction, &mut after)?;
+    count(transaction, &before, &after)
+}
+
+fn count(transaction: &Transaction<'_>, before: &[StoredCopy], after: &[StoredCopy]) -> Result<(), VaultError> {
     let mut difference: BTreeMap<i64, Tally> = BTreeMap::new();
-    for copy in &before {
+    for copy in before {
         difference.entry(copy.version).or_default().add(copy, -1);
     }
-    for copy in &after {
+    for copy in after {
         difference.entry(copy.version).or_default().add(copy, 1);
     }
     for (version, tally) in difference {
         tally.write(transaction, version)?;
     }
-    Ok(after)
+    Ok(())
 }
 
 /// What the copies of a session add to the counters of a version.

@@ -299,6 +299,7 @@ impl<'a> Inserting<'a> {
         if places.of_name.is_empty() && places.elsewhere.is_empty() {
             return self.write(incoming, 1, 1).map(Some);
         }
+        let is_flooded = places.is_flooded;
         let namesakes = namesakes(self.transaction, incoming, places)?;
         let known: Vec<&Namesake> = namesakes.iter().filter(|namesake| namesake.is_known).collect();
         let mut is_extra = false;
@@ -321,7 +322,9 @@ impl<'a> Inserting<'a> {
         }
         let is_new_name = known.is_empty();
         let id = self.write(incoming, i64::from(!is_extra), i64::from(is_new_name))?;
-        note_copies(self.transaction, id, is_extra, &namesakes, answer_began)?;
+        if is_flooded || !namesakes.is_empty() {
+            note_copies(self.transaction, id, is_extra, &namesakes, answer_began)?;
+        }
         Ok(Some(id))
     }
 
@@ -401,9 +404,6 @@ fn note_copies(
     namesakes: &[Namesake],
     answer_began: i64,
 ) -> Result<(), VaultError> {
-    if namesakes.is_empty() {
-        return Ok(());
-    }
     let mut insert = transaction
         .prepare_cached("INSERT OR IGNORE INTO copy (entry, standing, is_extra, tied) VALUES (?1, ?2, ?3, ?4)")?;
     let mut tie = transaction.prepare_cached("UPDATE copy SET tied = ?2 WHERE entry = ?1 AND tied = 0")?;
@@ -490,7 +490,9 @@ fn namesakes(
          JOIN room AS other ON other.id = known.room WHERE session = ?4",
     )?;
     let mut namesakes = Vec::new();
-    for id in places.of_name.into_iter().chain(places.elsewhere) {
+    // One among thousands of rooms is noted as it is, and compared with some of them once it is opened.
+    let elsewhere = if places.is_flooded { Vec::new() } else { places.elsewhere };
+    for id in places.of_name.into_iter().chain(elsewhere) {
         let found = statement
             .query_row(
                 params![id, incoming.room, incoming.room_hash, incoming.session],

@@ -199,11 +199,11 @@ fn open_copy(
     let Some((room_hash, session)) = copies::name_of(transaction, entry)? else {
         return Ok(());
     };
-    let note = |transaction: &Transaction<'_>, _: &[StoredCopy]| note_outcome(transaction, batch, entry, outcome);
-    let all = copies::change(transaction, keys, &room_hash, &session, note)?;
+    let note = |transaction: &Transaction<'_>| note_outcome(transaction, batch, entry, outcome);
     if matches!(outcome, Outcome::Failed(_)) {
-        return Ok(());
+        return copies::fail(transaction, keys, &room_hash, &session, note);
     }
+    let all = copies::change(transaction, keys, &room_hash, &session, |transaction, _| note(transaction))?;
     match placement_by_fingerprint(&all, entry) {
         Some(placement) => match copies::settle(transaction, keys, entry, placement)? {
             Some(judged) => opened.judged.push(judged),

@@ -95,6 +95,18 @@ pub(super) fn in_tree(connection: &Connection, name: NameHash) -> Result<Vec<i64
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The entries of a name, for one transaction.
+pub(super) fn entries_of_name(transaction: &Transaction<'_>, name: NameHash) -> Result<Vec<i64>, VaultError> {
+    let mut entries = Vec::new();
+    scan(transaction, |hash, entry| {
+        if hash == name.0 {
+            entries.push(entry);
+        }
+    })?;
+    entries.extend(in_tree(transaction, name)?);
+    Ok(entries)
+}
+
 /// The entries of a session, for a look-up.
 pub(super) fn places(connection: &Connection, name: NameHash) -> Result<Places, VaultError> {
     let mut places = Places::default();
@@ -170,12 +182,17 @@ impl<'a> SessionIndex<'a> {
                 places.of_name = in_tree(self.transaction, name)?;
             }
         }
-        let added = self.added_sessions.get(&first).into_iter().flatten().copied();
-        for (hash, entry) in self.recent.between(first, last).chain(added) {
-            match hash == name.0 || places.elsewhere.len() < MOST_PLACES {
-                true => places.add(name, hash, entry),
-                false => places.is_flooded = true,
-            }
+        let recent = self.recent.between(first, last).take(MOST_PLACES);
+        let added = || self.added_sessions.get(&first).into_iter().flatten().copied();
+        for (hash, entry) in recent.chain(added().take(MOST_PLACES)) {
+            places.add(name, hash, entry);
+        }
+        places.is_flooded |= places.elsewhere.len() >= MOST_PLACES;
+        if places.is_flooded {
+            places.of_name.extend(self.recent.of_name(name));
+            places.of_name.extend(added().filter(|(hash, _)| *hash == name.0).map(|(_, entry)| entry));
+            places.of_name.sort_unstable();
+            places.of_name.dedup();
         }
         Ok(places)
     }
