@@ -33,6 +33,10 @@ const MAX_PAGE: u32 = 1_000;
 /// What the vault says of a session in a room.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[uniffi::export(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "bindings have no boxes, and it is made once for a call"
+)]
 pub enum RoomKeyLookup {
     /// Here it is. Of several copies that connect, the one that begins earliest; of several that do not, the one that an event
     /// has proved, else the one that came first.
@@ -395,16 +399,15 @@ impl InRoom {
         }
         self.compare_all(lookup, session, id);
         let Some(best) = self.best_copy() else { return Ok(()) };
-        if !self.keys.contains_key(&best.entry) {
-            match lookup.open(session, best.version, room_id, id, &best.body)? {
-                Ok(key) => {
-                    self.keys.insert(best.entry, key);
-                }
-                Err(reason) => {
-                    let entry = best.entry;
-                    for copy in self.copies.iter_mut().filter(|copy| copy.entry == entry) {
-                        copy.state = CopyState::Failed(reason);
-                    }
+        if self.keys.contains_key(&best.entry) {
+            return Ok(());
+        }
+        match lookup.open(session, best.version, room_id, id, &best.body)? {
+            Ok(key) => drop(self.keys.insert(best.entry, key)),
+            Err(reason) => {
+                let entry = best.entry;
+                for copy in self.copies.iter_mut().filter(|copy| copy.entry == entry) {
+                    copy.state = CopyState::Failed(reason);
                 }
             }
         }

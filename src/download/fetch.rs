@@ -261,7 +261,7 @@ impl FetchStage {
             })
             .await?;
         let everything = row.rest.left();
-        let nothing_is_served = rooms.wrong_shapes == rooms.rooms && row.names == 0;
+        let nothing_is_served = rooms.wrong_shapes == rooms.rooms && !rooms.is_any_read;
         if everything.is_some() && row.rest.has_wrong_shape && nothing_is_served {
             return Ok(FetchEnd::NotServed);
         }

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct DownloadPolicy {
     /// Bytes that may be expected to come over a metered network. If more are left, fetching waits for another network.
+    /// It holds nothing before the app reports by `pause(METERED_NETWORK)` that the network is metered; on Android nobody else
+    /// does.
     #[uniffi(default = 25000000)]
     pub metered_bytes: u64,
     /// Whether it goes on while the device saves power.

@@ -17,7 +17,7 @@ const USUAL_PATIENCE: Duration = Duration::from_secs(5);
 /// What has become of a version.
 pub(super) enum SameVersion {
     /// It is there, and its mark is the same.
-    Still(VersionRow),
+    Still(Box<VersionRow>),
     /// It is there, and its mark has moved.
     Moved,
     /// It is gone, or another backup has its number.
@@ -85,7 +85,7 @@ impl Asking<'_> {
         };
         let now = self.vault(move |vault| vault.note_version(&info)).await?;
         Ok(match now.id == version.id {
-            true if now.era == version.era => SameVersion::Still(now),
+            true if now.era == version.era => SameVersion::Still(Box::new(now)),
             true => SameVersion::Moved,
             false => SameVersion::Gone,
         })

@@ -124,7 +124,7 @@ impl KeyBackupClient {
             // The same answer is given where the version itself is gone.
             match asking.same_version(&version).await? {
                 SameVersion::Still(now) => {
-                    note_missing(&asking, now, wanted).await?;
+                    note_missing(&asking, *now, wanted).await?;
                     break;
                 }
                 // If it has changed in between, the answer was of before.

@@ -301,11 +301,11 @@ pub(super) fn note(transaction: &Transaction<'_>, entry: i64, standing: i64) -> 
     Ok(())
 }
 
+/// A room, by its hash, and a session in it.
+type Name = ([u8; 16], Vec<u8>);
+
 /// The room and the session of an entry.
-pub(super) fn name_of(
-    connection: &rusqlite::Connection,
-    entry: i64,
-) -> Result<Option<([u8; 16], Vec<u8>)>, VaultError> {
+pub(super) fn name_of(connection: &rusqlite::Connection, entry: i64) -> Result<Option<Name>, VaultError> {
     let mut statement = connection.prepare_cached(
         "SELECT hash, session FROM (SELECT room, session FROM entry WHERE id = ?1
             UNION ALL SELECT room, session FROM trimmed WHERE entry = ?1) AS known JOIN room ON room.id = known.room",

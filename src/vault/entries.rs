@@ -491,7 +491,11 @@ fn namesakes(
     )?;
     let mut namesakes = Vec::new();
     // One among thousands of rooms is noted as it is, and compared with some of them once it is opened.
-    let elsewhere = if places.is_flooded { Vec::new() } else { places.elsewhere };
+    let elsewhere = if places.is_flooded {
+        Vec::new()
+    } else {
+        places.elsewhere
+    };
     for id in places.of_name.into_iter().chain(elsewhere) {
         let found = statement
             .query_row(

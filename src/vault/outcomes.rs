@@ -203,7 +203,9 @@ fn open_copy(
     if matches!(outcome, Outcome::Failed(_)) {
         return copies::fail(transaction, keys, &room_hash, &session, note);
     }
-    let all = copies::change(transaction, keys, &room_hash, &session, |transaction, _| note(transaction))?;
+    let all = copies::change(transaction, keys, &room_hash, &session, |transaction, _| {
+        note(transaction)
+    })?;
     match placement_by_fingerprint(&all, entry) {
         Some(placement) => match copies::settle(transaction, keys, entry, placement)? {
             Some(judged) => opened.judged.push(judged),

@@ -44,6 +44,8 @@ pub(crate) struct RestingRooms {
     pub(crate) rooms: u64,
     /// Of these, rooms whose answer had not the shape of a key backup.
     pub(crate) wrong_shapes: u64,
+    /// Others have come through.
+    pub(crate) is_any_read: bool,
     /// Until the first of them may be asked for again.
     pub(crate) wait: Duration,
 }
@@ -83,7 +85,9 @@ impl Connection {
     /// Rooms of the list that do not come through, and rest.
     pub(crate) fn resting_rooms(&self, version: i64) -> Result<RestingRooms, VaultError> {
         let mut statement = self.inner.prepare_cached(
-            "SELECT count(*), total(fault = 1), min(retry_at_ms) - ?2 FROM room
+            "SELECT count(*), total(fault = 1), min(retry_at_ms) - ?2,
+                 EXISTS (SELECT 1 FROM room AS other WHERE other.version = ?1 AND other.complete <> 0)
+             FROM room
              WHERE version = ?1 AND complete = 0 AND position IS NOT NULL AND retry_at_ms > ?2 AND failed_at_ms <= ?2",
         )?;
         Ok(statement.query_row(params![version, wall_ms()], |row| {
@@ -91,6 +95,7 @@ impl Connection {
             Ok(RestingRooms {
                 rooms: row.get::<_, i64>(0)?.cast_unsigned(),
                 wrong_shapes: row.get::<_, f64>(1)? as u64,
+                is_any_read: row.get(3)?,
                 wait: Duration::from_millis(wait.max(0).cast_unsigned()).min(MAX_REST),
             })
         })?)

@@ -337,3 +337,55 @@ const FROM_1_TO_2: &str = r"
         opened = (SELECT count(*) FROM trimmed JOIN room ON room.id = trimmed.room WHERE room.version = backup_version.id);
     UPDATE job SET opened_through = 0, delivered_through = 0, trimmed_through = 0;
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vault_of_the_first_schema_keeps_its_entries_and_finds_those_of_one_session() {
+        let keys = VaultKeys::open([7; 16]);
+        let mut connection = Connection::open_in_memory().expect("a database");
+        connection.execute_batch(VERSION_1).expect("the first schema");
+        let rooms = ["!a", "!b"].map(|room| keys.room_hash(room));
+        connection
+            .execute_batch(
+                "INSERT INTO backup_version (id, version, algorithm, server_count, etag, complete, fetched, opened, conflicts)
+                     VALUES (1, '1', '', 3, '3', 1, 3, 3, 2);
+                 INSERT INTO entry (id, room, session, body)
+                     VALUES (1, 1, x'01', x'aa'), (2, 2, x'01', x'bb'), (3, 2, x'02', x'cc');
+                 INSERT INTO opened (entry, batch, failure) VALUES (1, 1, 0), (2, 1, 0), (3, 1, 3);
+                 INSERT INTO conflict VALUES (1), (2);",
+            )
+            .expect("its rows");
+        for (room, hash) in (1..).zip(rooms) {
+            let sql = "INSERT INTO room (id, version, hash, sealed_id) VALUES (?1, 1, ?2, x'')";
+            connection.execute(sql, (room, hash)).expect("a room");
+        }
+        upgrade(&mut connection, 1, &keys).expect("it goes up");
+        let count = |sql: &str| {
+            connection
+                .query_row(sql, [], |row| row.get::<_, i64>(0))
+                .expect("a number")
+        };
+        assert_eq!(count("PRAGMA user_version"), SCHEMA_VERSION);
+        assert_eq!(count("SELECT count(*) FROM entry"), 3, "nothing is fetched again");
+        assert_eq!(
+            count("SELECT count(*) FROM opened"),
+            1,
+            "but opened, for the fingerprints"
+        );
+        assert_eq!(
+            count("SELECT settled FROM backup_version"),
+            0,
+            "what was complete is asked about"
+        );
+        assert_eq!(
+            count("SELECT sum(entry) FROM copy"),
+            3,
+            "the first two have one session"
+        );
+        let places = session_index::places(&connection, keys.name_hash(&[1], &rooms[0])).expect("places");
+        assert_eq!((places.of_name, places.elsewhere), (vec![1], vec![2]));
+    }
+}

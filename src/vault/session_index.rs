@@ -6,7 +6,7 @@
 //!
 //! A hash has two halves (see [`NameHash`]): a range of it has the session in every room, and all of it in one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{CachedStatement, Connection, Transaction};
 
@@ -155,7 +155,7 @@ pub(super) struct SessionIndex<'a> {
     /// In the order of the entries, which follow each other.
     added: Vec<(i64, i64)>,
     /// The same by the first hash that the session may have.
-    added_sessions: HashMap<i64, Vec<(i64, i64)>>,
+    added_sessions: HashMap<i64, BTreeSet<(i64, i64)>>,
 }
 
 impl<'a> SessionIndex<'a> {
@@ -182,15 +182,19 @@ impl<'a> SessionIndex<'a> {
                 places.of_name = in_tree(self.transaction, name)?;
             }
         }
-        let recent = self.recent.between(first, last).take(MOST_PLACES);
-        let added = || self.added_sessions.get(&first).into_iter().flatten().copied();
-        for (hash, entry) in recent.chain(added().take(MOST_PLACES)) {
+        let added = self.added_sessions.get(&first);
+        let in_memory = self.recent.between(first, last).take(MOST_PLACES);
+        let mut found = 0;
+        for (hash, entry) in in_memory.chain(added.into_iter().flatten().copied().take(MOST_PLACES)) {
             places.add(name, hash, entry);
+            found += 1;
         }
-        places.is_flooded |= places.elsewhere.len() >= MOST_PLACES;
+        places.is_flooded |= found >= MOST_PLACES;
         if places.is_flooded {
             places.of_name.extend(self.recent.of_name(name));
-            places.of_name.extend(added().filter(|(hash, _)| *hash == name.0).map(|(_, entry)| entry));
+            let whole_name = (name.0, i64::MIN)..=(name.0, i64::MAX);
+            let of_name = added.into_iter().flat_map(|added| added.range(whole_name.clone()));
+            places.of_name.extend(of_name.map(|(_, entry)| *entry));
             places.of_name.sort_unstable();
             places.of_name.dedup();
         }
@@ -201,7 +205,7 @@ impl<'a> SessionIndex<'a> {
         debug_assert!(self.added.last().is_none_or(|(_, last)| last + 1 == entry));
         self.added.push((name.0, entry));
         let of_session = self.added_sessions.entry(name.of_session().0).or_default();
-        of_session.push((name.0, entry));
+        of_session.insert((name.0, entry));
     }
 
     /// What was added, to be written.

@@ -167,7 +167,7 @@ async fn assert_found_in_both_rooms(client: &KeyBackupClient, homeserver: &Homes
                 panic!("{found:?}");
             };
             assert_true(&found, key);
-            assert_eq!(other_rooms, [other.room_id.clone()]);
+            assert_eq!(other_rooms, std::slice::from_ref(&other.room_id));
         }
     }
 }
