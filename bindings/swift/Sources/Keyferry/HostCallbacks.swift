@@ -11,6 +11,8 @@ final class HostCallbacks: JobHost {
     let arrivals = Broadcast<[ArrivedRoomKeys]>(bufferLimit: 64, repeatsLatest: false)
     /// The latest is repeated: the screen that shows it may not be there yet.
     let preferenceNotices = Broadcast<PreferenceNotice>(bufferLimit: 64, repeatsLatest: true)
+    /// The same.
+    let conflictNotices = Broadcast<ConflictNotice>(bufferLimit: 64, repeatsLatest: true)
     private let token: AccessToken
     private let rooms: RoomsByPriority
     private let resolve: ResolveConflict
@@ -44,6 +46,10 @@ final class HostCallbacks: JobHost {
         arrivals.send(arrived)
     }
 
+    func onConflicts(notice: ConflictNotice) async throws {
+        conflictNotices.send(notice)
+    }
+
     func onPreferenceChanged(notice: PreferenceNotice) async throws {
         preferenceNotices.send(notice)
     }
@@ -60,5 +66,6 @@ final class HostCallbacks: JobHost {
         progress.finish()
         arrivals.finish()
         preferenceNotices.finish()
+        conflictNotices.finish()
     }
 }

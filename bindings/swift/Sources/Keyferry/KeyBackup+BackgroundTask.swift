@@ -104,7 +104,7 @@ extension RunOutcome {
     /// `resume` or `start`, the end of another run.
     var leavesNothingToTry: Bool {
         switch self {
-        case .completed, .needsUnlock, .stopped, .alreadyRunning: true
+        case .completed, .short, .needsUnlock, .stopped, .alreadyRunning: true
         case .paused(let causes): causes.contains(.user)
         case .failed(let reason): reason == .overtaken
         default: false

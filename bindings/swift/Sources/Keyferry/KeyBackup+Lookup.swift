@@ -15,6 +15,15 @@ extension KeyBackup {
         return AsyncThrowingStream { try await pager.next() }
     }
 
+    /// Tries the copies of a session on an encrypted event, and keeps which one decrypts it: that one ranks before all others
+    /// from then on. Call it where a key of a session that `conflicts` lists has failed to decrypt a message.
+    ///
+    /// - Parameter event: The event as JSON, whole or its content alone.
+    /// - Throws: A `LookupError`.
+    public func prove(session sessionID: String, in roomID: String, by event: String) async throws -> KeyProof {
+        try await client.proveRoomKey(roomId: roomID, sessionId: sessionID, eventJson: event)
+    }
+
     /// Closes the connection that look-ups keep open, and wipes the keys that it holds. Call it before the app is
     /// suspended; the next look-up opens it again.
     public func closeLookups() async {

@@ -102,6 +102,13 @@ public final class KeyBackup: Sendable {
         host.arrivals.stream()
     }
 
+    /// Copies of keys are held back for a cause that a backup version had none for before: somebody may be tampering with it.
+    /// Told once for each version and cause, at least; `conflicts` lists them. Every call is a listener of its own, which
+    /// gets the latest at once. Ends with `close`.
+    public var conflictNotices: AsyncStream<ConflictNotice> {
+        host.conflictNotices.stream()
+    }
+
     /// What is in the vault, with no network, whether or not a run is under way.
     ///
     /// - Throws: A `StatusError`.
@@ -125,7 +132,7 @@ public final class KeyBackup: Sendable {
         try await KeyferryFFI.setVaultAside(dataDir: directory.path).map { URL(fileURLWithPath: $0) }
     }
 
-    /// Finds the decryption key of the current backup and keeps it, so that a restart goes on without asking the user.
+    /// Finds the decryption key of a backup version and keeps it for every version that it opens, so that a restart goes on without asking the user.
     ///
     /// - Throws: An `UnlockError`.
     @discardableResult

@@ -59,8 +59,9 @@ final class BackgroundTaskPlanTests: XCTestCase {
     func testWhatLeavesNothingToTryIsASuccess() {
         let holder = RunHolder(processName: "app", processId: 1, isThisProcess: true, sinceMs: 0)
         let table: [(RunOutcome, Bool)] = [
-            (.completed, true),
-            (.needsUnlock, true),
+            (whole, true),
+            (.short(versions: []), true),
+            (.needsUnlock(versions: ["1"]), true),
             (.stopped, true),
             (.alreadyRunning(by: holder), true),
             (.paused(causes: [.user, .offline]), true),

@@ -13,7 +13,7 @@ final class BackgroundTaskTests: BackupTestCase {
         let run = backup.run(in: task)
         let report = try await notHanging { await run.value }
 
-        XCTAssertEqual(report?.outcome, .completed)
+        assertCompleted(report?.outcome)
         XCTAssertEqual(task.told, [true])
         task.expire()
         XCTAssertEqual(task.told, [true])
@@ -104,7 +104,7 @@ final class BackgroundTaskTests: BackupTestCase {
         let run = backup.run(in: FakeTask())
         let report = try await notHanging { await run.value }
 
-        XCTAssertEqual(report?.outcome, .completed)
+        assertCompleted(report?.outcome)
         backup.close()
     }
 

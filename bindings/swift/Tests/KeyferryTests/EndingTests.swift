@@ -24,7 +24,7 @@ final class EndingTests: BackupTestCase {
         XCTAssertEqual(report.outcome, .paused(causes: [.timeExpiring]))
         XCTAssertLessThan(report.summary.delivered, 5_000)
         let next = try await notHanging { await backup.run() }
-        XCTAssertEqual(next.outcome, .completed)
+        assertCompleted(next.outcome)
         let names = await recorder.names
         XCTAssertEqual(names.count, 5_000)
         backup.close()

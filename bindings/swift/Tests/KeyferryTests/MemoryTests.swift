@@ -35,7 +35,7 @@ final class MemoryTests: BackupTestCase {
         let backup = try await open(homeserver, in: newDirectory(), transport: transport, sink: sink)
         try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
         let report = try await notHanging { await backup.run() }
-        XCTAssertEqual(report.outcome, .completed)
+        assertCompleted(report.outcome)
         XCTAssertEqual(report.summary.delivered, UInt64(keys))
         backup.close()
     }

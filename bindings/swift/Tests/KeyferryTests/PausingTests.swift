@@ -16,7 +16,7 @@ final class PausingTests: BackupTestCase {
         try await backup.resume()
         let report = try await notHanging { await backup.run() }
 
-        XCTAssertEqual(report.outcome, .completed)
+        assertCompleted(report.outcome)
         backup.close()
     }
 
@@ -35,7 +35,7 @@ final class PausingTests: BackupTestCase {
         try await backup.pause(.lowPower)
         let report = try await notHanging { await backup.run() }
 
-        XCTAssertEqual(report.outcome, .completed)
+        assertCompleted(report.outcome)
         backup.close()
     }
 
@@ -57,7 +57,7 @@ final class PausingTests: BackupTestCase {
         XCTAssertNotNil(wanted)
         let report = try await notHanging { await backup.run() }
 
-        XCTAssertEqual(report.outcome, .completed)
+        assertCompleted(report.outcome)
         backup.close()
     }
 
@@ -77,7 +77,7 @@ final class PausingTests: BackupTestCase {
         try await homeserver.setFaults("[]")
         let report = try await notHanging { await backup.run() }
 
-        XCTAssertEqual(report.outcome, .completed)
+        assertCompleted(report.outcome)
         XCTAssertNil(report.wakeUp)
         XCTAssertGreaterThan(report.bytesDownloaded, 0)
         XCTAssertEqual(report.decrypted, 500)

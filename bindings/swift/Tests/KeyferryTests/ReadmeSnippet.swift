@@ -38,8 +38,9 @@ actor RoomKeys {
 
         if let recoveryKey { try await backup.unlock(with: .recoveryKey(text: recoveryKey)) }
 
-        switch await backup.run(budget: 25).outcome { // cancelling this task pauses the run
-        case .completed: session.backupIsHere()
+        let report = await backup.run(budget: 25) // cancelling this task pauses the run
+        switch report.outcome {
+        case .completed: session.backupIsHere(everyKey: report.everyKeyIsHere)
         case .needsUnlock: session.askForRecoveryKey()
         case .failed(let reason): session.tell(reason)
         default: session.scheduleAnotherRun() // it goes on where it ended
@@ -75,7 +76,7 @@ final class AppSession: @unchecked Sendable {
     func accessToken() async throws -> String { token }
     func roomsOnScreenFirst() async -> [String] { [] }
     func show(_ done: UInt64, of total: UInt64) async {}
-    func backupIsHere() { timesComplete += 1 }
+    func backupIsHere(everyKey: Bool) { timesComplete += 1 }
     func askForRecoveryKey() {}
     func tell(_ reason: RunFailure) {}
     func scheduleAnotherRun() {}

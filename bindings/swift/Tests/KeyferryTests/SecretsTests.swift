@@ -9,14 +9,14 @@ final class SecretsTests: XCTestCase {
         let key = RoomKey(
             roomId: "!room:a", sessionId: "session", algorithm: "m.megolm.v1.aes-sha2", senderKey: "sender",
             sessionKey: secret, senderClaimedKeys: [:], forwardingCurve25519KeyChain: [], firstKnownIndex: 0,
-            sharedHistory: true
+            sharedHistory: true, origin: BackupOrigin(version: "1", publicKey: "public", isCurrent: true)
         )
         let request = HttpRequest(
             method: .get, url: "https://a", headers: [HttpHeader(name: "Authorization", value: secret)], body: nil,
             idleTimeoutMs: 1
         )
         let holders: [Any] = [
-            key, [key], RoomKeyLookup.found(key: key), UnlockSecret.recoveryKey(text: secret),
+            key, [key], RoomKeyLookup.found(key: key, otherRooms: []), UnlockSecret.recoveryKey(text: secret),
             UnlockSecret.passphrase(text: secret), UnlockSecret.decryptionKey(base64: secret),
             VaultProtection.passphrase(passphrase: secret), VaultProtection.key(key: Data(secret.utf8)), request,
             RoomKeyPage(keys: [key], next: nil), options(.passphrase(passphrase: secret)),

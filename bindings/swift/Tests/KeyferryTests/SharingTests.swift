@@ -22,7 +22,7 @@ final class SharingTests: BackupTestCase {
         }
 
         let report = try await notHanging { await atWork.value }
-        XCTAssertEqual(report.outcome, .completed)
+        assertCompleted(report.outcome)
         backup.close()
     }
 
@@ -98,7 +98,7 @@ final class SharingTests: BackupTestCase {
 
         let report = try await notHanging { await backup.run() }
 
-        XCTAssertEqual(report.outcome, .completed)
+        assertCompleted(report.outcome)
         let (most, entered) = await (counter.most, counter.entered)
         XCTAssertEqual(most, 1, "two batches were at work at the same time")
         XCTAssertGreaterThanOrEqual(entered, 2)
@@ -143,7 +143,7 @@ final class SharingTests: BackupTestCase {
     private func openForExports(_ homeserver: TestHomeserver) async throws -> (KeyBackup, [URL]) {
         let backup = try await openUnlocked(homeserver)
         let report = try await notHanging { await backup.run() }
-        XCTAssertEqual(report.outcome, .completed)
+        assertCompleted(report.outcome)
         let directory = try newDirectory()
         return (backup, ["first.txt", "second.txt"].map { directory.appendingPathComponent($0) })
     }

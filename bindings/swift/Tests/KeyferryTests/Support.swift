@@ -40,6 +40,16 @@ actor WakeUps {
 /// It took far too long: something hangs.
 struct Hangs: Error {}
 
+/// Everything came in one whole answer.
+let whole = RunOutcome.completed(proof: .whole, acceptedShortfall: 0)
+
+/// Everything is here: in one answer or, where a run was cut, in several.
+func assertCompleted(_ outcome: RunOutcome?, file: StaticString = #filePath, line: UInt = #line) {
+    guard case .completed? = outcome else {
+        return XCTFail("\(String(describing: outcome))", file: file, line: line)
+    }
+}
+
 /// Runs `work`, and gives up on it after a minute.
 func notHanging<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
     let (results, continuation) = AsyncStream.makeStream(of: Result<Value, any Error>.self)

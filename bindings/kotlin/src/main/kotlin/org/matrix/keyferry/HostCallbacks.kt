@@ -4,6 +4,7 @@ import kotlinx.coroutines.channels.BufferOverflow
 import kotlinx.coroutines.flow.MutableSharedFlow
 import kotlinx.coroutines.flow.MutableStateFlow
 import org.matrix.keyferry.ffi.ArrivedRoomKeys
+import org.matrix.keyferry.ffi.ConflictNotice
 import org.matrix.keyferry.ffi.DownloadProgress
 import org.matrix.keyferry.ffi.DownloadStage
 import org.matrix.keyferry.ffi.DownloadStatus
@@ -39,6 +40,13 @@ internal class HostCallbacks(
         onBufferOverflow = BufferOverflow.DROP_OLDEST,
     )
 
+    /** The last one is kept, for the same reason. */
+    val conflictNotices = MutableSharedFlow<ConflictNotice>(
+        replay = 1,
+        extraBufferCapacity = ANNOUNCEMENTS_KEPT,
+        onBufferOverflow = BufferOverflow.DROP_OLDEST,
+    )
+
     /** What [work] asks for itself, when it is done. */
     val heldWakeUps = HeldWakeUps()
 
@@ -53,6 +61,10 @@ internal class HostCallbacks(
 
     override suspend fun onRoomKeysArrived(arrived: List<ArrivedRoomKeys>) {
         arrivals.tryEmit(arrived)
+    }
+
+    override suspend fun onConflicts(notice: ConflictNotice) {
+        conflictNotices.tryEmit(notice)
     }
 
     override suspend fun onPreferenceChanged(notice: PreferenceNotice) {

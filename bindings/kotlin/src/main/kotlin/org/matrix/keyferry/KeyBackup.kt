@@ -18,11 +18,13 @@ import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeoutOrNull
 import org.matrix.keyferry.ffi.ArrivedRoomKeys
 import org.matrix.keyferry.ffi.ClientOptions
+import org.matrix.keyferry.ffi.ConflictNotice
 import org.matrix.keyferry.ffi.DownloadProgress
 import org.matrix.keyferry.ffi.DownloadStatus
 import org.matrix.keyferry.ffi.ExportSummary
 import org.matrix.keyferry.ffi.HttpTransport
 import org.matrix.keyferry.ffi.KeyBackupClient
+import org.matrix.keyferry.ffi.KeyProof
 import org.matrix.keyferry.ffi.KeyDownload
 import org.matrix.keyferry.ffi.PreferenceConflict
 import org.matrix.keyferry.ffi.PreferenceResolution
@@ -63,6 +65,12 @@ public class KeyBackup private constructor(
 
     /** Keys that can be looked up now: retry what is on screen. A hint; [arrivedSince] is exact. */
     public val arrivals: SharedFlow<List<ArrivedRoomKeys>> = callbacks.arrivals.asSharedFlow()
+
+    /**
+     * Copies of keys are held back for a cause that a backup version had none for before: somebody may be tampering with it.
+     * Told once for each version and cause, at least; [conflicts] lists them. The last one is repeated to who comes later.
+     */
+    public val conflictNotices: SharedFlow<ConflictNotice> = callbacks.conflictNotices.asSharedFlow()
 
     /** Whether the user wants room keys to be backed up, as all their clients share it. */
     public val preference: BackupPreference = BackupPreference(client.preference(), callbacks)
@@ -106,6 +114,14 @@ public class KeyBackup private constructor(
     /** Looks a key up in the vault, offline, for the price of one decryption. Throws `LookupException`. */
     public suspend fun findRoomKey(roomId: String, sessionId: String): RoomKeyLookup =
         client.findRoomKey(roomId, sessionId)
+
+    /**
+     * Tries the copies of a session on an encrypted event ([eventJson], the whole event or its content), and keeps which one
+     * decrypts it: that one ranks before all others from then on. Call it where a key of a session that [conflicts] lists has
+     * failed to decrypt a message. Throws `LookupException`.
+     */
+    public suspend fun proveRoomKey(roomId: String, sessionId: String, eventJson: String): KeyProof =
+        client.proveRoomKey(roomId, sessionId, eventJson)
 
     /** How many keys of a room may be shared with people who are invited later (MSC4268). Throws `LookupException`. */
     public suspend fun roomHistoryShareability(roomId: String): RoomHistoryShareability =

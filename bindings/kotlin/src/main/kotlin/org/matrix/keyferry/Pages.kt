@@ -6,6 +6,7 @@ import org.matrix.keyferry.ffi.ArrivalCursor
 import org.matrix.keyferry.ffi.ArrivedPage
 import org.matrix.keyferry.ffi.EntryRef
 import org.matrix.keyferry.ffi.FailureReason
+import org.matrix.keyferry.ffi.KeyConflict
 import org.matrix.keyferry.ffi.RefusedEntry
 import org.matrix.keyferry.ffi.RoomKey
 
@@ -13,8 +14,8 @@ private const val KEYS_OF_A_PAGE = 500u
 private const val NAMES_OF_A_PAGE = 2_000u
 
 /**
- * The keys of a room, read from the vault while they are collected. Those that cannot be opened or are in conflict are
- * left out. The flow throws `LookupException`.
+ * The keys of a room, each once, read from the vault while they are collected. Those that cannot be opened are left out.
+ * The flow throws `LookupException`.
  */
 public fun KeyBackup.roomKeys(roomId: String): Flow<RoomKey> =
     pages { after -> client.roomKeys(roomId, after, KEYS_OF_A_PAGE).let { it.keys to it.next } }
@@ -36,9 +37,9 @@ public fun KeyBackup.arrivedSince(cursor: ArrivalCursor = ArrivalCursor()): Flow
 public fun KeyBackup.failures(reason: FailureReason): Flow<EntryRef> =
     pages { after -> download.failures(reason, after, NAMES_OF_A_PAGE).let { it.entries to it.next } }
 
-/** The keys that stand under two rooms, and so are withheld. The flow throws `StatusException`. */
-public fun KeyBackup.conflicts(): Flow<EntryRef> =
-    pages { after -> download.conflicts(after, NAMES_OF_A_PAGE).let { it.entries to it.next } }
+/** The copies of keys that are held back, each with the one that counts in its place. The flow throws `StatusException`. */
+public fun KeyBackup.conflicts(): Flow<KeyConflict> =
+    pages { after -> download.conflicts(after, NAMES_OF_A_PAGE).let { it.conflicts to it.next } }
 
 /** The keys that the sink refused, with its reasons. The flow throws `StatusException`. */
 public fun KeyBackup.refusals(): Flow<RefusedEntry> =

@@ -15,7 +15,6 @@ import org.junit.jupiter.api.io.TempDir
 import org.matrix.keyferry.ffi.HttpExchange
 import org.matrix.keyferry.ffi.HttpRequest
 import org.matrix.keyferry.ffi.HttpTransport
-import org.matrix.keyferry.ffi.RunOutcome
 
 internal class BackPressureTest {
     @TempDir
@@ -59,7 +58,7 @@ internal class BackPressureTest {
             homeserver.open(directory, transport = reader).use { backup ->
                 backup.unlock(homeserver.recoveryKey)
                 val report = backup.run()
-                assertEquals(RunOutcome.Completed, report.outcome)
+                assertCompleted(report.outcome)
                 assertEquals(20_000uL, report.summary.opened)
             }
             assertEquals(received.get(), reader.taken.get())
@@ -73,7 +72,7 @@ internal class BackPressureTest {
             val sink = RecordingSink(pauseMs = 100)
             homeserver.open(directory, sink).use { backup ->
                 backup.unlock(homeserver.recoveryKey)
-                assertEquals(RunOutcome.Completed, backup.run().outcome)
+                assertCompleted(backup.run().outcome)
                 assertEquals(20_000, sink.keys.size)
                 assertEquals(20_000, sink.names.toSet().size)
             }

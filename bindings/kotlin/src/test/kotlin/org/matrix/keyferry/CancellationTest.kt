@@ -43,7 +43,7 @@ internal class CancellationTest {
             backup.awaitQuiescent()
             val before = status.summary.delivered
             assertTrue(before in 500uL..<KEYS.toULong(), "$before keys")
-            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            assertCompleted(backup.run().outcome)
             assertEquals(KEYS, sink.names.toSet().size)
             // At most the batch that was under way comes twice.
             assertTrue(sink.keys.size <= KEYS + 1_000, "${sink.keys.size} keys")
@@ -64,7 +64,7 @@ internal class CancellationTest {
             val second = assertInstanceOf(RunOutcome.AlreadyRunning::class.java, backup.run().outcome)
             assertTrue(second.by.isThisProcess)
             run.cancelAndJoin()
-            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            assertCompleted(backup.run().outcome)
         }
     }
 
@@ -82,7 +82,7 @@ internal class CancellationTest {
                 // Not only when the other one has come to its end.
                 withTimeout(1.seconds) { refused.join() }
             }
-            assertEquals(RunOutcome.Completed, atWork.await().outcome)
+            assertCompleted(atWork.await().outcome)
         }
     }
 
@@ -95,7 +95,7 @@ internal class CancellationTest {
             val others = List(20) { async { backup.run().outcome } }
             withTimeout(1.seconds) { atWork.cancelAndJoin() }
             others.forEach { it.cancelAndJoin() }
-            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            assertCompleted(backup.run().outcome)
         }
     }
 

@@ -50,7 +50,7 @@ internal class ErrorsTest {
             backup.unlock(homeserver.recoveryKey)
             thrownBy<StatusException.Gone> { left.status() }
             assertEquals(RunOutcome.Failed(RunFailure.VaultGone), left.run().outcome)
-            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            assertCompleted(backup.run().outcome)
         }
         left.close()
     }
@@ -66,7 +66,7 @@ internal class ErrorsTest {
             thrownBy<UnlockException.WrongKey> { backup.unlock(UnlockSecret.Passphrase("something else")) }
             val zeros = UnlockSecret.DecryptionKey("A".repeat(42) + "E=")
             thrownBy<UnlockException.WrongKey> { backup.unlock(zeros) }
-            assertEquals(RunOutcome.NeedsUnlock, backup.run().outcome)
+            assertEquals(RunOutcome.NeedsUnlock(listOf("1")), backup.run().outcome)
         }
     }
 
@@ -82,7 +82,7 @@ internal class ErrorsTest {
                 assertEquals(BlockedReason.SinkUnavailable, blocked.reason)
             }
             sink.failure = null
-            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            assertCompleted(backup.run().outcome)
             assertEquals(300, sink.names.toSet().size)
         }
     }

@@ -16,7 +16,6 @@ import org.matrix.keyferry.ffi.HttpExchange
 import org.matrix.keyferry.ffi.HttpRequest
 import org.matrix.keyferry.ffi.HttpTransport
 import org.matrix.keyferry.ffi.RoomKeySink
-import org.matrix.keyferry.ffi.RunOutcome
 import org.matrix.keyferry.ffi.SinkAnswer
 
 /** The heap of these tests has its full size from the start (pom.xml): what grows is native. */
@@ -58,7 +57,7 @@ internal class MemoryTest {
             }
             homeserver.open(directory.resolve("$keys"), sink, SlowReader(dawdleMs)).use { backup ->
                 backup.unlock(homeserver.recoveryKey)
-                assertEquals(RunOutcome.Completed, backup.run().outcome)
+                assertCompleted(backup.run().outcome)
             }
             assertEquals(keys.toLong(), taken.get())
         }

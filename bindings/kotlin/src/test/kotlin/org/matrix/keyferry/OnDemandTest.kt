@@ -10,7 +10,6 @@ import org.junit.jupiter.api.io.TempDir
 import org.matrix.keyferry.ffi.OnDemandException
 import org.matrix.keyferry.ffi.PauseCause
 import org.matrix.keyferry.ffi.RoomKeyLookup
-import org.matrix.keyferry.ffi.RunOutcome
 import org.matrix.keyferry.ffi.ServerNews
 
 private const val KEYS = 300
@@ -48,7 +47,7 @@ internal class OnDemandTest {
             val (room, _) = homeserver.firstKey()
             backup.prioritiseRooms(listOf(room))
             assertEquals(ServerNews.NewKeys(KEYS.toULong()), backup.refresh())
-            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            assertCompleted(backup.run().outcome)
             backup.prioritiseRooms(listOf(room))
             assertEquals(ServerNews.NothingNew, backup.refresh())
         }

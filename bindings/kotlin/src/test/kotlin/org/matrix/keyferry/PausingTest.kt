@@ -29,7 +29,7 @@ internal class PausingTest {
         assertEquals(WorkOutcome.Success, backup.work(), "it is theirs to resume")
         backup.resume()
         assertNotNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
-        assertEquals(RunOutcome.Completed, backup.run().outcome)
+        assertCompleted(backup.run().outcome)
     }
 
     @Test
@@ -42,7 +42,7 @@ internal class PausingTest {
         backup.start()
         assertFalse(backup.status().stopped)
         assertNotNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
-        assertEquals(RunOutcome.Completed, backup.run().outcome)
+        assertCompleted(backup.run().outcome)
     }
 
     @Test
@@ -63,7 +63,7 @@ internal class PausingTest {
         assertEquals(RunOutcome.Paused(listOf(PauseCause.METERED_NETWORK)), backup.run().outcome)
         assertTrue(wakeUps.last(WakeUpPurpose.DOWNLOAD)?.needsUnmetered == true)
         backup.resume(PauseCause.METERED_NETWORK)
-        assertEquals(RunOutcome.Completed, backup.run().outcome, "nobody says that the network is metered")
+        assertCompleted(backup.run().outcome, "nobody says that the network is metered")
     }
 
     private fun withBackup(block: suspend (KeyBackup) -> Unit) = test {

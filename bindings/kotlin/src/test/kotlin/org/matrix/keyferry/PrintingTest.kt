@@ -35,7 +35,7 @@ internal class PrintingTest {
     fun `outcomes and reasons are printed as what they are`() {
         val printed = mapOf(
             RunOutcome.OutOfBudget to "OutOfBudget",
-            RunOutcome.Completed to "Completed",
+            WHOLE to "Completed { proof: Whole, accepted_shortfall: 0 }",
             RunOutcome.Paused(listOf(PauseCause.IN_BACKGROUND)) to "Paused { causes: [InBackground] }",
             RunOutcome.Blocked(BlockedReason.RateLimited, 5_000u) to
                 "Blocked { reason: RateLimited, retry_after_ms: Some(5000) }",
@@ -52,8 +52,8 @@ internal class PrintingTest {
         for ((value, text) in printed) assertEquals(text, value.toString())
         val running = RunOutcome.AlreadyRunning(RunHolder("app", 1u, true, 0u)).toString()
         assertTrue("app" in running && "@" !in running, running)
-        val summary = DownloadSummary(null, 0u, 0u, 0u, 0u, 0u, 0u, 0u, emptyList(), 0u, 0u)
-        val report = RunReport(RunOutcome.Blocked(BlockedReason.WaitsForFile, null), summary, 0u, 0u, null).toString()
+        val summary = DownloadSummary(null, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, emptyList(), 0u, 0u)
+        val report = RunReport(RunOutcome.Blocked(BlockedReason.WaitsForFile, null), summary, 0u, 0u, false, null).toString()
         assertTrue("WaitsForFile" in report && "@" !in report, report)
     }
 

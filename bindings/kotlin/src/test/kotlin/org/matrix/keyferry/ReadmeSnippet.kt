@@ -22,9 +22,11 @@ internal suspend fun restore(account: Account, directory: File, keyring: Keyring
     )
     backup.unlock(UnlockSecret.RecoveryKey(typed))
     // In a worker: cancelling it pauses the run, and the next one goes on.
-    when (val outcome = backup.run(budget = 9.minutes).outcome) {
-        is RunOutcome.Completed -> println("every key is here")
-        else -> println("to be gone on with: $outcome")
+    val report = backup.run(budget = 9.minutes)
+    when {
+        report.everyKeyIsHere -> println("every key is here")
+        report.outcome is RunOutcome.Completed -> println("all that can be had is here: ${report.summary}")
+        else -> println("to be gone on with: ${report.outcome}")
     }
     // README end
 }

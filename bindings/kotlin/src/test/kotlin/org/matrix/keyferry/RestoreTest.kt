@@ -11,7 +11,6 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 import org.matrix.keyferry.ffi.DownloadStage
 import org.matrix.keyferry.ffi.RoomKeyLookup
-import org.matrix.keyferry.ffi.RunOutcome
 import org.matrix.keyferry.ffi.SinkAnswer
 
 private const val KEYS = 2_000
@@ -27,7 +26,7 @@ internal class RestoreTest {
         homeserver.open(directory, sink).use { backup ->
             assertEquals(KEYS.toULong(), backup.unlock(homeserver.recoveryKey).total)
             val report = backup.run()
-            assertEquals(RunOutcome.Completed, report.outcome)
+            assertCompleted(report.outcome)
             assertEquals(KEYS.toULong(), report.summary.delivered)
             assertEquals(0uL, report.summary.failed)
             assertEquals(KEYS, sink.keys.size)
@@ -49,12 +48,12 @@ internal class RestoreTest {
         val sink = RecordingSink()
         homeserver.open(directory, sink).use { backup ->
             backup.unlock(homeserver.recoveryKey)
-            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            assertCompleted(backup.run().outcome)
         }
         homeserver.open(directory, sink).use { backup ->
             assertEquals(KEYS.toULong(), backup.progress.value.delivered)
             assertTrue(backup.status().unlocked)
-            assertEquals(RunOutcome.Completed, backup.run().outcome)
+            assertCompleted(backup.run().outcome)
         }
         assertEquals(KEYS, sink.keys.size)
     }

@@ -4,6 +4,7 @@ import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.matrix.keyferry.ffi.Account
+import org.matrix.keyferry.ffi.BackupOrigin
 import org.matrix.keyferry.ffi.ClientOptions
 import org.matrix.keyferry.ffi.FileDownload
 import org.matrix.keyferry.ffi.HttpHeader
@@ -21,12 +22,13 @@ internal class SecretsTest {
 
     @Test
     fun `no secret is printed with what holds it`() {
-        val key = RoomKey("!room:a", "session", "m.megolm.v1.aes-sha2", "sender", secret, emptyMap(), emptyList(), 0u, true)
+        val origin = BackupOrigin("1", "public", true)
+        val key = RoomKey("!room:a", "session", "m.megolm.v1.aes-sha2", "sender", secret, emptyMap(), emptyList(), 0u, true, origin)
         val account = Account("https://a", "@a:a", "DEVICE")
         val holders = listOf(
             key,
             listOf(key),
-            RoomKeyLookup.Found(key),
+            RoomKeyLookup.Found(key, emptyList()),
             UnlockSecret.RecoveryKey(secret),
             UnlockSecret.Passphrase(secret),
             UnlockSecret.DecryptionKey(secret),

@@ -10,12 +10,22 @@ import kotlinx.coroutines.delay
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.matrix.keyferry.ffi.CompletionProof
 import org.matrix.keyferry.ffi.HttpTransport
 import org.matrix.keyferry.ffi.RoomKey
 import org.matrix.keyferry.ffi.RoomKeySink
+import org.matrix.keyferry.ffi.RunOutcome
 import org.matrix.keyferry.ffi.SinkAnswer
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
+
+/** Everything came in one whole answer. */
+internal val WHOLE = RunOutcome.Completed(CompletionProof.WHOLE, 0u)
+
+/** Everything is here: in one answer or, where a run was cut, in several. */
+internal fun assertCompleted(outcome: RunOutcome, message: String = "") {
+    assertInstanceOf(RunOutcome.Completed::class.java, outcome, message)
+}
 
 /** A test that must not hang. */
 internal fun test(block: suspend CoroutineScope.() -> Unit): Unit =

@@ -33,7 +33,7 @@ internal class WakeUpTest {
                 assertEquals(RunOutcome.OutOfBudget, report.outcome)
                 assertNotNull(report.wakeUp)
                 assertEquals(report.wakeUp, wakeUps.last(WakeUpPurpose.DOWNLOAD))
-                assertEquals(RunOutcome.Completed, backup.run().outcome)
+                assertCompleted(backup.run().outcome)
                 assertNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
             }
         }

@@ -28,7 +28,7 @@ internal class WorkOutcomeTest {
             RunOutcome.Paused(listOf(PauseCause.TIME_EXPIRING)),
             RunOutcome.Failed(RunFailure.DiskFull),
             // Something came up while the run ended.
-            RunOutcome.Completed,
+            WHOLE,
             running,
         )
         for (outcome in outcomes) assertEquals(WorkOutcome.Retry(wakeUp), outcome.toWorkOutcome(wakeUp), "$outcome")
@@ -37,8 +37,9 @@ internal class WorkOutcomeTest {
     @Test
     fun `without a wake-up it is done, or somebody has to look`() {
         val done = listOf(
-            RunOutcome.Completed,
-            RunOutcome.NeedsUnlock,
+            WHOLE,
+            RunOutcome.Short(emptyList()),
+            RunOutcome.NeedsUnlock(listOf("1")),
             RunOutcome.Stopped,
             RunOutcome.Paused(listOf(PauseCause.USER)),
             RunOutcome.Paused(emptyList()),
