@@ -1,0 +1,281 @@
+//! "Complete" is shown, not assumed: answers that prove nothing, and rooms that do not come through.
+
+use keyferry::{
+    BlockedReason, MissingKeys, OnDemandError, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, VersionState,
+};
+use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
+use serde_json::{Value, json};
+
+use crate::{
+    backup_entry::{plaintext, public_key, seal},
+    common::{COUNTED, Setup, WHOLE, assert_vault_complete, homeserver, locked, start},
+};
+
+const KEYS: u64 = 60;
+
+fn answer(code: u16, body: Value) -> Fault {
+    FaultKind::Status {
+        code,
+        body,
+        headers: Default::default(),
+    }
+    .into()
+}
+
+/// Everything, as servers have it that do not serve it.
+fn documents_of_another_shape(homeserver: &Homeserver) -> Vec<Value> {
+    let room = homeserver.truth().room_id(0);
+    vec![
+        json!({}),
+        json!({"errcode": "M_UNKNOWN", "error": "no"}),
+        json!({"rooms": {}}),
+        json!({"rooms": []}),
+        json!({"rooms": {room: {"first_message_index": 0, "session_data": {}}}}),
+    ]
+}
+
+#[tokio::test]
+async fn an_answer_that_proves_nothing_completes_nothing() {
+    let homeserver = homeserver(KEYS, 6);
+    for document in documents_of_another_shape(&homeserver) {
+        let setup = Setup::new(&homeserver);
+        let client = setup.open_unlocked().await;
+        homeserver.set_faults(vec![answer(200, document.clone()).on(EndpointKind::AllKeys)]);
+        let report = client.download().run(RunBudget::default()).await;
+        assert_eq!(report.outcome, COUNTED, "{document}: room by room");
+        assert!(report.every_key_is_here, "{document}");
+        assert_vault_complete(&client, &homeserver).await;
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_is_served_in_no_form_is_said_to_be_so_and_single_keys_come() {
+    let homeserver = homeserver(KEYS, 6);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    homeserver.set_faults(vec![
+        answer(200, json!({})).on(EndpointKind::AllKeys),
+        answer(200, json!({})).on(EndpointKind::RoomKeys),
+    ]);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(
+        report.outcome,
+        RunOutcome::Failed {
+            reason: RunFailure::BackupNotServed
+        }
+    );
+    assert!(!report.every_key_is_here);
+    assert!(report.wake_up.is_some(), "it is tried again");
+    let key = homeserver.truth().key(7);
+    let found = client.fetch_session(key.room_id.clone(), key.session_id, None).await;
+    assert!(matches!(found, Ok(RoomKeyLookup::Found { .. })), "{found:?}");
+    let room = client.fetch_room(key.room_id).await;
+    assert_eq!(room, Err(OnDemandError::ServerFault), "not a room without keys");
+    // It rests, and that is said of the next run, too.
+    let report = client.download().run(RunBudget::default()).await;
+    let reason = RunFailure::BackupNotServed;
+    assert_eq!(report.outcome, RunOutcome::Failed { reason });
+    homeserver.set_faults(Vec::new());
+    let room = client
+        .fetch_room(homeserver.truth().room_id(1))
+        .await
+        .map(|room| room.new_keys);
+    assert_eq!(room, Ok(KEYS / 6), "mended");
+}
+
+#[tokio::test]
+async fn what_the_server_counts_and_does_not_give_is_short_until_the_app_accepts_it() {
+    let homeserver = homeserver(KEYS, 6);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let download = client.download();
+    homeserver.set_faults(vec![FaultKind::WrongCount { count: KEYS + 5 }.into()]);
+    let short = RunOutcome::Short {
+        versions: vec![MissingKeys {
+            version: "1".to_owned(),
+            missing: 5,
+        }],
+    };
+    let report = download.run(RunBudget::default()).await;
+    assert_eq!(report.outcome, short);
+    assert!(!report.every_key_is_here);
+    assert_eq!((report.summary.fetched, report.summary.missing), (KEYS, 5));
+    assert!(report.wake_up.is_some(), "it is looked at again");
+    // The same mark is not asked for everything again.
+    homeserver.reset_requests();
+    assert_eq!(download.run(RunBudget::default()).await.outcome, short);
+    let requests = homeserver.requests();
+    assert_eq!(
+        (requests.of(EndpointKind::AllKeys), requests.of(EndpointKind::RoomKeys)),
+        (0, 0)
+    );
+
+    let status = download.status().await.expect("a status");
+    assert_eq!(status.versions[0].state, VersionState::Short);
+    let public_key = status.versions[0].public_key.clone().expect("the server told it");
+    let accept = async |most| {
+        download
+            .accept_shortfall("1".to_owned(), public_key.clone(), most)
+            .await
+    };
+    assert_eq!(accept(4).await, Ok(true));
+    assert_eq!(
+        download.run(RunBudget::default()).await.outcome,
+        short,
+        "more is missing"
+    );
+    assert_eq!(accept(5).await, Ok(true));
+    let report = download.run(RunBudget::default()).await;
+    assert!(
+        matches!(
+            report.outcome,
+            RunOutcome::Completed {
+                accepted_shortfall: 5,
+                ..
+            }
+        ),
+        "{:?}",
+        report.outcome
+    );
+    assert!(!report.every_key_is_here, "accepted is not here");
+    assert_eq!(
+        download.accept_shortfall("7".to_owned(), public_key.clone(), 5).await,
+        Ok(false)
+    );
+}
+
+#[tokio::test]
+async fn an_answer_without_some_rooms_is_made_up_for() {
+    let homeserver = homeserver(KEYS, 6);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    homeserver.set_faults(vec![FaultKind::LeaveOutRooms { every: 2 }.into()]);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, COUNTED);
+    assert_vault_complete(&client, &homeserver).await;
+}
+
+#[tokio::test]
+async fn nothing_waits_behind_a_sick_room() {
+    let homeserver = homeserver(KEYS, 6);
+    let sick = homeserver.truth().room_id(2);
+    for kind in [
+        FaultKind::Status {
+            code: 504,
+            body: json!({}),
+            headers: Default::default(),
+        },
+        FaultKind::NotJson,
+    ] {
+        let setup = Setup::new(&homeserver);
+        let client = setup.open_unlocked().await;
+        homeserver.set_faults(vec![
+            Fault::from(kind.clone()).on(EndpointKind::AllKeys),
+            Fault::from(kind.clone()).on(EndpointKind::RoomKeys).of_room(&sick),
+        ]);
+        for _ in 0..2 {
+            let report = client.download().run(RunBudget::default()).await;
+            let RunOutcome::Blocked { reason, .. } = report.outcome else {
+                panic!("{kind:?}: {:?}", report.outcome);
+            };
+            assert_eq!(reason, BlockedReason::RoomsUnavailable { rooms: 1 }, "{kind:?}");
+            assert_eq!(report.summary.fetched, KEYS - KEYS / 6, "{kind:?}");
+            assert!(report.wake_up.is_some());
+        }
+    }
+}
+
+/// A version whose keys are all forged: with the public key of the true one, and from the first message on.
+#[tokio::test]
+async fn a_forged_version_replaces_no_key() {
+    let homeserver = homeserver(8, 2);
+    let setup = Setup::with_sink(&homeserver);
+    let client = setup.open_unlocked().await;
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
+    let truth = homeserver.truth();
+    let mut rooms = serde_json::Map::new();
+    for index in 0..8 {
+        let key = truth.key(index);
+        let entry = seal(&forged(&plaintext(&key)), 0, public_key(homeserver.account()));
+        let room = rooms.entry(key.room_id).or_insert_with(|| json!({"sessions": {}}));
+        room["sessions"][key.session_id] = entry;
+    }
+    let public_key = client.download().status().await.expect("a status").versions[0]
+        .public_key
+        .clone();
+    let version = json!({
+        "version": "99", "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "etag": "8", "count": 8,
+        "auth_data": {"public_key": public_key}
+    });
+    homeserver.set_faults(vec![
+        answer(200, version.clone()).on(EndpointKind::CurrentVersion),
+        answer(200, version).on(EndpointKind::Version),
+        answer(200, json!({"rooms": rooms})).on(EndpointKind::AllKeys),
+    ]);
+    let report = client.download().run(RunBudget::default()).await;
+    assert!(
+        matches!(report.outcome, RunOutcome::Completed { .. }),
+        "{:?}",
+        report.outcome
+    );
+    assert_eq!(report.summary.conflicts, 8);
+    assert!(!report.every_key_is_here, "somebody may be tampering");
+    assert_vault_complete(&client, &homeserver).await;
+    let delivered = setup
+        .sink
+        .as_ref()
+        .expect("a sink")
+        .keys
+        .lock()
+        .expect("not poisoned")
+        .len();
+    assert_eq!(delivered, 8, "each once, and no forgery");
+    assert_eq!(
+        setup.host.key_conflicts.lock().expect("not poisoned").len(),
+        1,
+        "told once"
+    );
+}
+
+/// The same session from its first message on, by whoever knows no key of it: an exported session is not signed.
+fn forged(plaintext: &Value) -> Value {
+    use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+    let session = plaintext["session_key"].as_str().expect("a session key");
+    let mut bytes = STANDARD_NO_PAD.decode(session).expect("base64");
+    bytes[1..5].fill(0);
+    bytes[5..133].fill(0x5a);
+    let mut forged = plaintext.clone();
+    forged["session_key"] = STANDARD_NO_PAD.encode(bytes).into();
+    forged
+}
+
+#[tokio::test]
+async fn an_older_version_is_named_until_it_is_unlocked_or_given_up() {
+    let homeserver = start(Config {
+        keys: 40,
+        rooms: 2,
+        ..Config::default()
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open().await;
+    let download = client.download();
+    assert_eq!(download.run(RunBudget::default()).await.outcome, locked(&["1"]));
+    homeserver.set_version_state(keyferry_test_homeserver::VersionAction::NewWithOtherKey);
+    assert_eq!(download.run(RunBudget::default()).await.outcome, locked(&["1", "2"]));
+    assert_eq!(download.give_up_version("2".to_owned()).await, Ok(true));
+    assert_eq!(download.run(RunBudget::default()).await.outcome, locked(&["1"]));
+    // The key of the older version, although another one is current.
+    let unlocked = client
+        .unlock(setup.recovery_key())
+        .await
+        .expect("it opens the older one");
+    assert_eq!(unlocked.versions, ["1"]);
+    let report = download.run(RunBudget::default()).await;
+    assert!(
+        matches!(report.outcome, RunOutcome::Completed { .. }),
+        "{:?}",
+        report.outcome
+    );
+    assert!(!report.every_key_is_here, "given up is not here");
+    assert_vault_complete(&client, &homeserver).await;
+}
