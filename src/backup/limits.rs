@@ -13,10 +13,6 @@ pub(crate) const MAX_ID_BYTES: usize = 255;
 /// more than this, none is kept.
 pub(crate) const MAX_CLAIM_TEXTS: usize = 64;
 
-/// Rooms and backup versions of one session that are held against each other. It belongs to one room, and few users have had
-/// so many versions: what comes over this is kept, and ranks behind them.
-pub(crate) const MAX_PLACES_OF_A_SESSION: usize = 32;
-
 /// Copies of one session in one room and backup version whose ratchets do not connect: at most one of them is genuine.
 pub(crate) const MAX_CLASSES_OF_A_SESSION: usize = 4;
 

@@ -14,16 +14,16 @@ use super::{
     VaultError,
     seal::{NameHash, VaultKeys},
 };
-use crate::backup::limits::MAX_PLACES_OF_A_SESSION;
 
 /// Hashes that wait to be merged: half a megabyte of memory, and what a look-up reads through at most.
 const MOST_RECENT: usize = 32_000;
 /// Bytes of a hash.
 const HASH: usize = 8;
-const OF_SESSION: &str = "SELECT hash, entry FROM session_index WHERE hash BETWEEN ?1 AND ?2 LIMIT ?3";
+/// The limit is [`MOST_PLACES`], and no parameter: SQLite would prepare the statement anew for each value bound to one.
+const OF_SESSION: &str = "SELECT hash, entry FROM session_index WHERE hash BETWEEN ?1 AND ?2 LIMIT 64";
 const OF_NAME: &str = "SELECT entry FROM session_index WHERE hash = ?1";
 /// Places of a session that are looked at. What a hostile server adds over this is found by its whole name only.
-const MOST_PLACES: usize = 2 * MAX_PLACES_OF_A_SESSION;
+const MOST_PLACES: usize = 64;
 
 /// What is not yet in the tree, as one run knows it: hash and entry, in that order.
 #[derive(Default)]
@@ -136,7 +136,7 @@ fn in_tree_and_elsewhere(connection: &Connection, name: NameHash, places: &mut P
 
 fn read_places(statement: &mut CachedStatement<'_>, name: NameHash, places: &mut Places) -> Result<(), VaultError> {
     let (first, last) = name.of_session();
-    let mut rows = statement.query((first, last, MOST_PLACES as i64))?;
+    let mut rows = statement.query((first, last))?;
     let mut found = 0;
     while let Some(row) = rows.next()? {
         places.add(name, row.get(0)?, row.get(1)?);
