@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
 
 use super::{
     Connection, FilePlace, VaultError, Writer, copies, file_places,
@@ -262,6 +262,7 @@ struct Inserting<'a> {
     /// Entries of the version up to that one count as names once they are seen again.
     confirm_through: i64,
     index: SessionIndex<'a>,
+    insert_entry: CachedStatement<'a>,
     next_id: i64,
     result: InsertedEntries,
     names: i64,
@@ -277,6 +278,9 @@ impl<'a> Inserting<'a> {
                 .prepare_cached("SELECT confirm_through FROM backup_version WHERE id = ?1")?
                 .query_row([version], |row| row.get(0))?,
             index: SessionIndex::new(transaction, recent)?,
+            insert_entry: transaction.prepare_cached(
+                "INSERT INTO entry (id, room, session, body, forwarded_count) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?,
             next_id: next_id(transaction)?,
             result: InsertedEntries::default(),
             names: 0,
@@ -344,15 +348,13 @@ impl<'a> Inserting<'a> {
 
     fn write(&mut self, incoming: &Incoming<'_>, fetched: i64, names: i64) -> Result<i64, VaultError> {
         let id = self.next_id;
-        self.transaction
-            .prepare_cached("INSERT INTO entry (id, room, session, body, forwarded_count) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![
-                id,
-                incoming.room,
-                incoming.session,
-                incoming.body,
-                incoming.entry.claims.forwarded_count
-            ])?;
+        self.insert_entry.execute(params![
+            id,
+            incoming.room,
+            incoming.session,
+            incoming.body,
+            incoming.entry.claims.forwarded_count
+        ])?;
         self.next_id += 1;
         self.result.inserted += fetched.cast_unsigned();
         self.result.taken += 1;

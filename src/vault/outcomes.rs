@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
 use super::{
     Connection, VaultError, Writer,
@@ -47,12 +47,12 @@ impl Writer {
             transaction
                 .prepare_cached("UPDATE job SET opened_through = max(opened_through, ?1)")?
                 .execute([through])?;
-            let batch = note_batch(transaction, outcomes)?;
+            let mut note = NoteOutcome::new(transaction, note_batch(transaction, outcomes)?)?;
             for (entry, version, outcome) in outcomes {
                 if copies.contains(entry) {
                     continue;
                 }
-                note_outcome(transaction, batch, *entry, outcome)?;
+                note.note(*entry, outcome)?;
                 let (opened, failed) = counts.entry(*version).or_default();
                 match outcome {
                     Outcome::Opened { .. } => *opened += 1,
@@ -68,7 +68,7 @@ impl Writer {
             }
             let mut opened = OpenedCopies::default();
             for (entry, _, outcome) in outcomes.iter().filter(|(entry, ..)| copies.contains(entry)) {
-                open_copy(transaction, keys, batch, *entry, outcome, &mut opened)?;
+                open_copy(transaction, keys, &mut note, *entry, outcome, &mut opened)?;
             }
             Ok(opened)
         })
@@ -154,44 +154,56 @@ fn copies_among(transaction: &Transaction<'_>, outcomes: &[(i64, i64, Outcome)])
     Ok(copies)
 }
 
-fn note_outcome(transaction: &Transaction<'_>, batch: i64, entry: i64, outcome: &Outcome) -> Result<(), VaultError> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO opened (entry, batch, failure, first_index, shared_history, sender_key, fingerprint)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    match outcome {
-        Outcome::Opened {
-            first_known_index,
-            shared_history,
-            sender_key,
-            fingerprint,
-        } => insert.execute(params![
-            entry,
-            batch,
-            0,
-            first_known_index,
-            shared_history,
-            sender_key,
-            fingerprint
-        ])?,
-        Outcome::Failed(reason) => insert.execute(params![
-            entry,
-            batch,
-            reason.code(),
-            None::<u32>,
-            None::<bool>,
-            None::<Vec<u8>>,
-            None::<Vec<u8>>
-        ])?,
-    };
-    Ok(())
+/// The statement that notes what opening told, prepared once for a batch.
+struct NoteOutcome<'a> {
+    batch: i64,
+    insert: CachedStatement<'a>,
+}
+
+impl<'a> NoteOutcome<'a> {
+    fn new(transaction: &'a Transaction<'_>, batch: i64) -> Result<Self, VaultError> {
+        let insert = transaction.prepare_cached(
+            "INSERT INTO opened (entry, batch, failure, first_index, shared_history, sender_key, fingerprint)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        Ok(Self { batch, insert })
+    }
+
+    fn note(&mut self, entry: i64, outcome: &Outcome) -> Result<(), VaultError> {
+        match outcome {
+            Outcome::Opened {
+                first_known_index,
+                shared_history,
+                sender_key,
+                fingerprint,
+            } => self.insert.execute(params![
+                entry,
+                self.batch,
+                0,
+                first_known_index,
+                shared_history,
+                sender_key,
+                fingerprint
+            ])?,
+            Outcome::Failed(reason) => self.insert.execute(params![
+                entry,
+                self.batch,
+                reason.code(),
+                None::<u32>,
+                None::<bool>,
+                None::<Vec<u8>>,
+                None::<Vec<u8>>
+            ])?,
+        };
+        Ok(())
+    }
 }
 
 /// The same for an entry that has copies. Where indexes are equal, fingerprints tell whether the ratchets are.
 fn open_copy(
     transaction: &Transaction<'_>,
     keys: &VaultKeys,
-    batch: i64,
+    note: &mut NoteOutcome<'_>,
     entry: i64,
     outcome: &Outcome,
     opened: &mut OpenedCopies,
@@ -199,13 +211,10 @@ fn open_copy(
     let Some((room_hash, session)) = copies::name_of(transaction, entry)? else {
         return Ok(());
     };
-    let note = |transaction: &Transaction<'_>| note_outcome(transaction, batch, entry, outcome);
     if matches!(outcome, Outcome::Failed(_)) {
-        return copies::fail(transaction, keys, &room_hash, &session, note);
+        return copies::fail(transaction, keys, &room_hash, &session, |_| note.note(entry, outcome));
     }
-    let all = copies::change(transaction, keys, &room_hash, &session, |transaction, _| {
-        note(transaction)
-    })?;
+    let all = copies::change(transaction, keys, &room_hash, &session, |_, _| note.note(entry, outcome))?;
     match placement_by_fingerprint(&all, entry) {
         Some(placement) => match copies::settle(transaction, keys, entry, placement)? {
             Some(judged) => opened.judged.push(judged),

@@ -6,7 +6,7 @@
 //!
 //! A hash has two halves (see [`NameHash`]): a range of it has the session in every room, and all of it in one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashSet;
 
 use rusqlite::{CachedStatement, Connection, Transaction};
 
@@ -154,8 +154,8 @@ pub(super) struct SessionIndex<'a> {
     recent: &'a RecentSessions,
     /// In the order of the entries, which follow each other.
     added: Vec<(i64, i64)>,
-    /// The same by the first hash that the session may have.
-    added_sessions: HashMap<i64, BTreeSet<(i64, i64)>>,
+    /// The first hash of each session in `added`: nearly all that comes is new, and need not read through it.
+    added_sessions: HashSet<i64>,
 }
 
 impl<'a> SessionIndex<'a> {
@@ -168,7 +168,7 @@ impl<'a> SessionIndex<'a> {
             transaction,
             recent,
             added: Vec::new(),
-            added_sessions: HashMap::new(),
+            added_sessions: HashSet::new(),
         })
     }
 
@@ -182,18 +182,21 @@ impl<'a> SessionIndex<'a> {
                 places.of_name = in_tree(self.transaction, name)?;
             }
         }
-        let added = self.added_sessions.get(&first);
+        let added: &[(i64, i64)] = match self.added_sessions.contains(&first) {
+            true => &self.added,
+            false => &[],
+        };
+        let of_session = added.iter().filter(|(hash, _)| (first..=last).contains(hash));
         let in_memory = self.recent.between(first, last).take(MOST_PLACES);
         let mut found = 0;
-        for (hash, entry) in in_memory.chain(added.into_iter().flatten().copied().take(MOST_PLACES)) {
+        for (hash, entry) in in_memory.chain(of_session.copied().take(MOST_PLACES)) {
             places.add(name, hash, entry);
             found += 1;
         }
         places.is_flooded |= found >= MOST_PLACES;
         if places.is_flooded {
             places.of_name.extend(self.recent.of_name(name));
-            let whole_name = (name.0, i64::MIN)..=(name.0, i64::MAX);
-            let of_name = added.into_iter().flat_map(|added| added.range(whole_name.clone()));
+            let of_name = added.iter().filter(|(hash, _)| *hash == name.0);
             places.of_name.extend(of_name.map(|(_, entry)| *entry));
             places.of_name.sort_unstable();
             places.of_name.dedup();
@@ -204,8 +207,7 @@ impl<'a> SessionIndex<'a> {
     pub(super) fn add(&mut self, name: NameHash, entry: i64) {
         debug_assert!(self.added.last().is_none_or(|(_, last)| last + 1 == entry));
         self.added.push((name.0, entry));
-        let of_session = self.added_sessions.entry(name.of_session().0).or_default();
-        of_session.insert((name.0, entry));
+        self.added_sessions.insert(name.of_session().0);
     }
 
     /// What was added, to be written.
