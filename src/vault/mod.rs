@@ -18,7 +18,7 @@
 //! - `trim`: taking delivered entries out, in small steps
 //! - `preference`: what was seen of it, and the wish that is not yet written
 //! - `known`: recognising entries of earlier runs
-//! - `session_index`: from a session to its entries
+//! - `session_index`: from a session to its entries; `session_filter`: which of them are surely not there yet
 //! - `file_places`: how far answers that lie in a file have been read
 //! - `file_identity`: whether the file is still the one that was opened
 //! - `missing`: what the server said it does not have
@@ -44,6 +44,7 @@ mod rests;
 mod rooms;
 mod schema;
 mod seal;
+mod session_filter;
 mod session_index;
 mod shared_writer;
 mod sharing;

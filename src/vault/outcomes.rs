@@ -214,7 +214,9 @@ fn open_copy(
     if matches!(outcome, Outcome::Failed(_)) {
         return copies::fail(transaction, keys, &room_hash, &session, |_| note.note(entry, outcome));
     }
-    let all = copies::change(transaction, keys, &room_hash, &session, |_, _| note.note(entry, outcome))?;
+    let all = copies::change(transaction, keys, &room_hash, &session, |_, _| {
+        note.note(entry, outcome)
+    })?;
     match placement_by_fingerprint(&all, entry) {
         Some(placement) => match copies::settle(transaction, keys, entry, placement)? {
             Some(judged) => opened.judged.push(judged),

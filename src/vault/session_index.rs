@@ -13,6 +13,7 @@ use rusqlite::{CachedStatement, Connection, Transaction};
 use super::{
     VaultError,
     seal::{NameHash, VaultKeys},
+    session_filter::SessionFilter,
 };
 
 /// Hashes that wait to be merged: half a megabyte of memory, and what a look-up reads through at most.
@@ -25,10 +26,13 @@ const OF_NAME: &str = "SELECT entry FROM session_index WHERE hash = ?1";
 /// Places of a session that are looked at. What a hostile server adds over this is found by its whole name only.
 const MOST_PLACES: usize = 64;
 
-/// What is not yet in the tree, as one run knows it: hash and entry, in that order.
+/// What is not yet in the tree, as one run knows it.
 #[derive(Default)]
 pub(super) struct RecentSessions {
+    /// Hash and entry, in that order.
     sorted: Vec<(i64, i64)>,
+    /// What is in the tree, where this has seen all of it go there.
+    in_tree: Option<SessionFilter>,
     /// The number of transactions beside a run that it knows of.
     inserts_beside: i64,
 }
@@ -60,6 +64,7 @@ impl RecentSessions {
         sorted.sort_unstable();
         Ok(Self {
             sorted,
+            in_tree: is_tree_empty(connection)?.then(SessionFilter::default),
             inserts_beside: inserts_beside(connection)?,
         })
     }
@@ -148,8 +153,7 @@ fn read_places(statement: &mut CachedStatement<'_>, name: NameHash, places: &mut
 
 /// The index, for the entries of one transaction.
 pub(super) struct SessionIndex<'a> {
-    /// Looked up by session; none while the tree is empty: a first download of some size is spared the look-ups.
-    tree: Option<CachedStatement<'a>>,
+    tree: CachedStatement<'a>,
     transaction: &'a Transaction<'a>,
     recent: &'a RecentSessions,
     /// In the order of the entries, which follow each other.
@@ -160,11 +164,8 @@ pub(super) struct SessionIndex<'a> {
 
 impl<'a> SessionIndex<'a> {
     pub(super) fn new(transaction: &'a Transaction<'_>, recent: &'a RecentSessions) -> Result<Self, VaultError> {
-        let is_empty = !transaction.prepare_cached("SELECT 1 FROM session_index")?.exists([])?;
         Ok(Self {
-            tree: (!is_empty)
-                .then(|| transaction.prepare_cached(OF_SESSION))
-                .transpose()?,
+            tree: transaction.prepare_cached(OF_SESSION)?,
             transaction,
             recent,
             added: Vec::new(),
@@ -176,8 +177,8 @@ impl<'a> SessionIndex<'a> {
     pub(super) fn places(&mut self, name: NameHash) -> Result<Places, VaultError> {
         let mut places = Places::default();
         let (first, last) = name.of_session();
-        if let Some(tree) = &mut self.tree {
-            read_places(tree, name, &mut places)?;
+        if self.recent.in_tree.as_ref().is_none_or(|tree| tree.may_have(name)) {
+            read_places(&mut self.tree, name, &mut places)?;
             if places.is_flooded {
                 places.of_name = in_tree(self.transaction, name)?;
             }
@@ -242,6 +243,9 @@ pub(super) fn write(
     let mut insert = transaction.prepare_cached("INSERT INTO session_index (hash, entry) VALUES (?1, ?2)")?;
     for (hash, entry) in recent.sorted.drain(..) {
         insert.execute([hash, entry])?;
+        if let Some(tree) = &mut recent.in_tree {
+            tree.add(NameHash(hash));
+        }
     }
     transaction.execute("DELETE FROM session_recent", [])?;
     Ok(recent)
@@ -285,6 +289,10 @@ pub(super) fn note_insert_beside(transaction: &Transaction<'_>) -> Result<(), Va
 fn inserts_beside(connection: &Connection) -> Result<i64, VaultError> {
     let mut statement = connection.prepare_cached("SELECT inserts_beside FROM job")?;
     Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+fn is_tree_empty(connection: &Connection) -> Result<bool, VaultError> {
+    Ok(!connection.prepare_cached("SELECT 1 FROM session_index")?.exists([])?)
 }
 
 /// Hash and entry of everything that is not in the tree.
