@@ -1,6 +1,6 @@
 //! What a download may do right now: the causes that hold it, the policy, and the user's word. Shared by all runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
@@ -8,7 +8,7 @@ use super::{
     DownloadPolicy, PauseCause,
     pause::{CauseSet, Work},
 };
-use crate::vault::UserIntent;
+use crate::vault::{UserIntent, VaultError};
 
 /// The stages that may work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) struct Restraints {
     shut_down: bool,
     /// `None` until the server has said in this run how much there is.
     bytes_left: Option<u64>,
-    /// Rises when the user says something here: what was read before does not count any more.
+    /// Rises with everything that is learnt of the user's intent: what was read before does not count any more.
     intent_epoch: u64,
     /// What the user has said here is not yet in the vault.
     intent_unwritten: bool,
@@ -94,9 +94,39 @@ impl Restraints {
     }
 }
 
+impl Restraints {
+    fn follow(&mut self, intent: UserIntent) {
+        self.stopped = intent == UserIntent::Stop;
+        self.causes = match intent {
+            UserIntent::Pause => self.causes.with(PauseCause::User),
+            UserIntent::Download | UserIntent::Stop => self.causes.without(PauseCause::User),
+        };
+    }
+}
+
+/// What the user has said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UserWord {
+    pub(crate) intent: UserIntent,
+    /// It also takes up a download that was given up.
+    pub(crate) also_when_stopped: bool,
+}
+
+/// What the user has said here and the vault does not have yet, on its way there.
+#[derive(Debug, Default)]
+struct UnwrittenWords {
+    /// In the order in which it was said.
+    words: Mutex<Vec<UserWord>>,
+    /// Held by the one who writes them.
+    turn: Mutex<()>,
+}
+
 /// Where they are kept, changed and waited for.
 #[derive(Clone, Debug)]
-pub(crate) struct Control(Arc<watch::Sender<Restraints>>);
+pub(crate) struct Control {
+    restraints: Arc<watch::Sender<Restraints>>,
+    unwritten: Arc<UnwrittenWords>,
+}
 
 impl Control {
     pub(crate) fn new(policy: DownloadPolicy) -> Self {
@@ -104,15 +134,18 @@ impl Control {
             policy: policy.bounded(),
             ..Restraints::default()
         };
-        Self(Arc::new(watch::Sender::new(restraints)))
+        Self {
+            restraints: Arc::new(watch::Sender::new(restraints)),
+            unwritten: Arc::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Restraints {
-        *self.0.borrow()
+        *self.restraints.borrow()
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<Restraints> {
-        self.0.subscribe()
+        self.restraints.subscribe()
     }
 
     pub(crate) fn hold(&self, cause: PauseCause) {
@@ -144,44 +177,133 @@ impl Control {
         self.now().intent_epoch
     }
 
-    /// Takes over what the vault says, unless the user has said something here since `epoch`.
+    /// Takes over what the vault says, unless something was learnt since `epoch`.
     pub(crate) fn follow_read(&self, intent: UserIntent, epoch: u64) {
-        let now = self.now();
-        if now.intent_epoch == epoch && !now.intent_unwritten {
-            self.follow(intent);
-        }
+        self.change(|restraints| {
+            let mut followed = *restraints;
+            followed.follow(intent);
+            if restraints.intent_epoch == epoch && !restraints.intent_unwritten && followed != *restraints {
+                followed.intent_epoch += 1;
+                *restraints = followed;
+            }
+        });
     }
 
-    /// The user says so here; it is to be written.
-    pub(crate) fn follow_user(&self, intent: UserIntent) {
+    /// The user says so here: it holds at once, and has to be written.
+    pub(crate) fn follow_user(&self, word: UserWord) {
+        let mut words = locked(&self.unwritten.words);
+        words.push(word);
         self.change(|restraints| {
             restraints.intent_epoch += 1;
             restraints.intent_unwritten = true;
+            restraints.follow(word.intent);
         });
-        self.follow(intent);
     }
 
-    /// The vault has it now, as this.
-    pub(crate) fn intent_is_written(&self, intent: UserIntent) {
-        self.change(|restraints| restraints.intent_unwritten = false);
-        self.follow(intent);
-    }
-
-    fn follow(&self, intent: UserIntent) {
-        self.change(|restraints| {
-            restraints.stopped = intent == UserIntent::Stop;
-            restraints.causes = match intent {
-                UserIntent::Pause => restraints.causes.with(PauseCause::User),
-                UserIntent::Download | UserIntent::Stop => restraints.causes.without(PauseCause::User),
-            };
-        });
+    /// Writes what the user has said, in the order in which it was said, also by others. `write` tells what holds then. Blocks.
+    pub(crate) fn write_user_words(
+        &self,
+        mut write: impl FnMut(UserWord) -> Result<UserIntent, VaultError>,
+    ) -> Result<(), VaultError> {
+        let _turn = locked(&self.unwritten.turn);
+        let words = locked(&self.unwritten.words).clone();
+        let mut kept = None;
+        for word in &words {
+            kept = Some(write(*word)?);
+        }
+        let mut unwritten = locked(&self.unwritten.words);
+        unwritten.drain(..words.len());
+        // What has been said meanwhile holds, and is written by whoever has said it.
+        if let (Some(intent), true) = (kept, unwritten.is_empty()) {
+            self.change(|restraints| {
+                restraints.intent_epoch += 1;
+                restraints.intent_unwritten = false;
+                restraints.follow(intent);
+            });
+        }
+        Ok(())
     }
 
     fn change(&self, change: impl FnOnce(&mut Restraints)) {
-        self.0.send_if_modified(|restraints| {
+        self.restraints.send_if_modified(|restraints| {
             let before = *restraints;
             change(restraints);
             *restraints != before
         });
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: UserWord = UserWord {
+        intent: UserIntent::Pause,
+        also_when_stopped: false,
+    };
+    const RESUME: UserWord = UserWord {
+        intent: UserIntent::Download,
+        also_when_stopped: false,
+    };
+
+    fn is_paused(control: &Control) -> bool {
+        control.now().causes().has(PauseCause::User)
+    }
+
+    #[test]
+    fn a_read_that_comes_late_undoes_nothing() {
+        let control = Control::new(DownloadPolicy::default());
+        let write = |control: &Control| control.write_user_words(|word| Ok(word.intent)).expect("it is written");
+        // Begun before the user said it, while it was being written, and before another read.
+        let before = control.intent_epoch();
+        control.follow_user(PAUSE);
+        let meanwhile = control.intent_epoch();
+        control.follow_read(UserIntent::Download, before);
+        assert!(is_paused(&control));
+        write(&control);
+        for epoch in [before, meanwhile] {
+            control.follow_read(UserIntent::Download, epoch);
+            assert!(is_paused(&control));
+        }
+        let (one, other) = (control.intent_epoch(), control.intent_epoch());
+        control.follow_read(UserIntent::Stop, one);
+        control.follow_read(UserIntent::Pause, other);
+        assert!(control.now().is_stopped());
+        control.follow_read(UserIntent::Download, control.intent_epoch());
+        assert!(!control.now().is_stopped() && !is_paused(&control));
+    }
+
+    #[test]
+    fn what_was_said_is_written_in_order_and_what_could_not_be_is_written_later() {
+        let control = Control::new(DownloadPolicy::default());
+        control.follow_user(PAUSE);
+        assert!(control.write_user_words(|_| Err(VaultError::Busy)).is_err());
+        assert!(is_paused(&control));
+        control.follow_user(RESUME);
+        let mut written = Vec::new();
+        control
+            .write_user_words(|word| {
+                if written.is_empty() {
+                    // Said while it is written.
+                    control.follow_user(PAUSE);
+                }
+                written.push(word.intent);
+                Ok(word.intent)
+            })
+            .expect("it is written");
+        assert_eq!(written, [UserIntent::Pause, UserIntent::Download]);
+        assert!(is_paused(&control), "what was said last holds");
+        control
+            .write_user_words(|word| {
+                written.push(word.intent);
+                Ok(word.intent)
+            })
+            .expect("it is written");
+        assert_eq!(written[2..], [UserIntent::Pause]);
+        assert!(is_paused(&control));
     }
 }

@@ -1,7 +1,8 @@
 //! What the host and the user say to a download: pause, resume, stop, which rooms first, what it may use.
 
 use super::{
-    DownloadPolicy, KeyDownload, PauseCause, StatusError, job::tell, pause::Work, rooms::sound, stop::StopCause,
+    DownloadPolicy, KeyDownload, PauseCause, StatusError, control::UserWord, job::tell, pause::Work, rooms::sound,
+    stop::StopCause,
 };
 use crate::{blocking::blocking, vault::UserIntent};
 
@@ -105,18 +106,14 @@ impl KeyDownload {
 impl KeyDownload {
     /// Says what the user wants, durably. What was given up is only taken up by `start`.
     async fn keep_intent(&self, intent: UserIntent, also_when_stopped: bool) -> Result<(), StatusError> {
-        self.control.follow_user(intent);
+        self.control.follow_user(UserWord {
+            intent,
+            also_when_stopped,
+        });
         let control = self.control.clone();
+        // In there, as the call may be given up while it is written.
         self.write(move |connection| {
-            let kept = if also_when_stopped {
-                connection.keep_user_intent(intent)?;
-                intent
-            } else {
-                connection.keep_user_intent_unless_stopped(intent)?
-            };
-            // Here, as the call may be given up while it is written.
-            control.intent_is_written(kept);
-            Ok(())
+            control.write_user_words(|word| connection.keep_user_intent(word.intent, word.also_when_stopped))
         })
         .await
     }

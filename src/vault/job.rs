@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::Transaction;
+use rusqlite::{Transaction, params};
 
 use super::{Connection, VaultError, Writer, rests::wait_left};
 use crate::{backup::limits::MAX_ASKED_WAIT, clock::wall_ms};
@@ -59,19 +59,16 @@ impl Connection {
         Ok(UserIntent::from_code(code))
     }
 
-    pub(crate) fn keep_user_intent(&mut self, intent: UserIntent) -> Result<(), VaultError> {
-        self.write(|transaction, _| {
-            transaction.execute("UPDATE job SET intent = ?1", [intent.code()])?;
-            Ok(())
-        })
-    }
-
-    /// The same, unless the user has given the download up; what holds then.
-    pub(crate) fn keep_user_intent_unless_stopped(&mut self, intent: UserIntent) -> Result<UserIntent, VaultError> {
+    /// Keeps what the user wants; what was given up stays so unless `also_when_stopped`. Gives what holds then.
+    pub(crate) fn keep_user_intent(
+        &mut self,
+        intent: UserIntent,
+        also_when_stopped: bool,
+    ) -> Result<UserIntent, VaultError> {
         self.write(|transaction, _| {
             transaction.execute(
-                "UPDATE job SET intent = ?1 WHERE intent <> ?2",
-                [intent.code(), UserIntent::Stop.code()],
+                "UPDATE job SET intent = ?1 WHERE ?3 OR intent <> ?2",
+                params![intent.code(), UserIntent::Stop.code(), also_when_stopped],
             )?;
             let code = transaction.query_row("SELECT intent FROM job", [], |row| row.get(0))?;
             Ok(UserIntent::from_code(code))
