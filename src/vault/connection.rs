@@ -210,14 +210,13 @@ impl Writer {
 
     /// Gives pages that are no longer used back to the file system, a few at a time.
     pub(super) fn give_room_back(&mut self) -> Result<(), VaultError> {
-        let begun = self.connection.begin(&self.patience)?;
-        {
-            let mut vacuum = begun.prepare(&format!("PRAGMA incremental_vacuum({PAGES_OF_A_STEP})"))?;
+        self.write(|transaction, _| {
+            let mut vacuum = transaction.prepare(&format!("PRAGMA incremental_vacuum({PAGES_OF_A_STEP})"))?;
             let mut pages = vacuum.query([])?;
             // One at a time, as many as there are.
             while pages.next()?.is_some() {}
-        }
-        Ok(begun.commit()?)
+            Ok(())
+        })
     }
 
     /// Rows inserted, changed and deleted since the run began.

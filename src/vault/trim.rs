@@ -102,3 +102,29 @@ fn forget_trimmed(transaction: &Transaction<'_>, from: i64, through: i64) -> Res
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::vault::{OpenVaultError, Patience, Protection, Vault};
+
+    #[test]
+    fn a_run_that_was_overtaken_moves_no_pages() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let unprotected = || Ok::<_, OpenVaultError>(Protection::None);
+        let vault = Vault::open(directory.path(), "@a:x", "D", unprotected).expect("a vault");
+        let patience = || Patience {
+            limit: Duration::ZERO,
+            has_ended: Arc::new(|| false),
+        };
+        let begin = || vault.begin_run("app", patience()).expect("the vault").expect("a run");
+        let mut overtaken = begin();
+        overtaken.give_room_back().expect("it has the vault");
+        overtaken.release().expect("it gives it back");
+        let mut newer = begin();
+        newer.give_room_back().expect("it has the vault");
+        assert!(matches!(overtaken.give_room_back(), Err(VaultError::Overtaken)));
+    }
+}
