@@ -25,9 +25,6 @@ use crate::{
     vault::{DeliveredAnswer, SharedWriter, VaultError, Writer},
 };
 
-/// Pages between the workers and the sink: what a slow sink can pile up.
-pub(crate) const PAGES_IN_FLIGHT: usize = 1;
-
 /// How long the sink may go on with its batch when the run is to end.
 const LAST_BATCH: Duration = Duration::from_millis(100);
 
@@ -68,7 +65,7 @@ impl DeliverStage {
         let mut feed: Option<Weak<Feed>> = None;
         while let Some(Some(page)) = self.stop.unless_stopped(pages.recv()).await {
             // Another pass numbers its pages anew.
-            let current = Arc::downgrade(&page.feed);
+            let current = Arc::downgrade(&*page.feed);
             if !feed.replace(current.clone()).is_some_and(|feed| feed.ptr_eq(&current)) {
                 next = 0;
                 early.clear();

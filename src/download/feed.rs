@@ -4,21 +4,25 @@
 
 use std::{
     collections::VecDeque,
-    ops::RangeInclusive,
+    ops::{Deref, RangeInclusive},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use super::{
     priority::Priority,
     settled::{SettledMark, Taken},
+    stop::Wake,
 };
 use crate::{
     unlock::DecryptionKeys,
     vault::{Connection, PendingEntries, PendingEntry, RoomRow, VaultError, Waiting},
 };
+
+/// Pages between the workers and the sink: what a slow sink can pile up.
+pub(crate) const PAGES_IN_FLIGHT: usize = 1;
 
 /// Keys of a page without a sink: the smaller, the more evenly the cores end.
 const PAGE_ENTRIES_WITHOUT_SINK: usize = 250;
@@ -31,9 +35,21 @@ const RUNS_OF_A_ROOM: usize = 1_000;
 pub(crate) struct Feed {
     state: Mutex<FeedState>,
     with_sink: AtomicBool,
-    /// Keys of a page with one: a batch for it. 2,000 are worth 30 to 150 ms of a core.
-    batch_keys: usize,
+    sink: SinkPages,
+    /// Pages that have been claimed and have not come to their end.
+    on_their_way: AtomicUsize,
+    /// Told when one has.
+    wake: Wake,
     priority: Priority,
+}
+
+/// Pages for a sink.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SinkPages {
+    /// Keys of one, a batch: 2,000 are worth 30 to 150 ms of a core.
+    pub(crate) keys: usize,
+    /// So many are on their way: where one takes long, all that come after it wait in memory.
+    pub(crate) most: usize,
 }
 
 struct FeedState {
@@ -61,15 +77,42 @@ pub(crate) struct Page {
     pub(crate) bodies: Vec<u8>,
 }
 
+/// The place of a page among those that are on their way, in the feed that it came from; free again when this is dropped.
+pub(crate) struct PageSeat(Arc<Feed>);
+
+impl Deref for PageSeat {
+    type Target = Arc<Feed>;
+
+    fn deref(&self) -> &Arc<Feed> {
+        &self.0
+    }
+}
+
+impl Drop for PageSeat {
+    fn drop(&mut self) {
+        self.0.on_their_way.fetch_sub(1, Ordering::SeqCst);
+        self.0.wake.notify();
+    }
+}
+
 /// What there is to do.
 pub(crate) enum Claim {
-    Page(Page),
+    Page(Page, PageSeat),
+    /// Enough is on its way to the sink.
+    Enough,
     /// Entries that nobody can open yet. There may be more.
     PassedOver,
     /// Nothing now.
     Nothing,
     /// The set of keys has changed: what was passed over is to be looked at again, from the start.
     KeysChanged,
+}
+
+/// The same without a seat.
+enum Next {
+    Page(Page),
+    PassedOver,
+    Nothing,
 }
 
 type Openable = (Vec<(PendingEntry, Arc<RoomRow>)>, Vec<u8>, bool);
@@ -82,13 +125,15 @@ pub(crate) enum Passed {
 }
 
 impl Feed {
+    /// `sink`: `None` if there is none.
     pub(crate) fn new(
         connection: Connection,
-        with_sink: bool,
-        batch_keys: usize,
+        sink: Option<SinkPages>,
         priority: Priority,
         keys: &DecryptionKeys,
+        wake: Wake,
     ) -> Result<Self, VaultError> {
+        let with_sink = sink.is_some();
         let cursor = connection.settled_through(with_sink)?;
         let opened_before = connection.last_opened()?;
         let mark = SettledMark::at(cursor);
@@ -107,7 +152,9 @@ impl Feed {
         Ok(Self {
             state: Mutex::new(state),
             with_sink: AtomicBool::new(with_sink),
-            batch_keys,
+            sink: sink.unwrap_or_default(),
+            on_their_way: AtomicUsize::new(0),
+            wake,
             priority,
         })
     }
@@ -121,14 +168,19 @@ impl Feed {
         self.with_sink.load(Ordering::SeqCst)
     }
 
+    /// Whether a page that was claimed has not come to its end.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.on_their_way.load(Ordering::SeqCst) > 0
+    }
+
     /// The next page.
-    pub(crate) fn claim(&self, keys: &DecryptionKeys) -> Result<Claim, VaultError> {
+    pub(crate) fn claim(self: &Arc<Self>, keys: &DecryptionKeys) -> Result<Claim, VaultError> {
         let mut state = self.state.lock().map_err(|_| VaultError::Panicked)?;
         if state.keys_seen != keys.changes() {
             return Ok(Claim::KeysChanged);
         }
         let (with_sink, most) = if self.has_sink() {
-            (true, self.batch_keys)
+            (true, self.sink.keys)
         } else {
             (false, PAGE_ENTRIES_WITHOUT_SINK)
         };
@@ -138,10 +190,22 @@ impl Feed {
         }
         while let Some(range) = state.urgent.pop_front() {
             if let Some(page) = state.claim_urgent(range, with_sink, most, keys)? {
-                return Ok(Claim::Page(page));
+                return Ok(Claim::Page(page, self.seat()));
             }
         }
-        state.claim_next(with_sink, most, keys)
+        if with_sink && self.on_their_way.load(Ordering::SeqCst) >= self.sink.most {
+            return Ok(Claim::Enough);
+        }
+        Ok(match state.claim_next(with_sink, most, keys)? {
+            Next::Page(page) => Claim::Page(page, self.seat()),
+            Next::PassedOver => Claim::PassedOver,
+            Next::Nothing => Claim::Nothing,
+        })
+    }
+
+    fn seat(self: &Arc<Self>) -> PageSeat {
+        self.on_their_way.fetch_add(1, Ordering::SeqCst);
+        PageSeat(self.clone())
     }
 
     /// Where the mark will be once these pages have passed. To be written in the same transaction as they.
@@ -158,7 +222,7 @@ impl Feed {
 }
 
 impl FeedState {
-    fn claim_next(&mut self, with_sink: bool, most: usize, keys: &DecryptionKeys) -> Result<Claim, VaultError> {
+    fn claim_next(&mut self, with_sink: bool, most: usize, keys: &DecryptionKeys) -> Result<Next, VaultError> {
         let waiting = match with_sink {
             _ if self.cursor >= self.opened_before => Waiting::All,
             true => Waiting::UnopenedOrUndelivered,
@@ -166,7 +230,7 @@ impl FeedState {
         };
         let pending = self.connection.pending_entries(self.cursor, i64::MAX, waiting, most)?;
         let Some(last) = pending.entries.last().map(|entry| entry.id) else {
-            return Ok(Claim::Nothing);
+            return Ok(Next::Nothing);
         };
         let (entries, bodies, whole) = self.openable(pending, keys)?;
         // Nothing is claimed before all of it could be read.
@@ -174,17 +238,17 @@ impl FeedState {
         self.taken.forget_through(last);
         if entries.is_empty() && whole {
             // All of it was claimed before its turn: the next page moves the mark over it.
-            return Ok(Claim::PassedOver);
+            return Ok(Next::PassedOver);
         }
         let number = self.next_page;
         // What nobody can open yet holds the mark back, and is passed over.
         self.opened.claim(number, last, whole);
         self.delivered.claim(number, last, whole);
         if entries.is_empty() {
-            return Ok(Claim::PassedOver);
+            return Ok(Next::PassedOver);
         }
         self.next_page += 1;
-        Ok(Claim::Page(Page {
+        Ok(Next::Page(Page {
             number: Some(number),
             entries,
             bodies,
@@ -263,5 +327,60 @@ impl FeedState {
             Passed::Opened => &mut self.opened,
             Passed::Delivered => &mut self.delivered,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backup::{entry::Claims, session_id::SessionId},
+        random::random,
+        vault::{EntryBatch, OpenVaultError, Protection, Vault},
+    };
+
+    #[test]
+    fn behind_a_page_that_takes_long_only_so_many_wait() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let unprotected = || Ok::<_, OpenVaultError>(Protection::None);
+        let vault = Vault::open(directory.path(), "@a:x", "D", unprotected).expect("a vault");
+        let mut connection = vault.connect().expect("a connection");
+        connection.include_version("1").expect("a version");
+        let version = connection.versions().expect("the versions")[0].id;
+        let mut batch = EntryBatch::default();
+        for number in 0..100 {
+            let session = SessionId::parse(&format!("session {number}"));
+            batch.push(0, "!r:x", session, |_| Claims::default());
+        }
+        connection.insert_beside(version, &mut batch).expect("they are written");
+        let keys = DecryptionKeys::default();
+        keys.insert(version, &random());
+        let sink = SinkPages { keys: 10, most: 3 };
+        let feed = Feed::new(connection, Some(sink), Priority::default(), &keys, Wake::default());
+        let feed = Arc::new(feed.expect("a feed"));
+        let claim = || feed.claim(&keys).expect("a claim");
+        let mut seats = Vec::new();
+        for _ in 0..3 {
+            let Claim::Page(_, seat) = claim() else {
+                panic!("no page")
+            };
+            seats.push(seat);
+        }
+        assert!(matches!(claim(), Claim::Enough));
+        // Whichever comes to its end makes room.
+        seats.remove(1);
+        assert!(matches!(claim(), Claim::Page(..)), "and gives its seat back at once");
+        let Claim::Page(_, seat) = claim() else {
+            panic!("no page")
+        };
+        seats.push(seat);
+        assert!(matches!(claim(), Claim::Enough));
+        feed.sink_is_gone();
+        assert!(
+            matches!(claim(), Claim::Page(..)),
+            "what is only opened waits for nobody"
+        );
+        seats.clear();
+        assert!(!feed.is_under_way());
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     ArrivedRoomKeys,
-    feed::{Feed, Passed},
+    feed::{Feed, PageSeat, Passed},
     open::OpenStage,
     settle::Settled,
 };
@@ -42,8 +42,8 @@ pub(crate) struct OpenedPage {
     /// Entry and version of each key.
     pub(crate) entries: Vec<(i64, i64)>,
     pub(crate) keys: Vec<RoomKey>,
-    /// The feed that the page came from, to settle it there.
-    pub(crate) feed: Arc<Feed>,
+    /// With the feed that the page came from, to settle it there.
+    pub(crate) feed: PageSeat,
 }
 
 /// Where pages wait for each other.

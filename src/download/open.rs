@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{
     ArrivedRoomKeys, DownloadPolicy,
     current_version::CurrentVersion,
-    feed::{Claim, Feed, Page},
+    feed::{Claim, Feed, PAGES_IN_FLIGHT, Page, PageSeat, SinkPages},
     finished::{FinishedPage, FinishedPages, OpenedPage},
     notify::ArrivalHints,
     priority::Priority,
@@ -54,10 +54,14 @@ impl OpenStage {
         loop {
             let feed = Arc::new(Feed::new(
                 self.vault.connect()?,
-                self.deliveries.is_some(),
-                self.policy.batch_keys as usize,
+                self.deliveries.as_ref().map(|_| SinkPages {
+                    keys: self.policy.batch_keys as usize,
+                    // One with each worker, one with the sink, and those that wait for it.
+                    most: workers + PAGES_IN_FLIGHT + 1,
+                }),
                 self.priority.clone(),
                 &self.keys,
+                self.wake.clone(),
             )?);
             let finished = FinishedPages::new(self, feed.clone());
             let results: Vec<_> = thread::scope(|scope| {
@@ -98,8 +102,9 @@ impl OpenStage {
             let seen = self.wake.seen();
             let ended = self.fetch_ended.load(std::sync::atomic::Ordering::SeqCst);
             match feed.claim(&self.keys)? {
-                Claim::Page(page) => finished.add(self.open(feed, page, &mut buffer))?,
+                Claim::Page(page, seat) => finished.add(self.open(page, seat, &mut buffer))?,
                 Claim::PassedOver => {}
+                Claim::Enough => self.wake.wait(seen),
                 Claim::KeysChanged => {
                     finished.commit()?;
                     return Ok(true);
@@ -115,13 +120,13 @@ impl OpenStage {
         }
     }
 
-    fn open(&self, feed: &Arc<Feed>, page: Page, buffer: &mut Vec<u8>) -> FinishedPage {
-        let wanted = feed.has_sink();
+    fn open(&self, page: Page, seat: PageSeat, buffer: &mut Vec<u8>) -> FinishedPage {
+        let wanted = seat.has_sink();
         let mut opened = OpenedPage {
             number: page.number,
             entries: Vec::new(),
             keys: Vec::new(),
-            feed: feed.clone(),
+            feed: seat,
         };
         let mut outcomes = Vec::with_capacity(page.entries.len());
         let mut hints = Vec::new();
@@ -180,11 +185,10 @@ impl OpenStage {
         }
     }
 
-    fn await_deliveries(&self, feed: &Arc<Feed>) {
-        // Every page on its way holds the feed.
-        while Arc::strong_count(feed) > 1 && !self.stop.is_stopped() {
+    fn await_deliveries(&self, feed: &Feed) {
+        while feed.is_under_way() && !self.stop.is_stopped() {
             let seen = self.wake.seen();
-            if Arc::strong_count(feed) > 1 {
+            if feed.is_under_way() {
                 self.wake.wait(seen);
             }
         }

@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, watch};
 use super::{
     DownloadPolicy, PauseCause, RunOutcome,
     control::{Allowed, Restraints},
-    deliver::{DeliverEnd, DeliverStage, PAGES_IN_FLIGHT},
+    deliver::{DeliverEnd, DeliverStage},
+    feed::PAGES_IN_FLIGHT,
     fetch::FetchEnd,
     notify::{ArrivalHints, tell_conflicts},
     open::OpenStage,
