@@ -213,15 +213,16 @@ impl IngestWorker {
         if batch.is_empty() {
             return Ok(());
         }
-        let bytes = self
+        let is_full = self
             .writer
             .with(|writer| {
                 writer.insert_entries(self.version, batch)?;
                 self.tally.follow(writer.reader())?;
-                self.max_vault_bytes.map(|_| writer.reader().bytes()).transpose()
+                let most = self.max_vault_bytes;
+                most.map_or(Ok(false), |most| writer.reader().takes_more_than(most))
             })
             .inspect_err(|_| self.stop.stop(StopCause::Abandoned))?;
-        if bytes > self.max_vault_bytes {
+        if is_full {
             // The phase ends, and the next one does not fetch.
             self.control.hold(PauseCause::DiskLimit);
         }

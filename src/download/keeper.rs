@@ -10,7 +10,7 @@ use super::{
     stop::{StopCause, StopSignal},
 };
 use crate::homeserver::Homeserver;
-use crate::vault::{HEARTBEAT_MS, VaultError, WriterKeeper};
+use crate::vault::{HEARTBEAT_MS, VaultError, Writer, WriterKeeper};
 
 pub(crate) struct Keeper {
     pub(crate) writer: WriterKeeper,
@@ -35,9 +35,13 @@ impl Keeper {
                 Err(error) => log::debug!("no sign of life: {error}"),
             }
         }
-        if let Err(error) = self.writer.with(crate::vault::Writer::release) {
+        if let Err(error) = self.writer.with(Writer::release) {
             // It runs out by itself.
             log::debug!("the vault was not given back: {error}");
+        }
+        if let Err(error) = self.writer.with(|writer| writer.empty_log()) {
+            // Whoever writes next makes it no longer.
+            log::debug!("the log was not folded: {error}");
         }
         drop(self.writer);
         self.homeserver.close_idle();

@@ -99,6 +99,7 @@ pub(super) async fn phases(
             allowed: restraints.allowed(),
             hints: hints.clone(),
         };
+        writer.fold_for_limit(phase.policy.max_vault_bytes);
         handle.phase.send_replace(phase.allowed);
         let before = (handle.tally.settled(), parts.keys.changes());
         let Some(ends) = one_phase(&phase, &mut changes, &restraints).await else {
@@ -169,9 +170,9 @@ async fn trim(phase: &Phase<'_>, left: WorkLeft) -> Result<WorkLeft, VaultError>
         goes_on = in_writer(phase.writer, Writer::trim_step).await?;
     }
     if let Some(most) = phase.policy.max_vault_bytes {
-        let bytes = in_writer(phase.writer, |writer| writer.reader().bytes()).await?;
         // With some distance, or it would be reached again at once.
-        if bytes < most / 10 * 9 {
+        let enough = most / 10 * 9;
+        if !in_writer(phase.writer, move |writer| writer.reader().takes_more_than(enough)).await? {
             phase.run.control.release(PauseCause::DiskLimit);
         }
     }
@@ -228,7 +229,7 @@ async fn refetch(handle: &RunHandle, writer: &SharedWriter) -> Result<bool, Vaul
 /// Whether the vault has as much as it may have.
 async fn look_at_the_disk(handle: &RunHandle, writer: &SharedWriter) -> Result<(), VaultError> {
     if let Some(most) = handle.control.now().policy().max_vault_bytes
-        && in_writer(writer, |writer| writer.reader().bytes()).await? > most
+        && in_writer(writer, move |writer| writer.reader().takes_more_than(most)).await?
     {
         handle.control.hold(PauseCause::DiskLimit);
     }

@@ -23,7 +23,7 @@ pub struct DownloadPolicy {
     /// Keys that the sink gets at a time, at most; 50 to 2,000.
     #[uniffi(default = 2000)]
     pub batch_keys: u32,
-    /// Bytes on disk that the vault may take, its log aside. Reached, fetching pauses with `PauseCause.DiskLimit`;
+    /// Bytes on disk that the vault may take, its log included; batches under way come on top. Reached, fetching pauses with `PauseCause.DiskLimit`;
     /// with `trim_delivered` it goes on once there is room. `None`: no limit.
     #[uniffi(default = None)]
     pub max_vault_bytes: Option<u64>,

@@ -140,7 +140,7 @@ impl Asking<'_> {
         let Some(most) = self.download.control.now().policy().max_vault_bytes else {
             return Ok(());
         };
-        match self.vault(|vault| vault.bytes()).await? > most {
+        match self.vault(move |vault| vault.takes_more_than(most)).await? {
             true => Err(OnDemandError::OnHold {
                 causes: vec![PauseCause::DiskLimit],
             }),

@@ -75,6 +75,8 @@ impl Vault {
     pub(crate) fn begin_run(&self, holder: &str, patience: Patience) -> Result<Result<Writer, LeaseRow>, VaultError> {
         let connection = self.connect()?;
         connection.inner.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+        // It folds the log beside its writing.
+        connection.inner.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.inner.busy_timeout(BUSY_STEP)?;
         // Without the write lock first: it may be somebody's who is suspended.
         if let Some(lease) = connection.lease()?.filter(LeaseRow::is_live) {
@@ -112,7 +114,7 @@ impl Vault {
 pub(crate) struct Connection {
     pub(super) inner: rusqlite::Connection,
     pub(super) keys: Arc<VaultKeys>,
-    path: Arc<Path>,
+    pub(super) path: Arc<Path>,
     file: FileIdentity,
 }
 
@@ -165,11 +167,6 @@ impl Connection {
             }
         }
     }
-
-    /// Moves the log into the file, as far as no reader needs it. Others may write meanwhile.
-    pub(super) fn fold_log(&self) -> Result<(), VaultError> {
-        Ok(self.inner.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
-    }
 }
 
 /// The connection of a run: every transaction first looks whether a newer run has begun.
@@ -217,11 +214,6 @@ impl Writer {
             while pages.next()?.is_some() {}
             Ok(())
         })
-    }
-
-    /// Rows inserted, changed and deleted since the run began.
-    pub(super) fn rows_written(&self) -> u64 {
-        self.connection.inner.total_changes()
     }
 
     /// For single transactions of others that need no fence, while this run has the vault: they need not wait for a gap.

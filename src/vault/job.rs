@@ -46,14 +46,6 @@ impl Connection {
         Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// Bytes in use on disk, the log aside.
-    pub(crate) fn bytes(&self) -> Result<u64, VaultError> {
-        let sql = "SELECT (page_count - freelist_count) * page_size
-                   FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
-        let bytes: i64 = self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        Ok(bytes.cast_unsigned())
-    }
-
     pub(crate) fn user_intent(&self) -> Result<UserIntent, VaultError> {
         let code = self.inner.query_row("SELECT intent FROM job", [], |row| row.get(0))?;
         Ok(UserIntent::from_code(code))

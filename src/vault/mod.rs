@@ -23,6 +23,7 @@
 //! - `file_identity`: whether the file is still the one that was opened
 //! - `missing`: what the server said it does not have
 //! - `lookup`: reading for the app, page by page
+//! - `write_ahead_log`: folding the log, and what both take on disk
 
 mod connection;
 mod copies;
@@ -50,6 +51,7 @@ mod shared_writer;
 mod sharing;
 mod trim;
 mod versions;
+mod write_ahead_log;
 
 pub(crate) use connection::{Connection, Patience, Vault, Writer};
 pub(crate) use copies::{CopyState, Judged, Placement, StoredCopy, room_number};

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::{VaultError, seal::VaultKeys, session_index};
+use super::{VaultError, seal::VaultKeys, session_index, write_ahead_log::PAGES_BESIDE_A_RUN};
 
 /// The schema that this crate writes.
 pub(crate) const SCHEMA_VERSION: i64 = 2;
@@ -284,17 +284,17 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // `fullfsync` counts on Apple systems only, where a plain fsync does not reach the disk.
     // `temp_store` in memory: Android has no directory for temporary files.
-    connection.execute_batch(
+    connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
          PRAGMA fullfsync = ON;
          PRAGMA checkpoint_fullfsync = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -1000;
-         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA wal_autocheckpoint = {PAGES_BESIDE_A_RUN};
          PRAGMA journal_size_limit = 0;
          PRAGMA mmap_size = 0;
          PRAGMA trusted_schema = OFF;",
-    )?;
+    ))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
 }
