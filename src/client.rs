@@ -10,7 +10,7 @@ use url::Url;
 use crate::{
     blocking::blocking,
     download::{DownloadPolicy, KeyDownload},
-    homeserver::{FileDownloads, Homeserver, HttpTransport},
+    homeserver::{AccountDownloads, FileDownloads, Homeserver, HttpTransport},
     host::JobHost,
     lookup::{Lookup, RoomKeyLookup},
     on_demand::{Flights, OnDemandError, RoomFetch, WantedSession},
@@ -81,7 +81,7 @@ pub(crate) struct Parts {
     pub(crate) vault: Vault,
     pub(crate) keys: Arc<DecryptionKeys>,
     pub(crate) process_name: String,
-    pub(crate) files: Option<Arc<dyn FileDownloads>>,
+    pub(crate) files: Option<AccountDownloads>,
 }
 
 /// A client could not be opened. Nothing is left half made.
@@ -187,6 +187,9 @@ impl KeyBackupClient {
             return Err(OpenError::UnusableDataDir);
         }
         let policy = options.preference.unwrap_or_default();
+        let files = options
+            .file_downloads
+            .map(|downloads| AccountDownloads::new(downloads, &user_id, &device_id));
         let homeserver = Homeserver::new(&url, &user_id, transport, host.clone());
         let open = move || open_vault(&options.protection, &directory, &user_id, &device_id);
         let vault = blocking(open).await.unwrap_or(Err(OpenError::Internal))?;
@@ -198,7 +201,7 @@ impl KeyBackupClient {
             vault: vault.clone(),
             keys: keys.clone(),
             process_name: options.process_name.unwrap_or_else(|| "app".to_owned()),
-            files: options.file_downloads,
+            files,
         });
         let lookup = Arc::new(Lookup::new(vault, keys));
         let download = KeyDownload::new(parts.clone(), options.download.unwrap_or_default(), lookup.clone());
@@ -223,8 +226,9 @@ impl KeyBackupClient {
         self.preference.clone()
     }
 
-    /// Ends everything, wipes keys and drops the callbacks. May be called more than once; afterwards every call answers
-    /// that the client is shut down, and a run that it is paused. The vault stays on disk.
+    /// Ends everything, wipes keys, discards what the OS downloads into files, and drops the callbacks. For the end of the
+    /// account's session, or before its vault is set aside or deleted: it may be called more than once, and afterwards every
+    /// call answers that the client is shut down, and a run that it is paused. The vault stays on disk.
     pub fn shutdown(&self) {
         self.export.stop();
         self.download.shut_down();
@@ -234,6 +238,9 @@ impl KeyBackupClient {
             && let Some(parts) = parts.take()
         {
             parts.keys.clear();
+            if let Some(files) = &parts.files {
+                files.close();
+            }
         }
     }
 }

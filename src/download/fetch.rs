@@ -20,11 +20,11 @@ use crate::{
     backup::completeness::{Evidence, Settled},
     clock::wall_ms,
     homeserver::{
-        Backoff, FileDownloads, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict, rest_after,
+        AccountDownloads, Backoff, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict, rest_after,
     },
     host::JobHost,
     random::dice,
-    vault::{OTHER_FAULT, SharedWriter, VaultError, VersionRow, WRONG_SHAPE, Writer},
+    vault::{AskedUnder, OTHER_FAULT, SharedWriter, VaultError, VersionRow, WRONG_SHAPE, Writer},
 };
 
 /// Milliseconds for which a list of the rooms that the user has joined is good.
@@ -36,7 +36,7 @@ pub(super) const ROOMS_PER_ROUND: usize = 128;
 pub(crate) struct FetchStage {
     pub(crate) homeserver: Homeserver,
     pub(crate) host: Arc<dyn JobHost>,
-    pub(crate) files: Option<Arc<dyn FileDownloads>>,
+    pub(crate) files: Option<AccountDownloads>,
     pub(crate) writer: SharedWriter,
     pub(crate) ingest: Ingest,
     pub(crate) tally: Arc<Tally>,
@@ -134,12 +134,12 @@ impl FetchStage {
                 Step::ListRooms => self.list_rooms().await?,
                 Step::Rooms => self.rooms().await?,
                 Step::EverythingByFile => match self.by_file(&KeysRequest::AllRooms).await {
-                    Ok(FromFile::Read { era }) => self.everything_is_read(era).await?,
+                    Ok(FromFile::Read(under)) => self.everything_is_read(under).await?,
                     Ok(FromFile::UnderWay) => return Err(waits()),
                     Err(error) => self.everything_failed(error, &mut in_this_run, &mut backoff).await?,
                 },
                 Step::Everything => match self.everything().await {
-                    Ok(()) => self.everything_is_read(self.version.era).await?,
+                    Ok(()) => self.everything_is_read(self.mark()).await?,
                     Err(error) => self.everything_failed(error, &mut in_this_run, &mut backoff).await?,
                 },
                 Step::GiveUpForNow => self.rest_everything(OTHER_FAULT).await?,
@@ -171,15 +171,9 @@ impl FetchStage {
             return Ok(());
         };
         let era = self.version.era;
-        let (is_settled, files) = self
-            .vault(move |writer, version| {
-                let is_settled = writer.settle_version(version, era, settled)?;
-                Ok((is_settled, writer.reader().files_of(version)?))
-            })
+        let is_settled = self
+            .vault(move |writer, version| writer.settle_version(version, era, settled))
             .await?;
-        for file in files {
-            self.discard(&file).await?;
-        }
         if is_settled {
             Ok(())
         } else {
@@ -188,9 +182,9 @@ impl FetchStage {
     }
 
     /// An answer for everything has come to its well-formed end.
-    async fn everything_is_read(&self, era: i64) -> Result<(), FetchEnd> {
+    async fn everything_is_read(&self, under: AskedUnder) -> Result<(), FetchEnd> {
         let is_noted = self
-            .vault(move |writer, version| writer.mark_everything_read(version, era))
+            .vault(move |writer, version| writer.mark_everything_read(version, under))
             .await?;
         if is_noted {
             Ok(())

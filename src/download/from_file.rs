@@ -16,7 +16,7 @@ use crate::{
     blocking::blocking,
     homeserver::{FileDownload, HomeserverError, KeysRequest, TransportError, sort_answer},
     host::TokenRequest,
-    vault::FilePlace,
+    vault::{AskedUnder, FilePlace},
 };
 
 /// Bytes that are read at a time.
@@ -27,8 +27,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
 /// What became of it in this slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FromFile {
-    /// It has been read to its end; what it has is of that era.
-    Read { era: i64 },
+    /// It has been read to its end.
+    Read(AskedUnder),
     /// The OS is at it.
     UnderWay,
 }
@@ -39,10 +39,11 @@ impl FetchStage {
         let Some(files) = &self.files else {
             return Ok(FromFile::UnderWay);
         };
+        let names = files.clone();
         let (version, room_id) = (self.version.version.clone(), request.room_id().map(str::to_owned));
         let found = self
             .vault(move |writer, _| {
-                let name = writer.reader().file_name(&version, room_id.as_deref());
+                let name = names.name(writer.reader().file_hash(&version, room_id.as_deref()));
                 let place = writer.reader().file_place(&name)?;
                 Ok((name, place))
             })
@@ -76,8 +77,9 @@ impl FetchStage {
             self.discard(&name).await.map_err(RequestError::Ended)?;
             return Err(sort_answer(&head, &body.unwrap_or_default()).into());
         }
-        let offset = place.as_ref().map_or(0, |place| place.offset);
-        let era = place.as_ref().map_or(self.version.era, |place| place.era);
+        let offset = place.as_ref().map_or(0, |(place, _)| place.offset);
+        let under = place.as_ref().map_or(self.mark(), |(_, under)| *under);
+        let place = place.map(|(place, under)| (place, under.era));
         let response = self.ingest.begin_file(request.room_id(), name.clone(), place).await?;
         let result = self.unless_stopped(pump(response, path, offset)).await;
         let result = result.map_err(|_| RequestError::Stopped)?;
@@ -89,7 +91,7 @@ impl FetchStage {
                 self.discard(&name).await.map_err(RequestError::Ended)?;
             }
         }
-        result.map(|()| FromFile::Read { era })
+        result.map(|()| FromFile::Read(under))
     }
 
     async fn begin_file(
@@ -102,13 +104,13 @@ impl FetchStage {
             name: name.to_owned(),
             offset: 0,
             room_id: request.room_id().unwrap_or_default().to_owned(),
-            era: self.version.era,
         };
+        let under = self.mark();
         let request = self
             .homeserver
             .keys_request(&self.version.version, request, token)
             .await?;
-        self.vault(move |writer, version| writer.note_file(version, &begun))
+        self.vault(move |writer, version| writer.note_file(version, &begun, under))
             .await
             .map_err(RequestError::Ended)?;
         if let Some(files) = &self.files {
@@ -117,13 +119,21 @@ impl FetchStage {
         Ok(FromFile::UnderWay)
     }
 
+    /// The mark that the version has in this run.
+    pub(super) fn mark(&self) -> AskedUnder {
+        AskedUnder {
+            era: self.version.era,
+            count: self.version.count,
+        }
+    }
+
     /// Gives a file up, and forgets it.
-    pub(super) async fn discard(&self, name: &str) -> Result<(), FetchEnd> {
+    async fn discard(&self, name: &str) -> Result<(), FetchEnd> {
         let forgotten = name.to_owned();
         self.vault(move |writer, _| writer.forget_file_place(&forgotten))
             .await?;
         if let Some(files) = &self.files {
-            // What is left is found under its name without a place, and given up then.
+            // What is left behind is found by the next run.
             let _ = files.discard(name.to_owned());
         }
         Ok(())

@@ -48,8 +48,8 @@ pub(super) struct Source {
     pub(super) room_id: Option<String>,
     /// The name of the file that it lies in, if it does.
     pub(super) file: Option<String>,
-    /// Where to go on in it.
-    pub(super) place: Option<FilePlace>,
+    /// Where to go on in it, and the era in which it was asked for.
+    pub(super) place: Option<(FilePlace, i64)>,
 }
 
 /// Why a response could not be taken in.
@@ -105,7 +105,7 @@ impl Ingest {
         &self,
         room_id: Option<&str>,
         name: String,
-        place: Option<FilePlace>,
+        place: Option<(FilePlace, i64)>,
     ) -> Result<IngestedResponse, IngestError> {
         self.begin_source(Source {
             room_id: room_id.map(str::to_owned),

@@ -242,8 +242,8 @@ impl Response {
             BackupReader::all_rooms()
         };
         let mut current_room = room_id.clone().unwrap_or_default();
-        if let Some(place) = place {
-            era = place.era;
+        if let Some((place, asked_in)) = place {
+            era = asked_in;
             if place.offset > 0 {
                 reader = reader.resumed_at(place.offset);
                 current_room = place.room_id;
@@ -270,7 +270,6 @@ impl Response {
                 name: name.clone(),
                 offset,
                 room_id: self.current_room.clone(),
-                era: self.era,
             });
         }
     }

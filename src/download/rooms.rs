@@ -207,7 +207,7 @@ impl FetchStage {
             loop {
                 match self.by_file(&request).await {
                     Ok(FromFile::UnderWay) => {}
-                    Ok(FromFile::Read { .. }) => waits_for_all = false,
+                    Ok(FromFile::Read(_)) => waits_for_all = false,
                     Err(error) if error.is_of_the_room() || error.has_wrong_shape() => {
                         self.rest_room(&room_id, rest.failures, &error).await?;
                         waits_for_all = false;

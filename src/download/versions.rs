@@ -26,9 +26,21 @@ use crate::{
 const LEAST_WAIT: Duration = Duration::from_secs(30);
 /// Fetches all there is to fetch.
 pub(crate) async fn fetch_versions(phase: &Phase<'_>) -> FetchEnd {
+    discard_useless_files(phase).await;
     let end = fetch_with_patience(phase).await;
+    discard_useless_files(phase).await;
     phase.run.tally.fetch_is(FetchActivity::Ended);
     end
+}
+
+/// Gives up what the OS downloads for versions that are gone or settled, and what this vault knows nothing of: it was set aside,
+/// or deleted.
+async fn discard_useless_files(phase: &Phase<'_>) {
+    let Some(files) = &phase.parts.files else { return };
+    // Where the vault takes nothing any more, the run ends for that reason.
+    if let Ok(kept) = phase.vault(Writer::forget_useless_files).await {
+        files.discard_all_but(&kept);
+    }
 }
 
 async fn fetch_with_patience(phase: &Phase<'_>) -> FetchEnd {

@@ -15,6 +15,7 @@ mod transport;
 
 pub(crate) use endpoints::{Homeserver, KeysRequest};
 pub(crate) use error::{HomeserverError, Meaning};
+pub(crate) use file_downloads::AccountDownloads;
 pub use file_downloads::{FileDownload, FileDownloads};
 #[cfg(feature = "reqwest-transport")]
 pub use reqwest_transport::ReqwestTransport;

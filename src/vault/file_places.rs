@@ -1,5 +1,7 @@
 //! How far answers that lie in a file have been read.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
@@ -16,58 +18,71 @@ pub(crate) struct FilePlace {
     pub(crate) offset: u64,
     /// The room that the entries stand under there.
     pub(crate) room_id: String,
-    /// The era of the version that it was asked for in.
+}
+
+/// The mark under which an answer was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AskedUnder {
+    /// The era of the version.
     pub(crate) era: i64,
+    /// Keys that the server counted.
+    pub(crate) count: Option<u64>,
 }
 
 impl Connection {
-    /// A name for the download of a room's keys, or of all. It tells others nothing, and is the same after a restart.
-    pub(crate) fn file_name(&self, version: &str, room_id: Option<&str>) -> String {
+    /// What tells the download of a room's keys, or of all, from others, and nobody what it is.
+    pub(crate) fn file_hash(&self, version: &str, room_id: Option<&str>) -> u64 {
         let what = format!("{version}\n{}", room_id.unwrap_or_default());
-        format!("keyferry-{:016x}", self.keys.hash(what.as_bytes()))
+        self.keys.hash(what.as_bytes())
     }
 
-    /// How far that one has been read.
-    pub(crate) fn file_place(&self, name: &str) -> Result<Option<FilePlace>, VaultError> {
-        let found: Option<(i64, Vec<u8>, i64)> = self
+    /// How far that one has been read, and what it was asked for under.
+    pub(crate) fn file_place(&self, name: &str) -> Result<Option<(FilePlace, AskedUnder)>, VaultError> {
+        let found: Option<(i64, Vec<u8>, i64, Option<i64>)> = self
             .inner
-            .prepare_cached("SELECT place, sealed_room, era FROM file_place WHERE name = ?1")?
-            .query_row([name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .prepare_cached("SELECT place, sealed_room, era, server_count FROM file_place WHERE name = ?1")?
+            .query_row([name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
             .optional()?;
-        let Some((offset, sealed, era)) = found else {
+        let Some((offset, sealed, era, count)) = found else {
             return Ok(None);
         };
         let room = self.keys.unseal(Sealed::RoomId, &sealed)?;
-        Ok(Some(FilePlace {
+        let place = FilePlace {
             name: name.to_owned(),
             offset: offset.cast_unsigned(),
             room_id: String::from_utf8(room.to_vec()).map_err(|_| VaultError::Corrupt)?,
-            era,
-        }))
-    }
-}
-
-impl Connection {
-    /// Downloads into files that were begun for a version.
-    pub(crate) fn files_of(&self, version: i64) -> Result<Vec<String>, VaultError> {
-        let mut statement = self
-            .inner
-            .prepare_cached("SELECT name FROM file_place WHERE version = ?1")?;
-        let names = statement.query_map([version], |row| row.get(0))?;
-        Ok(names.collect::<Result<_, _>>()?)
+        };
+        let count = count.map(i64::cast_unsigned);
+        Ok(Some((place, AskedUnder { era, count })))
     }
 }
 
 impl Writer {
     /// Notes that a download into a file is begun, and nothing of it read.
-    pub(crate) fn note_file(&mut self, version: i64, begun: &FilePlace) -> Result<(), VaultError> {
+    pub(crate) fn note_file(&mut self, version: i64, begun: &FilePlace, under: AskedUnder) -> Result<(), VaultError> {
         self.write(|transaction, keys| {
             let room = keys.seal(Sealed::RoomId, begun.room_id.as_bytes());
+            let count = under.count.map(u64::cast_signed);
             transaction.execute(
-                "INSERT OR REPLACE INTO file_place (name, version, era, place, sealed_room) VALUES (?1, ?2, ?3, 0, ?4)",
-                params![begun.name, version, begun.era, room],
+                "INSERT OR REPLACE INTO file_place (name, version, era, server_count, place, sealed_room)
+                 VALUES (?1, ?2, ?3, ?4, 0, ?5)",
+                params![begun.name, version, under.era, count, room],
             )?;
             Ok(())
+        })
+    }
+
+    /// Forgets the downloads of versions that are gone, or of which nothing is left to be asked for. Gives the names of the others.
+    pub(crate) fn forget_useless_files(&mut self) -> Result<HashSet<String>, VaultError> {
+        self.write(|transaction, _| {
+            transaction.execute(
+                "DELETE FROM file_place
+                 WHERE version NOT IN (SELECT id FROM backup_version WHERE gone = 0 AND settled = 0)",
+                [],
+            )?;
+            let mut names = transaction.prepare("SELECT name FROM file_place")?;
+            let names = names.query_map([], |row| row.get(0))?;
+            Ok(names.collect::<Result<_, _>>()?)
         })
     }
 

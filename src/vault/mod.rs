@@ -57,7 +57,7 @@ pub(crate) use connection::{Connection, Patience, Vault, Writer};
 pub(crate) use copies::{CopyState, Judged, Placement, StoredCopy, room_number};
 pub(crate) use entries::EntryBatch;
 pub(crate) use error::VaultError;
-pub(crate) use file_places::FilePlace;
+pub(crate) use file_places::{AskedUnder, FilePlace};
 pub(crate) use job::UserIntent;
 pub(crate) use known::{Known, KnownEntries, KnownRoom};
 pub(crate) use lease::{HEARTBEAT_MS, LeaseRow};

@@ -165,7 +165,9 @@ CREATE TABLE trimmed (
 CREATE TABLE file_place (
     name            TEXT PRIMARY KEY,
     version         INTEGER NOT NULL,
+    -- The mark under which it was asked for.
     era             INTEGER NOT NULL,
+    server_count    INTEGER,
     place           INTEGER NOT NULL,
     sealed_room     BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use zeroize::Zeroizing;
 
 use super::{
-    Connection, VaultError, Writer,
+    AskedUnder, Connection, VaultError, Writer,
     rests::Rest,
     seal::{Sealed, VaultKeys},
 };
@@ -323,15 +323,23 @@ impl Writer {
         self.set(id, "gone = 1")
     }
 
-    /// Notes that an answer for everything has come to its well-formed end in that era. False if the mark has moved since.
-    pub(crate) fn mark_everything_read(&mut self, id: i64, era: i64) -> Result<bool, VaultError> {
+    /// Notes that an answer for everything has come to its well-formed end, and the mark under which it was asked for. False if the
+    /// mark has moved since: then it shows what there was before, and what lacks has come since.
+    pub(crate) fn mark_everything_read(&mut self, id: i64, under: AskedUnder) -> Result<bool, VaultError> {
         self.write(|transaction, _| {
             let noted = transaction.execute(
                 "UPDATE backup_version SET everything_in = era, everything_names = names, failed_asked_in = era, cuts = 0,
                     failures = 0, fault = 0, failed_at_ms = 0, retry_at_ms = 0
                  WHERE id = ?1 AND era = ?2",
-                [id, era],
+                [id, under.era],
             )?;
+            if let (0, Some(count)) = (noted, under.count) {
+                transaction.execute(
+                    "UPDATE backup_version SET settled_in = ?2, settled_names = ?3, is_carried = 1
+                     WHERE id = ?1 AND settled_in < ?2 AND names >= ?3",
+                    [id, under.era, count.cast_signed()],
+                )?;
+            }
             Ok(noted > 0)
         })
     }

@@ -5,16 +5,16 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use keyferry::{
-    BlockedReason, ClientOptions, FileDownload, FileDownloads, HttpHead, HttpRequest, RunBudget, RunOutcome,
-    TransportError,
+    BlockedReason, ClientOptions, FileDownload, FileDownloads, HttpHead, HttpRequest, KeyBackupClient, RunBudget,
+    RunOutcome, TransportError,
 };
-use keyferry_test_homeserver::{Config, EndpointKind, Homeserver};
+use keyferry_test_homeserver::{Config, EndpointKind, Homeserver, VersionAction};
 use tempfile::TempDir;
 
 use crate::common::{COUNTED, Setup, WHOLE, assert_all_once, start};
@@ -30,6 +30,8 @@ struct Downloads {
     begun: Mutex<Vec<String>>,
     /// It cannot give files up now.
     keeps: AtomicBool,
+    /// How long it takes before it begins.
+    latency_ms: AtomicU64,
 }
 
 impl Downloads {
@@ -39,6 +41,7 @@ impl Downloads {
             states: Arc::default(),
             begun: Mutex::default(),
             keeps: AtomicBool::new(false),
+            latency_ms: AtomicU64::new(0),
         })
     }
 
@@ -46,6 +49,14 @@ impl Downloads {
         for (name, now) in self.states.lock().expect("not poisoned").iter_mut() {
             *now = state(name);
         }
+    }
+
+    fn left(&self) -> usize {
+        self.states.lock().expect("not poisoned").len()
+    }
+
+    fn begun(&self) -> usize {
+        self.begun.lock().expect("not poisoned").len()
     }
 
     async fn have_ended(&self) {
@@ -68,7 +79,9 @@ impl FileDownloads for Downloads {
             .lock()
             .expect("not poisoned")
             .insert(name.clone(), FileDownload::UnderWay);
+        let latency = Duration::from_millis(self.latency_ms.load(Ordering::SeqCst));
         tokio::spawn(async move {
+            tokio::time::sleep(latency).await;
             let state = download(request, path).await;
             states.lock().expect("not poisoned").insert(name, state);
         });
@@ -88,6 +101,10 @@ impl FileDownloads for Downloads {
         // It may never have come that far.
         let _ = std::fs::remove_file(self.directory.path().join(name));
         Ok(())
+    }
+
+    fn names(&self) -> Result<Vec<String>, TransportError> {
+        Ok(self.states.lock().expect("not poisoned").keys().cloned().collect())
     }
 }
 
@@ -286,13 +303,90 @@ async fn a_file_that_was_left_behind_is_not_taken_for_a_new_answer() {
     };
     downloads.keeps.store(true, Ordering::SeqCst);
     assert_eq!(until_complete().await, 3_040);
-    assert_eq!(
-        downloads.states.lock().expect("not poisoned").len(),
-        1,
-        "it is left behind"
-    );
+    assert_eq!(downloads.left(), 1, "it is left behind");
     downloads.keeps.store(false, Ordering::SeqCst);
     homeserver.release_held_back();
     assert_eq!(until_complete().await, 3_050);
-    assert_eq!(downloads.begun.lock().expect("not poisoned").len(), 2);
+    assert_eq!((downloads.begun(), downloads.left()), (2, 0));
+}
+
+/// A backup of which everything comes by file: nobody knows of the room in the middle. The last ten keys come later, to the last.
+fn growing() -> Homeserver {
+    start(Config {
+        room_sizes: vec![50, 3_000, 40],
+        left_rooms: 2,
+        held_back: 10,
+        bytes_per_second: Some(1_300_000),
+        ..Config::default()
+    })
+}
+
+async fn until_it_waits(client: &KeyBackupClient) {
+    for _ in 0..15 {
+        if waits(&client.download().run(SLICE).await.outcome) {
+            return;
+        }
+    }
+    panic!("it does not come that far");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_that_moves_meanwhile_costs_no_second_file() {
+    for comes_with_the_file in [false, true] {
+        let homeserver = growing();
+        let setup = Setup::new(&homeserver);
+        let downloads = Downloads::new();
+        let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
+        client.unlock(setup.recovery_key()).await.expect("it fits");
+        if comes_with_the_file {
+            // The OS takes its time: the server answers when the keys are there.
+            downloads.latency_ms.store(1_500, Ordering::SeqCst);
+        }
+        until_it_waits(&client).await;
+        if !comes_with_the_file {
+            downloads.have_ended().await;
+        }
+        homeserver.release_held_back();
+        downloads.have_ended().await;
+        *setup.host.rooms.lock().expect("not poisoned") = vec![homeserver.truth().room_id(2)];
+        let mut outcome = client.download().run(SLICE).await.outcome;
+        for _ in 0..5 {
+            if outcome == COUNTED {
+                break;
+            }
+            outcome = client.download().run(SLICE).await.outcome;
+        }
+        assert_eq!(outcome, COUNTED, "{comes_with_the_file}");
+        let fetched = client.download().status().await.expect("a status").summary.fetched;
+        assert_eq!((fetched, downloads.begun(), downloads.left()), (3_090, 1, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_os_downloads_for_nobody_is_discarded() {
+    let under_way = |downloads: &Downloads, name: &str| {
+        let mut states = downloads.states.lock().expect("not poisoned");
+        states.insert(name.to_owned(), FileDownload::UnderWay);
+    };
+    let (homeserver, downloads) = (growing(), Downloads::new());
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    until_it_waits(&client).await;
+    let name = downloads.names().expect("its names").remove(0);
+    // The version is gone. Another account's are none of this one's business.
+    under_way(&downloads, "keyferry-another-one");
+    homeserver.set_version_state(VersionAction::Delete);
+    client.download().run(SLICE).await;
+    assert_eq!(downloads.names().expect("its names"), ["keyferry-another-one"]);
+    // The account signs out, or makes room for another vault.
+    under_way(&downloads, &name);
+    client.shutdown();
+    assert_eq!(downloads.names().expect("its names"), ["keyferry-another-one"]);
+    // The vault was deleted, or set aside: nobody knows what it had under way.
+    std::fs::remove_dir_all(setup.directory.path().join("vault")).expect("the vault");
+    under_way(&downloads, &name);
+    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
+    client.download().run(SLICE).await;
+    assert_eq!(downloads.names().expect("its names"), ["keyferry-another-one"]);
 }

@@ -82,9 +82,14 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         }
     }
 
-    /// Gives up every download but those of these names, and deletes their files: what is left of an account that has signed
-    /// out, or of a vault that was set aside or deleted, is nobody else's to clean up. The names are those that `begin` was
-    /// called with, of all accounts that share this object.
+    /// The names of all downloads that there are, of all accounts that share this object.
+    public func names() throws -> [String] {
+        store.names()
+    }
+
+    /// Gives up every download but those of these names, and deletes their files. What an account has no use for is given up by
+    /// its next run, and by `KeyBackup.close` when it signs out; this is for what is left of an account that is never opened
+    /// again. The names are those that `begin` was called with.
     public func discardAll(except names: Set<String>) {
         store.discardAll(except: names)
         session?.getAllTasks { [store] tasks in

@@ -96,6 +96,11 @@ final class FileDownloadStore: @unchecked Sendable {
         }
     }
 
+    /// The names of all that is known, whatever has become of it.
+    func names() -> [String] {
+        lock.withLock { files("json").compactMap { read($0)?.ticket.name } }
+    }
+
     /// The attempts that the OS should be at.
     func underWay() -> Set<FileDownloadTicket> {
         lock.withLock {

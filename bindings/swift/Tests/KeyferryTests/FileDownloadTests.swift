@@ -105,6 +105,7 @@ final class FileDownloadTests: BackupTestCase {
         let names = ["a", "A", "a/b", "a_b", "../a", "ä", "_41_", ".", " a "]
         let tickets = try names.map { try XCTUnwrap(store.begin($0)) }
         XCTAssertEqual(store.underWay(), Set(tickets))
+        XCTAssertEqual(Set(store.names()), Set(names))
         XCTAssertEqual(Set(names.map { FileDownloadTicket.fileName(for: $0)?.lowercased() }).count, names.count)
         for (fileName, ticket) in zip(names, tickets) {
             XCTAssertEqual(FileDownloadTicket(text: ticket.text), ticket)

@@ -63,6 +63,7 @@ final class BackgroundFileDownloads: FileDownloads {
     func begin(name: String, request: HttpRequest) throws {}
     func state(name: String) throws -> FileDownload { .unknown }
     func discard(name: String) throws {}
+    func names() throws -> [String] { [] }
 
     func handleEvents(
         completionHandler: @escaping @Sendable () -> Void,
