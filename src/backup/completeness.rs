@@ -45,6 +45,8 @@ pub(crate) struct Evidence {
     pub(crate) everything: Option<u64>,
     /// Every room that is known has been asked for since the list was made under this mark, and has answered.
     pub(crate) rooms_have_answered: bool,
+    /// Some of these answers are of an earlier mark, or a known room is in no list and has not been asked for by itself.
+    pub(crate) has_older_answers: bool,
     /// It was settled under an earlier mark, and what has changed since is accounted for: new names have come, or a replaced
     /// entry has been seen.
     pub(crate) change_is_explained: bool,
@@ -81,15 +83,24 @@ impl Evidence {
         let is_exact = self.names == count;
         // More names than the server counts: its count is too low and says nothing, so everything is asked for, if it can be had.
         let nothing_else_can_be_had = self.everything.is_some() || self.is_everything_sick;
-        (is_exact && self.change_is_explained) || (self.rooms_have_answered && (is_exact || nothing_else_can_be_had))
+        let by_rooms = match is_exact {
+            true => self.rooms_have_answered,
+            false => self.all_rooms_have_answered() && nothing_else_can_be_had,
+        };
+        by_rooms || (is_exact && self.change_is_explained)
+    }
+
+    /// Under this mark.
+    fn all_rooms_have_answered(&self) -> bool {
+        self.rooms_have_answered && !self.has_older_answers
     }
 
     fn is_short(&self) -> bool {
         if self.is_anything_sick {
             return false;
         }
-        let both_ways = self.everything.is_some() && self.rooms_have_answered;
-        let one_way = self.everything.is_some() || self.rooms_have_answered;
+        let both_ways = self.everything.is_some() && self.all_rooms_have_answered();
+        let one_way = self.everything.is_some() || self.all_rooms_have_answered();
         let is_known = |most: Option<u64>| most.is_some_and(|most| self.missing() <= most);
         both_ways || (one_way && (is_known(self.known_shortfall) || is_known(self.accepted)))
     }
@@ -113,6 +124,7 @@ mod tests {
         names: 5,
         everything: None,
         rooms_have_answered: false,
+        has_older_answers: false,
         change_is_explained: false,
         is_anything_sick: false,
         is_everything_sick: false,
@@ -164,6 +176,11 @@ mod tests {
             ..rooms(Some(8), 10)
         };
         assert_eq!(sick.settled(), Some(Settled::Counted));
+        let older = Evidence {
+            has_older_answers: true,
+            ..sick
+        };
+        assert_eq!(older.settled(), None, "there may be more by now");
         let grown = Evidence {
             names: 10,
             change_is_explained: true,
@@ -198,6 +215,11 @@ mod tests {
             .settled(),
             None
         );
+        let older = Evidence {
+            has_older_answers: true,
+            ..both
+        };
+        assert_eq!(older.settled(), None);
         let one = Evidence {
             rooms_have_answered: false,
             ..both

@@ -98,6 +98,8 @@ struct InThisRun {
     latest_rooms_asked: bool,
     /// Everything has come in a wrong shape, and has been asked for once more.
     had_wrong_shape: bool,
+    /// The names that there were before everything was asked for last.
+    names_before: u64,
 }
 
 impl FetchStage {
@@ -123,6 +125,7 @@ impl FetchStage {
         let mut backoff = Backoff::default();
         loop {
             let facts = self.facts(in_this_run).await?;
+            let names = facts.evidence.names;
             match next_step(&facts) {
                 Step::Done => return Ok(()),
                 Step::Settle => self.settle(in_this_run).await?,
@@ -133,14 +136,24 @@ impl FetchStage {
                 Step::FailedRooms => self.failed_rooms().await?,
                 Step::ListRooms => self.list_rooms().await?,
                 Step::Rooms => self.rooms().await?,
+                Step::RoomsAgain => {
+                    self.vault(|writer, version| writer.ask_again_for_rooms(version))
+                        .await?
+                }
                 Step::EverythingByFile => match self.by_file(&KeysRequest::AllRooms).await {
                     Ok(FromFile::Read(under)) => self.everything_is_read(under).await?,
                     Ok(FromFile::UnderWay) => return Err(waits()),
-                    Err(error) => self.everything_failed(error, &mut in_this_run, &mut backoff).await?,
+                    Err(error) => {
+                        in_this_run.names_before = names;
+                        self.everything_failed(error, &mut in_this_run, &mut backoff).await?;
+                    }
                 },
                 Step::Everything => match self.everything().await {
                     Ok(()) => self.everything_is_read(self.mark()).await?,
-                    Err(error) => self.everything_failed(error, &mut in_this_run, &mut backoff).await?,
+                    Err(error) => {
+                        in_this_run.names_before = names;
+                        self.everything_failed(error, &mut in_this_run, &mut backoff).await?;
+                    }
                 },
                 Step::GiveUpForNow => self.rest_everything(OTHER_FAULT).await?,
                 Step::Rest => return Err(self.rest().await?),
@@ -212,9 +225,7 @@ impl FetchStage {
                 return Ok(());
             }
             self.rest_everything(WRONG_SHAPE).await?;
-            // What came with it proves nothing.
-            self.vault(|writer, version| writer.recount_names(version)).await?;
-            return Err(FetchEnd::Again);
+            return self.count_without_what_came(in_this_run.names_before).await;
         }
         let is_of_the_request = error.is_of_the_request();
         if error.is_not_found() && self.version_is_there().await {
@@ -232,6 +243,21 @@ impl FetchStage {
             }
             result => result,
         }
+    }
+
+    /// What came with an answer of another shape proves nothing.
+    async fn count_without_what_came(&self, names_before: u64) -> Result<(), FetchEnd> {
+        let is_begun = self
+            .vault(move |writer, version| {
+                let row = writer.reader().version_by_id(version)?.ok_or(VaultError::Corrupt)?;
+                let has_some = row.names != names_before;
+                if has_some {
+                    writer.recount_names(version)?;
+                }
+                Ok(has_some)
+            })
+            .await?;
+        if is_begun { Err(FetchEnd::Again) } else { Ok(()) }
     }
 
     async fn rest_everything(&self, fault: i64) -> Result<(), FetchEnd> {
@@ -287,7 +313,7 @@ impl FetchStage {
 
     /// Those that the vault and the clock know.
     async fn facts(&self, in_this_run: InThisRun) -> Result<Facts, FetchEnd> {
-        let (version, first_room, listed_rooms_left, resting, has_failures) = self
+        let (version, first_room, listed_rooms_left, resting, has_failures, has_older_answers) = self
             .vault(move |writer, version| {
                 let reader = writer.reader();
                 let row = reader.version_by_id(version)?.ok_or(VaultError::Corrupt)?;
@@ -300,6 +326,7 @@ impl FetchStage {
                     rooms_left,
                     reader.resting_rooms(version)?,
                     has_failures,
+                    reader.has_older_answers(version)?,
                 ))
             })
             .await?;
@@ -315,6 +342,7 @@ impl FetchStage {
                 names: version.names,
                 everything: version.everything,
                 rooms_have_answered: version.rooms_listed_in_era && !rooms_left && resting.rooms == 0,
+                has_older_answers,
                 change_is_explained: version.settled_in > 0
                     && (version.names > version.settled_names || version.is_replaced),
                 is_anything_sick: everything_rests || resting.rooms > 0,

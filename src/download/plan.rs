@@ -72,6 +72,8 @@ pub(crate) enum Step {
     ListRooms,
     /// Ask for the next rooms.
     Rooms,
+    /// Ask once more for rooms that have been read under an earlier mark, and for those that are in no list.
+    RoomsAgain,
     /// Ask once more for rooms with entries that failed: they may have been replaced.
     FailedRooms,
     /// Look whether the mark is still the same, and settle the version if it is.
@@ -132,15 +134,17 @@ fn after_everything(facts: &Facts) -> Step {
     match (facts.rooms_listed_in_era, facts.rooms_left) {
         (false, _) => Step::ListRooms,
         (true, true) => Step::Rooms,
+        (true, false) if facts.evidence.has_older_answers => Step::RoomsAgain,
         (true, false) => Step::Rest,
     }
 }
 
 /// Everything does not come at once now: what can be had comes room by room.
 fn without_everything(facts: &Facts) -> Step {
-    match (facts.rooms_listed, facts.rooms_left) {
+    match (facts.rooms_listed && facts.rooms_listed_in_era, facts.rooms_left) {
         (false, _) => Step::ListRooms,
         (true, true) => Step::Rooms,
+        (true, false) if facts.evidence.has_older_answers => Step::RoomsAgain,
         (true, false) => Step::Rest,
     }
 }
@@ -179,6 +183,7 @@ mod tests {
         names: 0,
         everything: None,
         rooms_have_answered: false,
+        has_older_answers: false,
         change_is_explained: false,
         is_anything_sick: false,
         is_everything_sick: false,
@@ -248,6 +253,7 @@ mod tests {
             assert_eq!(next_step(&facts), Step::ListRooms, "{facts:?}");
             let listed = Facts {
                 rooms_listed: true,
+                rooms_listed_in_era: true,
                 rooms_left: true,
                 ..facts
             };
@@ -433,8 +439,23 @@ mod tests {
             },
             everything_rests: true,
             rooms_listed: true,
+            rooms_listed_in_era: true,
             ..FRESH
         };
         assert_eq!(next_step(&neither), Step::Rest);
+        // Without everything, what has come since must be looked for in every room, once for each mark.
+        let older = Facts {
+            evidence: Evidence {
+                has_older_answers: true,
+                ..neither.evidence
+            },
+            ..neither
+        };
+        assert_eq!(next_step(&older), Step::RoomsAgain);
+        let unlisted = Facts {
+            rooms_listed_in_era: false,
+            ..older
+        };
+        assert_eq!(next_step(&unlisted), Step::ListRooms);
     }
 }

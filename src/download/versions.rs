@@ -19,7 +19,7 @@ use crate::{
     blocking::blocking,
     homeserver::{Backoff, HomeserverError, TransportError, Verdict, outage_wait},
     random::dice,
-    vault::{VaultError, VersionRow, Writer},
+    vault::{FetchProgress, VaultError, VersionRow, Writer},
 };
 
 /// Where not even the first request came through, the next run should not come sooner.
@@ -52,16 +52,21 @@ async fn fetch_with_patience(phase: &Phase<'_>) -> FetchEnd {
         }
         Err(end) => return end,
     }
+    let before = match phase.vault(|writer| writer.reader().fetch_progress()).await {
+        Ok(before) => before,
+        Err(end) => return end,
+    };
     let end = fetch_while_versions_change(phase).await;
-    match count_outage(phase, end).await {
+    match count_outage(phase, end, before).await {
         Ok(end) | Err(end) => end,
     }
 }
 
-/// Waits grow over runs where the server lets none get anywhere. What it has asked for holds for look-ups too, and over a
-/// restart.
-async fn count_outage(phase: &Phase<'_>, end: FetchEnd) -> Result<FetchEnd, FetchEnd> {
-    let came = phase.run.tally.progress().bytes_downloaded > 0;
+/// Waits grow over runs where the server lets none get anywhere: answers of no use are none. What it has asked for holds for
+/// look-ups too, and over a restart.
+async fn count_outage(phase: &Phase<'_>, end: FetchEnd, before: FetchProgress) -> Result<FetchEnd, FetchEnd> {
+    let now = phase.vault(|writer| writer.reader().fetch_progress()).await?;
+    let came = now.has_come_since(&before);
     let FetchEnd::Blocked { error, retry_after } = end else {
         if came || matches!(end, FetchEnd::Complete) {
             phase.vault(|writer| writer.note_outage(false)).await?;
@@ -187,10 +192,11 @@ async fn look_at_older_versions(phase: &Phase<'_>, current: Option<i64>) -> Resu
     let versions = phase.vault(|writer| writer.reader().versions()).await?;
     for version in versions {
         // Without a current one, what is settled may be as it was.
-        let is_due = match current {
-            Some(_) => !version.superseded || look_at_short(&version) != ShortLook::NotDue,
+        let may_have_grown = match current {
+            Some(_) => !version.superseded,
             None => version.is_open(),
         };
+        let is_due = may_have_grown || look_at_short(&version) != ShortLook::NotDue;
         if Some(version.id) != current && !version.gone && is_due {
             look_again(phase, version, current.is_some()).await?;
         }

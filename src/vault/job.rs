@@ -35,6 +35,21 @@ impl UserIntent {
     }
 }
 
+/// Figures that rise when an answer brings something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FetchProgress {
+    last_entry: i64,
+    complete_rooms: i64,
+    names: i64,
+}
+
+impl FetchProgress {
+    /// Whether anything has come since.
+    pub(crate) fn has_come_since(&self, before: &Self) -> bool {
+        self.last_entry > before.last_entry || self.complete_rooms > before.complete_rooms || self.names > before.names
+    }
+}
+
 impl Connection {
     /// Every entry up to this id needs no more work: opened or failed, and with a sink delivered too.
     pub(crate) fn settled_through(&self, with_sink: bool) -> Result<i64, VaultError> {
@@ -80,6 +95,20 @@ impl Connection {
     /// Notes that the server wants to be left in peace for so long.
     pub(crate) fn keep_retry_after(&mut self, wait: Duration) -> Result<(), VaultError> {
         self.write(|transaction, _| keep_retry_after(transaction, wait))
+    }
+
+    /// How far fetching is, for all versions together.
+    pub(crate) fn fetch_progress(&self) -> Result<FetchProgress, VaultError> {
+        let sql = "SELECT (SELECT max(coalesce(max(id), 0), last_forgotten) FROM entry),
+                (SELECT count(*) FROM room WHERE complete <> 0), (SELECT coalesce(sum(names), 0) FROM backup_version)
+             FROM job";
+        Ok(self.inner.query_row(sql, [], |row| {
+            Ok(FetchProgress {
+                last_entry: row.get(0)?,
+                complete_rooms: row.get(1)?,
+                names: row.get(2)?,
+            })
+        })?)
     }
 
     /// Runs in a row that the server kept from getting anywhere.

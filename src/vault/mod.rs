@@ -58,7 +58,7 @@ pub(crate) use copies::{CopyState, Judged, Placement, StoredCopy, room_number};
 pub(crate) use entries::EntryBatch;
 pub(crate) use error::VaultError;
 pub(crate) use file_places::{AskedUnder, FilePlace};
-pub(crate) use job::UserIntent;
+pub(crate) use job::{FetchProgress, UserIntent};
 pub(crate) use known::{Known, KnownEntries, KnownRoom};
 pub(crate) use lease::{HEARTBEAT_MS, LeaseRow};
 pub(crate) use lookup::{HeldBackCause, ListedEntry, StoredEntry};

@@ -54,6 +54,10 @@ pub(crate) struct RestingRooms {
 const IS_DUE: &str = "version = ?1 AND complete = 0 AND position IS NOT NULL
     AND NOT (retry_at_ms > ?2 AND failed_at_ms <= ?2)";
 
+/// Rooms that have not been asked for by themselves under the mark that the version has, and are not about to be.
+const IS_OLDER: &str = "version = ?1 AND CASE complete WHEN 0 THEN position IS NULL
+    ELSE complete < (SELECT era FROM backup_version WHERE id = ?1) END";
+
 impl Connection {
     /// The next rooms to ask for by themselves, the most wanted first. Rooms that rest are left out.
     pub(crate) fn rooms_to_fetch(&self, version: i64, limit: usize) -> Result<Vec<RoomToFetch>, VaultError> {
@@ -80,6 +84,12 @@ impl Connection {
     pub(crate) fn has_listed_rooms_to_fetch(&self, version: i64) -> Result<bool, VaultError> {
         let sql = format!("SELECT 1 FROM room WHERE {IS_DUE} AND position >= 0");
         Ok(self.inner.prepare_cached(&sql)?.exists(params![version, wall_ms()])?)
+    }
+
+    /// Whether rooms were read under an earlier mark, or are known and in no list.
+    pub(crate) fn has_older_answers(&self, version: i64) -> Result<bool, VaultError> {
+        let sql = format!("SELECT 1 FROM room WHERE {IS_OLDER}");
+        Ok(self.inner.prepare_cached(&sql)?.exists([version])?)
     }
 
     /// Rooms of the list that do not come through, and rest.
@@ -256,6 +266,18 @@ impl Writer {
     /// Moves rooms to the front, as for a connection.
     pub(crate) fn prioritise(&mut self, rooms: &[String]) -> Result<(), VaultError> {
         self.write(|transaction, keys| prioritise(transaction, keys, rooms))
+    }
+
+    /// Asks again for rooms that were read under an earlier mark, and for those that are known and in no list.
+    pub(crate) fn ask_again_for_rooms(&mut self, version: i64) -> Result<(), VaultError> {
+        self.write(|transaction, _| {
+            let sql = format!(
+                "UPDATE room SET complete = 0, position = ifnull(position,
+                    (SELECT max(0, ifnull(max(position), 0) + 1) FROM room WHERE version = ?1)) WHERE {IS_OLDER}"
+            );
+            transaction.execute(&sql, [version])?;
+            Ok(())
+        })
     }
 
     /// Counts an answer for a room that was cut.

@@ -7,7 +7,7 @@ use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserve
 use serde_json::{Value, json};
 
 use crate::{
-    backup_entry::{plaintext, public_key, seal},
+    backup_entry::{forged, plaintext, public_key, seal},
     common::{COUNTED, Setup, WHOLE, assert_vault_complete, homeserver, locked, start},
 };
 
@@ -235,18 +235,6 @@ async fn a_forged_version_replaces_no_key() {
         1,
         "told once"
     );
-}
-
-/// The same session from its first message on, by whoever knows no key of it: an exported session is not signed.
-fn forged(plaintext: &Value) -> Value {
-    use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-    let session = plaintext["session_key"].as_str().expect("a session key");
-    let mut bytes = STANDARD_NO_PAD.decode(session).expect("base64");
-    bytes[1..5].fill(0);
-    bytes[5..133].fill(0x5a);
-    let mut forged = plaintext.clone();
-    forged["session_key"] = STANDARD_NO_PAD.encode(bytes).into();
-    forged
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod chaos;
 mod common;
 mod completeness;
 mod conflict;
+mod dishonest;
 mod disk;
 mod export;
 mod faults;

@@ -1,0 +1,344 @@
+//! A server that lies as it is told: counts, etags, documents, copies, versions, and rooms that do not answer.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use keyferry::{HttpExchange, HttpHead, HttpRequest, HttpTransport, TransportError};
+use matrix_sdk_crypto::{store::types::BackupDecryptionKey, vodozemac::Curve25519PublicKey};
+use serde_json::{Value, json};
+
+/// What it says that a version has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Count {
+    Honest,
+    Missing,
+    Of(u64),
+    TooMany(u64),
+    TooFew(u64),
+}
+
+/// How it answers for everything.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Document {
+    Honest,
+    Empty,
+    ErrorWithin,
+    NoRooms,
+    RoomsInAList,
+    BareEntries,
+    EveryOtherRoom,
+}
+
+/// Why an answer does not come.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sickness {
+    Status(u16),
+    NotJson,
+    WrongShape,
+    Cut,
+}
+
+/// Whether it says which version is current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Current {
+    Told,
+    NotFound,
+    Fault,
+}
+
+/// A room and a session in it.
+pub(super) type Name = (String, String);
+
+pub(super) struct Version {
+    pub(super) number: String,
+    pub(super) public_key: Curve25519PublicKey,
+    pub(super) entries: BTreeMap<Name, Value>,
+    pub(super) etag: u64,
+    pub(super) is_frozen: bool,
+    pub(super) is_gone: bool,
+    pub(super) count: Count,
+    pub(super) document: Document,
+    pub(super) sick_everything: Option<Sickness>,
+    pub(super) sick_rooms: BTreeMap<String, Sickness>,
+    /// The count that it has told last.
+    pub(super) told: Option<u64>,
+    /// What well-formed answers have given.
+    pub(super) given: BTreeSet<Name>,
+}
+
+impl Version {
+    fn new(number: usize, key: &BackupDecryptionKey) -> Self {
+        let public_key = key.megolm_v1_public_key().to_base64();
+        Self {
+            number: number.to_string(),
+            public_key: Curve25519PublicKey::from_base64(&public_key).expect("a key"),
+            entries: BTreeMap::new(),
+            etag: 0,
+            is_frozen: false,
+            is_gone: false,
+            count: Count::Honest,
+            document: Document::Honest,
+            sick_everything: None,
+            sick_rooms: BTreeMap::new(),
+            told: None,
+            given: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn put(&mut self, name: Name, entry: Value) {
+        self.entries.insert(name, entry);
+        self.etag += u64::from(!self.is_frozen);
+    }
+
+    /// It answers for everything without all rooms, and counts no more than it gives.
+    pub(super) fn leaves_out_what_it_does_not_count(&self) -> bool {
+        let is_told = self.count().is_some_and(|count| count >= self.entries.len() as u64);
+        matches!(self.document, Document::EveryOtherRoom) && !is_told
+    }
+
+    fn count(&self) -> Option<u64> {
+        let honest = self.entries.len() as u64;
+        match self.count {
+            Count::Honest => Some(honest),
+            Count::Missing => None,
+            Count::Of(count) => Some(count),
+            Count::TooMany(more) => Some(honest + more),
+            Count::TooFew(fewer) => Some(honest.saturating_sub(fewer)),
+        }
+    }
+
+    fn describe(&mut self) -> Answer {
+        self.told = self.count();
+        let mut answer = json!({
+            "version": self.number,
+            "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
+            "auth_data": {"public_key": self.public_key.to_base64()},
+            "etag": self.etag.to_string(),
+        });
+        if let Some(count) = self.told {
+            answer["count"] = count.into();
+        }
+        Answer::json(answer)
+    }
+
+    fn everything(&mut self) -> Answer {
+        if let Some(sickness) = self.sick_everything {
+            return self.sick(sickness);
+        }
+        let mut rooms: BTreeMap<&str, serde_json::Map<String, Value>> = BTreeMap::new();
+        for ((room, session), entry) in &self.entries {
+            rooms.entry(room).or_default().insert(session.clone(), entry.clone());
+        }
+        let with = |wrap: fn(serde_json::Map<String, Value>) -> Value, every: usize| {
+            let rooms = rooms.iter().step_by(every);
+            let rooms: serde_json::Map<_, _> = rooms
+                .map(|(room, all)| ((*room).to_owned(), wrap(all.clone())))
+                .collect();
+            json!({ "rooms": rooms })
+        };
+        let document = match self.document {
+            Document::Honest => with(|sessions| json!({ "sessions": sessions }), 1),
+            Document::EveryOtherRoom => with(|sessions| json!({ "sessions": sessions }), 2),
+            Document::BareEntries => with(|sessions| sessions.into_values().next().unwrap_or_default(), 1),
+            Document::Empty => json!({}),
+            Document::ErrorWithin => json!({"errcode": "M_UNKNOWN", "error": "no"}),
+            Document::NoRooms => json!({"rooms": {}}),
+            Document::RoomsInAList => json!({"rooms": []}),
+        };
+        let names = document["rooms"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .flat_map(|(room, all)| {
+                let sessions = all["sessions"].as_object().into_iter().flatten();
+                sessions.map(|(session, _)| (room.clone(), session.clone()))
+            });
+        self.given.extend(names);
+        Answer::json(document)
+    }
+
+    fn room(&mut self, room_id: &str) -> Answer {
+        if let Some(sickness) = self.sick_rooms.get(room_id) {
+            return self.sick(*sickness);
+        }
+        let of_room = self.entries.iter().filter(|((room, _), _)| room == room_id);
+        let sessions: serde_json::Map<_, _> = of_room
+            .map(|((_, session), entry)| (session.clone(), entry.clone()))
+            .collect();
+        let names = sessions.keys().map(|session| (room_id.to_owned(), session.clone()));
+        self.given.extend(names);
+        Answer::json(json!({ "sessions": sessions }))
+    }
+
+    fn session(&self, name: &Name) -> Answer {
+        match self.entries.get(name) {
+            Some(entry) => Answer::json(entry.clone()),
+            None => Answer::not_found(),
+        }
+    }
+
+    fn sick(&self, sickness: Sickness) -> Answer {
+        match sickness {
+            Sickness::Status(status) => Answer {
+                status,
+                ..Answer::json(json!({}))
+            },
+            Sickness::NotJson => Answer {
+                body: b"<html>".to_vec(),
+                ..Answer::json(json!({}))
+            },
+            Sickness::WrongShape => Answer::json(json!({"sessions": [], "rooms": []})),
+            Sickness::Cut => Answer {
+                body: br#"{"sessions": {"#.to_vec(),
+                is_cut: true,
+                ..Answer::json(json!({}))
+            },
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) versions: Vec<Version>,
+    pub(super) current: Option<usize>,
+    pub(super) tells_current: Option<Current>,
+    pub(super) joined: Vec<String>,
+    pub(super) requests: u64,
+}
+
+impl State {
+    /// Makes another version the current one.
+    pub(super) fn new_version(&mut self, key: &BackupDecryptionKey) -> &mut Version {
+        let version = Version::new(self.versions.len() + 1, key);
+        self.current = Some(self.versions.len());
+        self.versions.push(version);
+        self.versions.last_mut().expect("there is one")
+    }
+
+    pub(super) fn current(&mut self) -> Option<&mut Version> {
+        self.versions.get_mut(self.current?)
+    }
+
+    fn answer(&mut self, path: &[String], version: Option<&str>) -> Answer {
+        self.requests += 1;
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let number = match path[..] {
+            ["room_keys", "version", number] => Some(number),
+            _ => version,
+        };
+        let named = self
+            .versions
+            .iter_mut()
+            .find(|version| Some(version.number.as_str()) == number && !version.is_gone);
+        match (&path[..], named) {
+            (["joined_rooms"], _) => Answer::json(json!({"joined_rooms": self.joined})),
+            (["room_keys", "version"], _) => match (self.tells_current, self.current()) {
+                (Some(Current::Fault), _) => Answer {
+                    status: 500,
+                    ..Answer::json(json!({}))
+                },
+                (Some(Current::NotFound), _) | (_, None) => Answer::not_found(),
+                (_, Some(version)) => version.describe(),
+            },
+            (["room_keys", "version", _], Some(version)) => version.describe(),
+            (["room_keys", "keys"], Some(version)) => version.everything(),
+            (["room_keys", "keys", room], Some(version)) => version.room(room),
+            (["room_keys", "keys", room, session], Some(version)) => {
+                version.session(&((*room).to_owned(), (*session).to_owned()))
+            }
+            _ => Answer::not_found(),
+        }
+    }
+}
+
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Answer {
+    fn json(body: Value) -> Self {
+        Self {
+            status: 200,
+            body: body.to_string().into_bytes(),
+            is_cut: false,
+        }
+    }
+
+    fn not_found() -> Self {
+        Self {
+            status: 404,
+            ..Self::json(json!({"errcode": "M_NOT_FOUND", "error": "not found"}))
+        }
+    }
+}
+
+/// The server, as a transport.
+#[derive(Clone, Default)]
+pub(super) struct Server(pub(super) Arc<Mutex<State>>);
+
+impl HttpTransport for Server {
+    fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
+        let (_, path) = request.url.split_once("/v3/").expect("a path of the client API");
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let path: Vec<String> = path.split('/').map(decoded).collect();
+        let version = query.strip_prefix("version=").map(decoded);
+        let answer = self.0.lock().expect("not poisoned").answer(&path, version.as_deref());
+        let mut chunks = VecDeque::from([Ok(answer.body)]);
+        if answer.is_cut {
+            chunks.push_back(Err(TransportError::Interrupted));
+        }
+        Ok(Arc::new(Exchange {
+            status: answer.status,
+            chunks: Mutex::new(chunks),
+        }))
+    }
+
+    fn close_idle(&self) -> Result<(), TransportError> {
+        Ok(())
+    }
+}
+
+struct Exchange {
+    status: u16,
+    chunks: Mutex<VecDeque<Result<Vec<u8>, TransportError>>>,
+}
+
+#[async_trait]
+impl HttpExchange for Exchange {
+    async fn head(&self) -> Result<HttpHead, TransportError> {
+        Ok(HttpHead {
+            status: self.status,
+            headers: Vec::new(),
+        })
+    }
+
+    async fn next_chunk(&self) -> Result<Option<Vec<u8>>, TransportError> {
+        self.chunks.lock().expect("not poisoned").pop_front().transpose()
+    }
+
+    fn cancel(&self) -> Result<(), TransportError> {
+        Ok(())
+    }
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let hex = match byte {
+            b'%' => [rest.next(), rest.next()].map(Option::unwrap_or_default),
+            _ => {
+                bytes.push(byte);
+                continue;
+            }
+        };
+        let hex = std::str::from_utf8(&hex).expect("two digits");
+        bytes.push(u8::from_str_radix(hex, 16).expect("two digits"));
+    }
+    String::from_utf8(bytes).expect("a text")
+}
