@@ -398,16 +398,18 @@ impl InRoom {
             self.copies[position].class = None;
         }
         self.compare_all(lookup, session, id);
-        let Some(best) = self.best_copy() else { return Ok(()) };
-        if self.keys.contains_key(&best.entry) {
-            return Ok(());
-        }
-        match lookup.open(session, best.version, room_id, id, &best.body)? {
-            Ok(key) => drop(self.keys.insert(best.entry, key)),
-            Err(reason) => {
-                let entry = best.entry;
-                for copy in self.copies.iter_mut().filter(|copy| copy.entry == entry) {
-                    copy.state = CopyState::Failed(reason);
+        while let Some(best) = self.best_copy() {
+            let entry = best.entry;
+            if self.keys.contains_key(&entry) {
+                break;
+            }
+            match lookup.open(session, best.version, room_id, id, &best.body)? {
+                Ok(key) => drop(self.keys.insert(entry, key)),
+                // Then the next best one counts.
+                Err(reason) => {
+                    for copy in self.copies.iter_mut().filter(|copy| copy.entry == entry) {
+                        copy.state = CopyState::Failed(reason);
+                    }
                 }
             }
         }

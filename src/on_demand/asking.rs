@@ -96,7 +96,7 @@ impl Asking<'_> {
         let info: VersionInfo = self.server(self.parts.homeserver.current_version()).await?;
         let keys = self.parts.keys.clone();
         self.vault(move |vault| {
-            let version = vault.note_version(&info)?;
+            let version = vault.note_current_version(&info)?;
             match keys.known_for(&version, vault)? {
                 Some(key) => {
                     keys.insert(version.id, key.as_bytes());

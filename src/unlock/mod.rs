@@ -216,7 +216,7 @@ impl KeyBackupClient {
         let versions = self
             .download
             .write(move |vault| {
-                let current = vault.note_version(&noted)?;
+                let current = vault.note_current_version(&noted)?;
                 vault.begin_with(current.id)?;
                 vault.versions()
             })

@@ -23,7 +23,7 @@ use crate::backup::{
 pub(super) const COUNTS: i64 = 0;
 const LATER_PLACE: i64 = 1;
 const TIED: i64 = 2;
-const UNCONNECTED: i64 = 3;
+pub(super) const UNCONNECTED: i64 = 3;
 /// Not compared yet.
 pub(super) const UNSETTLED: i64 = 4;
 /// It begins later than one that has left the vault, and cannot be compared with it: nobody needs it.

@@ -528,7 +528,10 @@ enum Comes {
 
 /// Compares a copy with those that are here. What it claims is a hint: whether it is true shows when it is opened.
 fn compare(transaction: &Transaction<'_>, known: &[i64], incoming: &Incoming<'_>) -> Result<Comes, VaultError> {
-    let mut state = transaction.prepare_cached("SELECT failure, first_index FROM opened WHERE entry = ?1")?;
+    // A copy that connects to nothing that counts does not keep better ones away.
+    let mut state = transaction.prepare_cached(
+        "SELECT failure, first_index, ifnull(standing, 0) = ?2 FROM opened LEFT JOIN copy USING (entry) WHERE entry = ?1",
+    )?;
     let mut is_same = transaction.prepare_cached("SELECT 1 FROM entry WHERE id = ?1 AND body = ?2")?;
     let claimed = incoming.entry.claims.first_message_index;
     let (mut failed, mut unopened) = (Vec::new(), 0);
@@ -536,18 +539,18 @@ fn compare(transaction: &Transaction<'_>, known: &[i64], incoming: &Incoming<'_>
         if is_same.exists((entry, incoming.body))? {
             return Ok(Comes::Known);
         }
-        let found = state.query_row([entry], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<u32>>(1)?))
+        let found = state.query_row([entry, copies::UNCONNECTED], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<u32>>(1)?, row.get(2)?))
         });
         match found.optional()? {
             // Both wait for the key: which of them is genuine shows then.
             None => unopened += 1,
-            Some((0, first_index)) if !incoming.entry.takes_any => {
+            Some((0, first_index, false)) if !incoming.entry.takes_any => {
                 if claimed.is_none_or(|claimed| Some(claimed) >= first_index) {
                     return Ok(Comes::Known);
                 }
             }
-            Some((0, _)) => {}
+            Some((0, ..)) => {}
             Some(_) => failed.push(entry),
         }
     }

@@ -193,6 +193,12 @@ impl Connection {
     }
 
     /// Notes what the server says of its current version, beside a run. Whether that is news is the caller's to see.
+    pub(crate) fn note_current_version(&mut self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
+        let id = self.write(|transaction, _| note_current_version(transaction, info))?;
+        self.version_by_id(id)?.ok_or(VaultError::Corrupt)
+    }
+
+    /// The same of a version that was asked for by its number, current or not.
     pub(crate) fn note_version(&mut self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
         let id = self.write(|transaction, _| note_version(transaction, info))?;
         self.version_by_id(id)?.ok_or(VaultError::Corrupt)
@@ -299,9 +305,8 @@ impl Writer {
     /// Makes the version that the server says is current the one to work on.
     pub(crate) fn begin_version(&mut self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
         let id = self.write(|transaction, _| {
-            let id = note_version(transaction, info)?;
+            let id = note_current_version(transaction, info)?;
             transaction.execute("UPDATE job SET current_version = ?1", [id])?;
-            transaction.execute("UPDATE backup_version SET superseded = 0 WHERE id = ?1", [id])?;
             Ok(id)
         })?;
         self.reader().version_by_id(id)?.ok_or(VaultError::Corrupt)
@@ -450,6 +455,13 @@ impl Writer {
             Ok(())
         })
     }
+}
+
+/// A version that is current is not superseded, or not any more: its count is its own.
+fn note_current_version(transaction: &Transaction<'_>, info: &VersionInfo) -> Result<i64, VaultError> {
+    let sql = "UPDATE backup_version SET superseded = 0 WHERE version = ?1";
+    transaction.execute(sql, [&info.version])?;
+    note_version(transaction, info)
 }
 
 /// Another mark than at the last look means that there may be more to fetch; of a version that is superseded only the etag

@@ -3,6 +3,7 @@
 //! The server is a transport of its own, so that a case takes milliseconds; time passes a thousand times as fast. More cases:
 //! `PROPTEST_CASES=1000 cargo test --release --test it dishonest`.
 
+mod copies;
 mod play;
 mod server;
 

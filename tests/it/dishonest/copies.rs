@@ -1,0 +1,302 @@
+//! Copies of one session that the server makes up, and what an event proves.
+
+use std::sync::Arc;
+
+use keyferry::{KeyBackupClient, KeyProof, RoomKey, RoomKeyLookup, RunBudget, RunOutcome, RunReport, UnlockSecret};
+use matrix_sdk_crypto::{
+    store::types::BackupDecryptionKey,
+    vodozemac::megolm::{GroupSession, InboundGroupSession, SessionConfig},
+};
+use serde_json::{Value, json};
+
+use super::server::{Name, Server};
+use crate::{
+    backup_entry::seal,
+    common::{Setup, homeserver},
+};
+
+const ROOM: &str = "!room:localhost";
+/// More than the vault keeps of one session.
+const MANY: u8 = 33;
+/// Where the last of the four parts of a ratchet lies in an exported session: it is made anew from the others with every 256th
+/// message.
+const LAST_PART: usize = 5 + 96;
+
+/// A sender in a room, and what a server can make of its session.
+struct Lab {
+    sender: GroupSession,
+    session: InboundGroupSession,
+    server: Server,
+    setup: Setup,
+    client: Arc<KeyBackupClient>,
+}
+
+impl Lab {
+    async fn new() -> Self {
+        let lab = Self::locked().await;
+        lab.unlock().await;
+        lab
+    }
+
+    async fn locked() -> Self {
+        let homeserver = homeserver(1, 1);
+        let setup = Setup::with_sink(&homeserver);
+        let server = Server::default();
+        server.state().joined = vec![ROOM.to_owned()];
+        server.state().new_version(&key());
+        let sender = GroupSession::new(SessionConfig::version_1());
+        let session = InboundGroupSession::new(&sender.session_key(), SessionConfig::version_1());
+        let client = setup.open_over(setup.options(), Arc::new(server.clone())).await;
+        Self {
+            sender,
+            session,
+            server,
+            client: client.expect("it opens"),
+            setup,
+        }
+    }
+
+    fn name(&self, room: &str) -> Name {
+        (room.to_owned(), self.sender.session_id())
+    }
+
+    /// The session from a message on, as it is exported.
+    fn from(&self, index: u32) -> Vec<u8> {
+        let exported = self.session.clone_at(index);
+        exported.to_bytes()
+    }
+
+    /// What claims to be the same from a message on, by whoever knows no key of it.
+    fn forged(&self, index: u32, fill: u8) -> Vec<u8> {
+        let mut session = self.from(0);
+        session[1..5].copy_from_slice(&index.to_be_bytes());
+        session[5..133].fill(fill);
+        session
+    }
+
+    /// The server puts a copy into a room.
+    fn put(&self, room: &str, session: &[u8]) {
+        use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+        let plaintext = json!({
+            "algorithm": "m.megolm.v1.aes-sha2",
+            "sender_key": STANDARD_NO_PAD.encode([3; 32]),
+            "session_key": STANDARD_NO_PAD.encode(session),
+            "sender_claimed_keys": {},
+            "forwarding_curve25519_key_chain": [],
+        });
+        let index = u32::from_be_bytes(session[1..5].try_into().expect("four bytes"));
+        let mut state = self.server.state();
+        let version = state.current().expect("there is one");
+        let entry = seal(&plaintext, index, version.public_key);
+        version.put(self.name(room), entry);
+    }
+
+    fn spoil(&self, room: &str) {
+        let name = self.name(room);
+        self.server
+            .state()
+            .current()
+            .expect("there is one")
+            .put(name, Value::Null);
+    }
+
+    /// The next event of the sender, as it says itself in that room.
+    fn event(&mut self, room: &str) -> String {
+        let plaintext = json!({"room_id": room, "type": "m.room.message", "content": {}});
+        let ciphertext = self.sender.encrypt(plaintext.to_string()).to_base64();
+        json!({"type": "m.room.encrypted", "content": {"ciphertext": ciphertext}}).to_string()
+    }
+
+    fn skip_events(&mut self, count: u32) {
+        (0..count).for_each(|_| drop(self.sender.encrypt("")));
+    }
+
+    async fn unlock(&self) {
+        let base64 = key().to_base64().into();
+        let unlocked = self.client.unlock(UnlockSecret::DecryptionKey { base64 }).await;
+        unlocked.expect("it fits");
+    }
+
+    async fn run(&self) -> RunReport {
+        let report = self.client.download().run(RunBudget::default()).await;
+        let is_complete = matches!(report.outcome, RunOutcome::Completed { .. });
+        assert!(is_complete, "{report:?}");
+        report
+    }
+
+    async fn find(&self, room: &str) -> RoomKey {
+        let (room, session) = self.name(room);
+        match self.client.find_room_key(room, session).await {
+            Ok(RoomKeyLookup::Found { key, .. }) => key,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn prove(&self, room: &str, event: &str) -> KeyProof {
+        let (room, session) = self.name(room);
+        let proof = self.client.prove_room_key(room, session, event.to_owned()).await;
+        proof.expect("the vault can be read")
+    }
+
+    async fn restart(&mut self) {
+        self.client.shutdown();
+        let client = self
+            .setup
+            .open_over(self.setup.options(), Arc::new(self.server.clone()));
+        self.client = client.await.expect("it opens");
+    }
+
+    /// What was delivered, in order.
+    fn delivered(&self) -> Vec<RoomKey> {
+        let sink = self.setup.sink.as_ref().expect("a sink");
+        sink.keys.lock().expect("not poisoned").clone()
+    }
+
+    fn assert_is(&self, key: &RoomKey, session: &[u8]) {
+        use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+        assert_eq!(key.session_key.expose(), STANDARD_NO_PAD.encode(session));
+    }
+}
+
+fn key() -> BackupDecryptionKey {
+    BackupDecryptionKey::from_bytes(&[1; 32])
+}
+
+/// The session advanced, and exported there.
+trait At {
+    fn clone_at(&self, index: u32) -> matrix_sdk_crypto::vodozemac::megolm::ExportedSessionKey;
+}
+
+impl At for InboundGroupSession {
+    fn clone_at(&self, index: u32) -> matrix_sdk_crypto::vodozemac::megolm::ExportedSessionKey {
+        let pickle = self.pickle();
+        let mut copy = Self::from_pickle(pickle);
+        copy.export_at(index).expect("it begins before")
+    }
+}
+
+#[tokio::test]
+async fn inside_one_version_no_forgery_replaces_the_key_that_is_here() {
+    let lab = Lab::new().await;
+    lab.put(ROOM, &lab.from(7));
+    lab.run().await;
+    for fill in 0..MANY {
+        lab.put(ROOM, &lab.forged(0, fill));
+        let report = lab.run().await;
+        assert!(!report.every_key_is_here, "somebody may be tampering");
+        lab.assert_is(&lab.find(ROOM).await, &lab.from(7));
+    }
+    // What is genuine and begins earlier is taken still.
+    lab.put(ROOM, &lab.from(2));
+    lab.run().await;
+    lab.assert_is(&lab.find(ROOM).await, &lab.from(2));
+    for key in lab.delivered() {
+        lab.assert_is(&key, &lab.from(key.first_known_index));
+    }
+}
+
+#[tokio::test]
+async fn forgeries_that_come_first_do_not_keep_the_genuine_key_out() {
+    let mut lab = Lab::new().await;
+    for fill in 0..MANY {
+        lab.put(ROOM, &lab.forged(40 - u32::from(fill), fill));
+        lab.run().await;
+    }
+    lab.assert_is(&lab.find(ROOM).await, &lab.forged(40, 0));
+    lab.put(ROOM, &lab.from(9));
+    lab.run().await;
+    lab.skip_events(12);
+    let event = lab.event(ROOM);
+    assert_eq!(lab.prove(ROOM, &event).await, KeyProof::Proved);
+    lab.restart().await;
+    lab.assert_is(&lab.find(ROOM).await, &lab.from(9));
+    // From then on no forgery counts, and what is proved is not evicted.
+    for fill in 0..MANY {
+        lab.put(ROOM, &lab.forged(0, 100 + fill));
+        lab.run().await;
+        lab.assert_is(&lab.find(ROOM).await, &lab.from(9));
+    }
+    let last = lab.delivered().pop().expect("it was delivered");
+    lab.assert_is(&last, &lab.from(9));
+}
+
+#[tokio::test]
+async fn what_claims_to_be_no_better_than_a_forgery_comes_where_it_is_asked_for() {
+    let mut lab = Lab::new().await;
+    lab.put(ROOM, &lab.forged(0, 1));
+    lab.run().await;
+    lab.put(ROOM, &lab.from(9));
+    lab.run().await;
+    lab.skip_events(12);
+    let event = lab.event(ROOM);
+    assert_eq!(lab.prove(ROOM, &event).await, KeyProof::NotProved);
+    lab.client.fetch_room(ROOM.to_owned()).await.expect("the room");
+    assert_eq!(lab.prove(ROOM, &event).await, KeyProof::Proved);
+    lab.assert_is(&lab.find(ROOM).await, &lab.from(9));
+}
+
+#[tokio::test]
+async fn that_copies_connect_goes_no_further() {
+    let mut lab = Lab::new().await;
+    // It is the genuine one from message 256 on, and not before.
+    let mut damaged = lab.from(0);
+    damaged[LAST_PART..LAST_PART + 32].fill(9);
+    for copy in [&lab.from(300), &damaged, &lab.from(10)] {
+        lab.put(ROOM, copy);
+        lab.run().await;
+    }
+    lab.client.fetch_room(ROOM.to_owned()).await.expect("the room");
+    lab.run().await;
+    // Nothing that was here is lost.
+    let mut found = import(&lab.find(ROOM).await);
+    assert_eq!(
+        found.export_at(300).expect("it begins before").to_bytes(),
+        lab.from(300)
+    );
+    lab.skip_events(20);
+    let event = lab.event(ROOM);
+    assert_eq!(lab.prove(ROOM, &event).await, KeyProof::Proved);
+    lab.assert_is(&lab.find(ROOM).await, &lab.from(10));
+}
+
+fn import(key: &RoomKey) -> InboundGroupSession {
+    use matrix_sdk_crypto::vodozemac::megolm::ExportedSessionKey;
+    let exported = ExportedSessionKey::from_base64(key.session_key.expose()).expect("a session");
+    InboundGroupSession::import(&exported, SessionConfig::version_1())
+}
+
+#[tokio::test]
+async fn an_event_says_which_of_two_rooms_a_key_is_of() {
+    const OTHER: &str = "!other:localhost";
+    let mut lab = Lab::new().await;
+    lab.put(ROOM, &lab.from(0));
+    lab.put(OTHER, &lab.from(0));
+    lab.run().await;
+    assert!(lab.delivered().is_empty(), "one answer brought both");
+    let event = lab.event(OTHER);
+    assert_eq!(
+        lab.prove(ROOM, &event).await,
+        KeyProof::NotProved,
+        "it names another room"
+    );
+    assert_eq!(lab.prove(OTHER, &event).await, KeyProof::Proved);
+    lab.restart().await;
+    let report = lab.run().await;
+    let delivered: Vec<_> = lab.delivered().into_iter().map(|key| key.room_id).collect();
+    assert_eq!(delivered, [OTHER]);
+    assert_eq!(report.summary.conflicts, 1, "the other one is held back");
+}
+
+#[tokio::test]
+async fn an_entry_that_was_replaced_before_anybody_could_open_it_is_sound() {
+    let lab = Lab::locked().await;
+    lab.spoil(ROOM);
+    let locked = lab.client.download().run(RunBudget::default()).await;
+    assert!(matches!(locked.outcome, RunOutcome::NeedsUnlock { .. }), "{locked:?}");
+    lab.put(ROOM, &lab.from(0));
+    lab.unlock().await;
+    lab.run().await;
+    let report = lab.run().await;
+    assert_eq!((report.summary.failed, report.summary.opened), (0, 1));
+    lab.assert_is(&lab.find(ROOM).await, &lab.from(0));
+}
