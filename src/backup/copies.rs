@@ -38,7 +38,7 @@ pub(crate) enum Presence {
     Here,
     /// Delivered, and taken out of the vault.
     Trimmed,
-    /// Trimmed, and to be fetched again: what is left is what it is recognised by.
+    /// Trimmed, and fetched again soon: what is left is what it is recognised by.
     Forgotten,
 }
 
@@ -231,7 +231,7 @@ mod tests {
                 vec![Counts, Unconnected],
             ),
             (
-                "the same, where the first is to be fetched again",
+                "the same, where the first is fetched again",
                 vec![forgotten(copy(1, A, 1, 0)), copy(2, A, 2, 0)],
                 vec![Unconnected, Counts],
             ),

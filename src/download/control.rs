@@ -168,7 +168,7 @@ impl Control {
         self.change(|restraints| restraints.bytes_left = Some(bytes));
     }
 
-    /// How much is left is to be asked anew.
+    /// Forgets how much is left: the run asks the server.
     pub(crate) fn a_run_begins(&self) {
         self.change(|restraints| restraints.bytes_left = None);
     }

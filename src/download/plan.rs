@@ -37,7 +37,7 @@ pub(crate) struct Facts {
     pub(crate) has_changed: bool,
     /// The rooms that the app names first have been asked for in this run, for that reason.
     pub(crate) latest_rooms_asked: bool,
-    /// Rooms with entries that failed are to be asked for once more.
+    /// There are rooms with entries that failed, which have not been asked for under this mark.
     pub(crate) has_failures_to_ask: bool,
     /// How often a request for everything was cut, over all runs.
     pub(crate) cuts: u32,

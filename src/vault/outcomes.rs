@@ -289,7 +289,7 @@ impl Connection {
         Ok(held_back)
     }
 
-    /// Everything opened is to be delivered again: the crypto store is a new one.
+    /// Delivers everything that is opened again: the crypto store is a new one.
     pub(crate) fn deliver_again(&mut self) -> Result<(), VaultError> {
         self.write(|transaction, _| forget_deliveries(transaction))
     }

@@ -1,4 +1,4 @@
-//! Rooms of a backup version: which are to be asked for, in which order, and which are done.
+//! Rooms of a backup version: which of them a run asks for, in which order, and which are done.
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ pub(crate) struct RoomRow {
     pub(crate) origin: Option<Arc<BackupOrigin>>,
 }
 
-/// A room that is to be asked for by itself.
+/// A room that a run asks for by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoomToFetch {
     pub(crate) room_id: String,
@@ -80,7 +80,7 @@ impl Connection {
         Ok(rooms)
     }
 
-    /// Whether rooms of the list are still to be asked for now, those that were moved to the front aside.
+    /// Whether a run has to ask for rooms of the list now, those that were moved to the front aside.
     pub(crate) fn has_listed_rooms_to_fetch(&self, version: i64) -> Result<bool, VaultError> {
         let sql = format!("SELECT 1 FROM room WHERE {IS_DUE} AND position >= 0");
         Ok(self.inner.prepare_cached(&sql)?.exists(params![version, wall_ms()])?)
@@ -111,7 +111,7 @@ impl Connection {
         })?)
     }
 
-    /// Whether entries that failed are to be asked for again: their rooms have not been read under this mark.
+    /// Whether a run has to ask again for entries that failed: their rooms have not been read under this mark.
     pub(crate) fn has_failures_to_ask(&self, version: &VersionRow) -> Result<bool, VaultError> {
         if version.failed_asked || version.counts.failed == 0 || version.gone {
             return Ok(false);
@@ -213,7 +213,7 @@ impl Connection {
         Ok(statement.exists(params![version, self.keys.room_hash(room_id)])?)
     }
 
-    /// Rooms that were moved to the front and are still to be asked for.
+    /// Rooms that were moved to the front, and that no run has asked for yet.
     pub(crate) fn wanted_rooms(&self, version: i64, limit: usize) -> Result<Vec<String>, VaultError> {
         let mut rooms = self.rooms_to_fetch(version, limit)?;
         rooms.retain(|room| room.is_wanted);

@@ -17,7 +17,7 @@ impl Connection {
         Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// Whether trimmed entries are to be fetched again.
+    /// Whether a run has to fetch trimmed entries again.
     pub(crate) fn has_to_refetch(&self) -> Result<bool, VaultError> {
         let sql = "SELECT refetch FROM job";
         Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)

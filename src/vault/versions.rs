@@ -365,7 +365,7 @@ impl Writer {
         })
     }
 
-    /// Rooms that have not been read since the version was settled last are to be asked for again.
+    /// Asks again for rooms that have not been read since the version was settled last.
     pub(crate) fn ask_again_since_it_was_settled(&mut self, id: i64) -> Result<(), VaultError> {
         self.write(|transaction, _| {
             transaction.execute(
@@ -377,7 +377,7 @@ impl Writer {
         })
     }
 
-    /// Counts the names of a version from the beginning: what is here counts once an answer has it again. Every room is to be
+    /// Counts the names of a version from the beginning: what is here counts once an answer has it again. Every room is
     /// asked for again, unless everything comes at once.
     pub(crate) fn recount_names(&mut self, id: i64) -> Result<(), VaultError> {
         self.write(|transaction, _| recount_names(transaction, id))

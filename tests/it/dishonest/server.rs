@@ -96,7 +96,7 @@ impl Version {
     /// It answers for everything without all rooms, and counts no more than it gives.
     pub(super) fn leaves_out_what_it_does_not_count(&self) -> bool {
         let is_told = self.count().is_some_and(|count| count >= self.entries.len() as u64);
-        matches!(self.document, Document::EveryOtherRoom) && !is_told
+        matches!(self.document, Document::EveryOtherRoom | Document::NoRooms) && !is_told
     }
 
     fn count(&self) -> Option<u64> {
