@@ -107,10 +107,16 @@ impl Evidence {
 }
 
 /// Whether names that were counted under an earlier mark still count: they do unless something was deleted, or the count was
-/// wrong. Otherwise they are counted from the beginning.
-pub(crate) fn names_are_carried(names: u64, old_count: Option<u64>, new_count: Option<u64>) -> bool {
+/// wrong. Otherwise they are counted from the beginning. `settled_names` are those that there were when the version was settled
+/// under the earlier mark, if it was.
+pub(crate) fn names_are_carried(
+    names: u64,
+    settled_names: Option<u64>,
+    old_count: Option<u64>,
+    new_count: Option<u64>,
+) -> bool {
     match (old_count, new_count) {
-        (Some(old), Some(new)) => new >= old && new >= names,
+        (Some(old), Some(new)) => new >= old && new >= names && settled_names.is_none_or(|names| names <= old),
         _ => false,
     }
 }
@@ -254,16 +260,21 @@ mod tests {
     #[test]
     fn names_are_carried_while_nothing_speaks_against_it() {
         let table = [
-            (5, Some(10), Some(10), true),
-            (5, Some(10), Some(12), true),
-            (10, Some(10), Some(9), false),
+            (5, None, Some(10), Some(10), true),
+            (5, None, Some(10), Some(12), true),
+            (10, Some(10), Some(10), Some(12), true),
+            (10, None, Some(10), Some(9), false),
             // The count was too low.
-            (20, Some(10), Some(11), false),
-            (5, None, Some(10), false),
-            (5, Some(10), None, false),
+            (20, None, Some(10), Some(11), false),
+            (12, Some(12), Some(10), Some(14), false),
+            // More have come while it was fetched.
+            (12, None, Some(10), Some(14), true),
+            (5, None, None, Some(10), false),
+            (5, None, Some(10), None, false),
         ];
-        for (names, old, new, carried) in table {
-            assert_eq!(names_are_carried(names, old, new), carried, "{names} {old:?} {new:?}");
+        for (names, settled, old, new, carried) in table {
+            let is_carried = names_are_carried(names, settled, old, new);
+            assert_eq!(is_carried, carried, "{names} {settled:?} {old:?} {new:?}");
         }
     }
 }

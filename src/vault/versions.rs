@@ -522,10 +522,15 @@ fn note_version(transaction: &Transaction<'_>, info: &VersionInfo) -> Result<i64
 
 /// Begins another era of a version.
 fn move_mark(transaction: &Transaction<'_>, id: i64, info: &VersionInfo) -> Result<(), VaultError> {
-    let (names, old_count): (i64, Option<i64>) = transaction.query_row(
-        "SELECT names, CASE WHEN has_count THEN server_count END FROM backup_version WHERE id = ?1",
+    let number = |row: &Row<'_>, column| {
+        row.get::<_, Option<i64>>(column)
+            .map(|number| number.map(i64::cast_unsigned))
+    };
+    let (names, settled_names, old_count) = transaction.query_row(
+        "SELECT names, CASE WHEN settled THEN settled_names END, CASE WHEN has_count THEN server_count END
+         FROM backup_version WHERE id = ?1",
         [id],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((number(row, 0)?.unwrap_or(0), number(row, 1)?, number(row, 2)?)),
     )?;
     transaction.execute(
         "UPDATE backup_version SET era = era + 1, settled = 0, etag = ?2, server_count = ?3, has_count = ?4,
@@ -538,7 +543,7 @@ fn move_mark(transaction: &Transaction<'_>, id: i64, info: &VersionInfo) -> Resu
             info.count.is_some()
         ],
     )?;
-    if !names_are_carried(names.cast_unsigned(), old_count.map(i64::cast_unsigned), info.count) {
+    if !names_are_carried(names, settled_names, old_count, info.count) {
         recount_names(transaction, id)?;
     }
     Ok(())

@@ -173,9 +173,12 @@ impl Version {
         Answer::json(json!({ "sessions": sessions }))
     }
 
-    fn session(&self, name: &Name) -> Answer {
+    fn session(&mut self, name: &Name) -> Answer {
         match self.entries.get(name) {
-            Some(entry) => Answer::json(entry.clone()),
+            Some(entry) => {
+                self.given.insert(name.clone());
+                Answer::json(entry.clone())
+            }
             None => Answer::not_found(),
         }
     }
