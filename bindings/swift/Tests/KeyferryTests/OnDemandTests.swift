@@ -47,6 +47,8 @@ final class OnDemandTests: BackupTestCase {
         XCTAssertEqual(second, RoomFetch(newKeys: 0, askedServer: false))
         let found = try await backup.roomKey(session: wanted.sessionId, in: room)
         XCTAssertEqual(found, .found(key: wanted, otherRooms: []))
+        let proof = try await backup.prove(session: wanted.sessionId, in: room, by: "{}")
+        XCTAssertEqual(proof, .notProved)
         backup.close()
     }
 

@@ -7,6 +7,7 @@ import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
+import org.matrix.keyferry.ffi.KeyProof
 import org.matrix.keyferry.ffi.OnDemandException
 import org.matrix.keyferry.ffi.PauseCause
 import org.matrix.keyferry.ffi.RoomKeyLookup
@@ -32,6 +33,7 @@ internal class OnDemandTest {
             val begins = found.key.firstKnownIndex
             assertEquals(found, backup.fetchSession(room, session, betterThan = begins + 1u))
             assertEquals(RoomKeyLookup.NotFound, backup.fetchSession(room, session, betterThan = begins))
+            assertEquals(KeyProof.NOT_PROVED, backup.proveRoomKey(room, session, eventJson = "{}"))
 
             val fetched = backup.fetchRoom(room)
             assertTrue(fetched.askedServer)
