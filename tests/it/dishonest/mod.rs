@@ -191,7 +191,7 @@ fn change_version(play: &Play, version: &mut server::Version, act: Act) {
             let entry = play.entry(key, copy, version);
             version.put((play.room_id(room), session), entry);
         }
-        Act::Count(count) => version.count = count,
+        Act::Count(count) => version.lie_about_the_count(count),
         Act::Document(document) => version.document = document,
         Act::SickEverything(sickness) => version.sick_everything = sickness,
         Act::SickRoom(room, sickness) => {
@@ -222,7 +222,7 @@ async fn the_server_settles(play: &mut Play) {
         }
         for version in &mut state.versions {
             version.etag += 1;
-            version.count = Count::Honest;
+            version.lie_about_the_count(Count::Honest);
             version.document = Document::Honest;
             version.sick_everything = None;
             version.sick_rooms.clear();
@@ -262,7 +262,7 @@ async fn every_room_that_answers_is_here(play: &Play) {
         let Some(version) = state.current().filter(|_| is_told) else {
             return;
         };
-        if version.leaves_out_what_it_does_not_count() {
+        if version.hides_what_nothing_shows() {
             // Nothing shows it.
             return;
         }

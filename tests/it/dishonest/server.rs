@@ -59,10 +59,11 @@ pub(super) struct Version {
     pub(super) etag: u64,
     pub(super) is_frozen: bool,
     pub(super) is_gone: bool,
-    pub(super) count: Count,
+    count: Count,
     pub(super) document: Document,
     pub(super) sick_everything: Option<Sickness>,
     pub(super) sick_rooms: BTreeMap<String, Sickness>,
+    has_begun_to_lie: bool,
     /// The count that it has told last.
     pub(super) told: Option<u64>,
     /// What well-formed answers have given.
@@ -80,6 +81,7 @@ impl Version {
             is_frozen: false,
             is_gone: false,
             count: Count::Honest,
+            has_begun_to_lie: false,
             document: Document::Honest,
             sick_everything: None,
             sick_rooms: BTreeMap::new(),
@@ -93,10 +95,16 @@ impl Version {
         self.etag += u64::from(!self.is_frozen);
     }
 
-    /// It answers for everything without all rooms, and counts no more than it gives.
-    pub(super) fn leaves_out_what_it_does_not_count(&self) -> bool {
+    pub(super) fn lie_about_the_count(&mut self, count: Count) {
+        self.count = count;
+        self.has_begun_to_lie |= self.told.is_some();
+    }
+
+    /// It leaves out what it does not count: answers for everything are without some rooms, or the count has begun to be too low
+    /// when it had been believed.
+    pub(super) fn hides_what_nothing_shows(&self) -> bool {
         let is_told = self.count().is_some_and(|count| count >= self.entries.len() as u64);
-        matches!(self.document, Document::EveryOtherRoom | Document::NoRooms) && !is_told
+        (matches!(self.document, Document::EveryOtherRoom | Document::NoRooms) || self.has_begun_to_lie) && !is_told
     }
 
     fn count(&self) -> Option<u64> {
