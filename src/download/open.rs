@@ -56,8 +56,8 @@ impl OpenStage {
                 self.vault.connect()?,
                 self.deliveries.as_ref().map(|_| SinkPages {
                     keys: self.policy.batch_keys as usize,
-                    // One with each worker, one with the sink, and those that wait for it.
-                    most: workers + PAGES_IN_FLIGHT + 1,
+                    // One with each worker, or all but one of them, and those with the sink or before it.
+                    most: workers + PAGES_IN_FLIGHT,
                 }),
                 self.priority.clone(),
                 &self.keys,

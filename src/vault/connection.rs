@@ -18,8 +18,8 @@ use super::{
     trim::PAGES_OF_A_STEP,
 };
 
-/// Room for the pages of a transaction, so that they are written once. SQLite counts KiB below zero.
-const WRITER_CACHE_KIB: i64 = -3_500;
+/// Room for the pages that a transaction comes back to. SQLite counts KiB below zero.
+const WRITER_CACHE_KIB: i64 = -1_500;
 
 /// How long a run waits at a time for the write lock of another process, before it looks whether it is still wanted.
 const BUSY_STEP: Duration = Duration::from_millis(50);
