@@ -334,7 +334,8 @@ impl FetchStage {
         let rooms_listed = version
             .rooms_listed_ms
             .is_some_and(|listed| (0..ROOM_LIST_MS).contains(&(wall_ms() - listed)));
-        let rooms_left = listed_rooms_left || (rooms_listed && first_room.is_some());
+        let has_list = rooms_listed || version.rooms_listed_in_era;
+        let rooms_left = listed_rooms_left || (has_list && first_room.is_some());
         let everything_rests = version.rest.left().is_some();
         Ok(Facts {
             evidence: Evidence {

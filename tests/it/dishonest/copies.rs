@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use keyferry::{KeyBackupClient, KeyProof, RoomKey, RoomKeyLookup, RunBudget, RunOutcome, RunReport, UnlockSecret};
 use matrix_sdk_crypto::{
     store::types::BackupDecryptionKey,
-    vodozemac::megolm::{GroupSession, InboundGroupSession, SessionConfig},
+    vodozemac::megolm::{ExportedSessionKey, GroupSession, InboundGroupSession, SessionConfig},
 };
 use serde_json::{Value, json};
 
-use super::server::{Name, Server};
+use super::{server::Name, transport::Server};
 use crate::{
     backup_entry::seal,
     common::{Setup, homeserver},
@@ -62,8 +63,9 @@ impl Lab {
 
     /// The session from a message on, as it is exported.
     fn from(&self, index: u32) -> Vec<u8> {
-        let exported = self.session.clone_at(index);
-        exported.to_bytes()
+        // Exporting advances a copy for good.
+        let mut copy = InboundGroupSession::from_pickle(self.session.pickle());
+        copy.export_at(index).expect("it begins with the first").to_bytes()
     }
 
     /// What claims to be the same from a message on, by whoever knows no key of it.
@@ -76,7 +78,6 @@ impl Lab {
 
     /// The server puts a copy into a room.
     fn put(&self, room: &str, session: &[u8]) {
-        use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
         let plaintext = json!({
             "algorithm": "m.megolm.v1.aes-sha2",
             "sender_key": STANDARD_NO_PAD.encode([3; 32]),
@@ -153,26 +154,12 @@ impl Lab {
     }
 
     fn assert_is(&self, key: &RoomKey, session: &[u8]) {
-        use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
         assert_eq!(key.session_key.expose(), STANDARD_NO_PAD.encode(session));
     }
 }
 
 fn key() -> BackupDecryptionKey {
     BackupDecryptionKey::from_bytes(&[1; 32])
-}
-
-/// The session advanced, and exported there.
-trait At {
-    fn clone_at(&self, index: u32) -> matrix_sdk_crypto::vodozemac::megolm::ExportedSessionKey;
-}
-
-impl At for InboundGroupSession {
-    fn clone_at(&self, index: u32) -> matrix_sdk_crypto::vodozemac::megolm::ExportedSessionKey {
-        let pickle = self.pickle();
-        let mut copy = Self::from_pickle(pickle);
-        copy.export_at(index).expect("it begins before")
-    }
 }
 
 #[tokio::test]
@@ -260,7 +247,6 @@ async fn that_copies_connect_goes_no_further() {
 }
 
 fn import(key: &RoomKey) -> InboundGroupSession {
-    use matrix_sdk_crypto::vodozemac::megolm::ExportedSessionKey;
     let exported = ExportedSessionKey::from_base64(key.session_key.expose()).expect("a session");
     InboundGroupSession::import(&exported, SessionConfig::version_1())
 }

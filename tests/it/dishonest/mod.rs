@@ -6,6 +6,7 @@
 mod copies;
 mod play;
 mod server;
+mod transport;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ enum Act {
     Restart,
     FetchSession(u64),
     FetchRoom(u64),
+    WantRoom(u64),
     /// So many keys that were not there come, as late copies.
     Add(u64),
     /// The entry of a key is replaced.
@@ -65,6 +67,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Restart),
         1 => (0..KEYS).prop_map(Act::FetchSession),
         1 => (0..ROOMS).prop_map(Act::FetchRoom),
+        1 => (0..ROOMS).prop_map(Act::WantRoom),
         4 => (1..5_u64).prop_map(Act::Add),
         3 => (0..KEYS, copy()).prop_map(|(key, copy)| Act::Replace(key, copy)),
         1 => (0..KEYS, 0..ROOMS, copy()).prop_map(|(key, room, copy)| Act::Misplace(key, room, copy)),
@@ -142,6 +145,7 @@ async fn perform(play: &mut Play, act: Act) {
         Act::Restart => play.restart().await,
         Act::FetchSession(key) => play.fetch_session(key).await,
         Act::FetchRoom(room) => play.fetch_room(room).await,
+        Act::WantRoom(room) => play.want_room(room).await,
         act => change(play, act),
     }
 }

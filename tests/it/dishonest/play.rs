@@ -7,7 +7,10 @@ use keyferry_test_homeserver::{Homeserver, TrueKey};
 use matrix_sdk_crypto::store::types::BackupDecryptionKey;
 use serde_json::Value;
 
-use super::server::{Name, Server, State, Version};
+use super::{
+    server::{Name, Version},
+    transport::Server,
+};
 use crate::{
     backup_entry::{forged, from_index, plaintext, seal},
     common::{Setup, homeserver},
@@ -99,6 +102,12 @@ impl Play {
     pub(super) async fn fetch_room(&self, room: u64) {
         // As above.
         let _ = self.client.fetch_room(self.room_id(room)).await;
+    }
+
+    pub(super) async fn want_room(&self, room: u64) {
+        let download = self.client.download();
+        let wanted = download.prioritise_rooms(vec![self.room_id(room)]);
+        wanted.await.expect("the vault can be written");
     }
 
     /// One run, and what has to hold after each.
@@ -194,12 +203,6 @@ impl Play {
                 vault.execute(&sql, [time.as_millis() as i64]).expect("time passes");
             }
         }
-    }
-}
-
-impl Server {
-    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().expect("not poisoned")
     }
 }
 

@@ -1,12 +1,7 @@
 //! A server that lies as it is told: counts, etags, documents, copies, versions, and rooms that do not answer.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use async_trait::async_trait;
-use keyferry::{HttpExchange, HttpHead, HttpRequest, HttpTransport, TransportError};
 use matrix_sdk_crypto::{store::types::BackupDecryptionKey, vodozemac::Curve25519PublicKey};
 use serde_json::{Value, json};
 
@@ -233,7 +228,7 @@ impl State {
         self.versions.get_mut(self.current?)
     }
 
-    fn answer(&mut self, path: &[String], version: Option<&str>) -> Answer {
+    pub(super) fn answer(&mut self, path: &[String], version: Option<&str>) -> Answer {
         self.requests += 1;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let number = match path[..] {
@@ -265,10 +260,11 @@ impl State {
     }
 }
 
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
-    is_cut: bool,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+    /// The connection breaks off behind the body.
+    pub(super) is_cut: bool,
 }
 
 impl Answer {
@@ -286,70 +282,4 @@ impl Answer {
             ..Self::json(json!({"errcode": "M_NOT_FOUND", "error": "not found"}))
         }
     }
-}
-
-/// The server, as a transport.
-#[derive(Clone, Default)]
-pub(super) struct Server(pub(super) Arc<Mutex<State>>);
-
-impl HttpTransport for Server {
-    fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
-        let (_, path) = request.url.split_once("/v3/").expect("a path of the client API");
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let path: Vec<String> = path.split('/').map(decoded).collect();
-        let version = query.strip_prefix("version=").map(decoded);
-        let answer = self.0.lock().expect("not poisoned").answer(&path, version.as_deref());
-        let mut chunks = VecDeque::from([Ok(answer.body)]);
-        if answer.is_cut {
-            chunks.push_back(Err(TransportError::Interrupted));
-        }
-        Ok(Arc::new(Exchange {
-            status: answer.status,
-            chunks: Mutex::new(chunks),
-        }))
-    }
-
-    fn close_idle(&self) -> Result<(), TransportError> {
-        Ok(())
-    }
-}
-
-struct Exchange {
-    status: u16,
-    chunks: Mutex<VecDeque<Result<Vec<u8>, TransportError>>>,
-}
-
-#[async_trait]
-impl HttpExchange for Exchange {
-    async fn head(&self) -> Result<HttpHead, TransportError> {
-        Ok(HttpHead {
-            status: self.status,
-            headers: Vec::new(),
-        })
-    }
-
-    async fn next_chunk(&self) -> Result<Option<Vec<u8>>, TransportError> {
-        self.chunks.lock().expect("not poisoned").pop_front().transpose()
-    }
-
-    fn cancel(&self) -> Result<(), TransportError> {
-        Ok(())
-    }
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let hex = match byte {
-            b'%' => [rest.next(), rest.next()].map(Option::unwrap_or_default),
-            _ => {
-                bytes.push(byte);
-                continue;
-            }
-        };
-        let hex = std::str::from_utf8(&hex).expect("two digits");
-        bytes.push(u8::from_str_radix(hex, 16).expect("two digits"));
-    }
-    String::from_utf8(bytes).expect("a text")
 }
