@@ -132,6 +132,12 @@ fn options(setup: &Setup, downloads: &Arc<Downloads>) -> ClientOptions {
     }
 }
 
+async fn unlocked(setup: &Setup, downloads: &Arc<Downloads>) -> Arc<KeyBackupClient> {
+    let client = setup.open_with(options(setup, downloads)).await.expect("it opens");
+    client.unlock(setup.recovery_key()).await.expect("it fits");
+    client
+}
+
 fn waits(outcome: &RunOutcome) -> bool {
     matches!(
         outcome,
@@ -156,8 +162,7 @@ async fn a_room_that_is_always_cut_is_left_to_the_os() {
     let homeserver = one_long_room();
     let setup = Setup::with_sink(&homeserver);
     let downloads = Downloads::new();
-    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
-    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let client = unlocked(&setup, &downloads).await;
     let mut outcome = client.download().run(SLICE).await.outcome;
     for _ in 0..6 {
         if waits(&outcome) {
@@ -199,8 +204,7 @@ async fn what_the_os_brings_is_not_believed_blindly() {
     let homeserver = one_long_room();
     let setup = Setup::new(&homeserver);
     let downloads = Downloads::new();
-    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
-    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let client = unlocked(&setup, &downloads).await;
     while !waits(&client.download().run(SLICE).await.outcome) {}
     downloads.have_ended().await;
     let garbage = downloads.directory.path().join("garbage");
@@ -251,16 +255,8 @@ async fn the_last_sweep_comes_by_file_too() {
     });
     let setup = Setup::new(&homeserver);
     let downloads = Downloads::new();
-    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
-    client.unlock(setup.recovery_key()).await.expect("it fits");
-    let mut outcome = client.download().run(SLICE).await.outcome;
-    for _ in 0..10 {
-        if waits(&outcome) {
-            break;
-        }
-        outcome = client.download().run(SLICE).await.outcome;
-    }
-    assert!(waits(&outcome), "{outcome:?}");
+    let client = unlocked(&setup, &downloads).await;
+    until_it_waits(&client).await;
     downloads.have_ended().await;
     assert_eq!(
         client
@@ -289,8 +285,7 @@ async fn a_file_that_was_left_behind_is_not_taken_for_a_new_answer() {
     });
     let setup = Setup::new(&homeserver);
     let downloads = Downloads::new();
-    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
-    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let client = unlocked(&setup, &downloads).await;
     let until_complete = async || {
         for _ in 0..15 {
             let outcome = client.download().run(SLICE).await.outcome;
@@ -336,8 +331,7 @@ async fn a_mark_that_moves_meanwhile_costs_no_second_file() {
         let homeserver = growing();
         let setup = Setup::new(&homeserver);
         let downloads = Downloads::new();
-        let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
-        client.unlock(setup.recovery_key()).await.expect("it fits");
+        let client = unlocked(&setup, &downloads).await;
         if comes_with_the_file {
             // The OS takes its time: the server answers when the keys are there.
             downloads.latency_ms.store(1_500, Ordering::SeqCst);
@@ -370,8 +364,7 @@ async fn what_the_os_downloads_for_nobody_is_discarded() {
     };
     let (homeserver, downloads) = (growing(), Downloads::new());
     let setup = Setup::new(&homeserver);
-    let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");
-    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let client = unlocked(&setup, &downloads).await;
     until_it_waits(&client).await;
     let name = downloads.names().expect("its names").remove(0);
     // The version is gone. Another account's are none of this one's business.
