@@ -96,10 +96,8 @@ struct InThisRun {
     /// How often a request for everything was cut, also where not even its beginning came.
     cuts: u32,
     latest_rooms_asked: bool,
-    /// Everything has come in a wrong shape, and has been asked for once more.
-    had_wrong_shape: bool,
-    /// The names that there were before everything was asked for last.
-    names_before: u64,
+    /// Everything has come in a wrong shape, and is asked for once more: the names that there were before that.
+    names_before_wrong_shape: Option<u64>,
 }
 
 impl FetchStage {
@@ -144,15 +142,15 @@ impl FetchStage {
                     Ok(FromFile::Read(under)) => self.everything_is_read(under).await?,
                     Ok(FromFile::UnderWay) => return Err(waits()),
                     Err(error) => {
-                        in_this_run.names_before = names;
-                        self.everything_failed(error, &mut in_this_run, &mut backoff).await?;
+                        self.everything_failed(error, names, &mut in_this_run, &mut backoff)
+                            .await?
                     }
                 },
                 Step::Everything => match self.everything().await {
                     Ok(()) => self.everything_is_read(self.mark()).await?,
                     Err(error) => {
-                        in_this_run.names_before = names;
-                        self.everything_failed(error, &mut in_this_run, &mut backoff).await?;
+                        self.everything_failed(error, names, &mut in_this_run, &mut backoff)
+                            .await?
                     }
                 },
                 Step::GiveUpForNow => self.rest_everything(OTHER_FAULT).await?,
@@ -206,10 +204,11 @@ impl FetchStage {
         }
     }
 
-    /// What is wrong with everything at once need not keep single rooms from coming.
+    /// What is wrong with everything at once need not keep single rooms from coming. `names` were there before.
     async fn everything_failed(
         &self,
         error: RequestError,
+        names: u64,
         in_this_run: &mut InThisRun,
         backoff: &mut Backoff,
     ) -> Result<(), FetchEnd> {
@@ -221,11 +220,12 @@ impl FetchStage {
             backoff.reset();
         }
         if error.has_wrong_shape() {
-            if !std::mem::replace(&mut in_this_run.had_wrong_shape, true) {
+            let Some(names_before) = in_this_run.names_before_wrong_shape else {
+                in_this_run.names_before_wrong_shape = Some(names);
                 return Ok(());
-            }
+            };
             self.rest_everything(WRONG_SHAPE).await?;
-            return self.count_without_what_came(in_this_run.names_before).await;
+            return self.count_without_what_came(names_before).await;
         }
         let is_of_the_request = error.is_of_the_request();
         if error.is_not_found() && self.version_is_there().await {
@@ -245,7 +245,7 @@ impl FetchStage {
         }
     }
 
-    /// What came with an answer of another shape proves nothing.
+    /// What came with answers of another shape proves nothing.
     async fn count_without_what_came(&self, names_before: u64) -> Result<(), FetchEnd> {
         let is_begun = self
             .vault(move |writer, version| {

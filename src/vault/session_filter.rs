@@ -36,7 +36,7 @@ impl SessionFilter {
 /// Two bits, of what all names of a session share.
 fn bits(name: NameHash) -> [usize; 2] {
     let (first, _) = name.of_session();
-    // Both halves are as good as random; an odd factor mixes them anew.
+    // Both halves are as good as random; an odd factor mixes them once more.
     let mixed = first.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15);
     [first.cast_unsigned(), mixed].map(|hash| (hash >> (u64::BITS - BITS.trailing_zeros())) as usize)
 }

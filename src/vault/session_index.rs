@@ -20,7 +20,7 @@ use super::{
 const MOST_RECENT: usize = 32_000;
 /// Bytes of a hash.
 const HASH: usize = 8;
-/// The limit is [`MOST_PLACES`], and no parameter: SQLite would prepare the statement anew for each value bound to one.
+/// The limit is [`MOST_PLACES`], and no parameter: SQLite would prepare the statement again for each value bound to one.
 const OF_SESSION: &str = "SELECT hash, entry FROM session_index WHERE hash BETWEEN ?1 AND ?2 LIMIT 64";
 const OF_NAME: &str = "SELECT entry FROM session_index WHERE hash = ?1";
 /// Places of a session that are looked at. What a hostile server adds over this is found by its whole name only.

@@ -79,7 +79,7 @@ impl SharedWriter {
     }
 
     /// Folds what is in the log by now into the file, for tens of milliseconds, nearly all of it waiting for the disk, while
-    /// others write on; and then, in turn with them, the little that they have written meanwhile, so that the log begins anew.
+    /// others write on; and then, in turn with them, the little that they have written meanwhile, so that the log starts over.
     /// Blocks.
     pub(crate) fn fold_log(&self) {
         let beside = self.shared.vault.connect().and_then(|connection| connection.fold_log());

@@ -156,6 +156,27 @@ async fn an_answer_without_some_rooms_is_made_up_for() {
 }
 
 #[tokio::test]
+async fn what_came_in_a_wrong_shape_is_no_name() {
+    let homeserver = homeserver(1, 1);
+    let key = homeserver.truth().key(0);
+    let entry = seal(&plaintext(&key), 0, public_key(homeserver.account()));
+    let rooms = json!({
+        key.room_id: {"sessions": {key.session_id: entry}},
+        "!bare:localhost": {"first_message_index": 0, "session_data": {}},
+    });
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    homeserver.set_faults(vec![
+        answer(200, json!({"rooms": rooms})).on(EndpointKind::AllKeys),
+        answer(200, json!({"sessions": {}})).on(EndpointKind::RoomKeys),
+    ]);
+    let report = client.download().run(RunBudget::default()).await;
+    // It is kept, and the server has given nothing that counts.
+    assert_eq!(report.summary.fetched, 1);
+    assert!(matches!(report.outcome, RunOutcome::Blocked { .. }), "{report:?}");
+}
+
+#[tokio::test]
 async fn nothing_waits_behind_a_sick_room() {
     let homeserver = homeserver(KEYS, 6);
     let sick = homeserver.truth().room_id(2);

@@ -180,7 +180,7 @@ async fn a_session_that_is_there_already_gets_what_the_backup_knows_better() {
                 assert_eq!(then.forwarder_data.is_some(), origin == Bundle, "{row}");
                 assert_eq!(then.sender_key(), local.sender_key(), "{row}");
                 assert_eq!(then.signing_keys(), local.signing_keys(), "{row}");
-                // Better than it was, it is to be backed up anew.
+                // It is better than what the backup has: it has to be uploaded.
                 assert_eq!(then.backed_up(), was_better == KNOWN, "{row}");
             }
         }

@@ -19,8 +19,8 @@ use crate::{
 const ROOM: &str = "!room:localhost";
 /// More than the vault keeps of one session.
 const MANY: u8 = 33;
-/// Where the last of the four parts of a ratchet lies in an exported session: it is made anew from the others with every 256th
-/// message.
+/// Where the last of the four parts of a ratchet lies in an exported session: every 256th message replaces it by one made
+/// from the others.
 const LAST_PART: usize = 5 + 96;
 
 /// A sender in a room, and what a server can make of its session.
