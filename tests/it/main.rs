@@ -16,6 +16,7 @@ mod faults;
 mod from_file;
 mod hostile;
 mod interruption;
+mod kept_vaults;
 mod kill;
 mod lease;
 mod odd_entries;

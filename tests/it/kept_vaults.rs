@@ -1,0 +1,159 @@
+//! Vaults that an earlier build has left in the middle of its work are opened, and finished, by this one.
+//!
+//! The files lie in `tests/vaults/`, in a directory for each schema. `make_vaults` makes those of today's schema; files of
+//! earlier ones are never made again.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use keyferry::{DownloadPolicy, RunBudget, RunOutcome};
+use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver};
+
+use crate::common::{Setup, assert_vault_complete, homeserver};
+
+const KEYS: u64 = 120;
+const ROOMS: u64 = 4;
+const BATCH: u64 = 50;
+const FILE: &str = "keyferry.sqlite3";
+
+/// A state that a run has left a vault in, and what was in it.
+struct Kept {
+    name: &'static str,
+    fetched: u64,
+    delivered: u64,
+}
+
+const STATES: [Kept; 3] = [
+    Kept {
+        name: "fresh",
+        fetched: 0,
+        delivered: 0,
+    },
+    Kept {
+        name: "half_fetched",
+        fetched: 2 * KEYS / ROOMS,
+        delivered: 0,
+    },
+    Kept {
+        name: "half_delivered",
+        fetched: KEYS,
+        delivered: BATCH,
+    },
+];
+
+fn kept(schema: u32, state: &Kept) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/vaults")
+        .join(format!("schema_{schema}"))
+        .join(format!("{}.sqlite3.gz", state.name))
+}
+
+/// Everything but the first rooms is out of reach.
+fn only_the_first_rooms(homeserver: &Homeserver, rooms: u64) {
+    let unreachable = || FaultKind::CutBody { after_bytes: 10 };
+    let mut faults = vec![Fault::from(unreachable()).on(EndpointKind::AllKeys)];
+    faults.extend((rooms..ROOMS).map(|room| Fault::from(unreachable()).of_room(homeserver.truth().room_id(room))));
+    homeserver.set_faults(faults);
+}
+
+fn small_batches() -> DownloadPolicy {
+    DownloadPolicy {
+        batch_keys: BATCH as u32,
+        ..DownloadPolicy::default()
+    }
+}
+
+/// Puts a vault where the setup's client opens it.
+fn put_vault(setup: &Setup, file: &Path) {
+    let directory = setup.directory.path().join("vault");
+    fs::create_dir(&directory).expect("a directory");
+    let mut packed = GzDecoder::new(File::open(file).expect("a kept vault"));
+    let mut vault = File::create(directory.join(FILE)).expect("a file");
+    io::copy(&mut packed, &mut vault).expect("a copy");
+}
+
+fn keep_vault(setup: &Setup, file: &Path) {
+    let directory = setup.directory.path().join("vault");
+    assert!(
+        !directory.join(format!("{FILE}-wal")).exists(),
+        "everything is in the file"
+    );
+    fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
+    let mut vault = File::open(directory.join(FILE)).expect("a vault");
+    let mut packed = GzEncoder::new(File::create(file).expect("a file"), Compression::best());
+    io::copy(&mut vault, &mut packed).expect("a copy");
+    packed.finish().expect("it is written");
+}
+
+#[tokio::test]
+async fn what_an_earlier_build_has_begun_is_finished() {
+    for schema in [2] {
+        for state in &STATES {
+            let homeserver = homeserver(KEYS, ROOMS);
+            let setup = Setup::with_sink(&homeserver);
+            put_vault(&setup, &kept(schema, state));
+            let client = setup.open().await;
+            let before = client.download().status().await.expect("a status");
+            assert_eq!(before.summary.fetched, state.fetched, "{}", state.name);
+            assert_eq!(before.summary.delivered, state.delivered, "{}", state.name);
+            if state.fetched == 0 {
+                client.unlock(setup.recovery_key()).await.expect("the key fits");
+            }
+            let report = client.download().run(RunBudget::default()).await;
+            assert!(
+                matches!(report.outcome, RunOutcome::Completed { .. }),
+                "{}: {report:?}",
+                state.name
+            );
+            assert!(report.every_key_is_here);
+            assert_vault_complete(&client, &homeserver).await;
+            let delivered = setup
+                .sink
+                .as_ref()
+                .expect("a sink")
+                .keys
+                .lock()
+                .expect("not poisoned")
+                .len();
+            assert_eq!(delivered as u64, KEYS - state.delivered, "{}", state.name);
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "writes the files of today's schema; run it once before the schema changes"]
+async fn make_vaults() {
+    for state in &STATES {
+        let homeserver = homeserver(KEYS, ROOMS);
+        let setup = Setup::with_sink(&homeserver);
+        let client = setup.open().await;
+        client.download().set_policy(small_batches());
+        if state.fetched > 0 {
+            client.unlock(setup.recovery_key()).await.expect("the key fits");
+            *setup
+                .sink
+                .as_ref()
+                .expect("a sink")
+                .fails_after
+                .lock()
+                .expect("not poisoned") = Some((state.delivered / BATCH) as usize);
+            only_the_first_rooms(&homeserver, state.fetched * ROOMS / KEYS);
+            if state.fetched == KEYS {
+                homeserver.set_faults(Vec::new());
+            }
+            let budget = RunBudget {
+                max_duration_ms: Some(5_000),
+            };
+            client.download().run(budget).await;
+        }
+        client.download().await_quiescent().await;
+        client.shutdown();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        keep_vault(&setup, &kept(2, state));
+    }
+}
