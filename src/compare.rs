@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     backup::{copies::Presence, ratchet::Ratchet, session_id::SessionId},
-    unlock::DecryptionKeys,
+    decryption_keys::DecryptionKeys,
     vault::{CopyState, Fingerprint, Placement, StoredCopy, Vault},
 };
 

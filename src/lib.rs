@@ -19,15 +19,16 @@
 //! | `backup` | a key backup as data: no I/O |
 //! | `homeserver` | typed endpoints over the app's transport |
 //! | `vault` | the SQLite file |
-//! | `host`, `sink` | what the app implements |
+//! | `job` | what every long job shares |
+//! | `sink` | what the app's crypto implements |
 //! | `logging` | where log lines go |
 
 mod backup;
 mod blocking;
-mod budget;
 mod client;
 mod clock;
 mod compare;
+mod decryption_keys;
 mod download;
 mod export;
 #[cfg(any(fuzzing, test))]
@@ -35,12 +36,11 @@ mod export;
 #[allow(missing_docs, reason = "for the fuzz targets only")]
 pub mod fuzzing;
 mod homeserver;
-mod host;
+mod job;
 mod logging;
 mod lookup;
 mod on_demand;
 mod preference;
-mod protection;
 mod random;
 mod secret;
 mod sharing;
@@ -49,8 +49,10 @@ mod unlock;
 mod vault;
 
 pub use backup::{BackupOrigin, FailureReason, RoomKey};
-pub use budget::RunBudget;
-pub use client::{Account, ClientOptions, KeyBackupClient, OpenError, set_vault_aside};
+pub use client::{
+    Account, ClientOptions, HostError, JobHost, KeyBackupClient, Keyring, OpenError, TokenRequest, VaultProtection,
+    WakeUp, WakeUpPurpose, set_vault_aside,
+};
 pub use download::*;
 pub use export::{ExportError, ExportSummary};
 #[cfg(feature = "reqwest-transport")]
@@ -59,12 +61,11 @@ pub use homeserver::{
     FileDownload, FileDownloads, HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport,
     TransportError,
 };
-pub use host::{HostError, JobHost, Keyring, TokenRequest, WakeUp, WakeUpPurpose};
+pub use job::{PauseCause, RunBudget};
 pub use logging::{LogLevel, init_logging};
 pub use lookup::{KeyProof, LookupError, RoomKeyLookup, RoomKeyPage};
 pub use on_demand::{OnDemandError, RoomFetch, ServerNews};
 pub use preference::*;
-pub use protection::VaultProtection;
 pub use secret::{SecretBytes, SecretString};
 pub use sharing::RoomHistoryShareability;
 #[cfg(feature = "matrix-sdk-sink")]

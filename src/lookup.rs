@@ -19,8 +19,9 @@ use crate::{
     blocking::blocking,
     client::KeyBackupClient,
     compare::{Compared, Comparer},
-    download::{PauseCause, StatusError, Work},
-    unlock::DecryptionKeys,
+    decryption_keys::DecryptionKeys,
+    download::StatusError,
+    job::{PauseCause, Work},
     vault::{
         Connection, CopyState, Fingerprint, ListedEntry, Placement, StoredCopy, StoredEntry, Vault, VaultError,
         room_number,

@@ -11,16 +11,15 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    feed::{Feed, Passed},
-    finished::OpenedPage,
-    notify::ArrivalHints,
-    open::push_hint,
-    run::in_writer,
-    stop::{StopSignal, Wake},
-    tally::Tally,
+    open::{Feed, OpenedPage, Passed, push_hint},
+    telling::{listener::ArrivalHints, progress::Tally},
 };
 use crate::{
     backup::RoomKey,
+    job::{
+        run::in_writer,
+        stop::{StopSignal, Wake},
+    },
     sink::{RoomKeySink, SinkAnswer, SinkError},
     vault::{DeliveredAnswer, SharedWriter, VaultError, Writer},
 };

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::{
     DownloadPolicy, DownloadSummary, FailureCount, RunHolder, VersionState, VersionStatus, outcome::Versions,
-    wake_up::WorkLeft,
+    work_left::WorkLeft,
 };
 use crate::{
     backup::completeness::Settled,
     clock::this_process,
-    unlock::DecryptionKeys,
+    decryption_keys::DecryptionKeys,
     vault::{Connection, LeaseRow, UserIntent, VaultError, VersionRow},
 };
 
@@ -122,7 +122,7 @@ impl VersionStatus {
 }
 
 impl RunHolder {
-    pub(super) fn of(lease: &LeaseRow) -> Self {
+    pub(crate) fn of(lease: &LeaseRow) -> Self {
         Self {
             process_name: lease.holder.clone(),
             process_id: lease.process.id,

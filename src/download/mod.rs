@@ -2,59 +2,31 @@
 //!
 //! Three stages overlap in a run. Each goes on from what the vault holds, so a kill costs no more than a batch.
 //!
-//! - `job`, `holding`, `listing`, `known_versions`: the exported object
-//! - `pause`, `policy`, `control`: what holds it, what it may use, and where that is kept (the first two pure)
-//! - `run`, `phases`: takes the vault, works in phases, leaves nothing behind; `keeper`, `activity`: until all has ended
-//! - `inventory`: what the vault has, in the words of apps
-//! - `versions`: which backup versions, in which order; `plan`: which request comes next (pure)
-//! - `fetch`, `rooms`, `grown`, `request`, `from_file`, `ingest`, `ingest_worker`: network to vault; `priority`: rooms that are wanted first
-//! - `feed`, `settled`, `open`, `settle`, `finished`: vault to opened keys, on all cores, and what is learnt back into the vault
-//! - `deliver`: opened keys to the sink
-//! - `outcome`, `wake_up`: how it ended, and when the host is to call again (pure)
-//! - `stop`, `tally`, `notify`, `records`: ending, counting, telling, and in which words
+//! - `object`: the exported object
+//! - `policy`: what it may use
+//! - `phases`: a run is a row of phases
+//! - `fetch`: network to vault; `wanted_rooms`: rooms that come first
+//! - `open`: vault to opened keys; `deliver`: opened keys to the sink
+//! - `inventory`, `work_left`: what the vault has, in the words of apps, and what is left to do
+//! - `outcome`: how it ended (pure)
+//! - `telling`: what the app is told
 
-mod activity;
-mod control;
-mod current_version;
+pub(crate) mod current_version;
 mod deliver;
-mod feed;
 mod fetch;
-mod finished;
-mod from_file;
-mod grown;
-mod holding;
-mod ingest;
-mod ingest_worker;
-mod inventory;
-mod job;
-mod keeper;
-mod known_versions;
-mod listing;
-mod notify;
+pub(crate) mod inventory;
+mod object;
 mod open;
-mod outcome;
-mod pause;
-mod phases;
-mod plan;
+pub(crate) mod outcome;
+pub(crate) mod phases;
 mod policy;
-mod priority;
-mod records;
-mod request;
-mod rooms;
-mod run;
-mod settle;
-mod settled;
-mod stop;
-mod tally;
-mod versions;
-mod wake_up;
+pub(crate) mod telling;
+pub(crate) mod wanted_rooms;
+mod work_left;
 
-pub(crate) use activity::AtWork;
-pub use job::KeyDownload;
-pub use pause::PauseCause;
-pub(crate) use pause::Work;
+pub use object::KeyDownload;
 pub use policy::DownloadPolicy;
-pub use records::{
+pub use telling::report::{
     ArrivalCursor, ArrivedPage, ArrivedRoomKeys, BlockedReason, CompletionProof, ConflictCause, ConflictNotice,
     ConflictPage, DownloadProgress, DownloadStage, DownloadStatus, DownloadSummary, EntryPage, EntryRef, FailureCount,
     KeyConflict, MissingKeys, RefusedEntry, RefusedPage, RunFailure, RunHolder, RunOutcome, RunReport, StatusError,

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    BlockedReason, CompletionProof, MissingKeys, RunFailure, RunHolder, RunOutcome, control::Restraints,
-    deliver::DeliverEnd, fetch::FetchEnd, wake_up::WorkLeft,
+    BlockedReason, CompletionProof, MissingKeys, RunFailure, RunHolder, RunOutcome, deliver::DeliverEnd,
+    fetch::FetchEnd, work_left::WorkLeft,
 };
 use crate::{
     backup::completeness::Settled,
     homeserver::{HomeserverError, TransportError},
+    job::gate::Restraints,
     vault::{Counts, VaultError, VersionRow},
 };
 

@@ -11,23 +11,26 @@ use std::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    DownloadPolicy, PauseCause, RunOutcome,
-    control::{Allowed, Restraints},
+    DownloadPolicy, RunOutcome,
     deliver::{DeliverEnd, DeliverStage},
-    feed::PAGES_IN_FLIGHT,
-    fetch::FetchEnd,
-    notify::{ArrivalHints, tell_conflicts},
-    open::OpenStage,
+    fetch::{FetchEnd, fetch_versions},
+    open::{OpenStage, PAGES_IN_FLIGHT},
     outcome::{Ends, Versions, paused, vault_outcome},
-    run::{RunHandle, in_writer, prepare},
-    stop::{StopCause, StopSignal},
-    tally::FetchActivity,
-    versions::fetch_versions,
-    wake_up::WorkLeft,
+    telling::{
+        listener::{ArrivalHints, tell_conflicts},
+        progress::FetchActivity,
+    },
+    work_left::WorkLeft,
 };
 use crate::{
     blocking::blocking,
     client::Parts,
+    job::{
+        PauseCause,
+        gate::{Allowed, Restraints},
+        run::{RunHandle, in_writer, prepare},
+        stop::{StopCause, StopSignal},
+    },
     vault::{SharedWriter, VaultError, Writer},
 };
 
@@ -54,7 +57,7 @@ impl Phase<'_> {
 }
 
 /// Stops what is left of a run whose future was dropped.
-pub(super) struct StopOnDrop(pub(super) StopSignal);
+pub(crate) struct StopOnDrop(pub(crate) StopSignal);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
@@ -62,7 +65,7 @@ impl Drop for StopOnDrop {
     }
 }
 
-pub(super) async fn phases(
+pub(crate) async fn phases(
     parts: &Parts,
     handle: &RunHandle,
     hints: ArrivalHints,

@@ -14,7 +14,7 @@ use crate::{
         limits::{MAX_ENTRY_BYTES, MAX_ROOM_LIST_BYTES, MAX_SILENCE, MAX_SMALL_BODY_BYTES},
         version::VersionInfo,
     },
-    host::{JobHost, TokenRequest},
+    client::{JobHost, TokenRequest},
 };
 
 /// Everything that a path segment may not hold; session ids have `/` and `+`.

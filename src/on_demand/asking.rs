@@ -6,8 +6,9 @@ use super::OnDemandError;
 use crate::{
     backup::{limits::MAX_ASKED_WAIT, version::VersionInfo},
     client::{KeyBackupClient, Parts},
-    download::{AtWork, KeyDownload, PauseCause, Work},
+    download::KeyDownload,
     homeserver::HomeserverError,
+    job::{PauseCause, Work, in_flight::AtWork},
     vault::{Connection, VaultError, VersionRow},
 };
 

@@ -9,8 +9,8 @@ use super::{
     wire::{FormReading, Reading},
 };
 use crate::{
-    budget::RunBudget,
     homeserver::{Backoff, Homeserver, HomeserverError, TransportError, Verdict},
+    job::RunBudget,
     random::dice,
 };
 

@@ -11,8 +11,7 @@ use super::{
     writer::{EndedWish, PreferenceWriter, change},
 };
 use crate::{
-    client::Parts,
-    host::{WakeUp, WakeUpPurpose},
+    client::{Parts, WakeUp, WakeUpPurpose},
     vault::VaultError,
 };
 

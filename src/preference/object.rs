@@ -14,7 +14,7 @@ use super::{
     ledger::{Ledger, NextStep, Seen},
     writer::{Intent, PreferenceWriter, change},
 };
-use crate::{blocking::blocking, budget::RunBudget, client::Parts, vault::VaultError};
+use crate::{blocking::blocking, client::Parts, job::RunBudget, vault::VaultError};
 
 /// Whether the user wants room keys to be backed up, as all their clients share it (MSC4287). Get it from
 /// `KeyBackupClient.preference()`.

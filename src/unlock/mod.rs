@@ -3,10 +3,8 @@
 //! A recovery key may be the key of secret storage or the decryption key itself, in the same form: both are tried. What
 //! counts in the end is that the public half equals the one that the backup names.
 
-mod keys;
 mod secret_storage;
 
-pub(crate) use keys::DecryptionKeys;
 #[cfg(any(fuzzing, test))]
 pub(crate) use secret_storage::read_secret_storage;
 use secret_storage::{FromStorage, StorageInput};

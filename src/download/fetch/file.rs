@@ -8,14 +8,14 @@ use std::{
 };
 
 use super::{
-    fetch::{FetchEnd, FetchStage},
+    execute::{FetchEnd, FetchStage},
     ingest::IngestedResponse,
-    request::RequestError,
+    requests::RequestError,
 };
 use crate::{
     blocking::blocking,
+    client::TokenRequest,
     homeserver::{FileDownload, HomeserverError, KeysRequest, TransportError, sort_answer},
-    host::TokenRequest,
     vault::{AskedUnder, FilePlace},
 };
 

@@ -6,17 +6,19 @@ use std::{sync::Mutex, time::Duration};
 use tokio::runtime::Handle;
 
 use super::{
-    fetch::{FetchEnd, FetchStage},
+    execute::{FetchEnd, FetchStage},
     ingest::Ingest,
     ingest_worker::IngestWorker,
-    phases::Phase,
     plan::SWEEP_CUTS_BEFORE_FILE,
-    tally::FetchActivity,
-    wake_up::{ShortLook, WorkLeft, look_at_short},
 };
 use crate::{
     backup::{completeness::Settled, limits::MAX_VERSION_CHANGES, version::CURVE25519_AES_SHA2},
     blocking::blocking,
+    download::{
+        phases::Phase,
+        telling::progress::FetchActivity,
+        work_left::{ShortLook, WorkLeft, look_at_short},
+    },
     homeserver::{Backoff, HomeserverError, TransportError, Verdict, outage_wait},
     random::dice,
     vault::{FetchProgress, VaultError, VersionRow, Writer},

@@ -1,10 +1,12 @@
 //! What the host and the user say to a download: pause, resume, stop, which rooms first, what it may use.
 
-use super::{
-    DownloadPolicy, KeyDownload, PauseCause, StatusError, control::UserWord, job::tell, pause::Work, rooms::sound,
-    stop::StopCause,
+use super::tell;
+use crate::{
+    blocking::blocking,
+    download::{DownloadPolicy, KeyDownload, StatusError, fetch::sound},
+    job::{PauseCause, Work, gate::UserWord, stop::StopCause},
+    vault::UserIntent,
 };
-use crate::{blocking::blocking, vault::UserIntent};
 
 /// Rooms of one call that are moved to the front.
 const MOST_WANTED_ROOMS: usize = 1_000;

@@ -1,6 +1,6 @@
 //! Copies of a session that have been opened: held against each other, before any of them goes to the sink.
 
-use super::open::OpenStage;
+use super::stage::OpenStage;
 use crate::{
     compare::{Compared, Comparer},
     vault::{Connection, Judged, Placement, VaultError},

@@ -8,24 +8,28 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    RunHolder, RunOutcome,
-    activity::{Activity, AtWork},
-    control::{Allowed, Control},
-    current_version::CurrentVersion,
-    inventory::Inventory,
+    RunBudget,
+    gate::{Allowed, Control},
+    in_flight::{Activity, AtWork},
     keeper::Keeper,
-    notify::{ArrivalHints, telling},
-    outcome::{paused, vault_outcome},
-    phases::{StopOnDrop, phases},
-    priority::Priority,
     stop::{StopCause, StopSignal, Wake},
-    tally::Tally,
 };
 use crate::{
     blocking::blocking,
-    budget::RunBudget,
     client::Parts,
     clock::wall_ms,
+    download::{
+        RunHolder, RunOutcome,
+        current_version::CurrentVersion,
+        inventory::Inventory,
+        outcome::{paused, vault_outcome},
+        phases::{StopOnDrop, phases},
+        telling::{
+            listener::{ArrivalHints, telling},
+            progress::Tally,
+        },
+        wanted_rooms::Priority,
+    },
     homeserver::Homeserver,
     vault::{Patience, SharedWriter, Vault, VaultError, Writer},
 };
@@ -52,7 +56,7 @@ pub(crate) struct RunHandle {
     /// The writer, while there is one: whoever else in this process writes does so in turn with the run.
     lent: Arc<Mutex<Option<SharedWriter>>>,
     /// What may be at work now.
-    pub(super) phase: Arc<watch::Sender<Allowed>>,
+    pub(crate) phase: Arc<watch::Sender<Allowed>>,
 }
 
 impl RunHandle {
@@ -262,7 +266,7 @@ async fn in_time<T>(handle: &RunHandle, slice: Option<Slice>, work: impl Future<
 }
 
 /// Reads the keys, and tells what there is.
-pub(super) async fn prepare(parts: &Parts, handle: &RunHandle, writer: &SharedWriter) -> Result<(), VaultError> {
+pub(crate) async fn prepare(parts: &Parts, handle: &RunHandle, writer: &SharedWriter) -> Result<(), VaultError> {
     let (keys, tally) = (parts.keys.clone(), handle.tally.clone());
     in_writer(writer, move |writer| {
         let reader = writer.reader();
@@ -288,7 +292,7 @@ async fn take_stock(parts: &Parts, handle: &RunHandle, writer: &SharedWriter) ->
 }
 
 /// One piece of work with the vault.
-pub(super) async fn in_writer<T: Send + 'static>(
+pub(crate) async fn in_writer<T: Send + 'static>(
     writer: &SharedWriter,
     work: impl FnOnce(&mut Writer) -> Result<T, VaultError> + Send + 'static,
 ) -> Result<T, VaultError> {

@@ -7,13 +7,13 @@ use std::{
 };
 
 use super::{
-    ArrivedRoomKeys,
-    feed::{Feed, PageSeat, Passed},
-    open::OpenStage,
-    settle::Settled,
+    queue::{Feed, PageSeat, Passed},
+    settle_copies::Settled,
+    stage::OpenStage,
 };
 use crate::{
     backup::RoomKey,
+    download::ArrivedRoomKeys,
     vault::{Judged, OpenedCopies, Outcome, VaultError},
 };
 
@@ -165,7 +165,7 @@ impl OpenedPage {
         }
     }
 
-    pub(super) fn leave_out(&mut self, conflicts: &[i64]) {
+    pub(crate) fn leave_out(&mut self, conflicts: &[i64]) {
         let keep: Vec<bool> = self
             .entries
             .iter()

@@ -3,7 +3,7 @@
 //! Several causes can hold at once; what one stops goes on when the last that stops it is gone. The table here is the one
 //! in `docs/background-execution.md`; a test holds them together.
 
-use super::DownloadPolicy;
+use crate::download::DownloadPolicy;
 
 /// Why the download, or a part of it, rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]

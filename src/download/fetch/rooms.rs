@@ -5,9 +5,9 @@ use std::{sync::atomic::Ordering, time::Duration};
 use futures_util::{StreamExt, stream};
 
 use super::{
-    fetch::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
-    from_file::{FromFile, waits},
-    request::RequestError,
+    execute::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
+    file::{FromFile, waits},
+    requests::RequestError,
 };
 use crate::{
     backup::limits::MAX_ID_BYTES,
@@ -328,7 +328,7 @@ impl FetchStage {
 }
 
 /// Those that can be room ids.
-pub(super) fn sound(mut rooms: Vec<String>) -> Vec<String> {
+pub(in crate::download) fn sound(mut rooms: Vec<String>) -> Vec<String> {
     // A path cannot hold a dot alone.
     rooms.retain(|room| (1..=MAX_ID_BYTES).contains(&room.len()) && !matches!(room.as_str(), "." | ".."));
     rooms

@@ -1,5 +1,12 @@
 //! The client: what an app opens once per signed-in account, and the parts that its jobs share.
 
+mod host;
+mod protection;
+
+pub use host::{HostError, JobHost, Keyring, TokenRequest, WakeUp, WakeUpPurpose};
+pub use protection::VaultProtection;
+
+use protection::open_vault;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -9,15 +16,13 @@ use url::Url;
 
 use crate::{
     blocking::blocking,
+    decryption_keys::DecryptionKeys,
     download::{DownloadPolicy, KeyDownload},
     homeserver::{AccountDownloads, FileDownloads, Homeserver, HttpTransport},
-    host::JobHost,
     lookup::{Lookup, RoomKeyLookup},
     on_demand::{Flights, OnDemandError, RoomFetch, WantedSession},
     preference::{KeyBackupPreference, PreferencePolicy},
-    protection::{VaultProtection, open_vault},
     sink::RoomKeySink,
-    unlock::DecryptionKeys,
     vault::{OpenVaultError, Vault, VaultError},
 };
 

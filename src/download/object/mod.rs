@@ -1,5 +1,9 @@
 //! The download as apps see it: the one run, what it leads to, and how far it is.
 
+mod controls;
+mod known_versions;
+mod lists;
+
 use std::{
     sync::{
         Arc, Mutex,
@@ -11,22 +15,23 @@ use std::{
 use super::{
     DownloadPolicy, DownloadStage, DownloadStatus, DownloadSummary, RunHolder, RunOutcome, RunReport, StatusError,
     VersionState, VersionStatus,
-    activity::Activity,
-    control::Control,
     inventory::Inventory,
     outcome::Versions,
-    priority::Priority,
-    run::{RunHandle, run},
-    stop::StopCause,
-    wake_up::{WakeUpChange, WorkLeft, at_the_end},
+    wanted_rooms::Priority,
+    work_left::{WakeUpChange, WorkLeft, at_the_end},
 };
 use crate::{
     blocking::blocking,
-    budget::RunBudget,
-    client::Parts,
-    host::{WakeUp, WakeUpPurpose},
+    client::{Parts, WakeUp, WakeUpPurpose},
+    decryption_keys::DecryptionKeys,
+    job::{
+        RunBudget,
+        gate::Control,
+        in_flight::Activity,
+        run::{RunHandle, run},
+        stop::StopCause,
+    },
     lookup::Lookup,
-    unlock::DecryptionKeys,
     vault::{BUSY_TIMEOUT, Connection, LeaseRow, SharedWriter, Vault, VaultError},
 };
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 #[cfg(test)]
 use super::CompletionProof;
-use super::{BlockedReason, DownloadPolicy, PauseCause, RunFailure, RunOutcome, plan::bytes_of};
-use crate::{clock::wall_ms, host::WakeUp, vault::VersionRow};
+use super::{BlockedReason, DownloadPolicy, RunFailure, RunOutcome, fetch::bytes_of};
+use crate::{client::WakeUp, clock::wall_ms, job::PauseCause, vault::VersionRow};
 
 /// A run that is killed without a word: how long after its beginning it may be asked for again.
 const AFTER_A_KILL: Duration = Duration::from_secs(10 * 60);

@@ -13,18 +13,18 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{
-    PauseCause,
-    control::Control,
-    ingest::{IngestError, Message, Source},
-    stop::{StopCause, StopSignal, Wake},
-    tally::Tally,
-};
+use super::ingest::{IngestError, Message, Source};
 use crate::{
     backup::{
         entry,
         reader::{BackupReader, EntryVisitor, RawEntry, ReadError},
         session_id::SessionId,
+    },
+    download::telling::progress::Tally,
+    job::{
+        PauseCause,
+        gate::Control,
+        stop::{StopCause, StopSignal, Wake},
     },
     vault::{EntryBatch, FilePlace, Known, KnownEntries, KnownRoom, SharedWriter, Vault, VaultError},
 };

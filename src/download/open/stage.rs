@@ -7,18 +7,19 @@ use std::{num::NonZeroUsize, sync::Arc, thread};
 use tokio::sync::mpsc;
 
 use super::{
-    ArrivedRoomKeys, DownloadPolicy,
-    current_version::CurrentVersion,
-    feed::{Claim, Feed, PAGES_IN_FLIGHT, Page, PageSeat, SinkPages},
-    finished::{FinishedPage, FinishedPages, OpenedPage},
-    notify::ArrivalHints,
-    priority::Priority,
-    stop::{StopCause, StopSignal, Wake},
-    tally::Tally,
+    commit::{FinishedPage, FinishedPages, OpenedPage},
+    queue::{Claim, Feed, PAGES_IN_FLIGHT, Page, PageSeat, SinkPages},
 };
 use crate::{
     backup::{FailureReason, ratchet::Ratchet},
-    unlock::DecryptionKeys,
+    decryption_keys::DecryptionKeys,
+    download::{
+        ArrivedRoomKeys, DownloadPolicy,
+        current_version::CurrentVersion,
+        telling::{listener::ArrivalHints, progress::Tally},
+        wanted_rooms::Priority,
+    },
+    job::stop::{StopCause, StopSignal, Wake},
     vault::{Outcome, SharedWriter, Vault, VaultError},
 };
 

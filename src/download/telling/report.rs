@@ -1,7 +1,6 @@
 //! What the download tells: records and enums that cross to Kotlin and Swift as they are.
 
-use super::PauseCause;
-use crate::{backup::FailureReason, host::WakeUp};
+use crate::{backup::FailureReason, client::WakeUp, job::PauseCause};
 
 /// How a run ended, and what there is by now.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]

@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::{
-    DownloadPolicy, PauseCause,
-    pause::{CauseSet, Work},
+    PauseCause,
+    cause::{CauseSet, Work},
 };
-use crate::vault::{UserIntent, VaultError};
+use crate::{
+    download::DownloadPolicy,
+    vault::{UserIntent, VaultError},
+};
 
 /// The stages that may work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

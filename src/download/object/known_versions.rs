@@ -2,8 +2,10 @@
 
 use base64::Engine;
 
-use super::{KeyDownload, StatusError};
-use crate::backup::{limits::MAX_VERSION_CHARS, session_id::BASE64};
+use crate::{
+    backup::{limits::MAX_VERSION_CHARS, session_id::BASE64},
+    download::{KeyDownload, StatusError},
+};
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyDownload {

@@ -6,8 +6,8 @@
 //! that it takes.
 
 use super::{
-    fetch::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
-    request::RequestError,
+    execute::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
+    requests::RequestError,
     rooms::ROOM_CUTS_BEFORE_FILE,
 };
 use crate::{homeserver::KeysRequest, vault::VaultError};

@@ -11,13 +11,11 @@ use std::{
     },
 };
 
-use super::{
-    priority::Priority,
-    settled::{SettledMark, Taken},
-    stop::Wake,
-};
+use super::watermark::{SettledMark, Taken};
 use crate::{
-    unlock::DecryptionKeys,
+    decryption_keys::DecryptionKeys,
+    download::wanted_rooms::Priority,
+    job::stop::Wake,
     vault::{Connection, PendingEntries, PendingEntry, RoomRow, VaultError, Waiting},
 };
 

@@ -10,8 +10,10 @@ use std::sync::{
 
 use tokio::sync::watch;
 
-use super::{DownloadProgress, DownloadStage};
-use crate::vault::{Connection, Counts, VaultError, VersionRow};
+use crate::{
+    download::{DownloadProgress, DownloadStage},
+    vault::{Connection, Counts, VaultError, VersionRow},
+};
 
 /// Counters of one run. Relaxed: each is a figure of its own, and no decision hangs on two of them together.
 #[derive(Default)]

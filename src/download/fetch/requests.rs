@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    fetch::{FetchEnd, FetchStage},
+    execute::{FetchEnd, FetchStage},
     ingest::IngestError,
 };
 use crate::{

@@ -4,9 +4,8 @@ use std::{fmt, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
+use super::{OpenError, host::Keyring};
 use crate::{
-    client::OpenError,
-    host::Keyring,
     secret::{SecretBytes, SecretString},
     vault::{Protection, Vault, new_vault_key},
 };

@@ -5,12 +5,14 @@
 use std::time::Duration;
 
 use super::{
-    activity::AtWork,
-    control::Control,
+    gate::Control,
+    in_flight::AtWork,
     stop::{StopCause, StopSignal},
 };
-use crate::homeserver::Homeserver;
-use crate::vault::{HEARTBEAT_MS, VaultError, Writer, WriterKeeper};
+use crate::{
+    homeserver::Homeserver,
+    vault::{HEARTBEAT_MS, VaultError, Writer, WriterKeeper},
+};
 
 pub(crate) struct Keeper {
     pub(crate) writer: WriterKeeper,

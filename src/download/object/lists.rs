@@ -1,11 +1,11 @@
 //! What the vault can list for an app: what arrived, what failed, what was refused, what stands under two rooms.
 
-use super::{
-    ArrivalCursor, ArrivedPage, ArrivedRoomKeys, ConflictCause, ConflictPage, EntryPage, EntryRef, KeyConflict,
-    KeyDownload, RefusedEntry, RefusedPage, StatusError,
-};
 use crate::{
     backup::{FailureReason, session_id::SessionId},
+    download::{
+        ArrivalCursor, ArrivedPage, ArrivedRoomKeys, ConflictCause, ConflictPage, EntryPage, EntryRef, KeyConflict,
+        KeyDownload, RefusedEntry, RefusedPage, StatusError,
+    },
     vault::{Connection, HeldBackCause, VaultError},
 };
 

@@ -6,23 +6,27 @@ use std::{
 };
 
 use super::{
-    from_file::{FromFile, waits},
+    file::{FromFile, waits},
     ingest::Ingest,
     plan::{Facts, Step, next_step},
-    priority::Priority,
-    request::RequestError,
+    requests::RequestError,
     rooms::ROOM_CUTS_BEFORE_FILE,
-    run::in_writer,
-    stop::{StopSignal, Wake},
-    tally::{FetchActivity, Tally},
 };
 use crate::{
     backup::completeness::{Evidence, Settled},
+    client::JobHost,
     clock::wall_ms,
+    download::{
+        telling::progress::{FetchActivity, Tally},
+        wanted_rooms::Priority,
+    },
     homeserver::{
         AccountDownloads, Backoff, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict, rest_after,
     },
-    host::JobHost,
+    job::{
+        run::in_writer,
+        stop::{StopSignal, Wake},
+    },
     random::dice,
     vault::{AskedUnder, OTHER_FAULT, SharedWriter, VaultError, VersionRow, WRONG_SHAPE, Writer},
 };

@@ -10,11 +10,11 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{
-    ArrivedRoomKeys, ConflictCause, ConflictNotice, DownloadProgress, DownloadStage, run::in_writer, tally::Tally,
-};
+use super::progress::Tally;
 use crate::{
-    host::JobHost,
+    client::JobHost,
+    download::{ArrivedRoomKeys, ConflictCause, ConflictNotice, DownloadProgress, DownloadStage},
+    job::run::in_writer,
     vault::{SharedWriter, VaultError, Writer},
 };
 
@@ -73,7 +73,7 @@ pub(crate) async fn telling<T>(
 }
 
 /// Tells the host of conflicts that it does not know of, once for each version and cause.
-pub(super) async fn tell_conflicts(host: &Arc<dyn JobHost>, writer: &SharedWriter) -> Result<(), VaultError> {
+pub(crate) async fn tell_conflicts(host: &Arc<dyn JobHost>, writer: &SharedWriter) -> Result<(), VaultError> {
     let look = |writer: &mut Writer| {
         let reader = writer.reader();
         let mut notices = Vec::new();
