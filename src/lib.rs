@@ -28,6 +28,7 @@ mod blocking;
 mod client;
 mod clock;
 mod compare;
+mod context;
 mod decryption_keys;
 mod download;
 mod export;
@@ -46,12 +47,13 @@ mod secret;
 mod sharing;
 mod sink;
 mod unlock;
+mod until_shut_down;
 mod vault;
+mod wake_up;
 
 pub use backup::{BackupOrigin, FailureReason, RoomKey};
 pub use client::{
-    Account, ClientOptions, HostError, JobHost, KeyBackupClient, Keyring, OpenError, TokenRequest, VaultProtection,
-    WakeUp, WakeUpPurpose, set_vault_aside,
+    Account, ClientOptions, HostError, JobHost, KeyBackupClient, Keyring, OpenError, VaultProtection, set_vault_aside,
 };
 pub use download::*;
 pub use export::{ExportError, ExportSummary};
@@ -59,9 +61,9 @@ pub use export::{ExportError, ExportSummary};
 pub use homeserver::ReqwestTransport;
 pub use homeserver::{
     FileDownload, FileDownloads, HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport,
-    TransportError,
+    TokenRequest, TransportError,
 };
-pub use job::{PauseCause, RunBudget};
+pub use job::{BlockedReason, PauseCause, RunBudget, RunFailure, RunHolder};
 pub use logging::{LogLevel, init_logging};
 pub use lookup::{KeyProof, LookupError, RoomKeyLookup, RoomKeyPage};
 pub use on_demand::{OnDemandError, RoomFetch, ServerNews};
@@ -72,5 +74,6 @@ pub use sharing::RoomHistoryShareability;
 pub use sink::OlmMachineSink;
 pub use sink::{RoomKeySink, SinkAnswer, SinkError};
 pub use unlock::{UnlockError, UnlockSecret, UnlockedBackup};
+pub use wake_up::{WakeUp, WakeUpPurpose};
 
 uniffi::setup_scaffolding!();

@@ -1,6 +1,6 @@
 //! What may be shared of a room's history (MSC4268): counted from the flags that the backup carries.
 
-use crate::{client::KeyBackupClient, lookup::LookupError};
+use crate::{job::Jobs, lookup::LookupError};
 
 /// The keys of a room, by whether they may be shared with people who are invited later (MSC4268).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
@@ -16,21 +16,16 @@ pub struct RoomHistoryShareability {
     pub not_fetched_at_most: Option<u64>,
 }
 
-#[uniffi::export(async_runtime = "tokio")]
-impl KeyBackupClient {
-    /// How many keys of a room may be shared with people who are invited later, how many may not, and how many are not known
-    /// yet. From the vault, with no network; needs no unlock. Keys that can never be opened are left out.
-    ///
-    /// # Errors
-    /// A [`LookupError`].
-    pub async fn room_history_shareability(&self, room_id: String) -> Result<RoomHistoryShareability, LookupError> {
-        self.may_look_up()?;
-        let counts = self.download.read(move |vault| vault.sharing_counts(&room_id)).await?;
-        Ok(RoomHistoryShareability {
-            shareable: counts.shareable,
-            not_shareable: counts.not_shareable,
-            unopened: counts.unopened,
-            not_fetched_at_most: counts.not_fetched_at_most,
-        })
-    }
+/// Counts the keys of a room by whether they may be shared.
+pub(crate) async fn room_history_shareability(
+    jobs: &Jobs,
+    room_id: String,
+) -> Result<RoomHistoryShareability, LookupError> {
+    let counts = jobs.read(move |vault| vault.sharing_counts(&room_id)).await?;
+    Ok(RoomHistoryShareability {
+        shareable: counts.shareable,
+        not_shareable: counts.not_shareable,
+        unopened: counts.unopened,
+        not_fetched_at_most: counts.not_fetched_at_most,
+    })
 }

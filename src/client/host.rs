@@ -8,8 +8,10 @@ use async_trait::async_trait;
 
 use crate::{
     download::{ArrivedRoomKeys, ConflictNotice, DownloadProgress},
+    homeserver::TokenRequest,
     preference::{PreferenceConflict, PreferenceNotice, PreferenceResolution},
-    secret::{SecretBytes, SecretString},
+    secret::SecretString,
+    wake_up::{WakeUp, WakeUpPurpose},
 };
 
 /// The app around us: who has the access token, who knows the rooms, who shows progress.
@@ -76,40 +78,6 @@ pub trait JobHost: Send + Sync {
     async fn schedule_wake_up(&self, purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> Result<(), HostError>;
 }
 
-/// What a wake-up is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
-#[non_exhaustive]
-pub enum WakeUpPurpose {
-    /// A preference that is not yet written: call `flush` of the preference.
-    PreferenceWrite,
-    /// A download with work left: call `run` of the download.
-    Download,
-}
-
-/// When there is a point in waking, and what it then takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
-pub struct WakeUp {
-    /// Milliseconds from now before which there is none.
-    pub not_before_ms: u64,
-    /// It needs a network.
-    pub needs_network: bool,
-    /// It needs one that is not metered.
-    pub needs_unmetered: bool,
-    /// It should wait for the charger.
-    pub needs_charging: bool,
-    /// How much it expects to send and receive, in bytes.
-    pub expected_bytes: u64,
-}
-
-/// Which access token is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
-pub enum TokenRequest {
-    /// The one that the app has.
-    Any,
-    /// The server answered 401 to the last one: refresh it if it can be refreshed.
-    PreviousRejected,
-}
-
 /// A callback could not do what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
@@ -127,23 +95,4 @@ impl From<uniffi::UnexpectedUniFFICallbackError> for HostError {
     fn from(error: uniffi::UnexpectedUniFFICallbackError) -> Self {
         Self::Failed { detail: error.reason }
     }
-}
-
-/// Where the host keeps secrets: Keychain on iOS, Keystore on Android.
-///
-/// One item is kept per account: the 32-byte key that seals the vault. On iOS store it with
-/// `kSecAttrAccessibleAfterFirstUnlockThisDeviceOnly`, or nothing can be done while the phone is locked.
-#[uniffi::export(rust, foreign)]
-pub trait Keyring: Send + Sync {
-    /// The item of that name, `None` if there is none. May block.
-    ///
-    /// # Errors
-    /// A [`HostError`] if the keyring cannot be read now; it must not be reported as "none", or a new key is made.
-    fn load(&self, name: String) -> Result<Option<SecretBytes>, HostError>;
-
-    /// Stores or replaces the item; it must be durable when this returns. May block.
-    ///
-    /// # Errors
-    /// A [`HostError`] if it could not be stored.
-    fn store(&self, name: String, secret: SecretBytes) -> Result<(), HostError>;
 }

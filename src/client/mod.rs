@@ -1,67 +1,41 @@
-//! The client: what an app opens once per signed-in account, and the parts that its jobs share.
+//! The client: what an app opens once per signed-in account.
+//!
+//! - `options`, `open`, `open_error`: opening one
+//! - `keys`: single keys and rooms, unlocking, export
+//! - `host`, `keyring`: what the app implements; `adapter`: the same in the narrow forms of the rooms below
 
+mod adapter;
 mod host;
-mod protection;
+mod keyring;
+mod keys;
+mod open;
+mod open_error;
+mod options;
 
-pub use host::{HostError, JobHost, Keyring, TokenRequest, WakeUp, WakeUpPurpose};
-pub use protection::VaultProtection;
+pub use host::{HostError, JobHost};
+pub use keyring::Keyring;
+pub use open::set_vault_aside;
+pub use open_error::OpenError;
+pub use options::{Account, ClientOptions, VaultProtection};
 
-use protection::open_vault;
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
-use url::Url;
+use adapter::HostAdapter;
+use open::{check_account, check_directory, open_vault};
 
 use crate::{
     blocking::blocking,
+    context::Context,
     decryption_keys::DecryptionKeys,
-    download::{DownloadPolicy, KeyDownload},
-    homeserver::{AccountDownloads, FileDownloads, Homeserver, HttpTransport},
-    lookup::{Lookup, RoomKeyLookup},
-    on_demand::{Flights, OnDemandError, RoomFetch, WantedSession},
-    preference::{KeyBackupPreference, PreferencePolicy},
+    download::KeyDownload,
+    export::Export,
+    homeserver::{AccountDownloads, Homeserver, HttpTransport},
+    job::{Gate, Jobs},
+    lookup::Lookup,
+    on_demand::OnDemand,
+    preference::KeyBackupPreference,
     sink::RoomKeySink,
-    vault::{OpenVaultError, Vault, VaultError},
 };
-
-/// A signed-in account.
-#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
-pub struct Account {
-    /// The base URL of the homeserver's client API, after discovery: `https://matrix.example.org`.
-    pub homeserver_url: String,
-    /// The full user id: `@alice:example.org`.
-    pub user_id: String,
-    /// The device id. A vault that is opened for another device delivers everything again.
-    pub device_id: String,
-}
-
-/// What a client is opened with.
-#[derive(Clone, uniffi::Record)]
-pub struct ClientOptions {
-    /// Whose backup it is.
-    pub account: Account,
-    /// A directory of the crate's own, one per account; it is made if it is not there. On Android below
-    /// `noBackupFilesDir`; on iOS excluded from backup and readable after first unlock.
-    pub data_dir: String,
-    /// How secrets are kept.
-    pub protection: VaultProtection,
-    /// How the app takes part in the backup preference that the user's clients share (MSC4287). `None`: as
-    /// [`PreferencePolicy::default`] does it, which follows a value, asks the user where there is none, and writes both
-    /// forms.
-    #[uniffi(default = None)]
-    pub preference: Option<PreferencePolicy>,
-    /// What the download may use. `None`: as [`DownloadPolicy::default`] has it.
-    #[uniffi(default = None)]
-    pub download: Option<DownloadPolicy>,
-    /// What this process is called when another one asks who is running: `app`, `notification extension`. `None`: `app`.
-    #[uniffi(default = None)]
-    pub process_name: Option<String>,
-    /// Downloads of the OS that go on while the app is suspended, where the app has them: a background `URLSession`.
-    #[uniffi(default = None)]
-    pub file_downloads: Option<Arc<dyn FileDownloads>>,
-}
 
 /// The key backup of one account.
 ///
@@ -69,92 +43,12 @@ pub struct ClientOptions {
 /// `shutdown` when the account signs out, or the callbacks leak.
 #[derive(uniffi::Object)]
 pub struct KeyBackupClient {
-    pub(crate) parts: Mutex<Option<Arc<Parts>>>,
-    pub(crate) download: Arc<KeyDownload>,
+    jobs: Arc<Jobs>,
+    download: Arc<KeyDownload>,
     preference: Arc<KeyBackupPreference>,
-    pub(crate) lookup: Arc<Lookup>,
-    pub(crate) session_flights: Flights<WantedSession, Result<RoomKeyLookup, OnDemandError>>,
-    pub(crate) room_flights: Flights<String, Result<RoomFetch, OnDemandError>>,
-    pub(crate) export: crate::export::ExportStop,
-}
-
-/// What the jobs of a client share.
-pub(crate) struct Parts {
-    pub(crate) homeserver: Homeserver,
-    pub(crate) host: Arc<dyn JobHost>,
-    pub(crate) sink: Option<Arc<dyn RoomKeySink>>,
-    pub(crate) vault: Vault,
-    pub(crate) keys: Arc<DecryptionKeys>,
-    pub(crate) process_name: String,
-    pub(crate) files: Option<AccountDownloads>,
-}
-
-/// A client could not be opened. Nothing is left half made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
-#[uniffi::export(Display)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The homeserver URL is no `https://` or `http://` URL.
-    #[error("the homeserver URL is invalid")]
-    InvalidHomeserverUrl,
-    /// The user id is not of the form `@local:server`, or the device id is empty.
-    #[error("the user id or device id is invalid")]
-    InvalidAccount,
-    /// The data directory is no path, or cannot be made, read or written now.
-    #[error("the data directory cannot be used")]
-    UnusableDataDir,
-    /// The key or the passphrase is not the one that this vault was made with, or no 32 bytes, or empty.
-    #[error("the vault key or passphrase is wrong")]
-    WrongVaultKey,
-    /// The vault was made with another kind of protection.
-    #[error("the vault is protected in another way")]
-    OtherProtection,
-    /// The keyring cannot be read or written now, or has lost the key of a vault that is there.
-    #[error("the keyring gave no key")]
-    KeyringUnavailable {
-        /// The vault is there, and the keyring is sure to have no key for it: it was restored without its keyring.
-        key_lost: bool,
-    },
-    /// The vault is another account's.
-    #[error("the vault belongs to another account")]
-    OtherAccount,
-    /// The vault was written by a newer version of the crate: update the app.
-    #[error("the vault is of a newer version")]
-    VaultTooNew,
-    /// The vault is damaged beyond what the database mends by itself. `set_vault_aside` makes room for a new one.
-    #[error("the vault is damaged")]
-    VaultDamaged,
-    /// There is no space left on the disk.
-    #[error("the disk is full")]
-    DiskFull,
-    /// `set_vault_aside` only: somebody is at work on the vault, in this process or another. End that, and call again.
-    #[error("the vault is in use")]
-    VaultInUse,
-    /// A bug in the crate or in a callback of the app: the log says more.
-    #[error("the vault could not be opened because of a bug")]
-    Internal,
-}
-
-impl From<OpenVaultError> for OpenError {
-    fn from(error: OpenVaultError) -> Self {
-        log::warn!("the vault does not open: {error}");
-        match error {
-            OpenVaultError::WrongKey => Self::WrongVaultKey,
-            OpenVaultError::OtherProtection => Self::OtherProtection,
-            OpenVaultError::OtherAccount => Self::OtherAccount,
-            OpenVaultError::TooNew { .. } => Self::VaultTooNew,
-            OpenVaultError::Vault(VaultError::DiskFull) => Self::DiskFull,
-            OpenVaultError::Directory(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::DiskFull,
-            OpenVaultError::Directory(_)
-            | OpenVaultError::Vault(
-                VaultError::Inaccessible | VaultError::Busy | VaultError::Overtaken | VaultError::Gone,
-            ) => Self::UnusableDataDir,
-            OpenVaultError::Vault(VaultError::Panicked) => Self::Internal,
-            OpenVaultError::Vault(VaultError::Corrupt | VaultError::Unsealable | VaultError::Sqlite(_)) => {
-                Self::VaultDamaged
-            }
-        }
-    }
+    lookup: Arc<Lookup>,
+    on_demand: OnDemand,
+    export: Export,
 }
 
 #[uniffi::export(async_runtime = "tokio")]
@@ -170,54 +64,39 @@ impl KeyBackupClient {
         host: Arc<dyn JobHost>,
         sink: Option<Arc<dyn RoomKeySink>>,
     ) -> Result<Arc<Self>, OpenError> {
-        let Account {
-            homeserver_url,
-            user_id,
-            device_id,
-        } = options.account;
-        let url = Url::parse(&homeserver_url)
-            .ok()
-            .filter(|url| {
-                matches!(url.scheme(), "https" | "http")
-                    && url.has_host()
-                    && url.query().is_none()
-                    && url.fragment().is_none()
-            })
-            .ok_or(OpenError::InvalidHomeserverUrl)?;
-        if !is_user_id(&user_id) || device_id.is_empty() {
-            return Err(OpenError::InvalidAccount);
-        }
-        let directory = PathBuf::from(&options.data_dir);
-        if !directory.is_absolute() && options.data_dir.trim().is_empty() {
-            return Err(OpenError::UnusableDataDir);
-        }
-        let policy = options.preference.unwrap_or_default();
+        let url = check_account(&options.account)?;
+        let directory = check_directory(&options.data_dir)?;
+        let Account { user_id, device_id, .. } = options.account;
+        let policy = options.download.unwrap_or_default();
         let files = options
             .file_downloads
             .map(|downloads| AccountDownloads::new(downloads, &user_id, &device_id));
+        let host = Arc::new(HostAdapter(host));
         let homeserver = Homeserver::new(&url, &user_id, transport, host.clone());
         let open = move || open_vault(&options.protection, &directory, &user_id, &device_id);
         let vault = blocking(open).await.unwrap_or(Err(OpenError::Internal))?;
         let keys = Arc::new(DecryptionKeys::default());
-        let parts = Arc::new(Parts {
+        let context = Arc::new(Context {
             homeserver,
-            host,
+            wake_ups: host.clone(),
             sink,
             vault: vault.clone(),
             keys: keys.clone(),
             process_name: options.process_name.unwrap_or_else(|| "app".to_owned()),
             files,
         });
-        let lookup = Arc::new(Lookup::new(vault, keys));
-        let download = KeyDownload::new(parts.clone(), options.download.unwrap_or_default(), lookup.clone());
+        let jobs = Arc::new(Jobs::new(context.clone(), Gate::new(policy.conditions())));
+        let lookup = Arc::new(Lookup::new(vault, keys, jobs.gate.clone()));
+        let download = KeyDownload::new(jobs.clone(), &context, host.clone(), policy, lookup.clone());
+        let download = Arc::new(download);
+        let preference = KeyBackupPreference::new(jobs.clone(), &context, host, options.preference.unwrap_or_default());
         Ok(Arc::new(Self {
-            download: Arc::new(download),
-            preference: Arc::new(KeyBackupPreference::new(parts.clone(), policy)),
+            on_demand: OnDemand::new(jobs.clone(), download.clone(), lookup.clone()),
+            preference: Arc::new(preference),
+            export: Export::default(),
+            jobs,
+            download,
             lookup,
-            session_flights: Flights::default(),
-            room_flights: Flights::default(),
-            parts: Mutex::new(Some(parts)),
-            export: crate::export::ExportStop::default(),
         }))
     }
 
@@ -236,49 +115,15 @@ impl KeyBackupClient {
     /// call answers that the client is shut down, and a run that it is paused. The vault stays on disk.
     pub fn shutdown(&self) {
         self.export.stop();
+        let context = self.jobs.shut_down();
         self.download.shut_down();
         self.preference.shut_down();
         self.lookup.shut_down();
-        if let Ok(mut parts) = self.parts.lock()
-            && let Some(parts) = parts.take()
-        {
-            parts.keys.clear();
-            if let Some(files) = &parts.files {
+        if let Some(context) = context {
+            context.keys.clear();
+            if let Some(files) = &context.files {
                 files.close();
             }
         }
     }
-}
-
-/// Moves a vault that does not open any more out of the way, so that `KeyBackupClient.open` makes a new one there. Nothing is
-/// deleted: returns where it lies now, in the same directory; `None` if there was no vault. Shut down the clients that have it
-/// first, in every process: whoever still has one is told that the vault is gone.
-///
-/// The new vault gets everything from the server again. What is lost with the old one: keys that the server has no more, the
-/// decryption key (unlock again), and a preference that was not yet written.
-///
-/// # Errors
-/// [`OpenError::VaultInUse`] if somebody is at work on it, as far as the damage lets one see that;
-/// [`OpenError::UnusableDataDir`] if it cannot be moved.
-#[uniffi::export(async_runtime = "tokio")]
-pub async fn set_vault_aside(data_dir: String) -> Result<Option<String>, OpenError> {
-    let moved = blocking(move || Vault::set_aside(Path::new(&data_dir))).await;
-    match moved.ok_or(OpenError::Internal)? {
-        Ok(moved) => Ok(moved.map(|path| path.display().to_string())),
-        Err(OpenVaultError::Vault(VaultError::Busy)) => Err(OpenError::VaultInUse),
-        Err(error) => Err(error.into()),
-    }
-}
-
-impl KeyBackupClient {
-    pub(crate) fn parts(&self) -> Option<Arc<Parts>> {
-        self.parts.lock().ok()?.clone()
-    }
-}
-
-fn is_user_id(user_id: &str) -> bool {
-    user_id
-        .strip_prefix('@')
-        .and_then(|rest| rest.split_once(':'))
-        .is_some_and(|(_, server)| !server.is_empty() && user_id.len() <= 255)
 }

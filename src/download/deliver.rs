@@ -12,16 +12,12 @@ use tokio::sync::mpsc;
 
 use super::{
     open::{Feed, OpenedPage, Passed, push_hint},
-    telling::{listener::ArrivalHints, progress::Tally},
+    phase::Phase,
 };
 use crate::{
     backup::RoomKey,
-    job::{
-        run::in_writer,
-        stop::{StopSignal, Wake},
-    },
     sink::{RoomKeySink, SinkAnswer, SinkError},
-    vault::{DeliveredAnswer, SharedWriter, VaultError, Writer},
+    vault::{DeliveredAnswer, VaultError, Writer},
 };
 
 /// How long the sink may go on with its batch when the run is to end.
@@ -32,12 +28,8 @@ const UNCONNECTED: &str = "the app's crypto has another ratchet of this session"
 
 /// What the deliver stage works with.
 pub(crate) struct DeliverStage {
+    pub(crate) phase: Phase,
     pub(crate) sink: Arc<dyn RoomKeySink>,
-    pub(crate) writer: SharedWriter,
-    pub(crate) tally: Arc<Tally>,
-    pub(crate) hints: ArrivalHints,
-    pub(crate) stop: StopSignal,
-    pub(crate) wake: Wake,
 }
 
 /// How delivery ended.
@@ -62,7 +54,7 @@ impl DeliverStage {
         let mut early = BTreeMap::new();
         let mut next = 0;
         let mut feed: Option<Weak<Feed>> = None;
-        while let Some(Some(page)) = self.stop.unless_stopped(pages.recv()).await {
+        while let Some(Some(page)) = self.phase.stop.unless_stopped(pages.recv()).await {
             // Another pass numbers its pages anew.
             let current = Arc::downgrade(&*page.feed);
             if !feed.replace(current.clone()).is_some_and(|feed| feed.ptr_eq(&current)) {
@@ -82,7 +74,7 @@ impl DeliverStage {
                     Ok(false) => return DeliverEnd::Done,
                     Err(end) => return end,
                 }
-                self.wake.notify();
+                self.phase.run.wake.notify();
                 due = take_next(&mut early, &mut next);
             }
         }
@@ -114,14 +106,14 @@ impl DeliverStage {
             }
         };
         self.commit(page, answers).await.map_err(DeliverEnd::Vault)?;
-        self.hints.send(hints);
+        self.phase.hints.send(hints);
         Ok(true)
     }
 
     async fn without_held_back(&self, mut page: OpenedPage) -> Result<OpenedPage, VaultError> {
         let entries: Vec<i64> = page.entries.iter().map(|(entry, _)| *entry).collect();
         let look = move |writer: &mut Writer| writer.reader().held_back_among(&entries);
-        let held_back = in_writer(&self.writer, look).await?;
+        let held_back = self.phase.in_vault(look).await?;
         page.leave_out(&held_back);
         Ok(page)
     }
@@ -133,12 +125,12 @@ impl DeliverStage {
         tokio::select! {
             biased;
             result = &mut call => Some(result),
-            () = self.stop.stopped() => tokio::time::timeout(LAST_BATCH, call).await.ok(),
+            () = self.phase.stop.stopped() => tokio::time::timeout(LAST_BATCH, call).await.ok(),
         }
     }
 
     async fn commit(&self, page: OpenedPage, answers: Vec<SinkAnswer>) -> Result<(), VaultError> {
-        let tally = self.tally.clone();
+        let progress = self.phase.download.progress.clone();
         let commit = move |writer: &mut Writer| {
             let mut demoted = Vec::new();
             let answers: Vec<_> = page
@@ -160,9 +152,9 @@ impl DeliverStage {
             writer.commit_delivered(&answers, through)?;
             page.feed.settle(page.number, Passed::Delivered);
             writer.demote_copies(&demoted)?;
-            tally.follow(writer.reader())
+            progress.follow(writer.reader())
         };
-        in_writer(&self.writer, commit).await
+        self.phase.in_vault(commit).await
     }
 }
 

@@ -11,24 +11,28 @@
 //! - `outcome`: how it ended (pure)
 //! - `telling`: what the app is told
 
-pub(crate) mod current_version;
+mod chores;
+mod current_version;
 mod deliver;
 mod fetch;
-pub(crate) mod inventory;
+mod inventory;
 mod object;
 mod open;
-pub(crate) mod outcome;
-pub(crate) mod phases;
+mod outcome;
+mod phase;
+mod phases;
 mod policy;
-pub(crate) mod telling;
-pub(crate) mod wanted_rooms;
+mod run;
+mod telling;
+mod versions;
+mod wanted_rooms;
 mod work_left;
 
 pub use object::KeyDownload;
 pub use policy::DownloadPolicy;
+pub(crate) use telling::DownloadListener;
 pub use telling::report::{
-    ArrivalCursor, ArrivedPage, ArrivedRoomKeys, BlockedReason, CompletionProof, ConflictCause, ConflictNotice,
-    ConflictPage, DownloadProgress, DownloadStage, DownloadStatus, DownloadSummary, EntryPage, EntryRef, FailureCount,
-    KeyConflict, MissingKeys, RefusedEntry, RefusedPage, RunFailure, RunHolder, RunOutcome, RunReport, StatusError,
-    VersionState, VersionStatus,
+    ArrivalCursor, ArrivedPage, ArrivedRoomKeys, CompletionProof, ConflictCause, ConflictNotice, ConflictPage,
+    DownloadProgress, DownloadStage, DownloadStatus, DownloadSummary, EntryPage, EntryRef, FailureCount, KeyConflict,
+    MissingKeys, RefusedEntry, RefusedPage, RunOutcome, RunReport, StatusError, VersionState, VersionStatus,
 };

@@ -1,5 +1,7 @@
 //! What the app allows the download to use, and how much of it.
 
+use crate::job::Conditions;
+
 /// What the download may use. The default is made for a phone; it can be changed at any time, also during a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct DownloadPolicy {
@@ -57,6 +59,16 @@ impl DownloadPolicy {
             rooms_at_once: self.rooms_at_once.clamp(1, 16),
             batch_keys: self.batch_keys.clamp(50, 2_000),
             ..self
+        }
+    }
+
+    /// Returns the part of it that pause causes depend on.
+    pub(crate) fn conditions(&self) -> Conditions {
+        Conditions {
+            metered_bytes: self.metered_bytes,
+            in_low_power: self.in_low_power,
+            needs_charging: self.needs_charging,
+            max_vault_bytes: self.max_vault_bytes,
         }
     }
 }

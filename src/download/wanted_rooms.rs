@@ -12,7 +12,7 @@ const MOST: usize = 1_000;
 
 /// Two queues: rooms to be asked for, and rooms whose keys are to be opened.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Priority {
+pub(crate) struct WantedRooms {
     inner: Arc<Inner>,
 }
 
@@ -23,7 +23,7 @@ struct Inner {
     changed: Notify,
 }
 
-impl Priority {
+impl WantedRooms {
     /// The first of them is the most wanted.
     pub(crate) fn want(&self, rooms: &[String]) {
         // Opened as far as they are here already; again when all of a room is.

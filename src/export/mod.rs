@@ -21,10 +21,10 @@ use crate::{
         ratchet::Ratchet,
     },
     blocking::blocking,
-    client::{KeyBackupClient, Parts},
-    download::StatusError,
+    context::Context,
+    job::Jobs,
     secret::SecretString,
-    vault::{Connection, ListedEntry, StoredCopy, StoredEntry, VaultError},
+    vault::{Connection, ListedEntry, StoredCopy, StoredEntry, VaultError, VaultMeaning},
 };
 
 /// Keys that are in memory at a time.
@@ -74,12 +74,13 @@ pub enum ExportError {
 
 impl From<VaultError> for ExportError {
     fn from(error: VaultError) -> Self {
-        match StatusError::from(error) {
-            StatusError::ShutDown => Self::Cancelled,
-            StatusError::Busy | StatusError::Inaccessible => Self::VaultInaccessible,
-            StatusError::Gone => Self::VaultGone,
-            StatusError::Damaged => Self::VaultDamaged,
-            StatusError::Internal => Self::Internal,
+        match error.meaning() {
+            VaultMeaning::Busy | VaultMeaning::Overtaken | VaultMeaning::Inaccessible | VaultMeaning::DiskFull => {
+                Self::VaultInaccessible
+            }
+            VaultMeaning::Gone => Self::VaultGone,
+            VaultMeaning::Damaged => Self::VaultDamaged,
+            VaultMeaning::Bug => Self::Internal,
         }
     }
 }
@@ -91,20 +92,44 @@ impl From<std::io::Error> for ExportError {
     }
 }
 
-/// Ends the export that is under way, and not the next one.
+/// The exports of a client: one at a time, and what ends the one under way.
 #[derive(Default)]
-pub(crate) struct ExportStop {
+pub(crate) struct Export {
     current: Mutex<Arc<AtomicBool>>,
     /// Two at a time would write into each other's file.
     one_at_a_time: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl ExportStop {
+impl Export {
     pub(crate) fn stop(&self) {
         if let Ok(current) = self.current.lock() {
             // Relaxed: a flag that is polled, and guards nothing.
             current.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Writes every key of the vault to an encrypted key export file.
+    pub(crate) async fn run(
+        &self,
+        jobs: &Jobs,
+        passphrase: SecretString,
+        path: String,
+    ) -> Result<ExportSummary, ExportError> {
+        if passphrase.expose().is_empty() {
+            return Err(ExportError::EmptyPassphrase);
+        }
+        let turn = self.one_at_a_time.clone().lock_owned().await;
+        let context = jobs.context().ok_or(ExportError::Cancelled)?;
+        let stop = self.begin();
+        // A future that is dropped ends its thread.
+        let _guard = StopOnDrop(stop.clone());
+        let work = move || {
+            let result = export(&context, &passphrase, Path::new(&path), &stop);
+            // The thread's own: a call that is given up leaves it at work for a while.
+            drop(turn);
+            result
+        };
+        blocking(work).await.unwrap_or(Err(ExportError::Internal))
     }
 
     fn begin(&self) -> Arc<AtomicBool> {
@@ -124,40 +149,8 @@ impl Drop for StopOnDrop {
     }
 }
 
-#[uniffi::export(async_runtime = "tokio")]
-impl KeyBackupClient {
-    /// Writes every key of the vault to an encrypted key export file at `path` (client-server API, "Key export format"),
-    /// 500,000 rounds of key derivation. What has been fetched and not opened is opened for it. The file appears whole,
-    /// or not at all; memory does not grow with the number of keys. One export at a time: another one waits.
-    ///
-    /// # Errors
-    /// An [`ExportError`].
-    pub async fn export_room_keys(&self, passphrase: SecretString, path: String) -> Result<ExportSummary, ExportError> {
-        if passphrase.expose().is_empty() {
-            return Err(ExportError::EmptyPassphrase);
-        }
-        let turn = self.export.one_at_a_time.clone().lock_owned().await;
-        let parts = self.parts().ok_or(ExportError::Cancelled)?;
-        let stop = self.export.begin();
-        // A future that is dropped ends its thread.
-        let _guard = StopOnDrop(stop.clone());
-        let work = move || {
-            let result = export(&parts, &passphrase, Path::new(&path), &stop);
-            // The thread's own: a call that is given up leaves it at work for a while.
-            drop(turn);
-            result
-        };
-        blocking(work).await.unwrap_or(Err(ExportError::Internal))
-    }
-
-    /// Ends an export that is under way; it answers `Cancelled` and leaves no file.
-    pub fn cancel_export(&self) {
-        self.export.stop();
-    }
-}
-
 fn export(
-    parts: &Parts,
+    context: &Context,
     passphrase: &SecretString,
     path: &Path,
     stop: &AtomicBool,
@@ -165,7 +158,7 @@ fn export(
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
     let beside = PathBuf::from(beside);
-    let result = write(parts, passphrase, &beside, stop)
+    let result = write(context, passphrase, &beside, stop)
         .and_then(|summary| fs::rename(&beside, path).map(|()| summary).map_err(ExportError::from));
     if result.is_err() {
         // The first failure is the one to tell.
@@ -175,7 +168,7 @@ fn export(
 }
 
 fn write(
-    parts: &Parts,
+    context: &Context,
     passphrase: &SecretString,
     path: &Path,
     stop: &AtomicBool,
@@ -190,8 +183,8 @@ fn write(
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
-    let connection = parts.vault.connect()?;
-    let keys = parts.keys.snapshot(&connection)?;
+    let connection = context.vault.connect()?;
+    let keys = context.keys.snapshot(&connection)?;
     let mut writer = KeyExportWriter::new(file, passphrase.expose())?;
     let mut summary = ExportSummary::default();
     let mut origins = HashMap::new();

@@ -7,14 +7,13 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    Body, HomeserverError, HttpHeader, HttpMethod, HttpRequest, HttpTransport, Meaning, room_list::read_room_list,
+    Body, HomeserverError, HttpHeader, HttpMethod, HttpRequest, HttpTransport, Meaning,
+    room_list::read_room_list,
+    token::{AccessTokens, TokenRequest},
 };
-use crate::{
-    backup::{
-        limits::{MAX_ENTRY_BYTES, MAX_ROOM_LIST_BYTES, MAX_SILENCE, MAX_SMALL_BODY_BYTES},
-        version::VersionInfo,
-    },
-    client::{JobHost, TokenRequest},
+use crate::backup::{
+    limits::{MAX_ENTRY_BYTES, MAX_ROOM_LIST_BYTES, MAX_SILENCE, MAX_SMALL_BODY_BYTES},
+    version::VersionInfo,
 };
 
 /// Everything that a path segment may not hold; session ids have `/` and `+`.
@@ -42,17 +41,22 @@ pub(crate) struct Homeserver {
     base: Arc<str>,
     user_id: Arc<str>,
     transport: Arc<dyn HttpTransport>,
-    host: Arc<dyn JobHost>,
+    tokens: Arc<dyn AccessTokens>,
 }
 
 impl Homeserver {
-    pub(crate) fn new(base: &Url, user_id: &str, transport: Arc<dyn HttpTransport>, host: Arc<dyn JobHost>) -> Self {
+    pub(crate) fn new(
+        base: &Url,
+        user_id: &str,
+        transport: Arc<dyn HttpTransport>,
+        tokens: Arc<dyn AccessTokens>,
+    ) -> Self {
         let base = base.as_str().trim_end_matches('/').into();
         Self {
             base,
             user_id: user_id.into(),
             transport,
-            host,
+            tokens,
         }
     }
 
@@ -219,11 +223,7 @@ impl Homeserver {
     }
 
     async fn with_token(&self, request: &Request<'_>, token: TokenRequest) -> Result<HttpRequest, HomeserverError> {
-        let token = self
-            .host
-            .access_token(token)
-            .await
-            .map_err(|_| HomeserverError::NoToken)?;
+        let token = self.tokens.access_token(token).await.ok_or(HomeserverError::NoToken)?;
         let header = |name: &str, value: String| HttpHeader {
             name: name.to_owned(),
             value,

@@ -11,6 +11,7 @@ mod reqwest_transport;
 mod response;
 mod retry;
 mod room_list;
+mod token;
 mod transport;
 
 pub(crate) use endpoints::{Homeserver, KeysRequest};
@@ -21,4 +22,6 @@ pub use file_downloads::{FileDownload, FileDownloads};
 pub use reqwest_transport::ReqwestTransport;
 pub(crate) use response::{Body, sort_answer};
 pub(crate) use retry::{Backoff, Verdict, outage_wait, rest_after};
+pub(crate) use token::AccessTokens;
+pub use token::TokenRequest;
 pub use transport::{HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport, TransportError};

@@ -1,4 +1,11 @@
-//! What the app grants background work. The jobs know of it, and nothing else of each other.
+//! How much time the app grants a run, and the moments at which the run ends because of it.
+
+use std::time::{Duration, Instant};
+
+use super::stop::{StopCause, StopSignal};
+
+/// What a run keeps of its budget for its own end.
+const FOR_THE_END: Duration = Duration::from_millis(250);
 
 /// How much a run may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
@@ -6,4 +13,55 @@ pub struct RunBudget {
     /// Milliseconds after which the run comes back by itself; at least 1,000 are of use. `None`: until it is done.
     #[uniffi(default = None)]
     pub max_duration_ms: Option<u64>,
+}
+
+/// The time slice of a run with a budget.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slice {
+    began: Instant,
+    pub(super) limit: Duration,
+}
+
+impl Slice {
+    /// Begins the slice of a budget; `None` where the run has no limit.
+    pub(super) fn begin(budget: RunBudget) -> Option<Self> {
+        Some(Self {
+            began: Instant::now(),
+            limit: Duration::from_millis(budget.max_duration_ms?),
+        })
+    }
+
+    /// Returns the moment at which everything stops.
+    pub(super) fn end(self) -> Option<Instant> {
+        let time = self.limit.saturating_sub(FOR_THE_END).max(self.limit / 2);
+        self.began.checked_add(time)
+    }
+
+    /// Returns the moment from which nothing new is begun, so that what is under way ends and is not done in vain.
+    fn wind_down(self) -> Option<Instant> {
+        let notice = (self.limit / 10).clamp(Duration::from_millis(50), Duration::from_secs(1));
+        self.end()?.checked_sub(notice)
+    }
+}
+
+/// Does `work`, and signals it to end when the slice does.
+pub(super) async fn in_time<T>(stop: &StopSignal, slice: Option<Slice>, work: impl Future<Output = T>) -> T {
+    let clock = async {
+        until(slice.and_then(Slice::wind_down)).await;
+        stop.wind_down();
+        until(slice.and_then(Slice::end)).await;
+        stop.stop(StopCause::OutOfBudget);
+        std::future::pending::<std::convert::Infallible>().await
+    };
+    tokio::select! {
+        result = work => result,
+        never = clock => match never {},
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
 }

@@ -1,11 +1,11 @@
-//! Why a download rests, and what each cause stops. Pure.
+//! Why background work rests, and what each cause stops. Pure.
 //!
 //! Several causes can hold at once; what one stops goes on when the last that stops it is gone. The table here is the one
 //! in `docs/background-execution.md`; a test holds them together.
 
-use crate::download::DownloadPolicy;
+use super::conditions::Conditions;
 
-/// Why the download, or a part of it, rests.
+/// Why background work, or a part of it, rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum PauseCause {
@@ -35,8 +35,11 @@ pub enum PauseCause {
 /// What a cause may stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
+    /// Requests of a job.
     Fetch,
+    /// Decrypting.
     Open,
+    /// Handing keys to the sink.
     Deliver,
     /// `fetch_room` and `fetch_session`, where they have to ask the server, and `refresh`.
     AskServer,
@@ -80,6 +83,42 @@ impl PauseCause {
     }
 }
 
+/// A set of kinds of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WorkSet(u8);
+
+impl WorkSet {
+    pub(crate) const fn of(kinds: &[Work]) -> Self {
+        let (mut set, mut position) = (0, 0);
+        while position < kinds.len() {
+            set |= 1 << kinds[position] as u8;
+            position += 1;
+        }
+        Self(set)
+    }
+
+    pub(crate) fn has(self, work: Work) -> bool {
+        self.0 & Self::of(&[work]).0 != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether every kind in this set is in the other one.
+    pub(crate) fn is_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// The kinds that none of the causes stops.
+    #[must_use]
+    pub(crate) fn without_stopped(self, causes: CauseSet) -> Self {
+        let kinds = [Work::Fetch, Work::Open, Work::Deliver, Work::AskServer, Work::AskVault];
+        let stopped = kinds.into_iter().filter(|work| causes.stop(*work));
+        stopped.fold(self, |set, work| Self(set.0 & !Self::of(&[work]).0))
+    }
+}
+
 /// A set of causes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CauseSet(u16);
@@ -107,14 +146,14 @@ impl CauseSet {
         PauseCause::ALL.into_iter().filter(move |cause| self.has(*cause))
     }
 
-    /// Those that count under this policy, with so many bytes still to be fetched (`None`: not known yet).
+    /// Returns the causes that count under these conditions, with so many bytes still to be transferred (`None`: not known yet).
     #[must_use]
-    pub(crate) fn in_force(self, policy: &DownloadPolicy, bytes_left: Option<u64>) -> Self {
+    pub(crate) fn in_force(self, conditions: &Conditions, bytes_left: Option<u64>) -> Self {
         let counts = |cause| match cause {
-            PauseCause::LowPower => !policy.in_low_power,
-            PauseCause::NotCharging => policy.needs_charging,
+            PauseCause::LowPower => !conditions.in_low_power,
+            PauseCause::NotCharging => conditions.needs_charging,
             // How much is left is worth a small request.
-            PauseCause::MeteredNetwork => bytes_left.is_some_and(|left| left > policy.metered_bytes),
+            PauseCause::MeteredNetwork => bytes_left.is_some_and(|left| left > conditions.metered_bytes),
             _ => true,
         };
         let counting = self.iter().filter(|cause| counts(*cause));
@@ -140,15 +179,15 @@ mod tests {
     #[test]
     fn some_causes_count_only_under_some_policies() {
         let all = PauseCause::ALL.into_iter().fold(CauseSet::default(), CauseSet::with);
-        let strict = DownloadPolicy {
+        let strict = Conditions {
             needs_charging: true,
-            ..DownloadPolicy::default()
+            ..Conditions::default()
         };
         assert_eq!(all.in_force(&strict, Some(u64::MAX)), all);
-        let lenient = DownloadPolicy {
+        let lenient = Conditions {
             in_low_power: true,
             metered_bytes: 100,
-            ..DownloadPolicy::default()
+            ..Conditions::default()
         };
         let counting = all.in_force(&lenient, Some(100));
         for cause in [

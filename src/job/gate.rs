@@ -1,42 +1,23 @@
-//! What a download may do right now: the causes that hold it, the policy, and the user's word. Shared by all runs.
+//! What background work may do right now: the causes that hold it, the conditions of the app, and the user's word. Shared by
+//! all runs of a client.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use super::{
-    PauseCause,
-    cause::{CauseSet, Work},
+    cause::{CauseSet, PauseCause, Work, WorkSet},
+    conditions::Conditions,
 };
-use crate::{
-    download::DownloadPolicy,
-    vault::{UserIntent, VaultError},
-};
+use crate::vault::{UserIntent, VaultError};
 
-/// The stages that may work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Allowed {
-    pub(crate) fetch: bool,
-    /// And deliver: both need the decryption.
-    pub(crate) open: bool,
-}
-
-impl Allowed {
-    pub(crate) fn nothing(self) -> bool {
-        self == Self::default()
-    }
-
-    /// Whether nothing is allowed here that is not allowed there.
-    pub(crate) fn is_within(self, other: Self) -> bool {
-        self.fetch <= other.fetch && self.open <= other.open
-    }
-}
-
-/// The figures and marks themselves.
+/// What holds work back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Restraints {
     causes: CauseSet,
-    policy: DownloadPolicy,
+    conditions: Conditions,
+    /// Rises with every change of the app's policy, of which the conditions are a part.
+    policy_changes: u64,
     stopped: bool,
     shut_down: bool,
     /// `None` until the server has said in this run how much there is.
@@ -48,8 +29,8 @@ pub(crate) struct Restraints {
 }
 
 impl Restraints {
-    pub(crate) fn policy(&self) -> &DownloadPolicy {
-        &self.policy
+    pub(crate) fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -62,15 +43,20 @@ impl Restraints {
 
     /// The causes that count.
     pub(crate) fn causes(&self) -> CauseSet {
-        self.causes.in_force(&self.policy, self.bytes_left)
+        self.causes.in_force(&self.conditions, self.bytes_left)
     }
 
-    pub(crate) fn allowed(&self) -> Allowed {
-        let (causes, runs) = (self.causes(), !self.stopped && !self.shut_down);
-        Allowed {
-            fetch: runs && !causes.stop(Work::Fetch),
-            open: runs && !causes.stop(Work::Open),
+    /// Returns which of these kinds of work may go on.
+    pub(crate) fn allowed(&self, works: WorkSet) -> WorkSet {
+        if self.stopped || self.shut_down {
+            return WorkSet::default();
         }
+        works.without_stopped(self.causes())
+    }
+
+    /// Whether a phase that was begun under `before` must end.
+    pub(crate) fn begins_a_phase(&self, before: &Self, works: WorkSet) -> bool {
+        self.allowed(works) != before.allowed(works) || self.policy_changes != before.policy_changes
     }
 
     /// Whether the network is metered, as far as the host says.
@@ -78,17 +64,17 @@ impl Restraints {
         self.causes.has(PauseCause::MeteredNetwork)
     }
 
-    /// Whether nothing is allowed, whatever the user may have said elsewhere.
-    pub(crate) fn is_held(&self) -> bool {
+    /// Whether none of these kinds of work is allowed, whatever the user may have said elsewhere.
+    pub(crate) fn is_held(&self, works: WorkSet) -> bool {
         if self.intent_unwritten {
-            return self.allowed().nothing();
+            return self.allowed(works).is_empty();
         }
         let resumed = Self {
             causes: self.causes.without(PauseCause::User),
             stopped: false,
             ..*self
         };
-        resumed.allowed().nothing()
+        resumed.allowed(works).is_empty()
     }
 
     /// Whether that may be asked for beside a run.
@@ -126,15 +112,15 @@ struct UnwrittenWords {
 
 /// Where they are kept, changed and waited for.
 #[derive(Clone, Debug)]
-pub(crate) struct Control {
+pub(crate) struct Gate {
     restraints: Arc<watch::Sender<Restraints>>,
     unwritten: Arc<UnwrittenWords>,
 }
 
-impl Control {
-    pub(crate) fn new(policy: DownloadPolicy) -> Self {
+impl Gate {
+    pub(crate) fn new(conditions: Conditions) -> Self {
         let restraints = Restraints {
-            policy: policy.bounded(),
+            conditions,
             ..Restraints::default()
         };
         Self {
@@ -163,16 +149,20 @@ impl Control {
         self.change(|restraints| restraints.shut_down = true);
     }
 
-    pub(crate) fn set_policy(&self, policy: DownloadPolicy) {
-        self.change(|restraints| restraints.policy = policy.bounded());
+    /// The app has changed its policy: a phase under way ends, and the next one begins under the new one.
+    pub(crate) fn set_conditions(&self, conditions: Conditions) {
+        self.change(|restraints| {
+            restraints.conditions = conditions;
+            restraints.policy_changes += 1;
+        });
     }
 
-    pub(crate) fn left_to_fetch(&self, bytes: u64) {
+    pub(crate) fn set_bytes_left(&self, bytes: u64) {
         self.change(|restraints| restraints.bytes_left = Some(bytes));
     }
 
-    /// Forgets how much is left: the run asks the server.
-    pub(crate) fn a_run_begins(&self) {
+    /// Forgets how much is left: the run that begins asks the server.
+    pub(crate) fn forget_bytes_left(&self) {
         self.change(|restraints| restraints.bytes_left = None);
     }
 
@@ -253,60 +243,58 @@ mod tests {
         also_when_stopped: false,
     };
 
-    fn is_paused(control: &Control) -> bool {
-        control.now().causes().has(PauseCause::User)
+    fn is_paused(gate: &Gate) -> bool {
+        gate.now().causes().has(PauseCause::User)
     }
 
     #[test]
     fn a_read_that_comes_late_undoes_nothing() {
-        let control = Control::new(DownloadPolicy::default());
-        let write = |control: &Control| control.write_user_words(|word| Ok(word.intent)).expect("it is written");
+        let gate = Gate::new(Conditions::default());
+        let write = |gate: &Gate| gate.write_user_words(|word| Ok(word.intent)).expect("it is written");
         // Begun before the user said it, while it was being written, and before another read.
-        let before = control.intent_epoch();
-        control.follow_user(PAUSE);
-        let meanwhile = control.intent_epoch();
-        control.follow_read(UserIntent::Download, before);
-        assert!(is_paused(&control));
-        write(&control);
+        let before = gate.intent_epoch();
+        gate.follow_user(PAUSE);
+        let meanwhile = gate.intent_epoch();
+        gate.follow_read(UserIntent::Download, before);
+        assert!(is_paused(&gate));
+        write(&gate);
         for epoch in [before, meanwhile] {
-            control.follow_read(UserIntent::Download, epoch);
-            assert!(is_paused(&control));
+            gate.follow_read(UserIntent::Download, epoch);
+            assert!(is_paused(&gate));
         }
-        let (one, other) = (control.intent_epoch(), control.intent_epoch());
-        control.follow_read(UserIntent::Stop, one);
-        control.follow_read(UserIntent::Pause, other);
-        assert!(control.now().is_stopped());
-        control.follow_read(UserIntent::Download, control.intent_epoch());
-        assert!(!control.now().is_stopped() && !is_paused(&control));
+        let (one, other) = (gate.intent_epoch(), gate.intent_epoch());
+        gate.follow_read(UserIntent::Stop, one);
+        gate.follow_read(UserIntent::Pause, other);
+        assert!(gate.now().is_stopped());
+        gate.follow_read(UserIntent::Download, gate.intent_epoch());
+        assert!(!gate.now().is_stopped() && !is_paused(&gate));
     }
 
     #[test]
     fn what_was_said_is_written_in_order_and_what_could_not_be_is_written_later() {
-        let control = Control::new(DownloadPolicy::default());
-        control.follow_user(PAUSE);
-        assert!(control.write_user_words(|_| Err(VaultError::Busy)).is_err());
-        assert!(is_paused(&control));
-        control.follow_user(RESUME);
+        let gate = Gate::new(Conditions::default());
+        gate.follow_user(PAUSE);
+        assert!(gate.write_user_words(|_| Err(VaultError::Busy)).is_err());
+        assert!(is_paused(&gate));
+        gate.follow_user(RESUME);
         let mut written = Vec::new();
-        control
-            .write_user_words(|word| {
-                if written.is_empty() {
-                    // Said while it is written.
-                    control.follow_user(PAUSE);
-                }
-                written.push(word.intent);
-                Ok(word.intent)
-            })
-            .expect("it is written");
+        gate.write_user_words(|word| {
+            if written.is_empty() {
+                // Said while it is written.
+                gate.follow_user(PAUSE);
+            }
+            written.push(word.intent);
+            Ok(word.intent)
+        })
+        .expect("it is written");
         assert_eq!(written, [UserIntent::Pause, UserIntent::Download]);
-        assert!(is_paused(&control), "what was said last holds");
-        control
-            .write_user_words(|word| {
-                written.push(word.intent);
-                Ok(word.intent)
-            })
-            .expect("it is written");
+        assert!(is_paused(&gate), "what was said last holds");
+        gate.write_user_words(|word| {
+            written.push(word.intent);
+            Ok(word.intent)
+        })
+        .expect("it is written");
         assert_eq!(written[2..], [UserIntent::Pause]);
-        assert!(is_paused(&control));
+        assert!(is_paused(&gate));
     }
 }

@@ -1,4 +1,4 @@
-//! Whether anything of the download is at work: an open database, a lock, a socket, a busy thread.
+//! Whether anything of a client's jobs is at work: an open database, a lock, a socket, a busy thread.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use tokio::sync::watch;
 
 /// Counts what is at work.
 #[derive(Clone, Debug)]
-pub(crate) struct Activity(Arc<watch::Sender<usize>>);
+pub(crate) struct InFlight(Arc<watch::Sender<usize>>);
 
 /// Something at work; held by whatever ends last.
 #[derive(Debug)]
-pub(crate) struct AtWork(Activity);
+pub(crate) struct AtWork(InFlight);
 
-impl Default for Activity {
+impl Default for InFlight {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(0)))
     }
 }
 
-impl Activity {
+impl InFlight {
     pub(crate) fn begin(&self) -> AtWork {
         self.0.send_modify(|count| *count += 1);
         AtWork(self.clone())

@@ -89,6 +89,15 @@ impl StopSignal {
     }
 }
 
+/// Stops what is left of work whose future was dropped.
+pub(crate) struct StopOnDrop(pub(crate) StopSignal);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop(StopCause::Abandoned);
+    }
+}
+
 /// Wakes threads that have nothing to do: new entries, a new key, the end.
 #[derive(Clone, Default)]
 pub(crate) struct Wake {

@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::OnDemandError;
+use super::{OnDemand, OnDemandError};
 use crate::{
     backup::{limits::MAX_ASKED_WAIT, version::VersionInfo},
-    client::{KeyBackupClient, Parts},
+    context::Context,
     download::KeyDownload,
     homeserver::HomeserverError,
-    job::{PauseCause, Work, in_flight::AtWork},
+    job::{AtWork, Jobs, PauseCause, Work},
     vault::{Connection, VaultError, VersionRow},
 };
 
@@ -27,19 +27,21 @@ pub(super) enum SameVersion {
 
 /// The right to ask, as long as it lasts.
 pub(super) struct Asking<'a> {
-    pub(super) parts: Arc<Parts>,
+    pub(super) context: Arc<Context>,
+    jobs: &'a Jobs,
     download: &'a KeyDownload,
     _at_work: AtWork,
 }
 
-impl KeyBackupClient {
+impl OnDemand {
     /// Whether the server may be asked now.
     pub(super) async fn asking(&self) -> Result<Asking<'_>, OnDemandError> {
-        let parts = self.parts().ok_or(OnDemandError::ShutDown)?;
+        let context = self.jobs.context().ok_or(OnDemandError::ShutDown)?;
         let asking = Asking {
-            parts,
+            context,
+            jobs: &self.jobs,
             download: &self.download,
-            _at_work: self.download.requests.begin(),
+            _at_work: self.jobs.begin_request(),
         };
         if let Some(refusal) = asking.refusal() {
             return Err(refusal);
@@ -55,8 +57,8 @@ impl KeyBackupClient {
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        if self.download.current().is_none() {
-            self.parts.homeserver.close_idle();
+        if self.jobs.current().is_none() {
+            self.context.homeserver.close_idle();
         }
     }
 }
@@ -79,7 +81,7 @@ impl Asking<'_> {
     /// Whether a version is as it was, asked for by its number. Where the server has nothing, that is an answer only of a version
     /// that is there.
     pub(super) async fn same_version(&self, version: &VersionRow) -> Result<SameVersion, OnDemandError> {
-        let info = match self.server(self.parts.homeserver.version(&version.version)).await {
+        let info = match self.server(self.context.homeserver.version(&version.version)).await {
             Ok(info) => info,
             Err(OnDemandError::NoBackup) => return Ok(SameVersion::Gone),
             Err(error) => return Err(error),
@@ -94,8 +96,8 @@ impl Asking<'_> {
 
     /// The version that the server says is current.
     pub(super) async fn current_version(&self) -> Result<VersionRow, OnDemandError> {
-        let info: VersionInfo = self.server(self.parts.homeserver.current_version()).await?;
-        let keys = self.parts.keys.clone();
+        let info: VersionInfo = self.server(self.context.homeserver.current_version()).await?;
+        let keys = self.context.keys.clone();
         self.vault(move |vault| {
             let version = vault.note_current_version(&info)?;
             match keys.known_for(&version, vault)? {
@@ -114,7 +116,7 @@ impl Asking<'_> {
         &self,
         request: impl Future<Output = Result<T, HomeserverError>>,
     ) -> Result<T, OnDemandError> {
-        let mut restraints = self.download.control.changes();
+        let mut restraints = self.jobs.gate.changes();
         let error = tokio::select! {
             biased;
             // The sender lives as long as the download: the wait cannot fail.
@@ -138,10 +140,8 @@ impl Asking<'_> {
 
     /// Whether the vault has taken all that it may.
     pub(super) async fn look_at_the_disk(&self) -> Result<(), OnDemandError> {
-        let Some(most) = self.download.control.now().policy().max_vault_bytes else {
-            return Ok(());
-        };
-        match self.vault(move |vault| vault.takes_more_than(most)).await? {
+        let conditions = *self.jobs.gate.now().conditions();
+        match self.vault(move |vault| conditions.is_vault_full(vault)).await? {
             true => Err(OnDemandError::OnHold {
                 causes: vec![PauseCause::DiskLimit],
             }),
@@ -154,23 +154,17 @@ impl Asking<'_> {
         &self,
         work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, OnDemandError> {
-        Ok(self.download.write(work).await?)
+        Ok(self.jobs.write(work).await?)
     }
 
     /// New entries of a room are in the vault: a run opens and delivers them.
     pub(super) async fn has_fetched(&self, room_id: &str) {
-        match self.download.current() {
-            Some(run) => {
-                self.download.priority.open_first(room_id.to_owned());
-                run.wake.notify();
-            }
-            None => self.download.ask_for_a_run().await,
-        }
+        self.download.room_has_come(room_id).await;
     }
 
     /// Why the server may not be asked now.
     fn refusal(&self) -> Option<OnDemandError> {
-        let restraints = self.download.control.now();
+        let restraints = self.jobs.gate.now();
         if restraints.allows(Work::AskServer) {
             return None;
         }

@@ -15,6 +15,36 @@ mod records;
 mod room;
 mod session;
 
-pub(crate) use flight::Flights;
 pub use records::{OnDemandError, RoomFetch, ServerNews};
-pub(crate) use session::WantedSession;
+
+use std::sync::Arc;
+
+use flight::Flights;
+use session::WantedSession;
+
+use crate::{
+    download::KeyDownload,
+    job::Jobs,
+    lookup::{Lookup, RoomKeyLookup},
+};
+
+/// Gets single keys and rooms, beside whatever runs.
+pub(crate) struct OnDemand {
+    jobs: Arc<Jobs>,
+    download: Arc<KeyDownload>,
+    lookup: Arc<Lookup>,
+    session_flights: Flights<WantedSession, Result<RoomKeyLookup, OnDemandError>>,
+    room_flights: Flights<String, Result<RoomFetch, OnDemandError>>,
+}
+
+impl OnDemand {
+    pub(crate) fn new(jobs: Arc<Jobs>, download: Arc<KeyDownload>, lookup: Arc<Lookup>) -> Self {
+        Self {
+            jobs,
+            download,
+            lookup,
+            session_flights: Flights::default(),
+            room_flights: Flights::default(),
+        }
+    }
+}

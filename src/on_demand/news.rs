@@ -1,15 +1,10 @@
 //! Whether the server has anything that is not here.
 
-use super::{OnDemandError, ServerNews};
-use crate::client::KeyBackupClient;
+use super::{OnDemand, OnDemandError, ServerNews};
 
-#[uniffi::export(async_runtime = "tokio")]
-impl KeyBackupClient {
-    /// Asks, with one small request, whether there is anything new on the server, and asks the host for a run if there is.
-    ///
-    /// # Errors
-    /// An [`OnDemandError`].
-    pub async fn refresh(&self) -> Result<ServerNews, OnDemandError> {
+impl OnDemand {
+    /// Asks the server whether there is anything new.
+    pub(crate) async fn refresh(&self) -> Result<ServerNews, OnDemandError> {
         let asking = self.asking().await?;
         let before = asking.vault(|vault| vault.current_version()).await?;
         let now = match asking.current_version().await {
@@ -25,7 +20,7 @@ impl KeyBackupClient {
             return Ok(ServerNews::NewKeys { count: now.lacks() });
         }
         Ok(ServerNews::OtherVersion {
-            unlocked: asking.parts.keys.can_open(&now),
+            unlocked: asking.context.keys.can_open(&now),
             version: now.version,
         })
     }

@@ -1,8 +1,8 @@
 //! What on-demand calls answer.
 
 use crate::{
-    PauseCause, StatusError,
     homeserver::{HomeserverError, Meaning},
+    job::{NoAccess, PauseCause},
     lookup::LookupError,
 };
 
@@ -103,9 +103,9 @@ impl From<LookupError> for OnDemandError {
     }
 }
 
-impl From<StatusError> for OnDemandError {
-    fn from(error: StatusError) -> Self {
-        LookupError::from(error).into()
+impl From<NoAccess> for OnDemandError {
+    fn from(reason: NoAccess) -> Self {
+        LookupError::from(reason).into()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{
-    OnDemandError, RoomFetch,
+    OnDemand, OnDemandError, RoomFetch,
     asking::{Asking, SameVersion},
 };
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
         reader::{BackupReader, EntryVisitor, RawEntry},
         session_id::SessionId,
     },
-    client::KeyBackupClient,
     homeserver::{HomeserverError, KeysRequest},
     vault::{Connection, EntryBatch, VaultError, VersionRow},
 };
@@ -24,23 +23,16 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// Bytes that are read at a time.
 const PART_BYTES: usize = 32 * 1024;
 
-#[uniffi::export(async_runtime = "tokio")]
-impl KeyBackupClient {
-    /// All keys of a room, for messages that cannot be decrypted right now: what the vault has not is fetched from the
-    /// server, once for all who ask at the same time. They can be looked up when this returns; the sink gets them in a run. A
-    /// large room that takes the vault past [`DownloadPolicy::max_vault_bytes`](crate::DownloadPolicy) is on hold there, for
-    /// `DiskLimit`.
-    ///
-    /// # Errors
-    /// An [`OnDemandError`]; every whole entry that arrived before is kept.
-    pub async fn fetch_room(&self, room_id: String) -> Result<RoomFetch, OnDemandError> {
+impl OnDemand {
+    /// Gets all keys of a room.
+    pub(crate) async fn fetch_room(&self, room_id: String) -> Result<RoomFetch, OnDemandError> {
         self.room_flights
             .join(room_id.clone(), || self.fetch_room_once(&room_id))
             .await
     }
 }
 
-impl KeyBackupClient {
+impl OnDemand {
     async fn fetch_room_once(&self, room_id: &str) -> Result<RoomFetch, OnDemandError> {
         let asking = self.asking().await?;
         let mut version = asking.version().await?;
@@ -77,7 +69,7 @@ async fn room_is_complete(asking: &Asking<'_>, version: &VersionRow, room_id: &s
 async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Result<RoomFetch, OnDemandError> {
     let request = KeysRequest::OneRoom(room_id.to_owned());
     let body = asking
-        .server(asking.parts.homeserver.keys(&version.version, &request))
+        .server(asking.context.homeserver.keys(&version.version, &request))
         .await?;
     let mut reader = BackupReader::one_room();
     let mut room = Room {

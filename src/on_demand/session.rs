@@ -1,7 +1,7 @@
 //! One session.
 
 use super::{
-    OnDemandError,
+    OnDemand, OnDemandError,
     asking::{Asking, SameVersion},
 };
 use crate::{
@@ -10,28 +10,14 @@ use crate::{
         reader::{RawEntry, is_entry},
         session_id::SessionId,
     },
-    client::KeyBackupClient,
     homeserver::HomeserverError,
     lookup::{LookupError, RoomKeyLookup},
     vault::{Connection, EntryBatch, StoredEntry, VersionRow},
 };
 
-#[uniffi::export(async_runtime = "tokio")]
-impl KeyBackupClient {
-    /// The key of a message that cannot be decrypted right now: from the vault, else from the server. Costs one request;
-    /// two or three where the server does not have it, as that may mean that the backup has changed. Asked for by many at once
-    /// it is requested once. `NotFound` is remembered for ten minutes, or until the backup changes.
-    ///
-    /// `better_than` is for a message from before the first index that the app's copy of the key begins with (matrix-sdk says
-    /// `UnknownMegolmMessageIndex`): that index. Then a key that begins no earlier counts as `NotFound`, in the vault and on the
-    /// server. `None` where the app has no copy.
-    ///
-    /// Name the room that the message is in. Whether the key is that room's shows when the message is decrypted, as its plaintext
-    /// names the room; `prove_room_key` then keeps that.
-    ///
-    /// # Errors
-    /// An [`OnDemandError`].
-    pub async fn fetch_session(
+impl OnDemand {
+    /// Gets one key, from the vault or from the server.
+    pub(crate) async fn fetch_session(
         &self,
         room_id: String,
         session_id: String,
@@ -77,7 +63,7 @@ impl WantedSession {
     }
 }
 
-impl KeyBackupClient {
+impl OnDemand {
     async fn fetch_session_once(&self, wanted: &WantedSession) -> Result<RoomKeyLookup, OnDemandError> {
         let WantedSession {
             room_id, session_id, ..
@@ -94,7 +80,7 @@ impl KeyBackupClient {
             Err(OnDemandError::NoBackup) if in_vault != Ok(RoomKeyLookup::NotFound) => return what_is_left(in_vault),
             version => version?,
         };
-        if in_vault.is_err() && !asking.parts.keys.can_open(&version) {
+        if in_vault.is_err() && !asking.context.keys.can_open(&version) {
             return Err(OnDemandError::Locked);
         }
         // Twice where the backup has changed, not as often as a server likes.
@@ -104,7 +90,7 @@ impl KeyBackupClient {
             if asking.vault(is_missing).await? {
                 break;
             }
-            let homeserver = &asking.parts.homeserver;
+            let homeserver = &asking.context.homeserver;
             let answer = asking
                 .server(homeserver.session_key(&version.version, room_id, session_id))
                 .await?;
@@ -141,7 +127,10 @@ impl KeyBackupClient {
 
     async fn find_for_event(&self, wanted: &WantedSession) -> Result<RoomKeyLookup, LookupError> {
         let (room_id, session_id) = (wanted.room_id.clone(), wanted.session_id.clone());
-        let found = self.look_up(move |lookup| lookup.find(&room_id, &session_id)).await?;
+        let found = self
+            .lookup
+            .look_up(move |lookup| lookup.find(&room_id, &session_id))
+            .await?;
         Ok(wanted.if_it_suits(found))
     }
 
@@ -161,7 +150,7 @@ impl KeyBackupClient {
             session: SessionId::parse(&wanted.session_id),
             body: packed,
         };
-        let opened = self.look_up(move |lookup| lookup.open_alone(&entry)).await?;
+        let opened = self.lookup.look_up(move |lookup| lookup.open_alone(&entry)).await?;
         Ok(wanted.if_it_suits(opened))
     }
 }

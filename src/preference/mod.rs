@@ -9,22 +9,25 @@
 //! - `ledger`: what was seen, what is wished for, and the next step (pure)
 //! - `stored`: the ledger as the vault keeps it
 //! - `ask`, `writer`: asking the homeserver, and writing what is wished for
-//! - `host`: what the host is asked and told
+//! - `news`, `wake_up`: what the app is told, and when it is to wake us; `parties`: whom all this works with
 //! - `records`: in which words
 
 mod ask;
 mod decision;
-mod host;
 mod ledger;
+mod news;
 mod object;
+mod parties;
 mod records;
 mod stored;
+mod wake_up;
 mod wire;
 mod writer;
 
 pub use decision::{DecisionReason, DeterminedPolicy, PreferencePolicy, UndeterminedPolicy};
 pub use ledger::PreferenceNotice;
 pub use object::KeyBackupPreference;
+pub(crate) use parties::PreferenceListener;
 pub use records::{
     AccountDataEvent, PendingPreference, PendingReason, PreferenceConflict, PreferenceError, PreferenceResolution,
     PreferenceWrite, SignInDecision,

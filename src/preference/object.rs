@@ -1,6 +1,6 @@
 //! The preference as apps see it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -10,11 +10,17 @@ use super::{
     UndeterminedPolicy,
     ask::{Patience, backup_exists},
     decision::{ChosenHere, Decision, choices_differ, decide},
-    host::{reschedule, schedule_first},
     ledger::{Ledger, NextStep, Seen},
-    writer::{Intent, PreferenceWriter, change},
+    parties::{Parties, PreferenceListener},
+    stored::{change, read_ledger},
+    wake_up::{reschedule, schedule_first},
+    writer::{Intent, PreferenceWriter},
 };
-use crate::{blocking::blocking, client::Parts, job::RunBudget, vault::VaultError};
+use crate::{
+    context::Context,
+    job::{Jobs, RunBudget},
+    until_shut_down::UntilShutDown,
+};
 
 /// Whether the user wants room keys to be backed up, as all their clients share it (MSC4287). Get it from
 /// `KeyBackupClient.preference()`.
@@ -25,7 +31,7 @@ use crate::{blocking::blocking, client::Parts, job::RunBudget, vault::VaultError
 /// Every call may be dropped: what was durable by then stays, and `pending` tells of it. Open one client for a vault.
 #[derive(uniffi::Object)]
 pub struct KeyBackupPreference {
-    parts: Mutex<Option<Arc<Parts>>>,
+    parties: UntilShutDown<Parties>,
     closed: watch::Sender<bool>,
     policy: PreferencePolicy,
     writer: PreferenceWriter,
@@ -51,8 +57,8 @@ impl KeyBackupPreference {
     /// # Errors
     /// A [`PreferenceError`]: then nothing is decided, and nothing written. Leave backups as they are and ask again.
     pub async fn decide_at_sign_in(&self) -> Result<SignInDecision, PreferenceError> {
-        let (parts, part) = self.take_part()?;
-        self.unless_closed(self.decide(&parts, part)).await
+        let (parties, part) = self.take_part()?;
+        self.unless_closed(self.decide(&parties, part)).await
     }
 
     /// The user turns backups on or off on this device. The wish is durable before anything is asked of the network, and
@@ -64,20 +70,20 @@ impl KeyBackupPreference {
     /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault: then the wish is not kept. What is wrong
     /// with the network is no error here, but [`PreferenceWrite::Pending`].
     pub async fn set_enabled(&self, enabled: bool) -> Result<PreferenceWrite, PreferenceError> {
-        let (parts, part) = self.take_part()?;
+        let (parties, part) = self.take_part()?;
         self.unless_closed(async {
-            schedule_first(&parts).await;
-            let number = match change(&parts, move |ledger| ledger.wish(enabled)).await {
+            schedule_first(&parties).await;
+            let number = match change(&parties.jobs, move |ledger| ledger.wish(enabled)).await {
                 Ok(number) => number,
                 Err(error) => {
-                    reschedule(&parts, None, None).await;
+                    reschedule(&parties, None, None).await;
                     return Err(error.into());
                 }
             };
             let intent = Intent::Made(number);
             let write = self
                 .writer
-                .write(&parts, part.write_unstable, intent, Patience::Interactive);
+                .write(&parties, part.write_unstable, intent, Patience::Interactive);
             // None: somebody else has dealt with it, through another client on the same vault.
             Ok(write.await?.unwrap_or(PreferenceWrite::Superseded))
         })
@@ -91,15 +97,15 @@ impl KeyBackupPreference {
     /// # Errors
     /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault.
     pub async fn flush(&self, budget: RunBudget) -> Result<Option<PreferenceWrite>, PreferenceError> {
-        let (parts, part) = self.take_part()?;
+        let (parties, part) = self.take_part()?;
         let patience = Patience::of(budget);
         self.unless_closed(async {
-            if self.ledger(&parts).await?.wish.is_none() {
-                reschedule(&parts, None, None).await;
+            if read_ledger(&parties.jobs).await?.wish.is_none() {
+                reschedule(&parties, None, None).await;
                 return Ok(None);
             }
             self.writer
-                .write(&parts, part.write_unstable, Intent::Flush, patience)
+                .write(&parties, part.write_unstable, Intent::Flush, patience)
                 .await
         })
         .await
@@ -110,7 +116,7 @@ impl KeyBackupPreference {
     /// # Errors
     /// [`PreferenceError::ShutDown`], or what is wrong with the vault.
     pub async fn pending(&self) -> Result<Option<PendingPreference>, PreferenceError> {
-        let ledger = self.ledger(&*self.parts()?).await?;
+        let ledger = read_ledger(&self.parties()?.jobs).await?;
         Ok(ledger.wish.map(|wish| PendingPreference {
             enabled: wish.enabled,
             tries: ledger.tries,
@@ -127,7 +133,7 @@ impl KeyBackupPreference {
     /// # Errors
     /// [`PreferenceError::ShutDown`], or what is wrong with the vault.
     pub async fn last_seen(&self) -> Result<Option<SharedPreference>, PreferenceError> {
-        Ok(self.ledger(&*self.parts()?).await?.seen.shared())
+        Ok(read_ledger(&self.parties()?.jobs).await?.seen.shared())
     }
 
     /// Reads the account's value now. It switches nothing; a change is told to the host as well. Takes at most some 10
@@ -136,11 +142,11 @@ impl KeyBackupPreference {
     /// # Errors
     /// A [`PreferenceError`].
     pub async fn refresh(&self) -> Result<SharedPreference, PreferenceError> {
-        let (parts, _) = self.take_part()?;
+        let (parties, _) = self.take_part()?;
         self.unless_closed(async {
-            let ledger = self.writer.read(&parts).await?;
-            change(&parts, Ledger::first_sight_is_told).await?;
-            self.writer.tell_news(&parts).await;
+            let ledger = self.writer.read(&parties).await?;
+            change(&parties.jobs, Ledger::first_sight_is_told).await?;
+            self.writer.news.tell(&parties).await;
             ledger.seen.shared().ok_or(PreferenceError::Internal)
         })
         .await
@@ -153,14 +159,14 @@ impl KeyBackupPreference {
     /// # Errors
     /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault.
     pub async fn account_data_arrived(&self, events: Vec<AccountDataEvent>) -> Result<(), PreferenceError> {
-        let (parts, _) = self.take_part()?;
+        let (parties, _) = self.take_part()?;
         let seen = seen_in(&events);
         if seen == Seen::default() {
             return Ok(());
         }
         self.unless_closed(async {
-            self.writer.observe(&parts, seen).await?;
-            self.writer.tell_news(&parts).await;
+            self.writer.observe(&parties, seen).await?;
+            self.writer.news.tell(&parties).await;
             Ok(())
         })
         .await
@@ -168,9 +174,14 @@ impl KeyBackupPreference {
 }
 
 impl KeyBackupPreference {
-    pub(crate) fn new(parts: Arc<Parts>, policy: PreferencePolicy) -> Self {
+    pub(crate) fn new(
+        jobs: Arc<Jobs>,
+        context: &Context,
+        listener: Arc<dyn PreferenceListener>,
+        policy: PreferencePolicy,
+    ) -> Self {
         Self {
-            parts: Mutex::new(Some(parts)),
+            parties: UntilShutDown::new(Arc::new(Parties::new(jobs, context, listener))),
             closed: watch::Sender::new(false),
             policy,
             writer: PreferenceWriter::default(),
@@ -180,9 +191,7 @@ impl KeyBackupPreference {
     /// Ends every call, and drops the callbacks. A wish stays pending.
     pub(crate) fn shut_down(&self) {
         self.closed.send_replace(true);
-        if let Ok(mut parts) = self.parts.lock() {
-            parts.take();
-        }
+        self.parties.shut_down();
     }
 
     async fn unless_closed<T>(
@@ -198,12 +207,11 @@ impl KeyBackupPreference {
         }
     }
 
-    fn parts(&self) -> Result<Arc<Parts>, PreferenceError> {
-        let parts = self.parts.lock().ok().and_then(|parts| parts.clone());
-        parts.ok_or(PreferenceError::ShutDown)
+    fn parties(&self) -> Result<Arc<Parties>, PreferenceError> {
+        self.parties.get().ok_or(PreferenceError::ShutDown)
     }
 
-    fn take_part(&self) -> Result<(Arc<Parts>, Part), PreferenceError> {
+    fn take_part(&self) -> Result<(Arc<Parties>, Part), PreferenceError> {
         match self.policy {
             PreferencePolicy::OptOut => Err(PreferenceError::OptedOut),
             PreferencePolicy::TakePart {
@@ -211,7 +219,7 @@ impl KeyBackupPreference {
                 undetermined,
                 write_unstable,
             } => Ok((
-                self.parts()?,
+                self.parties()?,
                 Part {
                     determined,
                     undetermined,
@@ -221,31 +229,31 @@ impl KeyBackupPreference {
         }
     }
 
-    async fn decide(&self, parts: &Parts, part: Part) -> Result<SignInDecision, PreferenceError> {
-        let (read, exists) = tokio::join!(self.writer.read(parts), backup_exists(&parts.homeserver));
+    async fn decide(&self, parties: &Parties, part: Part) -> Result<SignInDecision, PreferenceError> {
+        let (read, exists) = tokio::join!(self.writer.read(parties), backup_exists(&parties.homeserver));
         let (mut ledger, backup_exists) = (read?, exists?);
         let mut decision = part.decide(ledger)?;
         let mut write = None;
         if let Some(enabled) = decision.write {
             let intent = match decision.reason {
                 DecisionReason::ChosenByPolicy if ledger.wish.is_none() => {
-                    schedule_first(parts).await;
+                    schedule_first(parties).await;
                     Intent::Choose(enabled)
                 }
                 _ => Intent::Flush,
             };
             let written = self
                 .writer
-                .write(parts, part.write_unstable, intent, Patience::Interactive);
+                .write(parties, part.write_unstable, intent, Patience::Interactive);
             write = match written.await {
                 Ok(write) => write,
                 Err(error) => {
                     // There is no wish to be woken for.
-                    reschedule(parts, None, None).await;
+                    reschedule(parties, None, None).await;
                     return Err(error);
                 }
             };
-            ledger = self.ledger(parts).await?;
+            ledger = read_ledger(&parties.jobs).await?;
             match &write {
                 Some(PreferenceWrite::Written)
                     if ledger.seen.shared().map(|shared| shared.value) == Some(PreferenceValue::of(enabled)) => {}
@@ -258,8 +266,8 @@ impl KeyBackupPreference {
                 _ => decision = part.decide(ledger)?,
             }
         }
-        change(parts, Ledger::first_sight_is_told).await?;
-        self.writer.tell_news(parts).await;
+        change(&parties.jobs, Ledger::first_sight_is_told).await?;
+        self.writer.news.tell(parties).await;
         let Decision {
             backups,
             reason,
@@ -274,12 +282,6 @@ impl KeyBackupPreference {
             backup_exists,
             write,
         })
-    }
-
-    async fn ledger(&self, parts: &Parts) -> Result<Ledger, PreferenceError> {
-        let vault = parts.vault.clone();
-        let row = blocking(move || vault.connect()?.preference()).await;
-        Ok(row.unwrap_or(Err(VaultError::Panicked))?.into())
     }
 }
 

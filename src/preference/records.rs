@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{DecisionReason, PreferenceValue, SharedPreference};
 use crate::{
     backup::limits::MAX_ASKED_WAIT,
-    download::StatusError,
     homeserver::{HomeserverError, Meaning},
-    vault::VaultError,
+    job::NoAccess,
+    vault::VaultMeaning,
 };
 
 /// What to do about backups at sign-in, and why.
@@ -162,15 +162,17 @@ pub enum PreferenceError {
     ShutDown,
 }
 
-impl From<VaultError> for PreferenceError {
-    fn from(error: VaultError) -> Self {
-        log::warn!("the preference is not in reach: {error}");
-        match StatusError::from(error) {
-            StatusError::Busy | StatusError::Inaccessible => Self::Inaccessible,
-            StatusError::Gone => Self::Gone,
-            StatusError::Damaged => Self::Damaged,
-            StatusError::Internal => Self::Internal,
-            StatusError::ShutDown => Self::ShutDown,
+impl From<NoAccess> for PreferenceError {
+    fn from(reason: NoAccess) -> Self {
+        log::warn!("the preference is not in reach: {reason:?}");
+        match reason {
+            NoAccess::ShutDown => Self::ShutDown,
+            NoAccess::Vault(
+                VaultMeaning::Busy | VaultMeaning::Overtaken | VaultMeaning::Inaccessible | VaultMeaning::DiskFull,
+            ) => Self::Inaccessible,
+            NoAccess::Vault(VaultMeaning::Gone) => Self::Gone,
+            NoAccess::Vault(VaultMeaning::Damaged) => Self::Damaged,
+            NoAccess::Vault(VaultMeaning::Bug) => Self::Internal,
         }
     }
 }

@@ -5,7 +5,32 @@ use super::{
     ledger::{Ledger, Seen, Wish},
     wire::FormReading,
 };
-use crate::vault::{FormCodes, PreferenceRow, WishRow};
+use crate::{
+    job::{Jobs, NoAccess},
+    vault::{Connection, FormCodes, PreferenceRow, WishRow},
+};
+
+/// Changes the ledger in one transaction.
+pub(super) async fn change<T: Send + 'static>(
+    jobs: &Jobs,
+    change: impl Fn(&mut Ledger) -> T + Send + 'static,
+) -> Result<T, NoAccess> {
+    let write = move |vault: &mut Connection| {
+        vault.change_preference(|row| {
+            let mut ledger = Ledger::from(*row);
+            let result = change(&mut ledger);
+            *row = ledger.into();
+            result
+        })
+    };
+    jobs.write(write).await
+}
+
+/// Reads the ledger.
+pub(super) async fn read_ledger(jobs: &Jobs) -> Result<Ledger, NoAccess> {
+    let row = jobs.read(|vault| vault.preference()).await?;
+    Ok(row.into())
+}
 
 impl From<PreferenceRow> for Ledger {
     fn from(row: PreferenceRow) -> Self {

@@ -5,28 +5,27 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::{
-    PendingReason, PreferenceError, PreferenceForm, PreferenceWrite, SharedPreference,
+    PendingReason, PreferenceConflict, PreferenceError, PreferenceForm, PreferenceResolution, PreferenceWrite,
+    SharedPreference,
     ask::{Patience, patiently, read_both, soon, within},
-    host::{Asked, reschedule},
     ledger::{Ledger, NextStep, Seen, Wish},
+    news::News,
+    parties::Parties,
     records::{asked_to_wait, retry_after},
+    stored::{change, read_ledger},
+    wake_up::reschedule,
     wire::{FormReading, Reading},
 };
 use crate::{
-    blocking::blocking,
-    client::Parts,
     homeserver::{Backoff, HomeserverError, Meaning},
-    vault::VaultError,
+    job::NoAccess,
 };
 
 /// What a write is for.
@@ -44,19 +43,28 @@ pub(super) enum Intent {
 #[derive(Default)]
 pub(super) struct PreferenceWriter {
     /// Held while the server is read and written; how the last wish ended.
-    pub(super) turn: tokio::sync::Mutex<Option<EndedWish>>,
-    /// Held while the host is asked, or told: it is, once.
-    pub(super) asking: tokio::sync::Mutex<()>,
-    pub(super) telling: tokio::sync::Mutex<()>,
+    turn: tokio::sync::Mutex<Option<EndedWish>>,
+    /// Held while the app is asked: it is, once.
+    asking: tokio::sync::Mutex<()>,
+    pub(super) news: News,
     /// What was written in this process. Read in a sync, it may be an echo that comes late.
     own_writes: Mutex<HashSet<(PreferenceForm, bool)>>,
-    pub(super) writes_made: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct EndedWish {
-    pub(super) number: i64,
-    pub(super) write: PreferenceWrite,
+struct EndedWish {
+    number: i64,
+    write: PreferenceWrite,
+}
+
+/// What became of a question to the app.
+enum Asked {
+    /// There is no answer.
+    Later,
+    /// The wish has ended.
+    Taken,
+    /// The next attempt goes on from what is there now.
+    GoOn,
 }
 
 /// How far an attempt came.
@@ -80,15 +88,15 @@ enum Put {
 
 impl PreferenceWriter {
     /// Reads both forms and takes note. What is written, or comes by a sync, meanwhile does not mix with it.
-    pub(super) async fn read(&self, parts: &Parts) -> Result<Ledger, PreferenceError> {
+    pub(super) async fn read(&self, parties: &Parties) -> Result<Ledger, PreferenceError> {
         let deadline = Patience::Interactive.deadline();
         let out_of_time = || PreferenceError::Unreachable { retry_after_ms: None };
         let _turn = within(deadline, self.turn.lock()).await.ok_or_else(out_of_time)?;
         loop {
-            let before = change(parts, |ledger| ledger.seen).await?;
-            let reading = within(deadline, patiently(|| read_both(&parts.homeserver))).await;
+            let before = read_ledger(&parties.jobs).await?.seen;
+            let reading = within(deadline, patiently(|| read_both(&parties.homeserver))).await;
             let reading = reading.ok_or_else(out_of_time)??;
-            let noted = change(parts, move |ledger| {
+            let noted = change(&parties.jobs, move |ledger| {
                 (ledger.seen == before).then(|| {
                     ledger.observe_all(reading);
                     *ledger
@@ -101,8 +109,8 @@ impl PreferenceWriter {
     }
 
     /// Takes note of what a sync brings. Where it may be a late echo of our own, the server is asked what is true.
-    pub(super) async fn observe(&self, parts: &Parts, seen: Seen) -> Result<(), VaultError> {
-        let known = change(parts, |ledger| ledger.seen).await?;
+    pub(super) async fn observe(&self, parties: &Parties, seen: Seen) -> Result<(), NoAccess> {
+        let known = read_ledger(&parties.jobs).await?.seen;
         let may_be_an_echo = PreferenceForm::ALL.into_iter().any(|form| match seen.get(form) {
             Some(reading @ FormReading::Says(enabled)) => {
                 known.get(form) != Some(reading) && self.own_writes().contains(&(form, enabled))
@@ -110,8 +118,8 @@ impl PreferenceWriter {
             _ => false,
         });
         // Unless the server answers, what the sync says is the latest there is.
-        if !may_be_an_echo || self.read(parts).await.is_err() {
-            change(parts, move |ledger| ledger.observe(seen)).await?;
+        if !may_be_an_echo || self.read(parties).await.is_err() {
+            change(&parties.jobs, move |ledger| ledger.observe(seen)).await?;
         }
         Ok(())
     }
@@ -119,23 +127,23 @@ impl PreferenceWriter {
     /// Writes what is wished for, until nothing is, or something is in the way.
     pub(super) async fn write(
         &self,
-        parts: &Parts,
+        parties: &Parties,
         write_unstable: bool,
         mut intent: Intent,
         patience: Patience,
     ) -> Result<Option<PreferenceWrite>, PreferenceError> {
         let mut deadline = patience.deadline();
         loop {
-            let turn = self.turn(parts, write_unstable, &mut intent, deadline).await;
-            self.tell_news(parts).await;
+            let turn = self.turn(parties, write_unstable, &mut intent, deadline).await;
+            self.news.tell(parties).await;
             let (about, reason, asked) = match turn {
                 Ok(Turn::Ended(write)) => {
-                    reschedule(parts, None, None).await;
+                    reschedule(parties, None, None).await;
                     return Ok(write);
                 }
-                Ok(Turn::AskHost(wish, theirs)) => match self.ask_host(parts, wish, theirs, patience).await {
+                Ok(Turn::AskHost(wish, theirs)) => match self.ask_app(parties, wish, theirs, patience).await {
                     Ok(Asked::Taken) => {
-                        reschedule(parts, None, None).await;
+                        reschedule(parties, None, None).await;
                         return Ok(Some(PreferenceWrite::TheirsTaken { theirs }));
                     }
                     Ok(Asked::GoOn) => {
@@ -155,17 +163,17 @@ impl PreferenceWriter {
                 Ok(Turn::OutOfTime(about)) => (about, PendingReason::OutOfTime, None),
                 Err(_) => (None, PendingReason::Vault, None),
             };
-            return Ok(self.put_off(parts, intent, about, reason, asked).await);
+            return Ok(self.put_off(parties, intent, about, reason, asked).await);
         }
     }
 
     async fn turn(
         &self,
-        parts: &Parts,
+        parties: &Parties,
         write_unstable: bool,
         intent: &mut Intent,
         deadline: Option<Instant>,
-    ) -> Result<Turn, VaultError> {
+    ) -> Result<Turn, NoAccess> {
         let mut about = match *intent {
             Intent::Made(number) => Some(number),
             Intent::Flush | Intent::Choose(_) => None,
@@ -175,12 +183,12 @@ impl PreferenceWriter {
         };
         let mut backoff = Backoff::default();
         'read: loop {
-            let before = change(parts, |ledger| *ledger).await?;
+            let before = read_ledger(&parties.jobs).await?;
             if let Some(end) = end_of(*intent, before, last.as_ref(), about) {
                 return Ok(Turn::Ended(end));
             }
             about = before.wish.map(|wish| wish.number).or(about);
-            let reading = match within(deadline, read_both(&parts.homeserver)).await {
+            let reading = match within(deadline, read_both(&parties.homeserver)).await {
                 Some(Ok(reading)) => reading,
                 Some(Err(error)) => match within(deadline, soon(&mut backoff, error)).await {
                     Some(Ok(())) => continue,
@@ -190,7 +198,7 @@ impl PreferenceWriter {
                 None => return Ok(Turn::OutOfTime(about)),
             };
             let wanted = *intent;
-            let noted = change(parts, move |ledger| {
+            let noted = change(&parties.jobs, move |ledger| {
                 // A sync has brought something meanwhile: that may be newer.
                 (ledger.seen == before.seen).then(|| note(ledger, reading, wanted))
             });
@@ -211,7 +219,7 @@ impl PreferenceWriter {
                 about = Some(wish.number);
                 ledger = match ledger.next_step(write_unstable) {
                     NextStep::AskHost(theirs) => return Ok(Turn::AskHost(wish, theirs)),
-                    NextStep::Write(form) => match self.put(parts, wish, form, write_unstable, deadline).await? {
+                    NextStep::Write(form) => match self.put(parties, wish, form, write_unstable, deadline).await? {
                         Put::Written(ledger) => ledger,
                         Put::NotDue => continue 'read,
                         Put::OutOfTime => return Ok(Turn::OutOfTime(about)),
@@ -222,9 +230,11 @@ impl PreferenceWriter {
                         },
                     },
                     NextStep::GiveWay(theirs) => {
-                        end(parts, wish, PreferenceWrite::TheirsTaken { theirs }, &mut last).await?
+                        end(parties, wish, PreferenceWrite::TheirsTaken { theirs }, &mut last).await?
                     }
-                    NextStep::Nothing | NextStep::Done => end(parts, wish, PreferenceWrite::Written, &mut last).await?,
+                    NextStep::Nothing | NextStep::Done => {
+                        end(parties, wish, PreferenceWrite::Written, &mut last).await?
+                    }
                 };
             }
         }
@@ -232,23 +242,23 @@ impl PreferenceWriter {
 
     async fn put(
         &self,
-        parts: &Parts,
+        parties: &Parties,
         wish: Wish,
         form: PreferenceForm,
         write_unstable: bool,
         deadline: Option<Instant>,
-    ) -> Result<Put, VaultError> {
-        let is_due = change(parts, move |ledger| ledger.attempts(wish, form, write_unstable)).await?;
+    ) -> Result<Put, NoAccess> {
+        let is_due = change(&parties.jobs, move |ledger| ledger.attempts(wish, form, write_unstable)).await?;
         if !is_due {
             return Ok(Put::NotDue);
         }
         self.own_writes().insert((form, wish.enabled));
         let content = form.content(wish.enabled);
-        let put = parts.homeserver.put_account_data(form.event_type(), &content);
+        let put = parties.homeserver.put_account_data(form.event_type(), &content);
         match within(deadline, put).await {
             Some(Ok(())) => {
-                self.writes_made.fetch_add(1, Ordering::SeqCst);
-                let wrote = change(parts, move |ledger| {
+                self.news.count_write();
+                let wrote = change(&parties.jobs, move |ledger| {
                     ledger.wrote(form, wish.enabled);
                     *ledger
                 });
@@ -256,7 +266,7 @@ impl PreferenceWriter {
             }
             Some(Err(error)) => {
                 if !matches!(error.meaning(), Meaning::Passes | Meaning::ServerFault) {
-                    change(parts, move |ledger| ledger.was_refused(form)).await?;
+                    change(&parties.jobs, move |ledger| ledger.was_refused(form)).await?;
                 }
                 Ok(Put::Failed(error))
             }
@@ -264,16 +274,62 @@ impl PreferenceWriter {
         }
     }
 
+    /// Asks which value counts.
+    async fn ask_app(
+        &self,
+        parties: &Parties,
+        wish: Wish,
+        theirs: SharedPreference,
+        patience: Patience,
+    ) -> Result<Asked, NoAccess> {
+        let Ok(_asking) = self.asking.try_lock() else {
+            return Ok(Asked::Later);
+        };
+        let conflict = PreferenceConflict {
+            ours: wish.enabled,
+            theirs,
+        };
+        let answer = within(
+            patience.deadline_of_a_question(),
+            parties.listener.resolve_preference_conflict(conflict),
+        );
+        match answer.await.unwrap_or(PreferenceResolution::AskLater) {
+            PreferenceResolution::AskLater => Ok(Asked::Later),
+            PreferenceResolution::KeepOurs => {
+                change(&parties.jobs, move |ledger| ledger.expect(wish.number, theirs.value)).await?;
+                Ok(Asked::GoOn)
+            }
+            PreferenceResolution::TakeTheirs => {
+                let Some(mut last) = within(patience.deadline(), self.turn.lock()).await else {
+                    return Ok(Asked::Later);
+                };
+                let ended = change(&parties.jobs, move |ledger| {
+                    // An answer to what is not true any more is none.
+                    let is_true = ledger.seen.shared().is_some_and(|now| now.value == theirs.value);
+                    is_true && ledger.end_wish(wish.number)
+                });
+                if !ended.await? {
+                    return Ok(Asked::GoOn);
+                }
+                *last = Some(EndedWish {
+                    number: wish.number,
+                    write: PreferenceWrite::TheirsTaken { theirs },
+                });
+                Ok(Asked::Taken)
+            }
+        }
+    }
+
     /// Keeps the wish for later. `about` is the one that the attempt was for, if it got so far.
     async fn put_off(
         &self,
-        parts: &Parts,
+        parties: &Parties,
         intent: Intent,
         about: Option<i64>,
         reason: PendingReason,
         asked: Option<Duration>,
     ) -> Option<PreferenceWrite> {
-        let tried = change(parts, move |ledger| {
+        let tried = change(&parties.jobs, move |ledger| {
             let wish = ledger
                 .wish
                 .filter(|wish| about.is_none_or(|about| about == wish.number))?;
@@ -284,13 +340,13 @@ impl PreferenceWriter {
             Ok(Some(tried)) => tried,
             // Another wish has taken its place, or somebody else has dealt with it.
             Ok(None) => {
-                reschedule(parts, None, None).await;
+                reschedule(parties, None, None).await;
                 return matches!(intent, Intent::Made(_)).then_some(PreferenceWrite::Superseded);
             }
             Err(_) => (about.unwrap_or_default(), 1),
         };
         let wait = retry_after(&reason, asked, tries);
-        reschedule(parts, Some(number), wait).await;
+        reschedule(parties, Some(number), wait).await;
         Some(PreferenceWrite::Pending {
             reason,
             retry_after_ms: wait.map(|wait| wait.as_millis() as u64),
@@ -302,30 +358,13 @@ impl PreferenceWriter {
     }
 }
 
-/// Changes the ledger in one transaction.
-pub(super) async fn change<T: Send + 'static>(
-    parts: &Parts,
-    change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
-) -> Result<T, VaultError> {
-    let vault = parts.vault.clone();
-    let work = move || {
-        vault.connect()?.change_preference(|row| {
-            let mut ledger = Ledger::from(*row);
-            let result = change(&mut ledger);
-            *row = ledger.into();
-            result
-        })
-    };
-    blocking(work).await.unwrap_or(Err(VaultError::Panicked))
-}
-
 async fn end(
-    parts: &Parts,
+    parties: &Parties,
     wish: Wish,
     write: PreferenceWrite,
     last: &mut Option<EndedWish>,
-) -> Result<Ledger, VaultError> {
-    let (ended, ledger) = change(parts, move |ledger| (ledger.end_wish(wish.number), *ledger)).await?;
+) -> Result<Ledger, NoAccess> {
+    let (ended, ledger) = change(&parties.jobs, move |ledger| (ledger.end_wish(wish.number), *ledger)).await?;
     if ended {
         *last = Some(EndedWish {
             number: wish.number,

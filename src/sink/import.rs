@@ -15,7 +15,6 @@ use super::{
     backup_marks::BackupMarks,
     local_copy::{self, Merge},
     local_sessions::Presence,
-    olm_machine::{refused, unavailable},
 };
 
 /// Sessions that are marked in one transaction: a better copy that comes in between the look and the mark would be marked in
@@ -194,5 +193,17 @@ async fn look_and_merge(store: &Store, offer: Offer) -> Result<Merge, CryptoStor
             reason: "the store's own copy cannot be read",
         }),
         Err(error) => Err(error),
+    }
+}
+
+pub(super) fn unavailable(detail: &str) -> SinkError {
+    SinkError::Unavailable {
+        detail: detail.to_owned(),
+    }
+}
+
+pub(super) fn refused(reason: &str) -> SinkAnswer {
+    SinkAnswer::Refused {
+        reason: reason.to_owned(),
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 use super::{
     RoomKeySink, SinkAnswer, SinkError,
     backup_marks::BackupMarks,
-    import::{Offer, import},
+    import::{Offer, import, refused, unavailable},
     local_sessions::LocalSessions,
 };
 use crate::backup::RoomKey;
@@ -117,18 +117,6 @@ async fn deliver(
     }
     slot.take_if(|local| !local.note_news(|id| ids.contains(id)));
     Ok(answers.into_iter().flatten().collect())
-}
-
-pub(super) fn unavailable(detail: &str) -> SinkError {
-    SinkError::Unavailable {
-        detail: detail.to_owned(),
-    }
-}
-
-pub(super) fn refused(reason: &str) -> SinkAnswer {
-    SinkAnswer::Refused {
-        reason: reason.to_owned(),
-    }
 }
 
 /// The signing keys of devices that made sessions: few devices make many, and a key is costly to parse.

@@ -16,11 +16,11 @@ use crate::{
         version::VersionInfo,
     },
     blocking::blocking,
-    client::{KeyBackupClient, Parts},
-    download::StatusError,
+    context::Context,
     homeserver::{HomeserverError, Meaning},
+    job::{Jobs, NoAccess},
     secret::{KeyBytes, SecretString},
-    vault::{Connection, VersionRow},
+    vault::{Connection, VaultMeaning, VersionRow},
 };
 
 /// What a user or an app has to unlock a backup with.
@@ -114,14 +114,16 @@ pub enum UnlockError {
     ShutDown,
 }
 
-impl From<StatusError> for UnlockError {
-    fn from(error: StatusError) -> Self {
-        match error {
-            StatusError::Busy | StatusError::Inaccessible => Self::Inaccessible,
-            StatusError::Gone => Self::Gone,
-            StatusError::Damaged => Self::Damaged,
-            StatusError::Internal => Self::Internal,
-            StatusError::ShutDown => Self::ShutDown,
+impl From<NoAccess> for UnlockError {
+    fn from(reason: NoAccess) -> Self {
+        match reason {
+            NoAccess::ShutDown => Self::ShutDown,
+            NoAccess::Vault(
+                VaultMeaning::Busy | VaultMeaning::Overtaken | VaultMeaning::Inaccessible | VaultMeaning::DiskFull,
+            ) => Self::Inaccessible,
+            NoAccess::Vault(VaultMeaning::Gone) => Self::Gone,
+            NoAccess::Vault(VaultMeaning::Damaged) => Self::Damaged,
+            NoAccess::Vault(VaultMeaning::Bug) => Self::Internal,
         }
     }
 }
@@ -138,49 +140,38 @@ impl From<HomeserverError> for UnlockError {
     }
 }
 
-#[uniffi::export(async_runtime = "tokio")]
-impl KeyBackupClient {
-    /// Finds the decryption key of a backup version and keeps it, sealed, so that a restart goes on without asking the user:
-    /// for the current version, and for every older one that the vault has entries of and that the key opens. May be called at
-    /// any time, also while a run is under way, which then opens what it has.
-    ///
-    /// A decryption key, and a recovery key that is one, needs no network where the vault knows the version. A key or passphrase
-    /// of secret storage is looked up on the server.
-    ///
-    /// # Errors
-    /// An [`UnlockError`]. A wrong key never replaces a good one.
-    pub async fn unlock(&self, secret: UnlockSecret) -> Result<UnlockedBackup, UnlockError> {
-        let parts = self.parts().ok_or(UnlockError::ShutDown)?;
-        // A typing error is told before anything is asked of the network.
-        let candidate = match &secret {
-            UnlockSecret::RecoveryKey { text } => {
-                Some(recovery_key::parse_base58(text.expose()).map_err(|flaw| match flaw {
-                    RecoveryKeyFlaw::NotBase58 => UnlockError::NotAKey,
-                    RecoveryKeyFlaw::Mistyped => UnlockError::Mistyped,
-                })?)
-            }
-            UnlockSecret::DecryptionKey { base64 } => {
-                Some(recovery_key::parse_base64(base64.expose()).ok_or(UnlockError::NotAKey)?)
-            }
-            UnlockSecret::Passphrase { .. } => None,
-        };
-        let known = self.download.read(|vault| vault.versions()).await?;
-        if let Some(key) = &candidate
-            && let versions = opened_by(&known, key)
-            && !versions.is_empty()
-        {
-            return self.keep(&parts, versions, key).await;
+/// Finds the decryption key of a backup version, and keeps it.
+pub(crate) async fn unlock(jobs: &Jobs, secret: UnlockSecret) -> Result<UnlockedBackup, UnlockError> {
+    let context = jobs.context().ok_or(UnlockError::ShutDown)?;
+    // A typing error is told before anything is asked of the network.
+    let candidate = match &secret {
+        UnlockSecret::RecoveryKey { text } => {
+            Some(recovery_key::parse_base58(text.expose()).map_err(|flaw| match flaw {
+                RecoveryKeyFlaw::NotBase58 => UnlockError::NotAKey,
+                RecoveryKeyFlaw::Mistyped => UnlockError::Mistyped,
+            })?)
         }
-        let (versions, current) = self.with_the_current_one(&parts, known).await?;
-        let fits = |key: &KeyBytes| !opened_by(&versions, key).is_empty();
-        let key = match (candidate, secret) {
-            (Some(key), _) if fits(&key) => key,
-            (_, UnlockSecret::DecryptionKey { .. }) => return Err(UnlockError::WrongKey),
-            (_, UnlockSecret::RecoveryKey { text }) => from_recovery_key(&parts, text, fits).await?,
-            (_, UnlockSecret::Passphrase { text }) => from_passphrase(&parts, current.as_ref(), text, fits).await?,
-        };
-        self.keep(&parts, opened_by(&versions, &key), &key).await
+        UnlockSecret::DecryptionKey { base64 } => {
+            Some(recovery_key::parse_base64(base64.expose()).ok_or(UnlockError::NotAKey)?)
+        }
+        UnlockSecret::Passphrase { .. } => None,
+    };
+    let known = jobs.read(|vault| vault.versions()).await?;
+    if let Some(key) = &candidate
+        && let versions = opened_by(&known, key)
+        && !versions.is_empty()
+    {
+        return keep(jobs, &context, versions, key).await;
     }
+    let (versions, current) = with_the_current_one(jobs, &context, known).await?;
+    let fits = |key: &KeyBytes| !opened_by(&versions, key).is_empty();
+    let key = match (candidate, secret) {
+        (Some(key), _) if fits(&key) => key,
+        (_, UnlockSecret::DecryptionKey { .. }) => return Err(UnlockError::WrongKey),
+        (_, UnlockSecret::RecoveryKey { text }) => from_recovery_key(&context, text, fits).await?,
+        (_, UnlockSecret::Passphrase { text }) => from_passphrase(&context, current.as_ref(), text, fits).await?,
+    };
+    keep(jobs, &context, opened_by(&versions, &key), &key).await
 }
 
 /// Those of the versions that a key opens.
@@ -190,73 +181,69 @@ fn opened_by(versions: &[VersionRow], key: &KeyBytes) -> Vec<VersionRow> {
     opened.cloned().collect()
 }
 
-impl KeyBackupClient {
-    /// The versions that are known, with the one that the server says is current. Where it does not say, those that are known
-    /// are enough.
-    async fn with_the_current_one(
-        &self,
-        parts: &Parts,
-        known: Vec<VersionRow>,
-    ) -> Result<(Vec<VersionRow>, Option<VersionInfo>), UnlockError> {
-        let info = match parts.homeserver.current_version().await {
-            Ok(info) => info,
-            Err(error) if known.iter().any(|version| version.public_key.is_some()) => {
-                log::info!("the server does not say which backup version is current: {error}");
-                return Ok((known, None));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let is_known = known.iter().any(|version| version.public_key.is_some());
-        if info.public_key.is_none() && !is_known {
-            return Err(UnlockError::Unsupported);
+/// The versions that are known, with the one that the server says is current. Where it does not say, those that are known
+/// are enough.
+async fn with_the_current_one(
+    jobs: &Jobs,
+    context: &Context,
+    known: Vec<VersionRow>,
+) -> Result<(Vec<VersionRow>, Option<VersionInfo>), UnlockError> {
+    let info = match context.homeserver.current_version().await {
+        Ok(info) => info,
+        Err(error) if known.iter().any(|version| version.public_key.is_some()) => {
+            log::info!("the server does not say which backup version is current: {error}");
+            return Ok((known, None));
         }
-        let noted = info.clone();
-        let versions = self
-            .download
-            .write(move |vault| {
-                let current = vault.note_current_version(&noted)?;
-                vault.begin_with(current.id)?;
-                vault.versions()
-            })
-            .await?;
-        Ok((versions, Some(info)))
+        Err(error) => return Err(error.into()),
+    };
+    let is_known = known.iter().any(|version| version.public_key.is_some());
+    if info.public_key.is_none() && !is_known {
+        return Err(UnlockError::Unsupported);
     }
+    let noted = info.clone();
+    let versions = jobs
+        .write(move |vault| {
+            let current = vault.note_current_version(&noted)?;
+            vault.begin_with(current.id)?;
+            vault.versions()
+        })
+        .await?;
+    Ok((versions, Some(info)))
+}
 
-    async fn keep(
-        &self,
-        parts: &Parts,
-        versions: Vec<VersionRow>,
-        key: &KeyBytes,
-    ) -> Result<UnlockedBackup, UnlockError> {
-        let Some(newest) = versions.last() else {
-            return Err(UnlockError::WrongKey);
-        };
-        let unlocked = UnlockedBackup {
-            version: newest.version.clone(),
-            total: newest.total(),
-            versions: versions.iter().map(|version| version.version.clone()).collect(),
-            restart_needs_recovery_key: !parts.vault.keeps_secrets(),
-        };
-        let (keys, key) = (parts.keys.clone(), key.clone());
-        let keep = move |vault: &mut Connection| {
-            for version in &versions {
-                vault.keep_key(version, &key)?;
-                keys.insert(version.id, &key);
-            }
-            Ok(())
-        };
-        self.download.write(keep).await?;
-        self.download.keys_changed().await;
-        Ok(unlocked)
-    }
+async fn keep(
+    jobs: &Jobs,
+    context: &Context,
+    versions: Vec<VersionRow>,
+    key: &KeyBytes,
+) -> Result<UnlockedBackup, UnlockError> {
+    let Some(newest) = versions.last() else {
+        return Err(UnlockError::WrongKey);
+    };
+    let unlocked = UnlockedBackup {
+        version: newest.version.clone(),
+        total: newest.total(),
+        versions: versions.iter().map(|version| version.version.clone()).collect(),
+        restart_needs_recovery_key: !context.vault.keeps_secrets(),
+    };
+    let (keys, key) = (context.keys.clone(), key.clone());
+    let keep = move |vault: &mut Connection| {
+        for version in &versions {
+            vault.keep_key(version, &key)?;
+            keys.insert(version.id, &key);
+        }
+        Ok(())
+    };
+    jobs.write(keep).await?;
+    Ok(unlocked)
 }
 
 async fn from_recovery_key(
-    parts: &Parts,
+    context: &Context,
     text: SecretString,
     fits: impl Fn(&KeyBytes) -> bool,
 ) -> Result<KeyBytes, UnlockError> {
-    match secret_storage::backup_key(&parts.homeserver, StorageInput::RecoveryKey(text)).await? {
+    match secret_storage::backup_key(&context.homeserver, StorageInput::RecoveryKey(text)).await? {
         FromStorage::Key(key) if fits(&key) => Ok(key),
         FromStorage::Unsupported => Err(UnlockError::Unsupported),
         _ => Err(UnlockError::WrongKey),
@@ -264,7 +251,7 @@ async fn from_recovery_key(
 }
 
 async fn from_passphrase(
-    parts: &Parts,
+    context: &Context,
     current: Option<&VersionInfo>,
     text: SecretString,
     fits: impl Fn(&KeyBytes) -> bool,
@@ -278,7 +265,7 @@ async fn from_passphrase(
             Some(Err(_)) | None => failure = UnlockError::Unsupported,
         }
     }
-    match secret_storage::backup_key(&parts.homeserver, StorageInput::Passphrase(text)).await? {
+    match secret_storage::backup_key(&context.homeserver, StorageInput::Passphrase(text)).await? {
         FromStorage::Key(key) if fits(&key) => Ok(key),
         FromStorage::Key(_) | FromStorage::WrongSecret => Err(UnlockError::WrongKey),
         FromStorage::NothingToTry => Err(failure),

@@ -11,18 +11,10 @@ use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 use super::{
     VaultError,
     file_identity::FileIdentity,
-    lease::{self, LeaseRow},
     schema,
     seal::{Fingerprint, VaultKeys},
     session_index::RecentSessions,
-    trim::PAGES_OF_A_STEP,
 };
-
-/// Room for the pages that a transaction comes back to. SQLite counts KiB below zero.
-const WRITER_CACHE_KIB: i64 = -1_500;
-
-/// How long a run waits at a time for the write lock of another process, before it looks whether it is still wanted.
-const BUSY_STEP: Duration = Duration::from_millis(50);
 
 /// How long a run waits for the write lock in all.
 #[derive(Clone)]
@@ -68,35 +60,6 @@ impl Vault {
             return Err(VaultError::Gone);
         }
         Ok(connection)
-    }
-
-    /// Takes the vault for a new run of `holder`, from here on the only one whose writer commits; or tells who has it.
-    /// Blocks.
-    pub(crate) fn begin_run(&self, holder: &str, patience: Patience) -> Result<Result<Writer, LeaseRow>, VaultError> {
-        let connection = self.connect()?;
-        connection.inner.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
-        // It folds the log beside its writing.
-        connection.inner.pragma_update(None, "wal_autocheckpoint", 0)?;
-        connection.inner.busy_timeout(BUSY_STEP)?;
-        // Without the write lock first: it may be somebody's who is suspended.
-        if let Some(lease) = connection.lease()?.filter(LeaseRow::is_live) {
-            return Ok(Err(lease));
-        }
-        let transaction = connection.begin(&patience)?;
-        let rival = lease::read(&transaction)?.filter(LeaseRow::is_live);
-        if let Some(rival) = rival {
-            return Ok(Err(rival));
-        }
-        lease::take(&transaction, holder)?;
-        transaction.execute("UPDATE job SET generation = generation + 1", [])?;
-        let generation = transaction.query_row("SELECT generation FROM job", [], |row| row.get(0))?;
-        transaction.commit()?;
-        Ok(Ok(Writer {
-            connection,
-            generation,
-            patience,
-            recent: None,
-        }))
     }
 
     /// Recognises a copy of a session, in the export format.
@@ -157,7 +120,7 @@ impl Connection {
     }
 
     /// Begins a transaction that writes, when nobody else has one any more.
-    fn begin(&self, patience: &Patience) -> Result<Transaction<'_>, VaultError> {
+    pub(super) fn begin(&self, patience: &Patience) -> Result<Transaction<'_>, VaultError> {
         let began = Instant::now();
         loop {
             let transaction = Transaction::new_unchecked(&self.inner, TransactionBehavior::Immediate);
@@ -179,6 +142,15 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    pub(super) fn new(connection: Connection, generation: i64, patience: Patience) -> Self {
+        Self {
+            connection,
+            generation,
+            patience,
+            recent: None,
+        }
+    }
+
     /// To be given back, changed, after the transaction that changes it.
     pub(super) fn take_recent_sessions(&mut self) -> Option<RecentSessions> {
         self.recent.take()
@@ -203,17 +175,6 @@ impl Writer {
         let result = work(&transaction, &self.connection.keys)?;
         transaction.commit()?;
         Ok(result)
-    }
-
-    /// Gives pages that are no longer used back to the file system, a few at a time.
-    pub(super) fn give_room_back(&mut self) -> Result<(), VaultError> {
-        self.write(|transaction, _| {
-            let mut vacuum = transaction.prepare(&format!("PRAGMA incremental_vacuum({PAGES_OF_A_STEP})"))?;
-            let mut pages = vacuum.query([])?;
-            // One at a time, as many as there are.
-            while pages.next()?.is_some() {}
-            Ok(())
-        })
     }
 
     /// For single transactions of others that need no fence, while this run has the vault: they need not wait for a gap.

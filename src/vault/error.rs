@@ -32,6 +32,39 @@ pub(crate) enum VaultError {
     Sqlite(#[source] rusqlite::Error),
 }
 
+/// What a failure of the vault means to whoever has to act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VaultMeaning {
+    /// Another process writes. Passes by itself.
+    Busy,
+    /// The vault cannot be read or written now: the phone is locked, as a rule. Passes by itself.
+    Inaccessible,
+    /// The disk is full. Passes when the user makes room.
+    DiskFull,
+    /// A newer run has the vault.
+    Overtaken,
+    /// Another vault lies in its place, or none: a new client has to be opened.
+    Gone,
+    /// The vault is damaged: it has to be set aside.
+    Damaged,
+    /// A bug of this crate.
+    Bug,
+}
+
+impl VaultError {
+    pub(crate) fn meaning(&self) -> VaultMeaning {
+        match self {
+            Self::Busy => VaultMeaning::Busy,
+            Self::Inaccessible => VaultMeaning::Inaccessible,
+            Self::DiskFull => VaultMeaning::DiskFull,
+            Self::Overtaken => VaultMeaning::Overtaken,
+            Self::Gone => VaultMeaning::Gone,
+            Self::Corrupt | Self::Unsealable | Self::Sqlite(_) => VaultMeaning::Damaged,
+            Self::Panicked => VaultMeaning::Bug,
+        }
+    }
+}
+
 impl From<rusqlite::Error> for VaultError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::{ErrorCode, ffi::SQLITE_IOERR_SHMSIZE};

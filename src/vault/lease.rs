@@ -1,9 +1,17 @@
-//! Who runs, and since when. A courtesy between processes: what keeps an old run from writing is the generation.
+//! Advisory lease between processes: who runs, and since when. Correctness comes from the generation fence, not from this.
+
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Connection, VaultError, Writer};
+use super::{Connection, Patience, Vault, VaultError, Writer};
 use crate::clock::{ProcessIdentity, boot_ms, is_alive, this_process, wall_ms};
+
+/// Room for the pages that a transaction comes back to. SQLite counts KiB below zero.
+const WRITER_CACHE_KIB: i64 = -1_500;
+
+/// How long a run waits at a time for the write lock of another process, before it looks whether it is still wanted.
+const BUSY_STEP: Duration = Duration::from_millis(50);
 
 /// Milliseconds between two signs of life.
 pub(crate) const HEARTBEAT_MS: u64 = 2_000;
@@ -40,6 +48,42 @@ impl LeaseRow {
     fn is_live_at(&self, alive: Option<bool>, now_ms: i64) -> bool {
         // A sign from the future is one of an earlier boot.
         alive != Some(false) && (0..STALE_MS).contains(&(now_ms - self.heartbeat_ms))
+    }
+}
+
+/// What became of the wish to run.
+pub(crate) enum BegunRun {
+    /// The run has the vault, and writes with this.
+    Writer(Box<Writer>),
+    /// A run that is alive has it.
+    HeldBy(LeaseRow),
+}
+
+impl Vault {
+    /// Takes the vault for a new run of `holder`, from here on the only one whose writer commits; or returns who has it.
+    /// Blocks.
+    pub(crate) fn begin_run(&self, holder: &str, patience: Patience) -> Result<BegunRun, VaultError> {
+        let connection = self.connect()?;
+        connection.inner.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+        // It folds the log beside its writing.
+        connection.inner.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.inner.busy_timeout(BUSY_STEP)?;
+        // Without the write lock first: it may be somebody's who is suspended.
+        if let Some(lease) = connection.lease()?.filter(LeaseRow::is_live) {
+            return Ok(BegunRun::HeldBy(lease));
+        }
+        let transaction = connection.begin(&patience)?;
+        let rival = read(&transaction)?.filter(LeaseRow::is_live);
+        if let Some(rival) = rival {
+            return Ok(BegunRun::HeldBy(rival));
+        }
+        take(&transaction, holder)?;
+        transaction.execute("UPDATE job SET generation = generation + 1", [])?;
+        let generation = transaction.query_row("SELECT generation FROM job", [], |row| row.get(0))?;
+        transaction.commit()?;
+        Ok(BegunRun::Writer(Box::new(Writer::new(
+            connection, generation, patience,
+        ))))
     }
 }
 

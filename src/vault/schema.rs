@@ -5,7 +5,10 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::{VaultError, seal::VaultKeys, session_index, write_ahead_log::PAGES_BESIDE_A_RUN};
+use super::{VaultError, seal::VaultKeys, session_index};
+
+/// Pages of the log after which a transaction beside a run folds it: 4 MiB.
+const PAGES_BESIDE_A_RUN: u32 = 128;
 
 /// The schema that this crate writes.
 pub(crate) const SCHEMA_VERSION: i64 = 2;

@@ -8,7 +8,7 @@ use super::{Connection, VaultError, Writer};
 /// Entries of a step: some 30 ms.
 const STEP: i64 = 1_000;
 /// Pages that a step gives back to the file system, at most.
-pub(super) const PAGES_OF_A_STEP: u32 = 64;
+const PAGES_OF_A_STEP: u32 = 64;
 
 impl Connection {
     /// Whether a step of trimming would find anything to look at.
@@ -25,6 +25,17 @@ impl Connection {
 }
 
 impl Writer {
+    /// Gives pages that are no longer used back to the file system, a few at a time.
+    fn give_room_back(&mut self) -> Result<(), VaultError> {
+        self.write(|transaction, _| {
+            let mut vacuum = transaction.prepare(&format!("PRAGMA incremental_vacuum({PAGES_OF_A_STEP})"))?;
+            let mut pages = vacuum.query([])?;
+            // One at a time, as many as there are.
+            while pages.next()?.is_some() {}
+            Ok(())
+        })
+    }
+
     /// Takes the next delivered entries out, and gives their room back. False if there are none left.
     pub(crate) fn trim_step(&mut self) -> Result<bool, VaultError> {
         let goes_on = self.write(|transaction, _| {

@@ -74,12 +74,12 @@ pub(crate) struct VersionRow {
     pub(crate) rest: Rest,
     pub(crate) bytes: u64,
     pub(crate) has_key: bool,
-    pub(crate) counts: Counts,
+    pub(crate) counts: KeyCounts,
 }
 
 /// How many keys of a version are how far. A key that stands several times counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct KeyCounts {
     pub(crate) fetched: u64,
     pub(crate) opened: u64,
     pub(crate) failed: u64,
@@ -91,7 +91,7 @@ pub(crate) struct Counts {
     pub(crate) refused: u64,
 }
 
-impl Counts {
+impl KeyCounts {
     /// Fetched, but neither opened nor failed.
     pub(crate) fn unopened(&self) -> u64 {
         self.fetched.saturating_sub(self.opened + self.failed)
@@ -178,6 +178,14 @@ impl Connection {
             .inner
             .prepare_cached("SELECT *, sealed_key IS NOT NULL AS has_key FROM backup_version ORDER BY id")?;
         let rows = statement.query_map([], version_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the row id of each version, with the number of its keys that have been neither opened nor given up.
+    pub(crate) fn unopened_keys(&self) -> Result<Vec<(i64, u64)>, VaultError> {
+        let sql = "SELECT id, max(0, fetched - opened - failed) FROM backup_version";
+        let mut statement = self.inner.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -644,7 +652,7 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         rest: Rest::from_row(row)?,
         bytes: number("bytes")?,
         has_key: row.get("has_key")?,
-        counts: Counts {
+        counts: KeyCounts {
             fetched: number("fetched")?,
             opened: number("opened")?,
             failed: number("failed")?,

@@ -1,14 +1,11 @@
 //! The write-ahead log: folding it into the file, and what both take on disk.
 //!
 //! A run folds it beside its own writing (`shared_writer`), and once more at its end. What is written beside a run is folded by
-//! SQLite, by the transaction that makes the log longer than [`PAGES_BESIDE_A_RUN`].
+//! SQLite, by the transaction that makes the log longer than 4 MiB (`schema`).
 
 use std::{ffi::OsString, fs, time::Duration};
 
 use super::{Connection, VaultError, Writer};
-
-/// Pages of the log after which a transaction beside a run folds it: 4 MiB.
-pub(super) const PAGES_BESIDE_A_RUN: u32 = 128;
 
 /// How long emptying it waits for those who read it now: they need a few milliseconds each.
 const PATIENCE_WITH_READERS: Duration = Duration::from_millis(20);

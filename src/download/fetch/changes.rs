@@ -6,9 +6,9 @@
 //! that it takes.
 
 use super::{
-    execute::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
     requests::RequestError,
     rooms::ROOM_CUTS_BEFORE_FILE,
+    stage::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
 };
 use crate::{homeserver::KeysRequest, vault::VaultError};
 
@@ -42,7 +42,7 @@ impl FetchStage {
                 continue;
             }
             cost += entries;
-            if lacked_some && (cost > version.counts.fetched / 2 || self.stop.winds_down()) {
+            if lacked_some && (cost > version.counts.fetched / 2 || self.phase.stop.winds_down()) {
                 break;
             }
             if !lacked_some && cost > MOST_KEYS_FOR_BETTER_ONES {
@@ -68,7 +68,7 @@ impl FetchStage {
                 return self.vault(|writer, version| writer.mark_failed_asked(version)).await;
             }
             for room_id in rooms {
-                if self.stop.winds_down() {
+                if self.phase.stop.winds_down() {
                     return Err(FetchEnd::Stopped);
                 }
                 self.ask_or_rest(&room_id).await?;
@@ -79,7 +79,7 @@ impl FetchStage {
 
     /// False if it was not to be had, and everything is asked for next. Where nothing follows, it is asked for with patience.
     async fn ask_for_changes(&self, room_id: String, everything_is_next: bool) -> Result<bool, FetchEnd> {
-        if self.stop.winds_down() {
+        if self.phase.stop.winds_down() {
             return Err(FetchEnd::Stopped);
         }
         if !everything_is_next {

@@ -1,98 +1,25 @@
 //! The fetch stage: carries out the plan, request by request, with patience where a failure passes by itself.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use super::{
     file::{FromFile, waits},
-    ingest::Ingest,
     plan::{Facts, Step, next_step},
     requests::RequestError,
     rooms::ROOM_CUTS_BEFORE_FILE,
+    stage::{FetchEnd, FetchStage},
 };
 use crate::{
     backup::completeness::{Evidence, Settled},
-    client::JobHost,
     clock::wall_ms,
-    download::{
-        telling::progress::{FetchActivity, Tally},
-        wanted_rooms::Priority,
-    },
-    homeserver::{
-        AccountDownloads, Backoff, Homeserver, HomeserverError, KeysRequest, TransportError, Verdict, rest_after,
-    },
-    job::{
-        run::in_writer,
-        stop::{StopSignal, Wake},
-    },
+    download::telling::FetchActivity,
+    homeserver::{Backoff, HomeserverError, KeysRequest, TransportError, rest_after},
     random::dice,
-    vault::{AskedUnder, OTHER_FAULT, SharedWriter, VaultError, VersionRow, WRONG_SHAPE, Writer},
+    vault::{AskedUnder, OTHER_FAULT, VaultError, WRONG_SHAPE},
 };
 
 /// Milliseconds for which a list of the rooms that the user has joined is good.
 const ROOM_LIST_MS: i64 = 60 * 60 * 1_000;
-/// Rooms that are taken from the list at a time.
-pub(super) const ROOMS_PER_ROUND: usize = 128;
-
-/// What the fetch stage works with.
-pub(crate) struct FetchStage {
-    pub(crate) homeserver: Homeserver,
-    pub(crate) host: Arc<dyn JobHost>,
-    pub(crate) files: Option<AccountDownloads>,
-    pub(crate) writer: SharedWriter,
-    pub(crate) ingest: Ingest,
-    pub(crate) tally: Arc<Tally>,
-    pub(crate) stop: StopSignal,
-    pub(crate) priority: Priority,
-    /// Told when a wanted room is here.
-    pub(crate) wake: Wake,
-    pub(crate) version: VersionRow,
-    pub(crate) rooms_at_once: usize,
-    pub(crate) deadline: Option<Instant>,
-    /// The wanted room that is on its way beside the plan.
-    pub(crate) asked_beside: Mutex<Option<String>>,
-}
-
-/// How fetching ended.
-#[derive(Debug)]
-pub(crate) enum FetchEnd {
-    /// Nothing is left to be asked for.
-    Complete,
-    /// The mark of the version has moved meanwhile.
-    MovedOn {
-        /// Under the mark that it had, nothing was missing any more.
-        was_complete: bool,
-    },
-    /// The names are counted from the beginning: what is known of the version has to be read again.
-    Again,
-    /// What is left comes by file, and the OS is at it.
-    WaitsForFile {
-        retry_after: Duration,
-    },
-    /// The run was stopped.
-    Stopped,
-    /// It passes by itself, but not soon.
-    Blocked {
-        error: HomeserverError,
-        retry_after: Duration,
-    },
-    /// All that comes through is here; so many rooms do not.
-    Resting {
-        rooms: u64,
-        retry_after: Duration,
-    },
-    /// The backup changes faster than it can be fetched.
-    Changing,
-    /// Neither everything at once nor a single room comes in the shape of a key backup.
-    NotServed,
-    /// It does not pass by itself.
-    Failed(HomeserverError),
-    /// The version is not there any more.
-    VersionGone,
-    Vault(VaultError),
-}
 
 /// What counts within one run only.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,22 +33,16 @@ struct InThisRun {
 
 impl FetchStage {
     /// Fetches until nothing is missing, or until it cannot go on.
-    pub(crate) async fn work(&self) -> FetchEnd {
-        if let Err(end) = self.note_wanted_rooms().await {
-            return end;
-        }
-        let carried_out = tokio::select! {
+    pub(crate) async fn work(&self) -> Result<(), FetchEnd> {
+        self.note_wanted_rooms().await?;
+        tokio::select! {
             result = self.carry_out() => result,
             end = self.wanted_rooms() => Err(end),
-        };
-        match carried_out {
-            Ok(()) => FetchEnd::Complete,
-            Err(end) => end,
         }
     }
 
     async fn carry_out(&self) -> Result<(), FetchEnd> {
-        self.tally.fetch_is(FetchActivity::Fetching);
+        self.phase.download.progress.set_fetch(FetchActivity::Fetching);
         self.prefer_rooms().await?;
         let mut in_this_run = InThisRun::default();
         let mut backoff = Backoff::default();
@@ -158,7 +79,7 @@ impl FetchStage {
                     }
                 },
                 Step::GiveUpForNow => self.rest_everything(OTHER_FAULT).await?,
-                Step::Rest => return Err(self.rest().await?),
+                Step::Rest => return Err(self.rest().await),
             }
         }
     }
@@ -166,7 +87,7 @@ impl FetchStage {
     /// Settles the version, if its mark is still the one that was asked for.
     async fn settle(&self, in_this_run: InThisRun) -> Result<(), FetchEnd> {
         let info = self
-            .patiently(|| self.homeserver.version(&self.version.version))
+            .patiently(|| self.phase.context.homeserver.version(&self.version.version))
             .await?;
         let row = self.version.id;
         let before = self.facts(in_this_run).await?.evidence.settled();
@@ -276,42 +197,32 @@ impl FetchStage {
     }
 
     /// Nothing is left but what does not come through now: by what, and until when.
-    async fn rest(&self) -> Result<FetchEnd, FetchEnd> {
-        let (row, rooms) = self
+    async fn rest(&self) -> FetchEnd {
+        let look = self
             .vault(|writer, version| {
                 let reader = writer.reader();
                 let row = reader.version_by_id(version)?.ok_or(VaultError::Corrupt)?;
                 Ok((row, reader.resting_rooms(version)?))
             })
-            .await?;
+            .await;
+        let (row, rooms) = match look {
+            Ok(found) => found,
+            Err(end) => return end,
+        };
         let everything = row.rest.left();
         let nothing_is_served = rooms.wrong_shapes == rooms.rooms && !rooms.is_any_read;
         if everything.is_some() && row.rest.has_wrong_shape && nothing_is_served {
-            return Ok(FetchEnd::NotServed);
+            return FetchEnd::NotServed;
         }
         let rooms_wait = (rooms.rooms > 0).then_some(rooms.wait);
         let waits = [everything, rooms_wait].into_iter().flatten();
         let retry_after = waits.min().unwrap_or(rest_after(0, dice()));
-        Ok(match rooms.rooms {
+        match rooms.rooms {
             0 => FetchEnd::Blocked {
                 error: HomeserverError::Transport(TransportError::Interrupted),
                 retry_after,
             },
             rooms => FetchEnd::Resting { rooms, retry_after },
-        })
-    }
-
-    /// One small request, again and again where a failure passes.
-    pub(super) async fn patiently<T, F: Future<Output = Result<T, HomeserverError>>>(
-        &self,
-        request: impl Fn() -> F,
-    ) -> Result<T, FetchEnd> {
-        let mut backoff = Backoff::default();
-        loop {
-            match self.unless_stopped(request()).await? {
-                Ok(answer) => return Ok(answer),
-                Err(error) => self.wait_or_end(&mut backoff, error.into()).await?,
-            }
         }
     }
 
@@ -363,12 +274,13 @@ impl FetchStage {
             cuts_in_this_run: in_this_run.cuts,
             everything_rests,
             // Without an end there is time enough to read it as it comes.
-            files: self.files.is_some() && self.deadline.is_some(),
+            files: self.phase.context.files.is_some() && self.phase.deadline.is_some(),
             rooms_left,
             rooms_wanted: first_room.is_some_and(|room| room.is_wanted && room.cuts < ROOM_CUTS_BEFORE_FILE),
             rooms_listed,
             rooms_listed_in_era: version.rooms_listed_in_era,
             time_left_ms: self
+                .phase
                 .deadline
                 .map(|deadline| deadline.saturating_duration_since(Instant::now()).as_millis() as u64),
         })
@@ -393,47 +305,5 @@ impl FetchStage {
             })
             .await?;
         if is_begun { Err(FetchEnd::Again) } else { Ok(()) }
-    }
-
-    pub(super) async fn wait_or_end(&self, backoff: &mut Backoff, error: RequestError) -> Result<(), FetchEnd> {
-        let error = match error {
-            RequestError::Homeserver(HomeserverError::NotFound) => {
-                return Err(FetchEnd::VersionGone);
-            }
-            RequestError::Homeserver(error) | RequestError::Cut(error) => error,
-            RequestError::Stopped => return Err(FetchEnd::Stopped),
-            RequestError::Ended(end) => return Err(end),
-        };
-        match backoff.after(&error, dice()) {
-            Verdict::Retry(wait) => {
-                log::info!(
-                    "a request failed and is tried again in {} ms: {error}",
-                    wait.as_millis()
-                );
-                self.tally.fetch_is(FetchActivity::WaitingToRetry);
-                self.unless_stopped(tokio::time::sleep(wait)).await?;
-                self.tally.fetch_is(FetchActivity::Fetching);
-                Ok(())
-            }
-            Verdict::Later(retry_after) => Err(FetchEnd::Blocked { error, retry_after }),
-            Verdict::GiveUp => Err(FetchEnd::Failed(error)),
-        }
-    }
-
-    pub(super) async fn flush(&self) -> Result<(), FetchEnd> {
-        self.ingest.flush().await.map_err(|_| FetchEnd::Stopped)
-    }
-
-    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, FetchEnd> {
-        self.stop.unless_stopped(work).await.ok_or(FetchEnd::Stopped)
-    }
-
-    pub(super) async fn vault<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Writer, i64) -> Result<T, VaultError> + Send + 'static,
-    ) -> Result<T, FetchEnd> {
-        let version = self.version.id;
-        let result = in_writer(&self.writer, move |writer| work(writer, version)).await;
-        result.map_err(FetchEnd::Vault)
     }
 }

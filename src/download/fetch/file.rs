@@ -8,14 +8,13 @@ use std::{
 };
 
 use super::{
-    execute::{FetchEnd, FetchStage},
     ingest::IngestedResponse,
     requests::RequestError,
+    stage::{FetchEnd, FetchStage},
 };
 use crate::{
     blocking::blocking,
-    client::TokenRequest,
-    homeserver::{FileDownload, HomeserverError, KeysRequest, TransportError, sort_answer},
+    homeserver::{FileDownload, HomeserverError, KeysRequest, TokenRequest, TransportError, sort_answer},
     vault::{AskedUnder, FilePlace},
 };
 
@@ -36,7 +35,7 @@ pub(super) enum FromFile {
 impl FetchStage {
     /// Goes on with an answer that comes by file.
     pub(super) async fn by_file(&self, request: &KeysRequest) -> Result<FromFile, RequestError> {
-        let Some(files) = &self.files else {
+        let Some(files) = &self.phase.context.files else {
             return Ok(FromFile::UnderWay);
         };
         let names = files.clone();
@@ -107,13 +106,15 @@ impl FetchStage {
         };
         let under = self.mark();
         let request = self
+            .phase
+            .context
             .homeserver
             .keys_request(&self.version.version, request, token)
             .await?;
         self.vault(move |writer, version| writer.note_file(version, &begun, under))
             .await
             .map_err(RequestError::Ended)?;
-        if let Some(files) = &self.files {
+        if let Some(files) = &self.phase.context.files {
             files.begin(name.to_owned(), request).map_err(HomeserverError::from)?;
         }
         Ok(FromFile::UnderWay)
@@ -132,7 +133,7 @@ impl FetchStage {
         let forgotten = name.to_owned();
         self.vault(move |writer, _| writer.forget_file_place(&forgotten))
             .await?;
-        if let Some(files) = &self.files {
+        if let Some(files) = &self.phase.context.files {
             // What is left behind is found by the next run.
             let _ = files.discard(name.to_owned());
         }

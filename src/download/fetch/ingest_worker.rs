@@ -13,20 +13,16 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::ingest::{IngestError, Message, Source};
+use super::ingest_message::{IngestError, Message, Source};
 use crate::{
     backup::{
         entry,
         reader::{BackupReader, EntryVisitor, RawEntry, ReadError},
         session_id::SessionId,
     },
-    download::telling::progress::Tally,
-    job::{
-        PauseCause,
-        gate::Control,
-        stop::{StopCause, StopSignal, Wake},
-    },
-    vault::{EntryBatch, FilePlace, Known, KnownEntries, KnownRoom, SharedWriter, Vault, VaultError},
+    download::phase::Phase,
+    job::{PauseCause, StopCause},
+    vault::{EntryBatch, FilePlace, Known, KnownEntries, KnownRoom, VaultError, Writer},
 };
 
 /// Entries of a transaction: 20 to 50 ms.
@@ -41,19 +37,12 @@ const PART_BYTES: usize = 32 * 1024;
 const BATCH_AGE: Duration = Duration::from_millis(250);
 /// What the thread works with.
 pub(crate) struct IngestWorker {
-    pub(crate) vault: Vault,
-    pub(crate) writer: SharedWriter,
+    pub(crate) phase: Phase,
     pub(crate) version: i64,
     /// The era of the version that is asked for.
     pub(crate) era: i64,
     /// The vault had entries of this version before: those need not be written again. `None` where each has to be looked at.
     pub(crate) known_since: Option<i64>,
-    /// Bytes that the vault may take.
-    pub(crate) max_vault_bytes: Option<u64>,
-    pub(crate) control: Control,
-    pub(crate) tally: Arc<Tally>,
-    pub(crate) stop: StopSignal,
-    pub(crate) wake: Wake,
     pub(crate) runtime: Handle,
 }
 
@@ -76,9 +65,9 @@ struct Response {
 
 impl IngestWorker {
     pub(super) fn work(self, mut messages: mpsc::Receiver<Message>) -> Result<(), VaultError> {
-        let last = self.vault.connect()?.last_entry()?;
+        let last = self.phase.context.vault.connect()?.last_entry()?;
         let known = match self.known_since {
-            Some(era_began) => Some(KnownEntries::new(self.vault.connect()?, era_began)?),
+            Some(era_began) => Some(KnownEntries::new(self.phase.context.vault.connect()?, era_began)?),
             None => None,
         };
         let mut responses = HashMap::new();
@@ -109,7 +98,7 @@ impl IngestWorker {
         // Every whole entry that arrived is kept, also when the run was stopped.
         self.commit(&mut batch)?;
         // Now, beside the opening: the less is left for the end of the run.
-        self.writer.fold_log();
+        self.phase.writer.fold_log();
         Ok(())
     }
 
@@ -202,8 +191,7 @@ impl IngestWorker {
     }
 
     fn batch_entries(&self) -> usize {
-        // Relaxed: only this thread adds to it.
-        let fetched = self.tally.fetched.load(Ordering::Relaxed);
+        let fetched = self.phase.download.progress.fetched();
         usize::try_from(fetched)
             .unwrap_or(BATCH_ENTRIES)
             .clamp(FIRST_BATCH_ENTRIES, BATCH_ENTRIES)
@@ -213,22 +201,24 @@ impl IngestWorker {
         if batch.is_empty() {
             return Ok(());
         }
+        let progress = &self.phase.download.progress;
+        let commit = |writer: &mut Writer| {
+            writer.insert_entries(self.version, batch)?;
+            progress.follow(writer.reader())?;
+            self.phase.policy.conditions().is_vault_full(writer.reader())
+        };
         let is_full = self
+            .phase
             .writer
-            .with(|writer| {
-                writer.insert_entries(self.version, batch)?;
-                self.tally.follow(writer.reader())?;
-                let most = self.max_vault_bytes;
-                most.map_or(Ok(false), |most| writer.reader().takes_more_than(most))
-            })
-            .inspect_err(|_| self.stop.stop(StopCause::Abandoned))?;
+            .with(commit)
+            .inspect_err(|_| self.phase.stop.stop(StopCause::Abandoned))?;
         if is_full {
             // The phase ends, and the next one does not fetch.
-            self.control.hold(PauseCause::DiskLimit);
+            self.phase.run.gate.hold(PauseCause::DiskLimit);
         }
-        self.tally.add(&self.tally.rooms_done, batch.complete_rooms() as u64);
+        progress.add_rooms_done(batch.complete_rooms() as u64);
         batch.clear();
-        self.wake.notify();
+        self.phase.run.wake.notify();
         Ok(())
     }
 }

@@ -3,19 +3,60 @@
 use std::time::Duration;
 
 use super::{
-    execute::{FetchEnd, FetchStage},
-    ingest::IngestError,
+    ingest_message::IngestError,
+    stage::{FetchEnd, FetchStage},
 };
 use crate::{
-    homeserver::{Body, HomeserverError, KeysRequest, TransportError},
+    download::telling::FetchActivity,
+    homeserver::{Backoff, Body, HomeserverError, KeysRequest, TransportError, Verdict},
+    random::dice,
     vault::OTHER_FAULT,
 };
 
 impl FetchStage {
+    /// One small request, again and again where a failure passes.
+    pub(super) async fn patiently<T, F: Future<Output = Result<T, HomeserverError>>>(
+        &self,
+        request: impl Fn() -> F,
+    ) -> Result<T, FetchEnd> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.unless_stopped(request()).await? {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.wait_or_end(&mut backoff, error.into()).await?,
+            }
+        }
+    }
+
+    pub(super) async fn wait_or_end(&self, backoff: &mut Backoff, error: RequestError) -> Result<(), FetchEnd> {
+        let error = match error {
+            RequestError::Homeserver(HomeserverError::NotFound) => {
+                return Err(FetchEnd::VersionGone);
+            }
+            RequestError::Homeserver(error) | RequestError::Cut(error) => error,
+            RequestError::Stopped => return Err(FetchEnd::Stopped),
+            RequestError::Ended(end) => return Err(end),
+        };
+        match backoff.after(&error, dice()) {
+            Verdict::Retry(wait) => {
+                log::info!(
+                    "a request failed and is tried again in {} ms: {error}",
+                    wait.as_millis()
+                );
+                self.phase.download.progress.set_fetch(FetchActivity::WaitingToRetry);
+                self.unless_stopped(tokio::time::sleep(wait)).await?;
+                self.phase.download.progress.set_fetch(FetchActivity::Fetching);
+                Ok(())
+            }
+            Verdict::Later(retry_after) => Err(FetchEnd::Blocked { error, retry_after }),
+            Verdict::GiveUp => Err(FetchEnd::Failed(error)),
+        }
+    }
+
     /// A 404 for a room may be about the version.
     pub(super) async fn version_is_there(&self) -> bool {
-        let version = self.homeserver.version(&self.version.version);
-        matches!(self.stop.unless_stopped(version).await, Some(Ok(_)))
+        let version = self.phase.context.homeserver.version(&self.version.version);
+        matches!(self.phase.stop.unless_stopped(version).await, Some(Ok(_)))
     }
 
     /// Whether what looks like a fault of the whole server concerns one request: the server answers something small.
@@ -33,13 +74,13 @@ impl FetchStage {
     }
 
     pub(super) async fn answer(&self, request: &KeysRequest) -> Result<Body, RequestError> {
-        let answer = self.homeserver.keys(&self.version.version, request);
+        let answer = self.phase.context.homeserver.keys(&self.version.version, request);
         tokio::pin!(answer);
         let mut is_late = false;
         loop {
             tokio::select! {
                 biased;
-                () = self.stop.stopped() => return Err(RequestError::Stopped),
+                () = self.phase.stop.stopped() => return Err(RequestError::Stopped),
                 answer = &mut answer => return Ok(answer?),
                 () = tokio::time::sleep(LATE), if !is_late => {
                     is_late = true;
@@ -67,7 +108,12 @@ impl FetchStage {
     ) -> Result<(), RequestError> {
         let body = answer?;
         let mut bytes = 0;
-        let result = match self.stop.unless_stopped(self.pump(body, request, &mut bytes)).await {
+        let result = match self
+            .phase
+            .stop
+            .unless_stopped(self.pump(body, request, &mut bytes))
+            .await
+        {
             Some(result) => result,
             None => Err(RequestError::Stopped),
         };
@@ -94,7 +140,7 @@ impl FetchStage {
         let response = self.ingest.begin(request.room_id()).await?;
         while let Some(chunk) = body.next_chunk().await? {
             *bytes += chunk.len() as u64;
-            self.tally.add(&self.tally.bytes, chunk.len() as u64);
+            self.phase.download.progress.add_bytes(chunk.len() as u64);
             if !response.chunk(chunk).await? {
                 break;
             }

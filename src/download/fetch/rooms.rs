@@ -1,13 +1,13 @@
 //! Fetching room by room: the list of rooms, their order, those that are wanted now, and those that come by file.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
 use super::{
-    execute::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
     file::{FromFile, waits},
     requests::RequestError,
+    stage::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
 };
 use crate::{
     backup::limits::MAX_ID_BYTES,
@@ -38,8 +38,8 @@ impl FetchStage {
     pub(super) async fn wanted_rooms(&self) -> FetchEnd {
         let mut backoff = Backoff::default();
         loop {
-            let room_id = self.priority.next().await;
-            if self.stop.winds_down() {
+            let room_id = self.phase.download.wanted.next().await;
+            if self.phase.stop.winds_down() {
                 // The next run finds it at the front of the list.
                 return std::future::pending().await;
             }
@@ -93,26 +93,26 @@ impl FetchStage {
     /// In a request for everything, the rooms of the list that are wanted are asked for beside it.
     pub(super) async fn want_beside(&self) -> Result<(), FetchEnd> {
         let wanted = self.vault(|writer, version| writer.reader().wanted_rooms(version, ROOMS_PER_ROUND));
-        self.priority.want(&wanted.await?);
+        self.phase.download.wanted.want(&wanted.await?);
         Ok(())
     }
 
     /// A wanted room: its keys are opened before all others.
     fn is_here(&self, room_id: String) {
-        self.priority.open_first(room_id);
-        self.wake.notify();
+        self.phase.download.wanted.open_first(room_id);
+        self.phase.run.wake.notify();
     }
 
     /// Rooms that were wanted before take their places at the front of the list, also where nobody knew of this version yet.
     /// From there the plan takes them.
     pub(super) async fn note_wanted_rooms(&self) -> Result<(), FetchEnd> {
-        let wanted = self.priority.waiting();
+        let wanted = self.phase.download.wanted.waiting();
         if wanted.is_empty() {
             return Ok(());
         }
         let rooms = wanted.clone();
         self.vault(move |writer, _| writer.prioritise(&rooms)).await?;
-        self.priority.leave_out(&wanted);
+        self.phase.download.wanted.leave_out(&wanted);
         Ok(())
     }
 
@@ -127,14 +127,14 @@ impl FetchStage {
 
     pub(super) async fn preferred_rooms(&self) -> Result<Vec<String>, FetchEnd> {
         // A host that cannot answer has no preference.
-        let rooms = self.unless_stopped(self.host.rooms_by_priority()).await?;
-        Ok(sound(rooms.unwrap_or_default()))
+        let rooms = self.unless_stopped(self.phase.listener.rooms_by_priority()).await?;
+        Ok(sound(rooms))
     }
 
     /// The app's rooms first, then all others that the user has joined.
     pub(super) async fn list_rooms(&self) -> Result<(), FetchEnd> {
         let preferred = self.preferred_rooms().await?;
-        let joined = match self.patiently(|| self.homeserver.joined_rooms()).await {
+        let joined = match self.patiently(|| self.phase.context.homeserver.joined_rooms()).await {
             Ok(joined) => sound(joined),
             // The request for everything brings what those have.
             Err(FetchEnd::Blocked { error, .. } | FetchEnd::Failed(error))
@@ -150,14 +150,13 @@ impl FetchStage {
         // Written later, the app's rooms take their places before all others.
         self.note_rooms(&joined, preferred.len()).await?;
         self.note_rooms(&preferred, 0).await?;
-        let (done, all) = self
+        let rooms = self
             .vault(|writer, version| {
                 writer.mark_rooms_listed(version, wall_ms())?;
                 writer.reader().room_counts(version)
             })
             .await?;
-        self.tally.rooms_done.store(done, Ordering::Relaxed);
-        self.tally.rooms.store(all, Ordering::Relaxed);
+        self.phase.download.progress.set_rooms(rooms);
         Ok(())
     }
 
@@ -174,7 +173,7 @@ impl FetchStage {
         let mut rooms = self
             .vault(|writer, version| writer.reader().rooms_to_fetch(version, ROOMS_PER_ROUND))
             .await?;
-        let by_file = if self.files.is_some() && self.deadline.is_some() {
+        let by_file = if self.phase.context.files.is_some() && self.phase.deadline.is_some() {
             rooms
                 .extract_if(.., |room| room.cuts >= ROOM_CUTS_BEFORE_FILE)
                 .collect()
@@ -183,13 +182,14 @@ impl FetchStage {
         };
         let only_files = rooms.is_empty();
         self.rooms_by_file(by_file, only_files).await?;
-        let (at_once, alone) = match self.deadline {
+        let rooms_at_once = self.phase.policy.rooms_at_once as usize;
+        let (at_once, alone) = match self.phase.deadline {
             // What was cut gets the link to itself, or the end of the slice would cut it again.
             Some(_) => (
-                self.rooms_at_once.min(ROOMS_AT_ONCE_IN_A_SLICE),
+                rooms_at_once.min(ROOMS_AT_ONCE_IN_A_SLICE),
                 usize::from(rooms.first().is_some_and(|room| room.is_begun)),
             ),
-            None => (self.rooms_at_once, 0),
+            None => (rooms_at_once, 0),
         };
         let rest = rooms.split_off(alone);
         self.ask_rooms(rooms, 1).await?;
@@ -228,7 +228,7 @@ impl FetchStage {
         // that does not come keeps its place among those that are waited for, and no other room.
         let mut answers = stream::iter(rooms)
             .map(|room| async move {
-                if self.stop.winds_down() {
+                if self.phase.stop.winds_down() {
                     return Some(Err(FetchEnd::Stopped));
                 }
                 let is_beside = self.asked_beside.lock();
@@ -255,7 +255,7 @@ impl FetchStage {
             }
             if failed_in_a_row >= FAILURES_BEFORE_A_LOOK {
                 // Is it the rooms, or the server?
-                self.patiently(|| self.homeserver.version(&self.version.version))
+                self.patiently(|| self.phase.context.homeserver.version(&self.version.version))
                     .await?;
                 failed_in_a_row = 0;
             }

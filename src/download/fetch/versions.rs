@@ -6,17 +6,17 @@ use std::{sync::Mutex, time::Duration};
 use tokio::runtime::Handle;
 
 use super::{
-    execute::{FetchEnd, FetchStage},
     ingest::Ingest,
     ingest_worker::IngestWorker,
     plan::SWEEP_CUTS_BEFORE_FILE,
+    stage::{FetchEnd, FetchStage},
 };
 use crate::{
     backup::{completeness::Settled, limits::MAX_VERSION_CHANGES, version::CURVE25519_AES_SHA2},
     blocking::blocking,
     download::{
-        phases::Phase,
-        telling::progress::FetchActivity,
+        phase::Phase,
+        telling::FetchActivity,
         work_left::{ShortLook, WorkLeft, look_at_short},
     },
     homeserver::{Backoff, HomeserverError, TransportError, Verdict, outage_wait},
@@ -26,100 +26,95 @@ use crate::{
 
 /// Where not even the first request came through, the next run should not come sooner.
 const LEAST_WAIT: Duration = Duration::from_secs(30);
+
 /// Fetches all there is to fetch.
-pub(crate) async fn fetch_versions(phase: &Phase<'_>) -> FetchEnd {
+pub(crate) async fn fetch_versions(phase: &Phase) -> Result<(), FetchEnd> {
     discard_useless_files(phase).await;
-    let end = fetch_with_patience(phase).await;
+    let result = fetch_with_patience(phase).await;
     discard_useless_files(phase).await;
-    phase.run.tally.fetch_is(FetchActivity::Ended);
-    end
+    phase.download.progress.set_fetch(FetchActivity::Ended);
+    result
 }
 
 /// Gives up what the OS downloads for versions that are gone or settled, and what this vault knows nothing of: it was set aside,
 /// or deleted.
-async fn discard_useless_files(phase: &Phase<'_>) {
-    let Some(files) = &phase.parts.files else { return };
+async fn discard_useless_files(phase: &Phase) {
+    let Some(files) = &phase.context.files else { return };
     // Where the vault takes nothing any more, the run ends for that reason.
-    if let Ok(kept) = phase.vault(Writer::forget_useless_files).await {
+    if let Ok(kept) = phase.in_vault(Writer::forget_useless_files).await {
         files.discard_all_but(&kept);
     }
 }
 
-async fn fetch_with_patience(phase: &Phase<'_>) -> FetchEnd {
-    match phase.vault(|writer| writer.reader().retry_after()).await {
-        Ok(None) => {}
-        Ok(Some(retry_after)) => {
-            let error = HomeserverError::RateLimited { retry_after: None };
-            return FetchEnd::Blocked { error, retry_after };
-        }
-        Err(end) => return end,
+async fn fetch_with_patience(phase: &Phase) -> Result<(), FetchEnd> {
+    if let Some(retry_after) = phase.in_vault(|writer| writer.reader().retry_after()).await? {
+        let error = HomeserverError::RateLimited { retry_after: None };
+        return Err(FetchEnd::Blocked { error, retry_after });
     }
-    let before = match phase.vault(|writer| writer.reader().fetch_progress()).await {
-        Ok(before) => before,
-        Err(end) => return end,
-    };
-    let end = fetch_while_versions_change(phase).await;
-    match count_outage(phase, end, before).await {
-        Ok(end) | Err(end) => end,
-    }
+    let before = phase.in_vault(|writer| writer.reader().fetch_progress()).await?;
+    let result = fetch_while_versions_change(phase).await;
+    count_outage(phase, result, before).await
 }
 
 /// Waits grow over runs where the server lets none get anywhere: answers of no use are none. What it has asked for holds for
 /// look-ups too, and over a restart.
-async fn count_outage(phase: &Phase<'_>, end: FetchEnd, before: FetchProgress) -> Result<FetchEnd, FetchEnd> {
-    let now = phase.vault(|writer| writer.reader().fetch_progress()).await?;
+async fn count_outage(phase: &Phase, result: Result<(), FetchEnd>, before: FetchProgress) -> Result<(), FetchEnd> {
+    let now = phase.in_vault(|writer| writer.reader().fetch_progress()).await?;
     let came = now.has_come_since(&before);
-    let FetchEnd::Blocked { error, retry_after } = end else {
-        if came || matches!(end, FetchEnd::Complete) {
-            phase.vault(|writer| writer.note_outage(false)).await?;
+    let (error, retry_after) = match result {
+        Err(FetchEnd::Blocked { error, retry_after }) => (error, retry_after),
+        result => {
+            if came || result.is_ok() {
+                phase.in_vault(|writer| writer.note_outage(false)).await?;
+            }
+            return result;
         }
-        return Ok(end);
     };
-    let outages = phase.vault(move |writer| writer.note_outage(!came)).await?;
+    let outages = phase.in_vault(move |writer| writer.note_outage(!came)).await?;
     let retry_after = match outages {
         0 => retry_after,
         number => retry_after.max(outage_wait(number, dice())),
     };
     if error.asks_for_patience() {
-        phase.vault(move |writer| writer.keep_retry_after(retry_after)).await?;
+        phase
+            .in_vault(move |writer| writer.keep_retry_after(retry_after))
+            .await?;
     }
-    Ok(FetchEnd::Blocked { error, retry_after })
+    Err(FetchEnd::Blocked { error, retry_after })
 }
 
-async fn fetch_while_versions_change(phase: &Phase<'_>) -> FetchEnd {
+async fn fetch_while_versions_change(phase: &Phase) -> Result<(), FetchEnd> {
     let mut changes = 0;
     loop {
         match fetch_all(phase).await {
             // Another version is current now, older or newer; or there is none any more.
-            Ok(FetchEnd::VersionGone | FetchEnd::MovedOn { .. }) if changes < MAX_VERSION_CHANGES => changes += 1,
-            Ok(FetchEnd::MovedOn { was_complete: true }) => {
-                return settle_what_never_rests(phase).await.unwrap_or_else(|end| end);
-            }
-            Ok(FetchEnd::MovedOn { was_complete: false }) => return FetchEnd::Changing,
-            Ok(FetchEnd::VersionGone) => {
-                return FetchEnd::Blocked {
+            Err(FetchEnd::VersionGone | FetchEnd::MovedOn { .. }) if changes < MAX_VERSION_CHANGES => changes += 1,
+            Err(FetchEnd::MovedOn { was_complete: true }) => return settle_what_never_rests(phase).await,
+            Err(FetchEnd::MovedOn { was_complete: false }) => return Err(FetchEnd::Changing),
+            Err(FetchEnd::VersionGone) => {
+                return Err(FetchEnd::Blocked {
                     error: HomeserverError::NotFound,
                     retry_after: LEAST_WAIT,
-                };
+                });
             }
-            Ok(end) | Err(end) => return end,
+            result => return result,
         }
     }
 }
 
 /// The mark of the current version moves whenever it is looked at, and each time nothing was missing until then.
-async fn settle_what_never_rests(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
+async fn settle_what_never_rests(phase: &Phase) -> Result<(), FetchEnd> {
     let settle = |writer: &mut Writer| match writer.reader().current_version()? {
         Some(version) => writer.settle_version(version.id, version.era, Settled::Counted),
         None => Ok(false),
     };
-    Ok(match phase.vault(settle).await? {
-        true => FetchEnd::Complete,
-        false => FetchEnd::Changing,
-    })
+    match phase.in_vault(settle).await? {
+        true => Ok(()),
+        false => Err(FetchEnd::Changing),
+    }
 }
 
-async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
+async fn fetch_all(phase: &Phase) -> Result<(), FetchEnd> {
     let (current, without_current) = match begin_version(phase).await {
         Ok(current) => (Some(current), None),
         Err(FetchEnd::Failed(error)) if is_about_the_current_one(&error) => (None, Some(FetchEnd::Failed(error))),
@@ -129,9 +124,9 @@ async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
         Err(end) => return Err(end),
     };
     let current_id = current.as_ref().map(|current| current.id);
-    phase.run.current.set(current_id);
+    phase.download.current.set(current_id);
     look_at_older_versions(phase, current_id).await?;
-    let versions = phase.vault(|writer| writer.reader().versions_to_fetch()).await?;
+    let versions = phase.in_vault(|writer| writer.reader().versions_to_fetch()).await?;
     let is_older = |version: &VersionRow| Some(version.id) != current_id;
     // What never comes through may be why there is another version.
     let (stuck, older): (Vec<_>, Vec<_>) = versions
@@ -144,10 +139,7 @@ async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
         left = fetch_older(phase, older).await?.or(left);
     }
     if let Some(current) = current {
-        let end = fetch_one(phase, current).await?;
-        if !matches!(end, FetchEnd::Complete) {
-            return Ok(end);
-        }
+        fetch_one(phase, current).await?;
     }
     for older in stuck {
         log::info!("an older backup version that did not come through is fetched last");
@@ -156,7 +148,7 @@ async fn fetch_all(phase: &Phase<'_>) -> Result<FetchEnd, FetchEnd> {
     }
     match without_current {
         Some(end) => without_a_current_version(phase, end, left).await,
-        None => Ok(left.unwrap_or(FetchEnd::Complete)),
+        None => left.map_or(Ok(()), Err),
     }
 }
 
@@ -176,22 +168,18 @@ fn is_about_the_current_one(error: &HomeserverError) -> bool {
 
 /// How a run ends whose server names no current version: as if nothing was wrong where it says that there is none, and those
 /// that are known are all here.
-async fn without_a_current_version(
-    phase: &Phase<'_>,
-    end: FetchEnd,
-    left: Option<FetchEnd>,
-) -> Result<FetchEnd, FetchEnd> {
-    let versions = phase.vault(|writer| writer.reader().versions()).await?;
+async fn without_a_current_version(phase: &Phase, end: FetchEnd, left: Option<FetchEnd>) -> Result<(), FetchEnd> {
+    let versions = phase.in_vault(|writer| writer.reader().versions()).await?;
     let any_is_there = versions.iter().any(|version| !version.gone);
-    Ok(match end {
-        FetchEnd::Failed(HomeserverError::NotFound) if any_is_there => left.unwrap_or(FetchEnd::Complete),
-        end => end,
-    })
+    match end {
+        FetchEnd::Failed(HomeserverError::NotFound) if any_is_there => left.map_or(Ok(()), Err),
+        end => Err(end),
+    }
 }
 
 /// Older versions may have grown before they were superseded; and where none is current, all of them are such.
-async fn look_at_older_versions(phase: &Phase<'_>, current: Option<i64>) -> Result<(), FetchEnd> {
-    let versions = phase.vault(|writer| writer.reader().versions()).await?;
+async fn look_at_older_versions(phase: &Phase, current: Option<i64>) -> Result<(), FetchEnd> {
+    let versions = phase.in_vault(|writer| writer.reader().versions()).await?;
     for version in versions {
         // Without a current one, what is settled may be as it was.
         let may_have_grown = match current {
@@ -206,16 +194,16 @@ async fn look_at_older_versions(phase: &Phase<'_>, current: Option<i64>) -> Resu
     Ok(())
 }
 
-async fn look_again(phase: &Phase<'_>, older: VersionRow, is_superseded: bool) -> Result<(), FetchEnd> {
+async fn look_again(phase: &Phase, older: VersionRow, is_superseded: bool) -> Result<(), FetchEnd> {
     let id = older.id;
     let tries = if is_superseded { u32::MAX } else { 1 };
-    match ask_up_to(phase, tries, || phase.parts.homeserver.version(&older.version)).await {
+    match ask_up_to(phase, tries, || phase.context.homeserver.version(&older.version)).await {
         Ok(info) => {
-            phase.vault(move |writer| writer.note_version(&info)).await?;
+            phase.in_vault(move |writer| writer.note_version(&info)).await?;
             look_at_short_one(phase, id).await?;
         }
         Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
-            phase.vault(move |writer| writer.mark_gone(id)).await?;
+            phase.in_vault(move |writer| writer.mark_gone(id)).await?;
         }
         // Then it stays as it was known.
         Err(FetchEnd::Failed(_)) => {}
@@ -224,36 +212,37 @@ async fn look_again(phase: &Phase<'_>, older: VersionRow, is_superseded: bool) -
         Err(end) => return Err(end),
     }
     if is_superseded {
-        phase.vault(move |writer| writer.mark_superseded(id)).await?;
+        phase.in_vault(move |writer| writer.mark_superseded(id)).await?;
     }
     Ok(())
 }
 
 /// A look at a version that is short costs this one small request; everything is asked for again once a week, where that is
 /// not metered.
-async fn look_at_short_one(phase: &Phase<'_>, id: i64) -> Result<(), FetchEnd> {
-    let is_metered = phase.run.control.now().is_metered();
-    phase
-        .vault(move |writer| {
-            let Some(version) = writer.reader().version_by_id(id)? else {
-                return Ok(());
-            };
-            if version.settled != Some(Settled::Short) {
-                return Ok(());
-            }
-            match look_at_short(&version) {
-                ShortLook::NotDue => Ok(()),
-                ShortLook::AskAgain if !is_metered => writer.reopen_short(id),
-                ShortLook::Look | ShortLook::AskAgain => writer.count_short_look(id),
-            }
-        })
-        .await
+async fn look_at_short_one(phase: &Phase, id: i64) -> Result<(), FetchEnd> {
+    let is_metered = phase.run.gate.now().is_metered();
+    let look = move |writer: &mut Writer| {
+        let Some(version) = writer.reader().version_by_id(id)? else {
+            return Ok(());
+        };
+        if version.settled != Some(Settled::Short) {
+            return Ok(());
+        }
+        match look_at_short(&version) {
+            ShortLook::NotDue => Ok(()),
+            ShortLook::AskAgain if !is_metered => writer.reopen_short(id),
+            ShortLook::Look | ShortLook::AskAgain => writer.count_short_look(id),
+        }
+    };
+    Ok(phase.in_vault(look).await?)
 }
 
 /// Fetches an older version. What keeps it from coming is given back where it does not keep the current one from it.
-async fn fetch_older(phase: &Phase<'_>, older: VersionRow) -> Result<Option<FetchEnd>, FetchEnd> {
+async fn fetch_older(phase: &Phase, older: VersionRow) -> Result<Option<FetchEnd>, FetchEnd> {
     let (id, before) = (older.id, older.counts.fetched);
-    let (Ok(end) | Err(end)) = fetch_one(phase, older).await;
+    let Err(end) = fetch_one(phase, older).await else {
+        return Ok(None);
+    };
     if matches!(end, FetchEnd::Stopped) {
         // A run that got nothing of it counts as a cut, whatever it waited for.
         let count = move |writer: &mut Writer| match writer.reader().version_by_id(id)? {
@@ -261,10 +250,10 @@ async fn fetch_older(phase: &Phase<'_>, older: VersionRow) -> Result<Option<Fetc
             _ => Ok(()),
         };
         // Where the vault takes nothing any more, the run ends for that reason.
-        let _ = phase.vault(count).await;
+        let _ = phase.in_vault(count).await;
     }
     match end {
-        FetchEnd::Complete | FetchEnd::VersionGone | FetchEnd::MovedOn { .. } => Ok(None),
+        FetchEnd::VersionGone | FetchEnd::MovedOn { .. } => Ok(None),
         // It may be forbidden by now, or sick.
         FetchEnd::Failed(_)
         | FetchEnd::WaitsForFile { .. }
@@ -289,102 +278,84 @@ fn is_no_network(error: &HomeserverError) -> bool {
 }
 
 /// What is shown is the current one.
-async fn show_by_id(phase: &Phase<'_>, id: Option<i64>) -> Result<(), FetchEnd> {
+async fn show_by_id(phase: &Phase, id: Option<i64>) -> Result<(), FetchEnd> {
     let Some(id) = id else { return Ok(()) };
-    match phase.vault(move |writer| writer.reader().version_by_id(id)).await? {
+    match phase.in_vault(move |writer| writer.reader().version_by_id(id)).await? {
         Some(version) => show(phase, &version).await,
         None => Ok(()),
     }
 }
 
-async fn show(phase: &Phase<'_>, version: &VersionRow) -> Result<(), FetchEnd> {
+async fn show(phase: &Phase, version: &VersionRow) -> Result<(), FetchEnd> {
     let id = version.id;
-    let rooms = phase.vault(move |writer| writer.reader().room_counts(id)).await?;
-    phase.run.tally.begin(version, rooms);
+    let rooms = phase.in_vault(move |writer| writer.reader().room_counts(id)).await?;
+    phase.download.progress.show(version, rooms);
     phase.run.wake.notify();
     Ok(())
 }
 
 /// Fetches one version; notes that it is gone if it is.
-async fn fetch_one(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEnd, FetchEnd> {
+async fn fetch_one(phase: &Phase, version: VersionRow) -> Result<(), FetchEnd> {
     let (row, name) = (version.id, version.version.clone());
-    let mut end = FetchEnd::Again;
-    while matches!(end, FetchEnd::Again) {
+    let mut result = Err(FetchEnd::Again);
+    while matches!(result, Err(FetchEnd::Again)) {
         // It may have got some meanwhile.
-        let now = phase.vault(move |writer| writer.reader().version_by_id(row)).await?;
-        end = fetch_entries(phase, now.ok_or(FetchEnd::Vault(VaultError::Corrupt))?).await?;
+        let now = phase.in_vault(move |writer| writer.reader().version_by_id(row)).await?;
+        result = fetch_entries(phase, now.ok_or(VaultError::Corrupt)?).await;
     }
-    if !matches!(end, FetchEnd::VersionGone) {
-        return Ok(end);
+    if !matches!(result, Err(FetchEnd::VersionGone)) {
+        return result;
     }
     // A 404 also says that an entry is missing: the version itself is asked for before it is given up.
-    match ask(phase, || phase.parts.homeserver.version(&name)).await {
+    match ask(phase, || phase.context.homeserver.version(&name)).await {
         Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
-            phase.vault(move |writer| writer.mark_gone(row)).await?;
-            Ok(FetchEnd::VersionGone)
+            phase.in_vault(move |writer| writer.mark_gone(row)).await?;
+            Err(FetchEnd::VersionGone)
         }
-        Ok(info) => match phase.vault(move |writer| writer.note_version(&info)).await? {
+        Ok(info) => match phase.in_vault(move |writer| writer.note_version(&info)).await? {
             id if id == row => Err(FetchEnd::Blocked {
                 error: HomeserverError::NotFound,
                 retry_after: LEAST_WAIT,
             }),
             // Another backup has its name.
-            _ => Ok(FetchEnd::VersionGone),
+            _ => Err(FetchEnd::VersionGone),
         },
         Err(end) => Err(end),
     }
 }
 
-async fn fetch_entries(phase: &Phase<'_>, version: VersionRow) -> Result<FetchEnd, FetchEnd> {
+async fn fetch_entries(phase: &Phase, version: VersionRow) -> Result<(), FetchEnd> {
     show(phase, &version).await?;
-    let run = phase.run;
     // While names are counted from the beginning, each entry has to be seen.
     let knows_all = version.counts.fetched > 0 && version.confirm_through == 0;
     let (ingest, thread) = Ingest::new(IngestWorker {
-        vault: phase.parts.vault.clone(),
-        writer: phase.writer.clone(),
+        phase: phase.clone(),
         version: version.id,
         era: version.era,
         known_since: knows_all.then_some(version.era_began),
-        max_vault_bytes: phase.policy.max_vault_bytes,
-        control: run.control.clone(),
-        tally: run.tally.clone(),
-        stop: phase.stop.clone(),
-        wake: run.wake.clone(),
         runtime: Handle::current(),
     });
     let thread = blocking(thread);
     let stage = FetchStage {
-        homeserver: phase.parts.homeserver.clone(),
-        host: phase.parts.host.clone(),
-        files: phase.parts.files.clone(),
-        writer: phase.writer.clone(),
+        phase: phase.clone(),
         ingest,
-        tally: run.tally.clone(),
-        stop: phase.stop.clone(),
-        priority: run.priority.clone(),
-        wake: run.wake.clone(),
         version,
-        rooms_at_once: phase.policy.rooms_at_once as usize,
-        deadline: phase.deadline,
         asked_beside: Mutex::new(None),
     };
     let work = async move { stage.work().await };
-    let (end, written) = tokio::join!(work, thread);
+    let (result, written) = tokio::join!(work, thread);
     // What the thread could not write explains why the stage stopped.
-    match written.unwrap_or(Err(VaultError::Panicked)) {
-        Err(error) => Ok(FetchEnd::Vault(error)),
-        Ok(()) => Ok(end),
-    }
+    written.unwrap_or(Err(VaultError::Panicked))?;
+    result
 }
 
 /// Asks which version is current, and makes it the one that is worked on.
-async fn begin_version(phase: &Phase<'_>) -> Result<VersionRow, FetchEnd> {
-    let info = ask(phase, || phase.parts.homeserver.current_version()).await?;
+async fn begin_version(phase: &Phase) -> Result<VersionRow, FetchEnd> {
+    let info = ask(phase, || phase.context.homeserver.current_version()).await?;
     if info.algorithm != CURVE25519_AES_SHA2 {
         log::warn!("the backup is of an unknown algorithm; its entries are kept as they are");
     }
-    let keys = phase.parts.keys.clone();
+    let keys = phase.context.keys.clone();
     let begin = move |writer: &mut Writer| {
         let version = writer.begin_version(&info)?;
         let version = match keys.known_for(&version, writer.reader())? {
@@ -397,25 +368,25 @@ async fn begin_version(phase: &Phase<'_>) -> Result<VersionRow, FetchEnd> {
         };
         Ok(version)
     };
-    let id = phase.vault(begin).await?.id;
+    let id = phase.in_vault(begin).await?.id;
     look_at_short_one(phase, id).await?;
-    let all = phase.vault(|writer| writer.reader().versions()).await?;
+    let all = phase.in_vault(|writer| writer.reader().versions()).await?;
     let left = WorkLeft::of(&all, |_| false, false);
-    phase.run.control.left_to_fetch(left.fetch.unwrap_or(0));
+    phase.run.gate.set_bytes_left(left.fetch.unwrap_or(0));
     let version = all.into_iter().find(|version| version.id == id);
-    version.ok_or(FetchEnd::Vault(VaultError::Corrupt))
+    Ok(version.ok_or(VaultError::Corrupt)?)
 }
 
 /// One small request, with patience.
 async fn ask<T, F: Future<Output = Result<T, HomeserverError>>>(
-    phase: &Phase<'_>,
+    phase: &Phase,
     request: impl FnMut() -> F,
 ) -> Result<T, FetchEnd> {
     ask_up_to(phase, u32::MAX, request).await
 }
 
 async fn ask_up_to<T, F: Future<Output = Result<T, HomeserverError>>>(
-    phase: &Phase<'_>,
+    phase: &Phase,
     tries: u32,
     mut request: impl FnMut() -> F,
 ) -> Result<T, FetchEnd> {

@@ -1,11 +1,10 @@
 //! What the host and the user say to a download: pause, resume, stop, which rooms first, what it may use.
 
-use super::tell;
 use crate::{
     blocking::blocking,
-    download::{DownloadPolicy, KeyDownload, StatusError, fetch::sound},
-    job::{PauseCause, Work, gate::UserWord, stop::StopCause},
-    vault::UserIntent,
+    download::{DownloadPolicy, KeyDownload, StatusError, fetch::sound, work_left::WorkLeft},
+    job::{NextRun, PauseCause, UserWord, Work},
+    vault::{Connection, UserIntent},
 };
 
 /// Rooms of one call that are moved to the front.
@@ -23,7 +22,7 @@ impl KeyDownload {
         let kept = match cause {
             PauseCause::User => self.keep_intent(UserIntent::Pause, false).await,
             _ => {
-                self.control.hold(cause);
+                self.jobs.gate.hold(cause);
                 Ok(())
             }
         };
@@ -39,7 +38,7 @@ impl KeyDownload {
     pub async fn resume(&self, cause: PauseCause) -> Result<(), StatusError> {
         match cause {
             PauseCause::User => self.keep_intent(UserIntent::Download, false).await?,
-            _ => self.control.release(cause),
+            _ => self.jobs.gate.release(cause),
         }
         self.ask_for_a_run().await;
         Ok(())
@@ -53,8 +52,8 @@ impl KeyDownload {
     pub async fn stop(&self) -> Result<(), StatusError> {
         let kept = self.keep_intent(UserIntent::Stop, true).await;
         self.settle(None).await;
-        if let Some(parts) = self.parts() {
-            tell(&parts, None).await;
+        if let Some(context) = self.jobs.context() {
+            self.ask(&context, NextRun::Never, WorkLeft::default()).await;
         }
         kept
     }
@@ -73,16 +72,13 @@ impl KeyDownload {
     /// expiration handlers and for tasks that are cancelled. Without a run it does nothing. `await_quiescent` waits for the
     /// end.
     pub fn end_run(&self) {
-        if let Some(run) = self.current() {
-            run.stop.stop(StopCause::Paused);
-        }
+        self.jobs.end_run();
     }
 
     /// Waits until no run and no request of this download is at work, also after a future of it was dropped: no database,
     /// lock, socket or busy thread. It does not end anything.
     pub async fn await_quiescent(&self) {
-        self.runs.quiescent().await;
-        self.requests.quiescent().await;
+        self.jobs.quiescent().await;
     }
 
     /// Moves these rooms to the front, the first of them first: they are fetched, opened and delivered before all others, at
@@ -93,47 +89,38 @@ impl KeyDownload {
     pub async fn prioritise_rooms(&self, room_ids: Vec<String>) -> Result<(), StatusError> {
         let mut rooms = sound(room_ids);
         rooms.truncate(MOST_WANTED_ROOMS);
-        self.priority.want(&rooms);
-        self.write(move |connection| connection.prioritise(&rooms)).await
+        self.wanted.want(&rooms);
+        Ok(self.jobs.write(move |vault| vault.prioritise(&rooms)).await?)
     }
 
     /// Changes what the download may use; a run under way follows at once.
     pub fn set_policy(&self, policy: DownloadPolicy) {
-        self.control.set_policy(policy);
+        self.policy.set(policy, &self.jobs.gate);
         // With another limit it may be gone; if not, it is seen again.
-        self.control.release(PauseCause::DiskLimit);
+        self.jobs.gate.release(PauseCause::DiskLimit);
     }
 }
 
 impl KeyDownload {
     /// Says what the user wants, durably. What was given up is only taken up by `start`.
     async fn keep_intent(&self, intent: UserIntent, also_when_stopped: bool) -> Result<(), StatusError> {
-        self.control.follow_user(UserWord {
+        self.jobs.gate.follow_user(UserWord {
             intent,
             also_when_stopped,
         });
-        let control = self.control.clone();
+        let gate = self.jobs.gate.clone();
         // In there, as the call may be given up while it is written.
-        self.write(move |connection| {
-            control.write_user_words(|word| connection.keep_user_intent(word.intent, word.also_when_stopped))
-        })
-        .await
+        let write = move |vault: &mut Connection| {
+            gate.write_user_words(|word| vault.keep_user_intent(word.intent, word.also_when_stopped))
+        };
+        Ok(self.jobs.write(write).await?)
     }
 
     /// Waits until nothing is at work that may not be.
     async fn settle(&self, cause: Option<PauseCause>) {
-        if let Some(run) = self.current() {
-            tokio::select! {
-                () = run.obeys() => {}
-                () = self.runs.quiescent() => {}
-            }
-        }
-        if self.control.now().allowed().nothing() {
-            self.runs.quiescent().await;
-        }
-        if cause.is_some_and(|cause| cause.stops(Work::AskServer)) {
-            self.requests.quiescent().await;
-        }
+        self.jobs
+            .obey(cause.is_some_and(|cause| cause.stops(Work::AskServer)))
+            .await;
         // An open database holds a lock, and an app that is suspended with one is killed.
         if matches!(
             cause,
@@ -151,6 +138,6 @@ struct OverOnDrop<'a>(&'a KeyDownload);
 impl Drop for OverOnDrop<'_> {
     fn drop(&mut self) {
         self.0.end_run();
-        self.0.control.release(PauseCause::TimeExpiring);
+        self.0.jobs.gate.release(PauseCause::TimeExpiring);
     }
 }

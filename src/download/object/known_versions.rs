@@ -5,6 +5,7 @@ use base64::Engine;
 use crate::{
     backup::{limits::MAX_VERSION_CHARS, session_id::BASE64},
     download::{KeyDownload, StatusError},
+    vault::Connection,
 };
 
 #[uniffi::export(async_runtime = "tokio")]
@@ -19,7 +20,7 @@ impl KeyDownload {
         let is_one =
             (1..=MAX_VERSION_CHARS).contains(&version.chars().count()) && !matches!(version.as_str(), "." | "..");
         if is_one {
-            self.write(move |vault| vault.include_version(&version)).await?;
+            self.jobs.write(move |vault| vault.include_version(&version)).await?;
             self.ask_for_a_run().await;
         }
         Ok(())
@@ -35,8 +36,8 @@ impl KeyDownload {
         let Some(key) = BASE64.decode(&public_key).ok().and_then(|key| key.try_into().ok()) else {
             return Ok(false);
         };
-        self.write(move |vault| vault.accept_shortfall(&version, &key, most))
-            .await
+        let accept = move |vault: &mut Connection| vault.accept_shortfall(&version, &key, most);
+        Ok(self.jobs.write(accept).await?)
     }
 
     /// Gives a version up that nobody can unlock: outcomes do not name it any more. What is fetched of it stays, sealed, and an
@@ -45,6 +46,6 @@ impl KeyDownload {
     /// # Errors
     /// A [`StatusError`] if the vault cannot be written.
     pub async fn give_up_version(&self, version: String) -> Result<bool, StatusError> {
-        self.write(move |vault| vault.give_up_version(&version)).await
+        Ok(self.jobs.write(move |vault| vault.give_up_version(&version)).await?)
     }
 }

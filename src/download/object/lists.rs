@@ -24,6 +24,7 @@ impl KeyDownload {
     pub async fn arrived_since(&self, cursor: ArrivalCursor, limit: u32) -> Result<ArrivedPage, StatusError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let rows = self
+            .jobs
             .read(move |vault| vault.arrived_since(cursor.batch, cursor.entry, limit + 1))
             .await?;
         let more = rows.len() > limit;
@@ -61,6 +62,7 @@ impl KeyDownload {
     ) -> Result<EntryPage, StatusError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let rows = self
+            .jobs
             .read(move |vault| vault.failures(reason, after.unwrap_or(0), limit))
             .await?;
         Ok(entry_page(rows, limit))
@@ -73,8 +75,8 @@ impl KeyDownload {
     /// A [`StatusError`] if the vault cannot be read.
     pub async fn conflicts(&self, after: Option<i64>, limit: u32) -> Result<ConflictPage, StatusError> {
         let limit = limit.clamp(1, MAX_CONFLICTS) as usize;
-        self.read(move |vault| conflict_page(vault, after.unwrap_or(0), limit))
-            .await
+        let read = move |vault: &mut Connection| conflict_page(vault, after.unwrap_or(0), limit);
+        Ok(self.jobs.read(read).await?)
     }
 
     /// Keys that the sink refused, with its reasons, at most `limit` (1 to 10,000), from `after` on.
@@ -84,6 +86,7 @@ impl KeyDownload {
     pub async fn refusals(&self, after: Option<i64>, limit: u32) -> Result<RefusedPage, StatusError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let rows = self
+            .jobs
             .read(move |vault| vault.refusals(after.unwrap_or(0), limit))
             .await?;
         let next = (rows.len() == limit).then(|| rows.last().map(|row| row.0)).flatten();

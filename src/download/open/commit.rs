@@ -6,14 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::mpsc;
+
 use super::{
     queue::{Feed, PageSeat, Passed},
-    settle_copies::Settled,
-    stage::OpenStage,
+    settle_copies::{Settled, settle_copy},
 };
 use crate::{
     backup::RoomKey,
-    download::ArrivedRoomKeys,
+    download::{ArrivedRoomKeys, phase::Phase},
     vault::{Judged, OpenedCopies, Outcome, VaultError},
 };
 
@@ -48,7 +49,8 @@ pub(crate) struct OpenedPage {
 
 /// Where pages wait for each other.
 pub(crate) struct FinishedPages<'a> {
-    stage: &'a OpenStage,
+    phase: &'a Phase,
+    deliveries: Option<&'a mpsc::Sender<OpenedPage>>,
     feed: Arc<Feed>,
     waiting: Mutex<Waiting>,
 }
@@ -61,9 +63,10 @@ struct Waiting {
 }
 
 impl<'a> FinishedPages<'a> {
-    pub(crate) fn new(stage: &'a OpenStage, feed: Arc<Feed>) -> Self {
+    pub(crate) fn new(phase: &'a Phase, deliveries: Option<&'a mpsc::Sender<OpenedPage>>, feed: Arc<Feed>) -> Self {
         Self {
-            stage,
+            phase,
+            deliveries,
             feed,
             waiting: Mutex::default(),
         }
@@ -95,7 +98,7 @@ impl<'a> FinishedPages<'a> {
             .filter(|page| !page.interrupted)
             .map(|page| page.opened.number)
             .collect();
-        let copies = self.stage.writer.with(|writer| {
+        let copies = self.phase.writer.with(|writer| {
             // The mark is read and moved under the writer's lock: it never passes a page that is not committed.
             let through = self.feed.mark_with(&ended, Passed::Opened);
             let copies = writer.commit_opened(&outcomes, through)?;
@@ -103,7 +106,7 @@ impl<'a> FinishedPages<'a> {
             for page in &ended {
                 self.feed.settle(*page, Passed::Opened);
             }
-            self.stage.tally.follow(writer.reader())?;
+            self.phase.download.progress.follow(writer.reader())?;
             Ok(copies)
         })?;
         let (judged, left_out) = self.settle(copies)?;
@@ -121,30 +124,30 @@ impl<'a> FinishedPages<'a> {
             unsettled,
         } = copies;
         if !unsettled.is_empty() {
-            let connection = self.stage.vault.connect()?;
+            let connection = self.phase.context.vault.connect()?;
             for entry in unsettled {
-                match self.stage.settle_copy(&connection, entry)? {
+                match settle_copy(self.phase, &connection, entry)? {
                     Settled::Judged(one) => judged.push(one),
                     Settled::NotForTheSink => left_out.push(entry),
                 }
             }
-            self.stage
+            self.phase
                 .writer
-                .with(|writer| self.stage.tally.follow(writer.reader()))?;
+                .with(|writer| self.phase.download.progress.follow(writer.reader()))?;
         }
         left_out.extend(judged.iter().filter(|one| !one.counts).map(|one| one.entry));
         Ok((judged, left_out))
     }
 
     fn send_on(&self, mut page: FinishedPage, judged: &[Judged], left_out: &[i64]) {
-        self.stage.hints.send(page.hints);
+        self.phase.hints.send(page.hints);
         for one in judged.iter().filter(|one| one.shared_history) {
             page.opened.mark_shared(one.entry);
         }
         if !left_out.is_empty() {
             page.opened.leave_out(left_out);
         }
-        if let Some(deliveries) = &self.stage.deliveries
+        if let Some(deliveries) = self.deliveries
             && page.for_the_sink
             && !page.interrupted
             && deliveries.blocking_send(page.opened).is_err()

@@ -14,8 +14,8 @@ use std::{
 use super::watermark::{SettledMark, Taken};
 use crate::{
     decryption_keys::DecryptionKeys,
-    download::wanted_rooms::Priority,
-    job::stop::Wake,
+    download::wanted_rooms::WantedRooms,
+    job::Wake,
     vault::{Connection, PendingEntries, PendingEntry, RoomRow, VaultError, Waiting},
 };
 
@@ -38,7 +38,7 @@ pub(crate) struct Feed {
     on_their_way: AtomicUsize,
     /// Told when one has.
     wake: Wake,
-    priority: Priority,
+    wanted: WantedRooms,
 }
 
 /// Pages for a sink.
@@ -127,7 +127,7 @@ impl Feed {
     pub(crate) fn new(
         connection: Connection,
         sink: Option<SinkPages>,
-        priority: Priority,
+        wanted: WantedRooms,
         keys: &DecryptionKeys,
         wake: Wake,
     ) -> Result<Self, VaultError> {
@@ -153,7 +153,7 @@ impl Feed {
             sink: sink.unwrap_or_default(),
             on_their_way: AtomicUsize::new(0),
             wake,
-            priority,
+            wanted,
         })
     }
 
@@ -182,7 +182,7 @@ impl Feed {
         } else {
             (false, PAGE_ENTRIES_WITHOUT_SINK)
         };
-        for room_id in self.priority.take_rooms_to_open() {
+        for room_id in self.wanted.take_rooms_to_open() {
             let runs = state.connection.room_runs(&room_id, state.cursor, RUNS_OF_A_ROOM)?;
             state.urgent.extend(runs);
         }
@@ -354,7 +354,7 @@ mod tests {
         let keys = DecryptionKeys::default();
         keys.insert(version, &random());
         let sink = SinkPages { keys: 10, most: 3 };
-        let feed = Feed::new(connection, Some(sink), Priority::default(), &keys, Wake::default());
+        let feed = Feed::new(connection, Some(sink), WantedRooms::default(), &keys, Wake::default());
         let feed = Arc::new(feed.expect("a feed"));
         let claim = || feed.claim(&keys).expect("a claim");
         let mut seats = Vec::new();

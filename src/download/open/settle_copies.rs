@@ -1,8 +1,8 @@
 //! Copies of a session that have been opened: held against each other, before any of them goes to the sink.
 
-use super::stage::OpenStage;
 use crate::{
     compare::{Compared, Comparer},
+    download::phase::Phase,
     vault::{Connection, Judged, Placement, VaultError},
 };
 
@@ -17,48 +17,46 @@ pub(super) enum Settled {
     NotForTheSink,
 }
 
-impl OpenStage {
-    /// Settles what an earlier run has opened and not compared, or could not.
-    pub(super) fn settle_copies(&self) -> Result<(), VaultError> {
-        let connection = self.vault.connect()?;
-        let mut after = 0;
-        loop {
-            let entries = connection.unsettled_copies(after, AT_A_TIME)?;
-            let Some(last) = entries.last() else { return Ok(()) };
-            after = *last;
-            for entry in entries {
-                if self.stop.winds_down() {
-                    return Ok(());
-                }
-                self.settle_copy(&connection, entry)?;
+/// Settles what an earlier run has opened and not compared, or could not.
+pub(super) fn settle_copies(phase: &Phase) -> Result<(), VaultError> {
+    let connection = phase.context.vault.connect()?;
+    let mut after = 0;
+    loop {
+        let entries = connection.unsettled_copies(after, AT_A_TIME)?;
+        let Some(last) = entries.last() else { return Ok(()) };
+        after = *last;
+        for entry in entries {
+            if phase.stop.winds_down() {
+                return Ok(());
             }
+            settle_copy(phase, &connection, entry)?;
         }
     }
+}
 
-    /// Settles one copy. Blocks.
-    pub(super) fn settle_copy(&self, connection: &Connection, entry: i64) -> Result<Settled, VaultError> {
-        let copies = connection.copies_of_entry(entry)?;
-        let Some(session) = connection.session_of(entry)? else {
-            return Ok(Settled::NotForTheSink);
-        };
-        let comparer = Comparer {
-            vault: &self.vault,
-            keys: &self.keys,
-            session: &session,
-        };
-        let judged = match comparer.compare(&copies, entry) {
-            Compared::Placed(placement) => self.place(entry, placement)?,
-            Compared::Unusable => {
-                self.writer.with(|writer| writer.mark_unusable(&[entry]))?;
-                None
-            }
-            // Somebody unlocks it later.
-            Compared::Locked => None,
-        };
-        Ok(judged.map_or(Settled::NotForTheSink, Settled::Judged))
-    }
+/// Settles one copy. Blocks.
+pub(super) fn settle_copy(phase: &Phase, connection: &Connection, entry: i64) -> Result<Settled, VaultError> {
+    let copies = connection.copies_of_entry(entry)?;
+    let Some(session) = connection.session_of(entry)? else {
+        return Ok(Settled::NotForTheSink);
+    };
+    let comparer = Comparer {
+        vault: &phase.context.vault,
+        keys: &phase.context.keys,
+        session: &session,
+    };
+    let judged = match comparer.compare(&copies, entry) {
+        Compared::Placed(placement) => place(phase, entry, placement)?,
+        Compared::Unusable => {
+            phase.writer.with(|writer| writer.mark_unusable(&[entry]))?;
+            None
+        }
+        // Somebody unlocks it later.
+        Compared::Locked => None,
+    };
+    Ok(judged.map_or(Settled::NotForTheSink, Settled::Judged))
+}
 
-    fn place(&self, entry: i64, placement: Placement) -> Result<Option<Judged>, VaultError> {
-        self.writer.with(|writer| writer.settle_copy(entry, placement))
-    }
+fn place(phase: &Phase, entry: i64, placement: Placement) -> Result<Option<Judged>, VaultError> {
+    phase.writer.with(|writer| writer.settle_copy(entry, placement))
 }

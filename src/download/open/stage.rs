@@ -2,25 +2,27 @@
 //!
 //! With a sink the same decryption serves delivery: X25519 is most of the cost of either.
 
-use std::{num::NonZeroUsize, sync::Arc, thread};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 use tokio::sync::mpsc;
 
 use super::{
     commit::{FinishedPage, FinishedPages, OpenedPage},
     queue::{Claim, Feed, PAGES_IN_FLIGHT, Page, PageSeat, SinkPages},
+    settle_copies::settle_copies,
 };
 use crate::{
     backup::{FailureReason, ratchet::Ratchet},
-    decryption_keys::DecryptionKeys,
-    download::{
-        ArrivedRoomKeys, DownloadPolicy,
-        current_version::CurrentVersion,
-        telling::{listener::ArrivalHints, progress::Tally},
-        wanted_rooms::Priority,
-    },
-    job::stop::{StopCause, StopSignal, Wake},
-    vault::{Outcome, SharedWriter, Vault, VaultError},
+    download::{ArrivedRoomKeys, phase::Phase},
+    job::StopCause,
+    vault::{Outcome, VaultError},
 };
 
 /// Entries between two looks at the stop signal: a few milliseconds on a slow core.
@@ -28,50 +30,40 @@ const ENTRIES_PER_LOOK: usize = 32;
 
 /// What the open stage works with.
 pub(crate) struct OpenStage {
-    pub(crate) vault: Vault,
-    pub(crate) writer: SharedWriter,
-    pub(crate) keys: Arc<DecryptionKeys>,
-    pub(crate) policy: DownloadPolicy,
-    pub(crate) priority: Priority,
-    pub(crate) tally: Arc<Tally>,
-    pub(crate) hints: ArrivalHints,
-    pub(crate) stop: StopSignal,
-    pub(crate) wake: Wake,
+    pub(crate) phase: Phase,
     /// Where opened keys go, if there is a sink.
     pub(crate) deliveries: Option<mpsc::Sender<OpenedPage>>,
-    /// The version that the server has said is current, in this run.
-    pub(crate) current: CurrentVersion,
     /// True once nothing more is being fetched.
-    pub(crate) fetch_ended: Arc<std::sync::atomic::AtomicBool>,
+    pub(crate) fetch_ended: Arc<AtomicBool>,
 }
 
 impl OpenStage {
     /// Opens everything there is and everything that comes, until fetching has ended or the run is stopped. Blocks.
     pub(crate) fn work(&self) -> Result<(), VaultError> {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let workers = self.policy.cores.map_or(cores, |most| cores.min(most as usize));
-        self.settle_copies()?;
+        let workers = self.phase.policy.cores.map_or(cores, |most| cores.min(most as usize));
+        settle_copies(&self.phase)?;
         // Delivery of an earlier pass must be over before its keys may be claimed again.
         loop {
             let feed = Arc::new(Feed::new(
-                self.vault.connect()?,
+                self.phase.context.vault.connect()?,
                 self.deliveries.as_ref().map(|_| SinkPages {
-                    keys: self.policy.batch_keys as usize,
+                    keys: self.phase.policy.batch_keys as usize,
                     // One with each worker, or all but one of them, and those with the sink or before it.
                     most: workers + PAGES_IN_FLIGHT,
                 }),
-                self.priority.clone(),
-                &self.keys,
-                self.wake.clone(),
+                self.phase.download.wanted.clone(),
+                &self.phase.context.keys,
+                self.phase.run.wake.clone(),
             )?);
-            let finished = FinishedPages::new(self, feed.clone());
+            let finished = FinishedPages::new(&self.phase, self.deliveries.as_ref(), feed.clone());
             let results: Vec<_> = thread::scope(|scope| {
                 let workers: Vec<_> = (0..workers)
                     .map(|_| {
                         // Without one worker, its page is missing: the others must not go on as if it had passed.
                         scope.spawn(|| {
                             self.worker(&feed, &finished)
-                                .inspect_err(|_| self.stop.stop(StopCause::Abandoned))
+                                .inspect_err(|_| self.phase.stop.stop(StopCause::Abandoned))
                         })
                     })
                     .collect();
@@ -96,16 +88,16 @@ impl OpenStage {
     fn worker(&self, feed: &Arc<Feed>, finished: &FinishedPages<'_>) -> Result<bool, VaultError> {
         let mut buffer = Vec::new();
         loop {
-            if self.stop.winds_down() {
+            if self.phase.stop.winds_down() {
                 finished.commit()?;
                 return Ok(false);
             }
-            let seen = self.wake.seen();
-            let ended = self.fetch_ended.load(std::sync::atomic::Ordering::SeqCst);
-            match feed.claim(&self.keys)? {
+            let seen = self.phase.run.wake.seen();
+            let ended = self.fetch_ended.load(Ordering::SeqCst);
+            match feed.claim(&self.phase.context.keys)? {
                 Claim::Page(page, seat) => finished.add(self.open(page, seat, &mut buffer))?,
                 Claim::PassedOver => {}
-                Claim::Enough => self.wake.wait(seen),
+                Claim::Enough => self.phase.run.wake.wait(seen),
                 Claim::KeysChanged => {
                     finished.commit()?;
                     return Ok(true);
@@ -115,7 +107,7 @@ impl OpenStage {
                     if ended {
                         return Ok(false);
                     }
-                    self.wake.wait(seen);
+                    self.phase.run.wake.wait(seen);
                 }
             }
         }
@@ -131,16 +123,16 @@ impl OpenStage {
         };
         let mut outcomes = Vec::with_capacity(page.entries.len());
         let mut hints = Vec::new();
-        let hints_wanted = !wanted && self.hints.are_taken();
+        let hints_wanted = !wanted && self.phase.hints.are_taken();
         let mut interrupted = false;
         let mut decrypted = 0;
         let mut unusable = Vec::new();
         for (position, (entry, room)) in page.entries.iter().enumerate() {
-            if position % ENTRIES_PER_LOOK == 0 && self.stop.is_stopped() {
+            if position % ENTRIES_PER_LOOK == 0 && self.phase.stop.is_stopped() {
                 interrupted = true;
                 break;
             }
-            let Some(key) = self.keys.get(room.version) else {
+            let Some(key) = self.phase.context.keys.get(room.version) else {
                 // The client was shut down.
                 interrupted = true;
                 break;
@@ -153,7 +145,7 @@ impl OpenStage {
                         return Outcome::Failed(FailureReason::InvalidSessionKey);
                     }
                     if let Some(origin) = &room.origin {
-                        let origin = origin.with_current(self.current.is(room.version));
+                        let origin = origin.with_current(self.phase.download.current.is(room.version));
                         opened.entries.push((entry.id, room.version));
                         opened.keys.push(found.room_key(&room.room_id, &origin));
                     }
@@ -162,7 +154,7 @@ impl OpenStage {
                     first_known_index: found.first_known_index(),
                     shared_history: found.shared_history(),
                     sender_key: *found.sender_key(),
-                    fingerprint: self.vault.fingerprint(found.session()),
+                    fingerprint: self.phase.context.vault.fingerprint(found.session()),
                 }
             });
             if !entry.unopened && matches!(result, Ok(Outcome::Failed(_))) {
@@ -175,7 +167,7 @@ impl OpenStage {
                 outcomes.push((entry.id, room.version, result.unwrap_or_else(Outcome::Failed)));
             }
         }
-        self.tally.add(&self.tally.decrypted, decrypted);
+        self.phase.download.progress.add_decrypted(decrypted);
         FinishedPage {
             opened,
             outcomes,
@@ -187,10 +179,10 @@ impl OpenStage {
     }
 
     fn await_deliveries(&self, feed: &Feed) {
-        while feed.is_under_way() && !self.stop.is_stopped() {
-            let seen = self.wake.seen();
+        while feed.is_under_way() && !self.phase.stop.is_stopped() {
+            let seen = self.phase.run.wake.seen();
             if feed.is_under_way() {
-                self.wake.wait(seen);
+                self.phase.run.wake.wait(seen);
             }
         }
     }

@@ -1,9 +1,16 @@
 //! What the app is told of a download, and in which words.
 //!
 //! - `report`: records and enums that cross to Kotlin and Swift as they are
-//! - `progress`: the figures of a run while it is under way
-//! - `listener`: progress, hints and conflicts, told to the host
+//! - `progress`, `rate`: the figures of a run while it is under way
+//! - `listener`: progress and hints; `conflicts`: copies that are held back
 
-pub(crate) mod listener;
-pub(crate) mod progress;
-pub(crate) mod report;
+mod conflicts;
+mod listener;
+mod progress;
+mod rate;
+pub(super) mod report;
+
+pub(super) use conflicts::tell_conflicts;
+pub(crate) use listener::DownloadListener;
+pub(super) use listener::{ArrivalHints, telling};
+pub(super) use progress::{FetchActivity, Progress};

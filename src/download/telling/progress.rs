@@ -1,49 +1,41 @@
-//! The figures of a run while it is under way: counted by the stages, read by whoever tells.
+//! The figures of a run while it is under way: the stages change them, and whoever tells the app reads them.
 //!
 //! After each transaction they are what the vault has then: nothing is reported before it is durable, and nothing is counted
 //! twice.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicI64, AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::report::{DownloadProgress, DownloadStage};
 use crate::{
-    download::{DownloadProgress, DownloadStage},
-    vault::{Connection, Counts, VaultError, VersionRow},
+    decryption_keys::DecryptionKeys,
+    vault::{Connection, KeyCounts, VaultError, VersionRow},
 };
 
-/// Counters of one run. Relaxed: each is a figure of its own, and no decision hangs on two of them together.
-#[derive(Default)]
-pub(crate) struct Tally {
-    /// The row of the version that is counted; entries of others are opened and delivered beside it.
-    version: AtomicI64,
-    pub(crate) total: AtomicU64,
-    pub(crate) fetched: AtomicU64,
-    pub(crate) opened: AtomicU64,
-    pub(crate) failed: AtomicU64,
-    pub(crate) conflicts: AtomicU64,
-    pub(crate) delivered: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) rooms_done: AtomicU64,
-    pub(crate) rooms: AtomicU64,
-    pub(crate) bytes: AtomicU64,
-    /// Entries that were decrypted in this run, for whichever stage.
-    pub(crate) decrypted: AtomicU64,
-    activity: Mutex<Activity>,
-    changed: watch::Sender<()>,
+/// The figures of one run.
+pub(crate) struct Progress {
+    figures: watch::Sender<Figures>,
+    keys: Arc<DecryptionKeys>,
 }
 
-/// What the parts of a run are doing; the stage follows from it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Activity {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Figures {
     fetch: FetchActivity,
     has_sink: bool,
+    /// Row id of the version that is counted; entries of others are opened and delivered beside it.
+    version: i64,
+    total: u64,
+    counts: KeyCounts,
+    /// Keys in all versions that wait for a decryption key.
+    locked: u64,
+    rooms_done: u64,
+    rooms: u64,
+    bytes: u64,
+    decrypted: u64,
 }
 
-/// What the fetch stage is doing.
+/// What the fetch stage is doing. The stage of the download follows from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum FetchActivity {
     #[default]
@@ -53,33 +45,140 @@ pub(crate) enum FetchActivity {
     Ended,
 }
 
-impl Tally {
-    pub(crate) fn new(has_sink: bool) -> Self {
-        let tally = Self::default();
-        if let Ok(mut activity) = tally.activity.lock() {
-            activity.has_sink = has_sink;
+impl Progress {
+    pub(crate) fn new(has_sink: bool, keys: Arc<DecryptionKeys>) -> Self {
+        let figures = Figures {
+            has_sink,
+            ..Figures::default()
+        };
+        Self {
+            figures: watch::Sender::new(figures),
+            keys,
         }
-        tally
     }
 
     /// Counts this version from here on.
-    pub(crate) fn begin(&self, version: &VersionRow, rooms: (u64, u64)) {
-        self.version.store(version.id, Ordering::Relaxed);
-        self.set(version, rooms);
+    pub(crate) fn show(&self, version: &VersionRow, rooms: (u64, u64)) {
+        self.update(|figures| {
+            figures.version = version.id;
+            figures.take(version);
+            figures.set_rooms(rooms);
+        });
     }
 
     /// Takes over what the vault has by now: whatever a transaction did, the figures are those that it left.
-    pub(crate) fn follow(&self, reader: &Connection) -> Result<(), VaultError> {
-        let id = self.version.load(Ordering::Relaxed);
-        if let Some(version) = reader.version_by_id(id)? {
-            let rooms = (value(&self.rooms_done), value(&self.rooms));
-            self.set(&version, rooms);
-        }
+    pub(crate) fn follow(&self, vault: &Connection) -> Result<(), VaultError> {
+        let id = self.figures.borrow().version;
+        let version = vault.version_by_id(id)?;
+        let unopened = vault.unopened_keys()?;
+        let locked = unopened.into_iter().filter(|(version, _)| !self.keys.has(*version));
+        let locked = locked.map(|(_, keys)| keys).sum();
+        self.update(|figures| {
+            figures.locked = locked;
+            // Another version may be counted by now.
+            if let Some(version) = version.filter(|version| version.id == figures.version) {
+                figures.take(&version);
+            }
+        });
         Ok(())
     }
 
-    fn set(&self, version: &VersionRow, (rooms_done, rooms): (u64, u64)) {
-        let Counts {
+    /// Shows how many of the rooms that are known are done.
+    pub(crate) fn set_rooms(&self, rooms: (u64, u64)) {
+        self.update(|figures| figures.set_rooms(rooms));
+    }
+
+    pub(crate) fn add_rooms_done(&self, rooms: u64) {
+        self.update(|figures| figures.set_rooms((figures.rooms_done + rooms, figures.rooms)));
+    }
+
+    pub(crate) fn add_bytes(&self, bytes: u64) {
+        self.update(|figures| figures.bytes += bytes);
+    }
+
+    /// Counts entries that were decrypted, for whichever stage.
+    pub(crate) fn add_decrypted(&self, entries: u64) {
+        self.update(|figures| figures.decrypted += entries);
+    }
+
+    pub(crate) fn set_fetch(&self, fetch: FetchActivity) {
+        self.update(|figures| figures.fetch = fetch);
+    }
+
+    pub(crate) fn stage(&self) -> DownloadStage {
+        self.figures.borrow().stage()
+    }
+
+    /// Returns the figures now; rate and time left are the reporter's to add.
+    pub(crate) fn now(&self) -> DownloadProgress {
+        self.figures.borrow().progress()
+    }
+
+    /// Returns how many times a key has got a stage further, in this run and before: it rises when a phase achieves anything.
+    pub(crate) fn steps(&self) -> u64 {
+        let counts = self.figures.borrow().counts;
+        counts.fetched + counts.opened + counts.failed + counts.delivered + counts.refused
+    }
+
+    pub(crate) fn fetched(&self) -> u64 {
+        self.figures.borrow().counts.fetched
+    }
+
+    pub(crate) fn decrypted(&self) -> u64 {
+        self.figures.borrow().decrypted
+    }
+
+    /// Tells when a figure or the stage has changed.
+    pub(crate) fn changes(&self) -> ProgressChanges {
+        ProgressChanges(self.figures.subscribe())
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Figures)) {
+        self.figures.send_if_modified(|figures| {
+            let before = figures.clone();
+            change(figures);
+            *figures != before
+        });
+    }
+}
+
+/// Waits for changes of the figures.
+pub(crate) struct ProgressChanges(watch::Receiver<Figures>);
+
+impl ProgressChanges {
+    /// Waits for the next change. Returns at once, with false, where there will be none.
+    pub(crate) async fn next(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+
+    pub(crate) fn has_one(&self) -> bool {
+        self.0.has_changed().unwrap_or(false)
+    }
+}
+
+impl Figures {
+    fn take(&mut self, version: &VersionRow) {
+        self.total = version.total();
+        self.counts = version.counts;
+    }
+
+    fn set_rooms(&mut self, (done, all): (u64, u64)) {
+        self.rooms_done = done;
+        self.rooms = all.max(done);
+    }
+
+    fn stage(&self) -> DownloadStage {
+        match self.fetch {
+            FetchActivity::Preparing => DownloadStage::Preparing,
+            FetchActivity::Fetching => DownloadStage::Fetching,
+            FetchActivity::WaitingToRetry => DownloadStage::WaitingToRetry,
+            FetchActivity::Ended if self.has_sink && self.counts.unopened() == 0 => DownloadStage::Delivering,
+            FetchActivity::Ended => DownloadStage::Opening,
+        }
+    }
+
+    fn progress(&self) -> DownloadProgress {
+        let KeyCounts {
             fetched,
             opened,
             failed,
@@ -87,95 +186,22 @@ impl Tally {
             withheld: _,
             delivered,
             refused,
-        } = version.counts;
-        for (counter, value) in [
-            (&self.total, version.total()),
-            (&self.fetched, fetched),
-            (&self.opened, opened),
-            (&self.failed, failed),
-            (&self.conflicts, conflicts),
-            (&self.delivered, delivered),
-            (&self.refused, refused),
-            (&self.rooms_done, rooms_done),
-            (&self.rooms, rooms.max(rooms_done)),
-        ] {
-            counter.store(value, Ordering::Relaxed);
-        }
-        self.changed.send_replace(());
-    }
-
-    pub(crate) fn add(&self, counter: &AtomicU64, count: u64) {
-        if count > 0 {
-            counter.fetch_add(count, Ordering::Relaxed);
-            self.changed.send_replace(());
-        }
-    }
-
-    pub(crate) fn fetch_is(&self, fetch: FetchActivity) {
-        if let Ok(mut activity) = self.activity.lock() {
-            activity.fetch = fetch;
-        }
-        self.changed.send_replace(());
-    }
-
-    pub(crate) fn stage(&self) -> DownloadStage {
-        let Ok(activity) = self.activity.lock().map(|activity| *activity) else {
-            return DownloadStage::Resting;
-        };
-        match activity.fetch {
-            FetchActivity::Preparing => DownloadStage::Preparing,
-            FetchActivity::Fetching => DownloadStage::Fetching,
-            FetchActivity::WaitingToRetry => DownloadStage::WaitingToRetry,
-            FetchActivity::Ended if activity.has_sink && self.unopened() == 0 => DownloadStage::Delivering,
-            FetchActivity::Ended => DownloadStage::Opening,
-        }
-    }
-
-    /// The figures now; rate and time left are the reporter's to add.
-    pub(crate) fn progress(&self) -> DownloadProgress {
+        } = self.counts;
         DownloadProgress {
             stage: self.stage(),
-            total: value(&self.total),
-            fetched: value(&self.fetched),
-            opened: value(&self.opened),
-            delivered: value(&self.delivered),
-            failed: value(&self.failed),
-            refused: value(&self.refused),
-            conflicts: value(&self.conflicts),
-            rooms_done: value(&self.rooms_done),
-            rooms: value(&self.rooms),
-            bytes_downloaded: value(&self.bytes),
+            total: self.total,
+            fetched,
+            opened,
+            delivered,
+            failed,
+            refused,
+            conflicts,
+            locked: self.locked,
+            rooms_done: self.rooms_done,
+            rooms: self.rooms,
+            bytes_downloaded: self.bytes,
             keys_per_second: 0,
             time_left_ms: None,
         }
     }
-
-    /// Entries that have come to rest in this run and before it: whether a phase got on shows in it.
-    pub(crate) fn settled(&self) -> u64 {
-        let counters = [
-            &self.fetched,
-            &self.opened,
-            &self.failed,
-            &self.delivered,
-            &self.refused,
-        ];
-        counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum()
-    }
-
-    pub(crate) fn decrypted(&self) -> u64 {
-        self.decrypted.load(Ordering::Relaxed)
-    }
-
-    /// Tells when a figure or the stage may have changed.
-    pub(crate) fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
-    }
-
-    fn unopened(&self) -> u64 {
-        value(&self.fetched).saturating_sub(value(&self.opened) + value(&self.failed))
-    }
-}
-
-fn value(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
 }

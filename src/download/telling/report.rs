@@ -1,6 +1,11 @@
 //! What the download tells: records and enums that cross to Kotlin and Swift as they are.
 
-use crate::{backup::FailureReason, client::WakeUp, job::PauseCause};
+use crate::{
+    backup::FailureReason,
+    job::{BlockedReason, NoAccess, PauseCause, RunFailure, RunHolder},
+    vault::VaultMeaning,
+    wake_up::WakeUp,
+};
 
 /// How a run ended, and what there is by now.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
@@ -93,86 +98,6 @@ pub struct MissingKeys {
     pub missing: u64,
 }
 
-/// Who has the vault.
-#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
-pub struct RunHolder {
-    /// What the app calls that process: `ClientOptions.process_name`.
-    pub process_name: String,
-    /// The process id.
-    pub process_id: u32,
-    /// Whether it is the process that asks.
-    pub is_this_process: bool,
-    /// Since when, in milliseconds since 1970.
-    pub since_ms: u64,
-}
-
-/// What a run waits for.
-#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
-#[uniffi::export(Debug)]
-#[non_exhaustive]
-pub enum BlockedReason {
-    /// There is no network, or the homeserver cannot be reached.
-    Offline,
-    /// The homeserver asked to slow down (429).
-    RateLimited,
-    /// The homeserver has a fault (5xx), is silent, or keeps cutting the answer.
-    ServerFault,
-    /// Something else answers in its place: a captive portal, as a rule.
-    NotTheHomeserver,
-    /// The homeserver does not answer for these rooms, or not in a way that can be read. Everything else is here.
-    RoomsUnavailable {
-        /// How many rooms.
-        rooms: u64,
-    },
-    /// The backup changed time and again while it was fetched.
-    BackupChanging,
-    /// The OS is downloading an answer into a file: run again when it has ended.
-    WaitsForFile,
-    /// The sink takes no keys now.
-    SinkUnavailable,
-    /// Another process holds the vault's write lock: it is suspended, as a rule. It passes when that goes on, or ends.
-    VaultBusy {
-        /// Whose run it is, where it is one.
-        by: Option<RunHolder>,
-    },
-    /// The vault cannot be read or written now: the phone is locked, as a rule.
-    VaultInaccessible,
-}
-
-/// Why a run cannot go on by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
-#[uniffi::export(Debug)]
-#[non_exhaustive]
-pub enum RunFailure {
-    /// The account has no key backup on the server.
-    NoBackup,
-    /// The homeserver has a backup, and gives its keys in no form that can be read, neither all at once nor by room. It is tried
-    /// again weekly; `fetch_session` may get single keys.
-    BackupNotServed,
-    /// The backup is of an algorithm that this version of the crate does not know: update the app.
-    UnsupportedAlgorithm,
-    /// The access token is not accepted, or the app gave none: the user has to sign in again.
-    NotSignedIn {
-        /// The server says that the device is still known (a soft logout): sign in again *as this device*.
-        soft_logout: bool,
-    },
-    /// The homeserver forbids it, does not know key backups, or refuses the request.
-    RefusedByServer,
-    /// The homeserver's certificate is not trusted.
-    Tls,
-    /// The disk is full.
-    DiskFull,
-    /// A newer run, of another process, has taken over.
-    Overtaken,
-    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
-    VaultGone,
-    /// The vault is damaged, or a sealed part of it does not open: shut the client down, `set_vault_aside`, and open another
-    /// one.
-    VaultDamaged,
-    /// A bug in the crate or in a callback of the app: the log says more.
-    Internal,
-}
-
 /// What the vault has of the current backup version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct DownloadSummary {
@@ -253,6 +178,8 @@ pub struct DownloadProgress {
     pub refused: u64,
     /// Copies of keys that are held back from the sink.
     pub conflicts: u64,
+    /// Keys in all backup versions that wait for another decryption key than those that are known: `unlock` opens them.
+    pub locked: u64,
     /// Rooms that are done, where rooms are asked for one by one.
     pub rooms_done: u64,
     /// Rooms that are known.
@@ -464,4 +391,17 @@ pub enum StatusError {
     /// A bug in the crate: the log says more.
     #[error("a bug in the crate")]
     Internal,
+}
+
+impl From<NoAccess> for StatusError {
+    fn from(reason: NoAccess) -> Self {
+        match reason {
+            NoAccess::ShutDown => Self::ShutDown,
+            NoAccess::Vault(VaultMeaning::Busy | VaultMeaning::Overtaken) => Self::Busy,
+            NoAccess::Vault(VaultMeaning::Inaccessible | VaultMeaning::DiskFull) => Self::Inaccessible,
+            NoAccess::Vault(VaultMeaning::Gone) => Self::Gone,
+            NoAccess::Vault(VaultMeaning::Damaged) => Self::Damaged,
+            NoAccess::Vault(VaultMeaning::Bug) => Self::Internal,
+        }
+    }
 }

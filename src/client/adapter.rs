@@ -1,0 +1,63 @@
+//! The app's one trait, in the narrow forms that the rooms below ask for. What a callback throws is answered here, once.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::host::JobHost;
+use crate::{
+    download::{ArrivedRoomKeys, ConflictNotice, DownloadListener, DownloadProgress},
+    homeserver::{AccessTokens, TokenRequest},
+    preference::{PreferenceConflict, PreferenceListener, PreferenceNotice, PreferenceResolution},
+    secret::SecretString,
+    wake_up::{WakeUp, WakeUpPurpose, WakeUps},
+};
+
+/// The app, as the rooms below see it.
+pub(super) struct HostAdapter(pub(super) Arc<dyn JobHost>);
+
+#[async_trait]
+impl AccessTokens for HostAdapter {
+    async fn access_token(&self, request: TokenRequest) -> Option<SecretString> {
+        self.0.access_token(request).await.ok()
+    }
+}
+
+#[async_trait]
+impl WakeUps for HostAdapter {
+    async fn schedule_wake_up(&self, purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> bool {
+        self.0.schedule_wake_up(purpose, wake_up).await.is_ok()
+    }
+}
+
+#[async_trait]
+impl DownloadListener for HostAdapter {
+    async fn rooms_by_priority(&self) -> Vec<String> {
+        self.0.rooms_by_priority().await.unwrap_or_default()
+    }
+
+    async fn on_progress(&self, progress: DownloadProgress) {
+        // What the app throws is its own business, here and below.
+        let _ = self.0.on_progress(progress).await;
+    }
+
+    async fn on_room_keys_arrived(&self, arrived: Vec<ArrivedRoomKeys>) {
+        let _ = self.0.on_room_keys_arrived(arrived).await;
+    }
+
+    async fn on_conflicts(&self, notice: ConflictNotice) -> bool {
+        self.0.on_conflicts(notice).await.is_ok()
+    }
+}
+
+#[async_trait]
+impl PreferenceListener for HostAdapter {
+    async fn on_preference_changed(&self, notice: PreferenceNotice) -> bool {
+        self.0.on_preference_changed(notice).await.is_ok()
+    }
+
+    async fn resolve_preference_conflict(&self, conflict: PreferenceConflict) -> PreferenceResolution {
+        let resolution = self.0.resolve_preference_conflict(conflict).await;
+        resolution.unwrap_or(PreferenceResolution::AskLater)
+    }
+}

@@ -1,0 +1,45 @@
+//! What a run does with the vault besides the stages: re-queueing, forgetting and trimming entries, in small steps.
+
+use super::phase::Phase;
+use crate::{
+    job::{PauseCause, Turn, Work, in_writer},
+    vault::{VaultError, Writer},
+};
+
+/// Re-queues entries that an older version of the crate could not parse. The next run goes on where this one ends.
+pub(super) async fn reopen(turn: &Turn) -> Result<(), VaultError> {
+    let mut goes_on = in_writer(&turn.writer, |writer| writer.reader().has_to_reopen()).await?;
+    while goes_on && turn.may_go_on() {
+        goes_on = in_writer(&turn.writer, Writer::reopen_step).await?;
+    }
+    Ok(())
+}
+
+/// Forgets trimmed entries that are needed again, so that they are fetched again. Returns false if the run ends before all
+/// of them are forgotten.
+pub(super) async fn forget_trimmed(turn: &Turn) -> Result<bool, VaultError> {
+    let mut goes_on = in_writer(&turn.writer, |writer| writer.reader().has_to_refetch()).await?;
+    while goes_on && turn.may_go_on() {
+        goes_on = in_writer(&turn.writer, Writer::refetch_step).await?;
+    }
+    Ok(!goes_on)
+}
+
+/// Removes delivered entries from the vault, where the policy says so, and looks whether there is room for more. Returns
+/// whether there is more to remove.
+pub(super) async fn trim(phase: &Phase) -> Result<bool, VaultError> {
+    let gate = &phase.run.gate;
+    let trims = phase.policy.trim_delivered && phase.allows(Work::Open) && phase.context.sink.is_some();
+    let mut goes_on = trims && phase.in_vault(|writer| writer.reader().can_trim()).await?;
+    while goes_on && !phase.run.stop.winds_down() && phase.run.may_do(Work::Open) {
+        goes_on = phase.in_vault(Writer::trim_step).await?;
+    }
+    let conditions = phase.policy.conditions();
+    if phase
+        .in_vault(move |writer| conditions.has_room_again(writer.reader()))
+        .await?
+    {
+        gate.release(PauseCause::DiskLimit);
+    }
+    Ok(goes_on)
+}

@@ -1,0 +1,66 @@
+//! What the stages of one phase share.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    DownloadPolicy,
+    run::DownloadRun,
+    telling::{ArrivalHints, DownloadListener},
+};
+use crate::{
+    context::Context,
+    job::{JobEnd, RunHandle, StopSignal, Turn, Work, WorkSet, in_writer},
+    vault::{SharedWriter, VaultError, Writer},
+};
+
+/// One phase of a download, cheap to clone: each stage has its own.
+#[derive(Clone)]
+pub(crate) struct Phase {
+    pub(crate) context: Arc<Context>,
+    pub(crate) listener: Arc<dyn DownloadListener>,
+    pub(crate) download: DownloadRun,
+    pub(crate) run: RunHandle,
+    pub(crate) writer: SharedWriter,
+    pub(crate) stop: StopSignal,
+    pub(crate) policy: DownloadPolicy,
+    /// The moment at which the run ends, where it has a budget.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) hints: ArrivalHints,
+    allowed: WorkSet,
+}
+
+impl Phase {
+    /// Begins the next phase of a run, or fails with how the run ends if nothing may go on.
+    pub(super) async fn begin(
+        turn: &mut Turn,
+        download: &DownloadRun,
+        hints: &ArrivalHints,
+    ) -> Result<(Self, crate::job::Phase), JobEnd> {
+        let phase = turn.begin_phase().await?;
+        let shared = Self {
+            context: download.context.clone(),
+            listener: download.listener.clone(),
+            download: download.clone(),
+            run: turn.run.clone(),
+            writer: turn.writer.clone(),
+            stop: phase.stop.clone(),
+            policy: download.policy.now(),
+            deadline: turn.deadline,
+            hints: hints.clone(),
+            allowed: phase.allowed,
+        };
+        Ok((shared, phase))
+    }
+
+    pub(crate) fn allows(&self, work: Work) -> bool {
+        self.allowed.has(work)
+    }
+
+    /// Does one piece of work with the vault.
+    pub(crate) async fn in_vault<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        in_writer(&self.writer, work).await
+    }
+}

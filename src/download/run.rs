@@ -1,0 +1,71 @@
+//! A run of the download: what it works with, and what others may see of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::{
+    DownloadPolicy,
+    current_version::CurrentVersion,
+    inventory::Inventory,
+    telling::{DownloadListener, Progress},
+    wanted_rooms::WantedRooms,
+};
+use crate::{context::Context, job::Gate};
+
+/// The parts of one run, cheap to clone.
+#[derive(Clone)]
+pub(crate) struct DownloadRun {
+    pub(crate) context: Arc<Context>,
+    pub(crate) listener: Arc<dyn DownloadListener>,
+    pub(crate) policy: PolicyCell,
+    pub(crate) wanted: WantedRooms,
+    pub(crate) progress: Arc<Progress>,
+    /// The version that the server has said is current, in this run.
+    pub(crate) current: CurrentVersion,
+    /// What the vault has: at the beginning, and once more at the end.
+    pub(crate) inventory: Arc<watch::Sender<Option<Inventory>>>,
+}
+
+impl DownloadRun {
+    pub(super) fn new(
+        context: Arc<Context>,
+        listener: Arc<dyn DownloadListener>,
+        policy: PolicyCell,
+        wanted: WantedRooms,
+    ) -> Self {
+        let progress = Progress::new(context.sink.is_some(), context.keys.clone());
+        Self {
+            context,
+            listener,
+            policy,
+            wanted,
+            progress: Arc::new(progress),
+            current: CurrentVersion::default(),
+            inventory: Arc::default(),
+        }
+    }
+}
+
+/// The app's policy, as it is now.
+#[derive(Clone, Debug)]
+pub(crate) struct PolicyCell(Arc<Mutex<DownloadPolicy>>);
+
+impl PolicyCell {
+    pub(crate) fn new(policy: DownloadPolicy) -> Self {
+        Self(Arc::new(Mutex::new(policy.bounded())))
+    }
+
+    pub(crate) fn now(&self) -> DownloadPolicy {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the policy; a run under way follows.
+    pub(super) fn set(&self, policy: DownloadPolicy, gate: &Gate) {
+        let policy = policy.bounded();
+        let before = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), policy);
+        if before != policy {
+            gate.set_conditions(policy.conditions());
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How fast a run gets on, and how long it will take at that rate.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use super::report::{DownloadProgress, DownloadStage};
+
+/// How far back the rate looks.
+pub(super) const RATE_WINDOW: Duration = Duration::from_secs(3);
+/// Below this the rate is not told yet.
+const LEAST_TIME: Duration = Duration::from_millis(100);
+
+/// Keys a second, over a window.
+#[derive(Default)]
+pub(super) struct Rate {
+    samples: VecDeque<(Instant, DownloadStage, u64)>,
+}
+
+impl Rate {
+    /// Adds rate and time left, both of the stage that ends last.
+    pub(super) fn complete(&mut self, mut progress: DownloadProgress, now: Instant) -> DownloadProgress {
+        let (done, all) = match progress.stage {
+            DownloadStage::Fetching | DownloadStage::WaitingToRetry => (progress.fetched, progress.total),
+            DownloadStage::Opening => (progress.opened + progress.failed, progress.fetched),
+            DownloadStage::Delivering => (
+                progress.delivered + progress.refused,
+                progress.opened.saturating_sub(progress.conflicts),
+            ),
+            DownloadStage::Resting | DownloadStage::Preparing => return progress,
+        };
+        self.samples
+            .retain(|(at, stage, _)| *stage == progress.stage && now - *at <= RATE_WINDOW);
+        if let Some((at, _, before)) = self.samples.front() {
+            let elapsed_ms = (now - *at).as_millis() as u64;
+            if elapsed_ms >= LEAST_TIME.as_millis() as u64 {
+                progress.keys_per_second = done.saturating_sub(*before) * 1_000 / elapsed_ms;
+                let left = all.saturating_sub(done);
+                progress.time_left_ms = left.saturating_mul(1_000).checked_div(progress.keys_per_second);
+            }
+        }
+        self.samples.push_back((now, progress.stage, done));
+        progress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_of_the_last_seconds_of_one_stage() {
+        let begin = Instant::now();
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        let fetching = |fetched| DownloadProgress {
+            stage: DownloadStage::Fetching,
+            total: 10_000,
+            fetched,
+            ..DownloadProgress::default()
+        };
+        let mut rate = Rate::default();
+        assert_eq!(rate.complete(fetching(0), at(0)).time_left_ms, None);
+        let second = rate.complete(fetching(2_000), at(1));
+        assert_eq!((second.keys_per_second, second.time_left_ms), (2_000, Some(4_000)));
+        let stalled = rate.complete(fetching(2_000), at(5));
+        assert_eq!((stalled.keys_per_second, stalled.time_left_ms), (0, None));
+    }
+}

@@ -1,0 +1,30 @@
+//! The part of the app's policy that pause causes depend on.
+
+use crate::vault::{Connection, VaultError};
+
+/// What background work may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Conditions {
+    /// Bytes that may be transferred over a metered network. If more are left, network work waits for another network.
+    pub(crate) metered_bytes: u64,
+    /// Whether work goes on while the device saves power.
+    pub(crate) in_low_power: bool,
+    /// Whether work waits for the charger.
+    pub(crate) needs_charging: bool,
+    /// Bytes on disk that the vault may take, its log included. `None`: no limit.
+    pub(crate) max_vault_bytes: Option<u64>,
+}
+
+impl Conditions {
+    /// Whether the vault takes as much as it may.
+    pub(crate) fn is_vault_full(&self, vault: &Connection) -> Result<bool, VaultError> {
+        self.max_vault_bytes
+            .map_or(Ok(false), |most| vault.takes_more_than(most))
+    }
+
+    /// Whether a vault that was full has room again. Asks for a tenth of distance, or it would be full again at once.
+    pub(crate) fn has_room_again(&self, vault: &Connection) -> Result<bool, VaultError> {
+        self.max_vault_bytes
+            .map_or(Ok(false), |most| Ok(!vault.takes_more_than(most / 10 * 9)?))
+    }
+}

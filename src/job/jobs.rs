@@ -1,0 +1,103 @@
+//! What the jobs of one client share: one slot for runs, one gate, and the count of everything that is at work.
+
+use std::sync::Arc;
+
+use super::{
+    cause::{Work, WorkSet},
+    gate::Gate,
+    in_flight::{AtWork, InFlight},
+    outcome::JobEnd,
+    slot::{Claim, RunHandle, RunSlot},
+    stop::StopCause,
+};
+use crate::{context::Context, until_shut_down::UntilShutDown, vault::Vault};
+
+/// The jobs of one client.
+pub(crate) struct Jobs {
+    context: UntilShutDown<Context>,
+    pub(super) vault: Vault,
+    process_name: String,
+    pub(crate) gate: Gate,
+    slot: RunSlot,
+    /// Runs, to the last of their threads.
+    pub(super) runs: InFlight,
+    /// What is asked of the server or the vault beside a run.
+    pub(super) requests: InFlight,
+}
+
+impl Jobs {
+    pub(crate) fn new(context: Arc<Context>, gate: Gate) -> Self {
+        Self {
+            vault: context.vault.clone(),
+            process_name: context.process_name.clone(),
+            context: UntilShutDown::new(context),
+            gate,
+            slot: RunSlot::default(),
+            runs: InFlight::default(),
+            requests: InFlight::default(),
+        }
+    }
+
+    /// Returns the parties that jobs work with, or `None` after the shutdown.
+    pub(crate) fn context(&self) -> Option<Arc<Context>> {
+        self.context.get()
+    }
+
+    /// Returns the run under way.
+    pub(crate) fn current(&self) -> Option<RunHandle> {
+        self.slot.current()
+    }
+
+    /// Takes the slot for a run of a job that does these kinds of work.
+    pub(crate) fn claim(&self, works: WorkSet) -> Result<Claim<'_>, JobEnd> {
+        self.slot.claim(works, &self.gate, &self.process_name)
+    }
+
+    /// Counts a request beside a run, until what is returned is dropped.
+    pub(crate) fn begin_request(&self) -> AtWork {
+        self.requests.begin()
+    }
+
+    /// Ends the run under way, as if the time that the OS grants had ended.
+    pub(crate) fn end_run(&self) {
+        if let Some(run) = self.current() {
+            run.stop.stop(StopCause::Paused);
+        }
+    }
+
+    /// Waits until no run and no request is at work, also after a future of one was dropped. Ends nothing.
+    pub(crate) async fn quiescent(&self) {
+        self.runs.quiescent().await;
+        self.requests.quiescent().await;
+    }
+
+    /// Waits until nothing is at work that the gate does not allow, nor any request if `requests_too`.
+    pub(crate) async fn obey(&self, requests_too: bool) {
+        let works = match self.current() {
+            Some(run) => {
+                tokio::select! {
+                    () = run.obeys() => {}
+                    () = self.runs.quiescent() => {}
+                }
+                run.works
+            }
+            None => ALL_JOBS,
+        };
+        if self.gate.now().allowed(works).is_empty() {
+            self.runs.quiescent().await;
+        }
+        if requests_too {
+            self.requests.quiescent().await;
+        }
+    }
+
+    /// Ends the run under way, lets no other one begin, and returns what the jobs have worked with, the first time.
+    pub(crate) fn shut_down(&self) -> Option<Arc<Context>> {
+        self.gate.shut_down();
+        self.end_run();
+        self.context.shut_down()
+    }
+}
+
+/// What any job may do.
+const ALL_JOBS: WorkSet = WorkSet::of(&[Work::Fetch, Work::Open, Work::Deliver]);

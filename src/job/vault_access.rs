@@ -1,0 +1,88 @@
+//! Single pieces of work with the vault, beside a run or in turn with it.
+
+use std::time::Instant;
+
+use super::jobs::Jobs;
+use crate::{
+    blocking::blocking,
+    vault::{BUSY_TIMEOUT, Connection, SharedWriter, VaultError, VaultMeaning, Writer},
+};
+
+/// Why the vault could not be read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoAccess {
+    /// The client is shut down.
+    ShutDown,
+    Vault(VaultMeaning),
+}
+
+impl From<VaultError> for NoAccess {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error.meaning())
+    }
+}
+
+impl Jobs {
+    /// Reads from the vault, beside a run.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, NoAccess> {
+        self.in_vault(None, work).await
+    }
+
+    /// Writes to the vault in turn with a run that is under way here, which leaves hardly a gap to others. `work` is repeated
+    /// where another process was writing.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, NoAccess> {
+        let lent = self.current().and_then(|run| run.lent_writer());
+        self.in_vault(lent, work).await
+    }
+
+    async fn in_vault<T: Send + 'static>(
+        &self,
+        lent: Option<SharedWriter>,
+        work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, NoAccess> {
+        if self.gate.now().is_shut_down() {
+            return Err(NoAccess::ShutDown);
+        }
+        let (vault, at_work) = (self.vault.clone(), self.begin_request());
+        // Also when the future is dropped, it is at work until it ends.
+        let result = blocking(move || {
+            let result = match lent {
+                Some(writer) => in_turn(&writer, &work),
+                None => vault.connect().and_then(|mut connection| work(&mut connection)),
+            };
+            drop(at_work);
+            result
+        });
+        Ok(result.await.unwrap_or(Err(VaultError::Panicked))?)
+    }
+}
+
+/// Does one piece of work with the writer of a run.
+pub(crate) async fn in_writer<T: Send + 'static>(
+    writer: &SharedWriter,
+    work: impl FnOnce(&mut Writer) -> Result<T, VaultError> + Send + 'static,
+) -> Result<T, VaultError> {
+    let writer = writer.clone();
+    let result = blocking(move || writer.with(work)).await;
+    result.unwrap_or(Err(VaultError::Panicked))
+}
+
+/// Does `work` in turn with a run, and waits as long as for any other writer. Blocks.
+fn in_turn<T>(
+    writer: &SharedWriter,
+    work: &impl Fn(&mut Connection) -> Result<T, VaultError>,
+) -> Result<T, VaultError> {
+    let began = Instant::now();
+    loop {
+        match writer.with(|writer| work(writer.beside())) {
+            Err(VaultError::Busy) if began.elapsed() < BUSY_TIMEOUT => {}
+            result => return result,
+        }
+    }
+}

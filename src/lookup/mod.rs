@@ -1,0 +1,232 @@
+//! Looking keys up in the vault, offline: for a message that is on screen and does not decrypt.
+//!
+//! The look-up connection and the unsealed keys are opened by the first look-up and kept for the next ones, which then
+//! cost one decryption. `close_lookups`, and `shutdown`, give both up: call it before the app is suspended.
+
+mod in_room;
+mod open_vault;
+mod records;
+
+pub use records::{KeyProof, LookupError, RoomKeyLookup, RoomKeyPage};
+
+use std::sync::{Arc, Mutex};
+
+use in_room::{InRoom, Proved};
+use open_vault::OpenVault;
+
+use crate::{
+    backup::{RoomKey, copies::Presence, ratchet::MegolmEvent, session_id::SessionId},
+    blocking::blocking,
+    decryption_keys::DecryptionKeys,
+    job::{Gate, PauseCause, Work},
+    vault::{ListedEntry, StoredEntry, Vault},
+};
+
+/// Keys of a page, at most.
+const MAX_PAGE: u32 = 1_000;
+
+/// The look-up connection, while it is held.
+pub(crate) struct Lookup {
+    vault: Vault,
+    keys: Arc<DecryptionKeys>,
+    gate: Gate,
+    state: Mutex<LookupState>,
+}
+
+enum LookupState {
+    Closed,
+    Open(Box<OpenVault>),
+    ShutDown,
+}
+
+impl Lookup {
+    pub(crate) fn new(vault: Vault, keys: Arc<DecryptionKeys>, gate: Gate) -> Self {
+        Self {
+            vault,
+            keys,
+            gate,
+            state: Mutex::new(LookupState::Closed),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        if let Ok(mut state) = self.state.lock()
+            && matches!(*state, LookupState::Open(_))
+        {
+            *state = LookupState::Closed;
+        }
+    }
+
+    pub(crate) fn shut_down(&self) {
+        if let Ok(mut state) = self.state.lock() {
+            *state = LookupState::ShutDown;
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&OpenVault) -> Result<T, LookupError>) -> Result<T, LookupError> {
+        let mut state = self.state.lock().map_err(|_| LookupError::Internal)?;
+        if matches!(*state, LookupState::Closed) {
+            let open = OpenVault::new(self.vault.clone(), self.keys.clone())?;
+            *state = LookupState::Open(Box::new(open));
+        }
+        match &*state {
+            LookupState::Open(vault) => work(vault),
+            LookupState::Closed | LookupState::ShutDown => Err(LookupError::ShutDown),
+        }
+    }
+
+    pub(crate) fn find(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, LookupError> {
+        self.with(|vault| self.find_in(vault, room_id, &SessionId::parse(session_id)))
+    }
+
+    fn find_in(&self, vault: &OpenVault, room_id: &str, id: &SessionId) -> Result<RoomKeyLookup, LookupError> {
+        let copies = vault.connection.copies(room_id, id)?;
+        let in_room = InRoom::of(vault, room_id, id, copies)?;
+        in_room.answer()
+    }
+
+    /// Opens what has just come and is not kept, and holds it against what is here.
+    pub(crate) fn open_alone(&self, entry: &StoredEntry) -> Result<RoomKeyLookup, LookupError> {
+        self.with(|vault| {
+            let opened = vault.open(entry.version, &entry.room_id, &entry.session, &entry.body)?;
+            let key = match opened {
+                Ok(key) => key,
+                Err(reason) => return Ok(RoomKeyLookup::Unusable { reason }),
+            };
+            let copies = vault.connection.copies(&entry.room_id, &entry.session)?;
+            let is_rival = copies
+                .iter()
+                .any(|copy| copy.counts() && copy.presence != Presence::Here && !vault.continues(copy, &key));
+            match is_rival {
+                // What the app's crypto has taken is another key.
+                true => Ok(RoomKeyLookup::NotFound),
+                false => Ok(RoomKeyLookup::Found {
+                    key,
+                    other_rooms: Vec::new(),
+                }),
+            }
+        })
+    }
+
+    /// Whether an event proves one of the copies; what it proves is kept.
+    fn prove(&self, room_id: &str, id: &SessionId, event: &MegolmEvent) -> Result<KeyProof, LookupError> {
+        let proved = self.with(|vault| {
+            let copies = vault.connection.copies(room_id, id)?;
+            let in_room = InRoom::of(vault, room_id, id, copies)?;
+            in_room.proved_by(vault, room_id, id, event)
+        })?;
+        match proved {
+            Proved::By(entry) => {
+                let mut connection = self.vault.connect()?;
+                connection.prove(entry)?;
+                Ok(KeyProof::Proved)
+            }
+            Proved::No => Ok(KeyProof::NotProved),
+            Proved::NotHere => Ok(KeyProof::NotFound),
+        }
+    }
+
+    fn room_keys(&self, room_id: &str, after: i64, limit: usize) -> Result<RoomKeyPage, LookupError> {
+        self.with(|vault| {
+            let page = vault.connection.room_entries(room_id, after, limit)?;
+            let last = page.entries.last().map(|listed| listed.entry.id);
+            let next = last.filter(|_| page.is_full);
+            let mut keys = Vec::with_capacity(page.entries.len());
+            let mut locked = false;
+            for ListedEntry { entry, has_copies } in &page.entries {
+                let opened = match has_copies {
+                    true => self.one_of_several(vault, room_id, entry),
+                    false => vault
+                        .open(entry.version, room_id, &entry.session, &entry.body)
+                        .map(Result::ok),
+                };
+                match opened {
+                    Ok(key) => keys.extend(key),
+                    // Of a version that nobody has unlocked: others may be.
+                    Err(LookupError::Locked) => locked = true,
+                    Err(error) => return Err(error),
+                }
+            }
+            if locked && keys.is_empty() && next.is_none() {
+                return Err(LookupError::Locked);
+            }
+            Ok(RoomKeyPage { keys, next })
+        })
+    }
+
+    /// A key that stands several times comes with the copy that look-ups have.
+    fn one_of_several(
+        &self,
+        vault: &OpenVault,
+        room_id: &str,
+        entry: &StoredEntry,
+    ) -> Result<Option<RoomKey>, LookupError> {
+        let copies = vault.connection.copies(room_id, &entry.session)?;
+        let in_room = InRoom::of(vault, room_id, &entry.session, copies)?;
+        Ok(in_room.best().filter(|(best, _)| *best == entry.id).map(|(_, key)| key))
+    }
+
+    /// Looks for the key of a session that an event in this room was encrypted with.
+    pub(crate) async fn find_room_key(
+        self: &Arc<Self>,
+        room_id: String,
+        session_id: String,
+    ) -> Result<RoomKeyLookup, LookupError> {
+        self.look_up(move |lookup| lookup.find(&room_id, &session_id)).await
+    }
+
+    /// Returns the keys of a room, at most `limit` of them, after `after`.
+    pub(crate) async fn page(
+        self: &Arc<Self>,
+        room_id: String,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<RoomKeyPage, LookupError> {
+        let limit = limit.clamp(1, MAX_PAGE) as usize;
+        self.look_up(move |lookup| lookup.room_keys(&room_id, after.unwrap_or(0), limit))
+            .await
+    }
+
+    /// Takes an event as proof of the key that it was encrypted with.
+    pub(crate) async fn prove_room_key(
+        self: &Arc<Self>,
+        room_id: String,
+        session_id: String,
+        event_json: String,
+    ) -> Result<KeyProof, LookupError> {
+        let Some(event) = MegolmEvent::parse(&event_json) else {
+            return Ok(KeyProof::NotProved);
+        };
+        if event.session_id.as_ref().is_some_and(|named| *named != session_id) {
+            return Ok(KeyProof::NotProved);
+        }
+        self.look_up(move |lookup| lookup.prove(&room_id, &SessionId::parse(&session_id), &event))
+            .await
+    }
+
+    /// Does one look-up, if it may be made now. While the app is in the background the database is open for that call only:
+    /// iOS kills an app that is suspended with an open one.
+    pub(crate) async fn look_up<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, LookupError> + Send + 'static,
+    ) -> Result<T, LookupError> {
+        self.may_look_up()?;
+        let lookup = self.clone();
+        let answer = blocking(move || {
+            let answer = work(&lookup);
+            if lookup.gate.now().causes().has(PauseCause::InBackground) {
+                lookup.close();
+            }
+            answer
+        });
+        answer.await.unwrap_or(Err(LookupError::Internal))
+    }
+
+    /// Fails if no look-up may be made now.
+    pub(crate) fn may_look_up(&self) -> Result<(), LookupError> {
+        match self.gate.now().causes().stop(Work::AskVault) {
+            true => Err(LookupError::Inaccessible),
+            false => Ok(()),
+        }
+    }
+}

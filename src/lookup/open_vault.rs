@@ -1,0 +1,91 @@
+//! The connection and the keys that look-ups keep open between calls.
+
+use std::sync::Arc;
+
+use super::records::LookupError;
+use crate::{
+    backup::{FailureReason, RoomKey, decryption::BackupDecryptionKey, ratchet::Ratchet, session_id::SessionId},
+    compare::Comparer,
+    decryption_keys::DecryptionKeys,
+    vault::{Connection, CopyState, Fingerprint, StoredCopy, Vault},
+};
+
+/// The vault, open for look-ups.
+pub(super) struct OpenVault {
+    pub(super) vault: Vault,
+    pub(super) connection: Connection,
+    /// Keys of its own: a run that ends drops the shared ones.
+    keys: DecryptionKeys,
+    shared: Arc<DecryptionKeys>,
+}
+
+impl OpenVault {
+    pub(super) fn new(vault: Vault, shared: Arc<DecryptionKeys>) -> Result<Self, LookupError> {
+        let connection = vault.connect()?;
+        let keys = shared.snapshot(&connection)?;
+        Ok(Self {
+            vault,
+            connection,
+            keys,
+            shared,
+        })
+    }
+
+    /// Returns what compares copies of a session.
+    pub(super) fn comparer<'a>(&'a self, session: &'a SessionId) -> Comparer<'a> {
+        Comparer {
+            vault: &self.vault,
+            keys: &self.keys,
+            session,
+        }
+    }
+
+    pub(super) fn fingerprint(&self, key: &RoomKey) -> Option<Fingerprint> {
+        let session = Ratchet::of(key)?.at(key.first_known_index)?;
+        Some(self.vault.fingerprint(&session))
+    }
+
+    fn key(&self, version: i64) -> Result<Option<Arc<BackupDecryptionKey>>, LookupError> {
+        if let Some(key) = self.keys.get(version).or_else(|| self.shared.get(version)) {
+            return Ok(Some(key));
+        }
+        // Unlocked since the connection was opened.
+        self.keys.load(&self.connection)?;
+        Ok(self.keys.get(version))
+    }
+
+    pub(super) fn open(
+        &self,
+        version: i64,
+        room_id: &str,
+        id: &SessionId,
+        body: &[u8],
+    ) -> Result<Result<RoomKey, FailureReason>, LookupError> {
+        let key = self.key(version)?.ok_or(LookupError::Locked)?;
+        let current = self.connection.current_version()?.map(|current| current.id);
+        let row = self.connection.version_by_id(version)?;
+        let origin = row.and_then(|row| row.origin(Some(version) == current));
+        let origin = origin.ok_or(LookupError::Locked)?;
+        let opened = key.open(body, id, &mut Vec::new(), |opened| {
+            Ratchet::import(opened.session()).map(|_| opened.room_key(room_id, &origin))
+        });
+        Ok(opened.and_then(|key| key.ok_or(FailureReason::InvalidSessionKey)))
+    }
+
+    /// Whether a key that has come connects to a copy that has left the vault, as far as that can be told.
+    pub(super) fn continues(&self, copy: &StoredCopy, key: &RoomKey) -> bool {
+        let CopyState::Opened {
+            first_index,
+            fingerprint: Some(print),
+            ..
+        } = copy.state
+        else {
+            return true;
+        };
+        if key.first_known_index > first_index {
+            return true;
+        }
+        let advanced = Ratchet::of(key).and_then(|mut ratchet| ratchet.at(first_index));
+        advanced.is_some_and(|session| self.vault.fingerprint(&session) == print)
+    }
+}

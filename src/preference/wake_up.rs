@@ -1,0 +1,55 @@
+//! The wake-up for a wish that is not yet written.
+
+use std::time::Duration;
+
+use super::{parties::Parties, stored::read_ledger};
+use crate::{
+    job::NoAccess,
+    wake_up::{self, WakeUp, WakeUpPurpose},
+};
+
+/// Before that a wake-up comes too early for a wish that is just being written.
+const FIRST_WAKE_UP: Duration = Duration::from_secs(30);
+/// How long the app may take to note it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks for the first wake-up, before there is a wish: a process that dies right after making one is woken for it.
+pub(super) async fn schedule_first(parties: &Parties) {
+    schedule(parties, Some(FIRST_WAKE_UP)).await;
+}
+
+/// Asks the host to be woken for the wish of this number, after this long; if there is another one by now, for that; if
+/// there is none, cancels. Looks again afterwards, because the last one to ask is the one that counts.
+pub(super) async fn reschedule(parties: &Parties, number: Option<i64>, wait: Option<Duration>) {
+    let wished = async || -> Result<_, NoAccess> { Ok(read_ledger(&parties.jobs).await?.wish.map(|wish| wish.number)) };
+    let Ok(mut current) = wished().await else {
+        schedule(parties, wait).await;
+        return;
+    };
+    loop {
+        let wait = match current {
+            None => None,
+            Some(_) if current == number => wait,
+            Some(_) => Some(FIRST_WAKE_UP),
+        };
+        schedule(parties, wait).await;
+        match wished().await {
+            Ok(by_now) if by_now != current => current = by_now,
+            _ => return,
+        }
+    }
+}
+
+async fn schedule(parties: &Parties, wait: Option<Duration>) {
+    let wake_up = wait.map(|wait| WakeUp {
+        not_before_ms: wait.as_millis() as u64,
+        needs_network: true,
+        needs_unmetered: false,
+        needs_charging: false,
+        expected_bytes: 4_096,
+    });
+    let purpose = WakeUpPurpose::PreferenceWrite;
+    if !wake_up::schedule(&*parties.wake_ups, purpose, wake_up, PATIENCE).await {
+        log::warn!("the app takes no wake-up for the preference");
+    }
+}

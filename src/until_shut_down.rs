@@ -1,0 +1,22 @@
+//! A value that is given up when the client is shut down.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Holds a value, the app's callbacks as a rule, until [`shut_down`](Self::shut_down) drops it.
+pub(crate) struct UntilShutDown<T: ?Sized>(Mutex<Option<Arc<T>>>);
+
+impl<T: ?Sized> UntilShutDown<T> {
+    pub(crate) fn new(value: Arc<T>) -> Self {
+        Self(Mutex::new(Some(value)))
+    }
+
+    /// Returns the value, or `None` after the shutdown.
+    pub(crate) fn get(&self) -> Option<Arc<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Drops the value, and returns it the first time.
+    pub(crate) fn shut_down(&self) -> Option<Arc<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
