@@ -2,16 +2,12 @@
 //!
 //! A batch is marked delivered after the sink has answered: after a crash it may come again, and never goes missing.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
 use super::{
-    open::{Feed, OpenedPage, Passed, push_hint},
+    open::{OpenedPage, Passed, push_hint},
     phase::Phase,
 };
 use crate::{
@@ -53,11 +49,11 @@ impl DeliverStage {
     pub(crate) async fn work(&self, mut pages: mpsc::Receiver<OpenedPage>) -> DeliverEnd {
         let mut early = BTreeMap::new();
         let mut next = 0;
-        let mut feed: Option<Weak<Feed>> = None;
+        let mut pass = 0;
         while let Some(Some(page)) = self.phase.stop.unless_stopped(pages.recv()).await {
-            // Another pass numbers its pages anew.
-            let current = Arc::downgrade(&*page.feed);
-            if !feed.replace(current.clone()).is_some_and(|feed| feed.ptr_eq(&current)) {
+            // Another pass numbers its pages from the beginning.
+            if page.queue.pass() != pass {
+                pass = page.queue.pass();
                 next = 0;
                 early.clear();
             }
@@ -148,9 +144,9 @@ impl DeliverStage {
                     }
                 })
                 .collect();
-            let through = page.feed.mark_with(&[page.number], Passed::Delivered);
+            let through = page.queue.mark_with(&[page.number], Passed::Delivered);
             writer.commit_delivered(&answers, through)?;
-            page.feed.settle(page.number, Passed::Delivered);
+            page.queue.settle(page.number, Passed::Delivered);
             writer.demote_copies(&demoted)?;
             progress.follow(writer.reader())
         };

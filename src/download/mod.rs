@@ -31,8 +31,14 @@ mod work_left;
 pub use object::KeyDownload;
 pub use policy::DownloadPolicy;
 pub(crate) use telling::DownloadListener;
-pub use telling::report::{
-    ArrivalCursor, ArrivedPage, ArrivedRoomKeys, CompletionProof, ConflictCause, ConflictNotice, ConflictPage,
-    DownloadProgress, DownloadStage, DownloadStatus, DownloadSummary, EntryPage, EntryRef, FailureCount, KeyConflict,
-    MissingKeys, RefusedEntry, RefusedPage, RunOutcome, RunReport, StatusError, VersionState, VersionStatus,
+pub use telling::{
+    pages::{
+        ArrivalCursor, ArrivedPage, ArrivedRoomKeys, ConflictCause, ConflictNotice, ConflictPage, EntryPage, EntryRef,
+        KeyConflict, RefusedEntry, RefusedPage,
+    },
+    report::{CompletionProof, MissingKeys, RunOutcome, RunReport},
+    status::{
+        DownloadProgress, DownloadStage, DownloadStatus, DownloadSummary, FailureCount, StatusError, VersionState,
+        VersionStatus,
+    },
 };

@@ -184,3 +184,38 @@ impl From<Result<Finished, JobEnd>> for RunOutcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_done_is_looked_at_again_only_where_that_may_bring_something() {
+        let completed = Finished::Completed {
+            proof: CompletionProof::Whole,
+            accepted_shortfall: 0,
+        };
+        let short = Finished::Short { versions: Vec::new() };
+        let locked = Finished::NeedsUnlock { versions: Vec::new() };
+        let nothing = WorkLeft::default();
+        let grown = WorkLeft {
+            fetch: Some(1_000),
+            ..nothing
+        };
+        let wait = Duration::from_secs(5);
+        let look = WorkLeft {
+            look: Some(wait),
+            ..nothing
+        };
+        for (finished, left, expected) in [
+            (&completed, nothing, NextRun::Never),
+            (&completed, grown, NextRun::After(A_QUARTER)),
+            (&locked, grown, NextRun::Never),
+            (&short, look, NextRun::Look(wait)),
+        ] {
+            assert_eq!(finished.next_run(left), expected, "{finished:?}");
+        }
+    }
+}

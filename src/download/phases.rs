@@ -31,7 +31,7 @@ pub(super) async fn work(mut turn: Turn, download: DownloadRun) -> Result<Finish
     let (hints, receiver) = ArrivalHints::channel();
     let work = async {
         let result = phases(&mut turn, &download, hints).await;
-        if let Err(error) = take_stock(&turn, &download).await {
+        if let Err(error) = note_inventory(&turn, &download).await {
             log::debug!("what there is at the end could not be read: {error}");
         }
         // The vault is given back before the app's last call.
@@ -50,7 +50,7 @@ async fn phases(turn: &mut Turn, download: &DownloadRun, hints: ArrivalHints) ->
     loop {
         let (phase, begun) = Phase::begin(turn, download, &hints).await?;
         let before = achieved(download);
-        let ends = match turn.work(&begun, overlapping(&phase)).await {
+        let ends = match turn.work(&begun, run_stages(&phase)).await {
             PhaseEnd::Over(ends) => ends,
             PhaseEnd::Changed(ends) => {
                 ends.check_vault()?;
@@ -102,11 +102,11 @@ async fn prepare(turn: &Turn, download: &DownloadRun) -> Result<(), VaultError> 
         progress.follow(reader)
     };
     in_writer(&turn.writer, prepare).await?;
-    take_stock(turn, download).await
+    note_inventory(turn, download).await
 }
 
 /// Notes what there is, while the vault is open.
-async fn take_stock(turn: &Turn, download: &DownloadRun) -> Result<(), VaultError> {
+async fn note_inventory(turn: &Turn, download: &DownloadRun) -> Result<(), VaultError> {
     let (keys, has_sink) = (download.context.keys.clone(), download.context.sink.is_some());
     let policy = download.policy.now();
     let look = move |writer: &mut Writer| Inventory::of(writer.reader(), &keys, has_sink, &policy);
@@ -130,7 +130,7 @@ async fn look(turn: &Turn, download: &DownloadRun) -> Result<(Versions, WorkLeft
 }
 
 /// Runs the stages that are allowed, side by side, until each has ended.
-async fn overlapping(phase: &Phase) -> Ends {
+async fn run_stages(phase: &Phase) -> Ends {
     let fetches = phase.allows(Work::Fetch);
     let fetch_ended = Arc::new(AtomicBool::new(!fetches));
     let opens = phase.allows(Work::Open);

@@ -122,7 +122,7 @@ impl Export {
         let context = jobs.context().ok_or(ExportError::Cancelled)?;
         let stop = self.begin();
         // A future that is dropped ends its thread.
-        let _guard = StopOnDrop(stop.clone());
+        let _guard = CancelOnDrop(stop.clone());
         let work = move || {
             let result = export(&context, &passphrase, Path::new(&path), &stop);
             // The thread's own: a call that is given up leaves it at work for a while.
@@ -141,9 +141,9 @@ impl Export {
     }
 }
 
-struct StopOnDrop(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<AtomicBool>);
 
-impl Drop for StopOnDrop {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

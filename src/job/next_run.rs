@@ -43,10 +43,6 @@ pub(crate) struct RemainingWork {
 }
 
 impl RemainingWork {
-    pub(crate) fn is_nothing(self) -> bool {
-        self.network_bytes.is_none() && !self.is_offline_left
-    }
-
     /// Returns the wake-up for this work, not before `after`.
     pub(crate) fn wake_up(self, after: Duration, conditions: &Conditions) -> WakeUp {
         let bytes = self.network_bytes.unwrap_or(0);
@@ -96,17 +92,10 @@ impl JobEnd {
 }
 
 impl NextRun {
-    /// Asks the app for the wake-up that the next run needs, and returns it.
-    pub(crate) async fn ask(
-        self,
-        wake_ups: &dyn WakeUps,
-        purpose: WakeUpPurpose,
-        left: RemainingWork,
-        conditions: &Conditions,
-    ) -> Option<WakeUp> {
-        let wake_up = match self {
-            Self::Keep => return None,
-            Self::Never => None,
+    /// Returns the wake-up that the next run needs; `None` if the one that the app keeps is to be cancelled.
+    fn wake_up(self, left: RemainingWork, conditions: &Conditions) -> Option<WakeUp> {
+        match self {
+            Self::Keep | Self::Never => None,
             Self::After(after) => Some(left.wake_up(after, conditions)),
             Self::Look(after) => Some(WakeUp {
                 not_before_ms: after.as_millis() as u64,
@@ -115,9 +104,85 @@ impl NextRun {
                 needs_charging: conditions.needs_charging,
                 expected_bytes: 0,
             }),
-        };
+        }
+    }
+
+    /// Asks the app for the wake-up that the next run needs, and returns it.
+    pub(crate) async fn ask(
+        self,
+        wake_ups: &dyn WakeUps,
+        purpose: WakeUpPurpose,
+        left: RemainingWork,
+        conditions: &Conditions,
+    ) -> Option<WakeUp> {
+        if self == Self::Keep {
+            return None;
+        }
+        let wake_up = self.wake_up(left, conditions);
         // An app that does not note it calls by itself.
         schedule(wake_ups, purpose, wake_up, PATIENCE).await;
         wake_up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEFT: RemainingWork = RemainingWork {
+        network_bytes: Some(1_000),
+        is_offline_left: true,
+    };
+
+    #[test]
+    fn what_waits_is_asked_for_and_what_is_the_users_to_resume_is_not() {
+        let after = |seconds| NextRun::After(Duration::from_secs(seconds));
+        let paused = |cause| JobEnd::Paused { causes: vec![cause] };
+        let table = [
+            (JobEnd::Stopped, NextRun::Never),
+            (JobEnd::OutOfBudget, after(0)),
+            (paused(PauseCause::User), NextRun::Never),
+            // Asked for at once when it is over; this is for an app that dies before.
+            (paused(PauseCause::LowPower), after(900)),
+            (paused(PauseCause::TimeExpiring), after(0)),
+            (
+                JobEnd::blocked(BlockedReason::RateLimited, Some(Duration::from_secs(7))),
+                after(7),
+            ),
+            (JobEnd::blocked(BlockedReason::Offline, None), after(0)),
+            (JobEnd::blocked(BlockedReason::SinkUnavailable, None), after(60)),
+            (
+                JobEnd::failed(RunFailure::NotSignedIn { soft_logout: true }),
+                NextRun::Never,
+            ),
+            (JobEnd::failed(RunFailure::Overtaken), NextRun::Keep),
+            (JobEnd::failed(RunFailure::DiskFull), after(3_600)),
+        ];
+        for (end, expected) in table {
+            assert_eq!(end.next_run(), expected, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_wake_up_asks_for_what_the_work_takes() {
+        let conditions = Conditions {
+            metered_bytes: 999,
+            needs_charging: true,
+            ..Conditions::default()
+        };
+        let wake_up = |next: NextRun, left| next.wake_up(left, &conditions);
+        let now = NextRun::After(Duration::ZERO);
+        let all = wake_up(now, LEFT).expect("a wake-up");
+        assert!(all.needs_unmetered && all.needs_charging && all.needs_network);
+        let only_offline = RemainingWork {
+            network_bytes: None,
+            ..LEFT
+        };
+        let offline = wake_up(now, only_offline).expect("a wake-up");
+        assert!(!offline.needs_network && !offline.needs_unmetered);
+        assert_eq!(offline.expected_bytes, 0);
+        let look = wake_up(NextRun::Look(Duration::from_secs(5)), LEFT).expect("a wake-up");
+        assert!(look.needs_network && !look.needs_unmetered && look.not_before_ms == 5_000);
+        assert_eq!(wake_up(NextRun::Never, LEFT), None);
     }
 }

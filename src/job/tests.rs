@@ -196,10 +196,8 @@ async fn a_pause_holds_it_a_resume_lets_it_go_on_and_the_lease_is_given_back() {
         job.jobs.end_run();
     };
     let (result, ()) = tokio::join!(job.run(None), end);
-    let ended = JobEnd::Paused {
-        causes: vec![PauseCause::TimeExpiring],
-    };
-    assert_eq!(result, Err(ended));
+    let causes = vec![PauseCause::Offline];
+    assert_eq!(result, Err(JobEnd::Paused { causes }));
 }
 
 #[tokio::test]

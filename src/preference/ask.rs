@@ -25,14 +25,14 @@ const BACKGROUND: Duration = Duration::from_secs(120);
 
 /// How long an attempt may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
+pub(super) enum TimeLimit {
     /// As long as a user has, who is also asked without haste.
     Interactive,
     /// Until then, also for the host's answer.
     Until(Instant),
 }
 
-impl Patience {
+impl TimeLimit {
     /// Of a budget.
     pub(super) fn of(budget: RunBudget) -> Self {
         let limit = budget.max_duration_ms.map_or(BACKGROUND, Duration::from_millis);
@@ -73,7 +73,7 @@ async fn read_form(homeserver: &Homeserver, form: PreferenceForm) -> Result<Form
 /// Whether the account has a key backup.
 pub(super) async fn backup_exists(homeserver: &Homeserver) -> Result<bool, PreferenceError> {
     let ask = patiently(|| homeserver.current_version());
-    match within(Patience::Interactive.deadline(), ask).await {
+    match within(TimeLimit::Interactive.deadline(), ask).await {
         Some(Ok(_)) => Ok(true),
         Some(Err(HomeserverError::NotFound)) => Ok(false),
         Some(Err(error)) => Err(error.into()),

@@ -8,7 +8,7 @@ use super::{
     AccountDataEvent, DecisionReason, DeterminedPolicy, PendingPreference, PendingReason, PreferenceError,
     PreferenceForm, PreferencePolicy, PreferenceValue, PreferenceWrite, SharedPreference, SignInDecision,
     UndeterminedPolicy,
-    ask::{Patience, backup_exists},
+    ask::{TimeLimit, backup_exists},
     decision::{ChosenHere, Decision, choices_differ, decide},
     ledger::{Ledger, NextStep, Seen},
     parties::{Parties, PreferenceListener},
@@ -83,7 +83,7 @@ impl KeyBackupPreference {
             let intent = Intent::Made(number);
             let write = self
                 .writer
-                .write(&parties, part.write_unstable, intent, Patience::Interactive);
+                .write(&parties, part.write_unstable, intent, TimeLimit::Interactive);
             // None: somebody else has dealt with it, through another client on the same vault.
             Ok(write.await?.unwrap_or(PreferenceWrite::Superseded))
         })
@@ -98,7 +98,7 @@ impl KeyBackupPreference {
     /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault.
     pub async fn flush(&self, budget: RunBudget) -> Result<Option<PreferenceWrite>, PreferenceError> {
         let (parties, part) = self.take_part()?;
-        let patience = Patience::of(budget);
+        let patience = TimeLimit::of(budget);
         self.unless_closed(async {
             if read_ledger(&parties.jobs).await?.wish.is_none() {
                 reschedule(&parties, None, None).await;
@@ -244,7 +244,7 @@ impl KeyBackupPreference {
             };
             let written = self
                 .writer
-                .write(parties, part.write_unstable, intent, Patience::Interactive);
+                .write(parties, part.write_unstable, intent, TimeLimit::Interactive);
             write = match written.await {
                 Ok(write) => write,
                 Err(error) => {

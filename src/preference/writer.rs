@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     PendingReason, PreferenceConflict, PreferenceError, PreferenceForm, PreferenceResolution, PreferenceWrite,
     SharedPreference,
-    ask::{Patience, patiently, read_both, soon, within},
+    ask::{TimeLimit, patiently, read_both, soon, within},
     ledger::{Ledger, NextStep, Seen, Wish},
     news::News,
     parties::Parties,
@@ -89,7 +89,7 @@ enum Put {
 impl PreferenceWriter {
     /// Reads both forms and takes note. What is written, or comes by a sync, meanwhile does not mix with it.
     pub(super) async fn read(&self, parties: &Parties) -> Result<Ledger, PreferenceError> {
-        let deadline = Patience::Interactive.deadline();
+        let deadline = TimeLimit::Interactive.deadline();
         let out_of_time = || PreferenceError::Unreachable { retry_after_ms: None };
         let _turn = within(deadline, self.turn.lock()).await.ok_or_else(out_of_time)?;
         loop {
@@ -130,7 +130,7 @@ impl PreferenceWriter {
         parties: &Parties,
         write_unstable: bool,
         mut intent: Intent,
-        patience: Patience,
+        patience: TimeLimit,
     ) -> Result<Option<PreferenceWrite>, PreferenceError> {
         let mut deadline = patience.deadline();
         loop {
@@ -280,7 +280,7 @@ impl PreferenceWriter {
         parties: &Parties,
         wish: Wish,
         theirs: SharedPreference,
-        patience: Patience,
+        patience: TimeLimit,
     ) -> Result<Asked, NoAccess> {
         let Ok(_asking) = self.asking.try_lock() else {
             return Ok(Asked::Later);

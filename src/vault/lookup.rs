@@ -19,7 +19,7 @@ pub(crate) struct StoredEntry {
 
 /// Entries of a room.
 #[derive(Debug, Default)]
-pub(crate) struct EntryPage {
+pub(crate) struct ListedPage {
     pub(crate) entries: Vec<ListedEntry>,
     /// There may be more behind the last one.
     pub(crate) is_full: bool,
@@ -63,13 +63,13 @@ pub(crate) struct ArrivedRow {
 
 impl Connection {
     /// Entries of a room after `after`, by entry id: `limit` of them, or as many as fit into a page.
-    pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<EntryPage, VaultError> {
+    pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<ListedPage, VaultError> {
         let mut in_run = self.inner.prepare_cached(
             "SELECT id, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id)
              FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
         )?;
         let rooms = self.rooms_named(room_id)?;
-        let mut page = EntryPage::default();
+        let mut page = ListedPage::default();
         let mut bytes = 0;
         let mut after = after;
         loop {

@@ -119,7 +119,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::vault::{OpenVaultError, Patience, Protection, Vault};
+    use crate::vault::{BegunRun, OpenVaultError, Patience, Protection, Vault};
 
     #[test]
     fn a_run_that_was_overtaken_moves_no_pages() {
@@ -130,7 +130,10 @@ mod tests {
             limit: Duration::ZERO,
             has_ended: Arc::new(|| false),
         };
-        let begin = || vault.begin_run("app", patience()).expect("the vault").expect("a run");
+        let begin = || match vault.begin_run("app", patience()).expect("the vault") {
+            BegunRun::Writer(writer) => *writer,
+            BegunRun::HeldBy(lease) => panic!("{lease:?}"),
+        };
         let mut overtaken = begin();
         overtaken.give_room_back().expect("it has the vault");
         overtaken.release().expect("it gives it back");

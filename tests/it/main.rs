@@ -13,6 +13,7 @@ mod dishonest;
 mod disk;
 mod export;
 mod faults;
+mod floors;
 mod from_file;
 mod hostile;
 mod interruption;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    file::{FromFile, waits},
+    file::{FromFile, waits_for_file},
     plan::{Facts, Step, next_step},
     requests::RequestError,
     rooms::ROOM_CUTS_BEFORE_FILE,
@@ -65,7 +65,7 @@ impl FetchStage {
                 }
                 Step::EverythingByFile => match self.by_file(&KeysRequest::AllRooms).await {
                     Ok(FromFile::Read(under)) => self.everything_is_read(under).await?,
-                    Ok(FromFile::UnderWay) => return Err(waits()),
+                    Ok(FromFile::UnderWay) => return Err(waits_for_file()),
                     Err(error) => {
                         self.everything_failed(error, names, &mut in_this_run, &mut backoff)
                             .await?

@@ -142,7 +142,7 @@ impl FetchStage {
 }
 
 /// Where nothing is left to do but to wait for the OS.
-pub(super) fn waits() -> FetchEnd {
+pub(super) fn waits_for_file() -> FetchEnd {
     FetchEnd::WaitsForFile {
         retry_after: LOOK_AGAIN,
     }

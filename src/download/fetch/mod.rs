@@ -19,6 +19,6 @@ mod stage;
 mod versions;
 
 pub(super) use plan::bytes_of;
-pub(super) use rooms::sound;
+pub(super) use rooms::valid_room_ids;
 pub(super) use stage::FetchEnd;
 pub(super) use versions::fetch_versions;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 
 use super::{
-    file::{FromFile, waits},
+    file::{FromFile, waits_for_file},
     requests::RequestError,
     stage::{FetchEnd, FetchStage, ROOMS_PER_ROUND},
 };
@@ -46,7 +46,7 @@ impl FetchStage {
             match self.wanted_room(&room_id).await {
                 Ok(()) => {
                     backoff.reset();
-                    self.is_here(room_id);
+                    self.open_first(room_id);
                 }
                 Err(RequestError::Ended(end)) => return end,
                 Err(RequestError::Stopped) => return FetchEnd::Stopped,
@@ -98,7 +98,7 @@ impl FetchStage {
     }
 
     /// A wanted room: its keys are opened before all others.
-    fn is_here(&self, room_id: String) {
+    fn open_first(&self, room_id: String) {
         self.phase.download.wanted.open_first(room_id);
         self.phase.run.wake.notify();
     }
@@ -128,14 +128,14 @@ impl FetchStage {
     pub(super) async fn preferred_rooms(&self) -> Result<Vec<String>, FetchEnd> {
         // A host that cannot answer has no preference.
         let rooms = self.unless_stopped(self.phase.listener.rooms_by_priority()).await?;
-        Ok(sound(rooms))
+        Ok(valid_room_ids(rooms))
     }
 
     /// The app's rooms first, then all others that the user has joined.
     pub(super) async fn list_rooms(&self) -> Result<(), FetchEnd> {
         let preferred = self.preferred_rooms().await?;
         let joined = match self.patiently(|| self.phase.context.homeserver.joined_rooms()).await {
-            Ok(joined) => sound(joined),
+            Ok(joined) => valid_room_ids(joined),
             // The request for everything brings what those have.
             Err(FetchEnd::Blocked { error, .. } | FetchEnd::Failed(error))
                 if error.meaning() == Meaning::ServerFault =>
@@ -220,7 +220,7 @@ impl FetchStage {
                 break;
             }
         }
-        if waits_for_all { Err(waits()) } else { Ok(()) }
+        if waits_for_all { Err(waits_for_file()) } else { Ok(()) }
     }
 
     async fn ask_rooms(&self, rooms: Vec<RoomToFetch>, at_once: usize) -> Result<(), FetchEnd> {
@@ -261,7 +261,7 @@ impl FetchStage {
             }
             if room.is_wanted {
                 self.flush().await?;
-                self.is_here(room.room_id);
+                self.open_first(room.room_id);
             }
         }
         Ok(())
@@ -328,7 +328,7 @@ impl FetchStage {
 }
 
 /// Those that can be room ids.
-pub(in crate::download) fn sound(mut rooms: Vec<String>) -> Vec<String> {
+pub(in crate::download) fn valid_room_ids(mut rooms: Vec<String>) -> Vec<String> {
     // A path cannot hold a dot alone.
     rooms.retain(|room| (1..=MAX_ID_BYTES).contains(&room.len()) && !matches!(room.as_str(), "." | ".."));
     rooms

@@ -2,7 +2,7 @@
 
 use crate::{
     blocking::blocking,
-    download::{DownloadPolicy, KeyDownload, StatusError, fetch::sound, work_left::WorkLeft},
+    download::{DownloadPolicy, KeyDownload, StatusError, fetch::valid_room_ids, work_left::WorkLeft},
     job::{NextRun, PauseCause, UserWord, Work},
     vault::{Connection, UserIntent},
 };
@@ -87,7 +87,7 @@ impl KeyDownload {
     /// # Errors
     /// A [`StatusError`] if the vault cannot be written: a run under way has them in front nevertheless.
     pub async fn prioritise_rooms(&self, room_ids: Vec<String>) -> Result<(), StatusError> {
-        let mut rooms = sound(room_ids);
+        let mut rooms = valid_room_ids(room_ids);
         rooms.truncate(MOST_WANTED_ROOMS);
         self.wanted.want(&rooms);
         Ok(self.jobs.write(move |vault| vault.prioritise(&rooms)).await?)

@@ -9,8 +9,8 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    queue::{Feed, PageSeat, Passed},
-    settle_copies::{Settled, settle_copy},
+    queue::{PageQueue, PageSeat, Passed},
+    settle_copies::{SettledCopy, settle_copy},
 };
 use crate::{
     backup::RoomKey,
@@ -43,31 +43,35 @@ pub(crate) struct OpenedPage {
     /// Entry and version of each key.
     pub(crate) entries: Vec<(i64, i64)>,
     pub(crate) keys: Vec<RoomKey>,
-    /// With the feed that the page came from, to settle it there.
-    pub(crate) feed: PageSeat,
+    /// With the queue that the page came from, to settle it there.
+    pub(crate) queue: PageSeat,
 }
 
 /// Where pages wait for each other.
 pub(crate) struct FinishedPages<'a> {
     phase: &'a Phase,
     deliveries: Option<&'a mpsc::Sender<OpenedPage>>,
-    feed: Arc<Feed>,
-    waiting: Mutex<Waiting>,
+    queue: Arc<PageQueue>,
+    waiting: Mutex<WaitingPages>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingPages {
     pages: Vec<FinishedPage>,
     entries: usize,
     since: Option<Instant>,
 }
 
 impl<'a> FinishedPages<'a> {
-    pub(crate) fn new(phase: &'a Phase, deliveries: Option<&'a mpsc::Sender<OpenedPage>>, feed: Arc<Feed>) -> Self {
+    pub(crate) fn new(
+        phase: &'a Phase,
+        deliveries: Option<&'a mpsc::Sender<OpenedPage>>,
+        queue: Arc<PageQueue>,
+    ) -> Self {
         Self {
             phase,
             deliveries,
-            feed,
+            queue,
             waiting: Mutex::default(),
         }
     }
@@ -87,7 +91,7 @@ impl<'a> FinishedPages<'a> {
 
     /// Commits what waits, and sends it on. Blocks.
     pub(crate) fn commit(&self) -> Result<(), VaultError> {
-        let Waiting { mut pages, .. } = mem::take(&mut *self.waiting.lock().map_err(|_| VaultError::Panicked)?);
+        let WaitingPages { mut pages, .. } = mem::take(&mut *self.waiting.lock().map_err(|_| VaultError::Panicked)?);
         if pages.is_empty() {
             return Ok(());
         }
@@ -100,11 +104,11 @@ impl<'a> FinishedPages<'a> {
             .collect();
         let copies = self.phase.writer.with(|writer| {
             // The mark is read and moved under the writer's lock: it never passes a page that is not committed.
-            let through = self.feed.mark_with(&ended, Passed::Opened);
+            let through = self.queue.mark_with(&ended, Passed::Opened);
             let copies = writer.commit_opened(&outcomes, through)?;
             writer.mark_unusable(&unusable)?;
             for page in &ended {
-                self.feed.settle(*page, Passed::Opened);
+                self.queue.settle(*page, Passed::Opened);
             }
             self.phase.download.progress.follow(writer.reader())?;
             Ok(copies)
@@ -127,8 +131,8 @@ impl<'a> FinishedPages<'a> {
             let connection = self.phase.context.vault.connect()?;
             for entry in unsettled {
                 match settle_copy(self.phase, &connection, entry)? {
-                    Settled::Judged(one) => judged.push(one),
-                    Settled::NotForTheSink => left_out.push(entry),
+                    SettledCopy::Judged(one) => judged.push(one),
+                    SettledCopy::NotForTheSink => left_out.push(entry),
                 }
             }
             self.phase
@@ -152,7 +156,7 @@ impl<'a> FinishedPages<'a> {
             && !page.interrupted
             && deliveries.blocking_send(page.opened).is_err()
         {
-            self.feed.sink_is_gone();
+            self.queue.sink_is_gone();
         }
     }
 }

@@ -11,5 +11,5 @@ mod stage;
 mod watermark;
 
 pub(super) use commit::OpenedPage;
-pub(super) use queue::{Feed, PAGES_IN_FLIGHT, Passed};
+pub(super) use queue::{PAGES_IN_FLIGHT, Passed};
 pub(super) use stage::{OpenStage, push_hint};

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use super::watermark::{SettledMark, Taken};
+use super::watermark::{Taken, Watermark};
 use crate::{
     decryption_keys::DecryptionKeys,
     download::wanted_rooms::WantedRooms,
@@ -30,8 +30,8 @@ const PAGE_ENTRIES_WITHOUT_SINK: usize = 250;
 const RUNS_OF_A_ROOM: usize = 1_000;
 
 /// Hands out pages.
-pub(crate) struct Feed {
-    state: Mutex<FeedState>,
+pub(crate) struct PageQueue {
+    state: Mutex<QueueState>,
     with_sink: AtomicBool,
     sink: SinkPages,
     /// Pages that have been claimed and have not come to their end.
@@ -39,6 +39,8 @@ pub(crate) struct Feed {
     /// Told when one has.
     wake: Wake,
     wanted: WantedRooms,
+    /// Tells this queue from those of earlier passes.
+    pass: u64,
 }
 
 /// Pages for a sink.
@@ -50,7 +52,7 @@ pub(crate) struct SinkPages {
     pub(crate) most: usize,
 }
 
-struct FeedState {
+struct QueueState {
     connection: Connection,
     cursor: i64,
     /// Past this one nothing was opened before: it need not be looked at.
@@ -58,8 +60,8 @@ struct FeedState {
     next_page: u64,
     room: Option<Arc<RoomRow>>,
     keys_seen: u64,
-    opened: SettledMark,
-    delivered: SettledMark,
+    opened: Watermark,
+    delivered: Watermark,
     /// Entries of wanted rooms that are to be claimed before all others.
     urgent: VecDeque<RangeInclusive<i64>>,
     /// Those that have been, past the cursor.
@@ -75,13 +77,13 @@ pub(crate) struct Page {
     pub(crate) bodies: Vec<u8>,
 }
 
-/// The place of a page among those that are on their way, in the feed that it came from; free again when this is dropped.
-pub(crate) struct PageSeat(Arc<Feed>);
+/// The place of a page among those that are on their way, in the queue that it came from; free again when this is dropped.
+pub(crate) struct PageSeat(Arc<PageQueue>);
 
 impl Deref for PageSeat {
-    type Target = Arc<Feed>;
+    type Target = Arc<PageQueue>;
 
-    fn deref(&self) -> &Arc<Feed> {
+    fn deref(&self) -> &Arc<PageQueue> {
         &self.0
     }
 }
@@ -122,7 +124,7 @@ pub(crate) enum Passed {
     Delivered,
 }
 
-impl Feed {
+impl PageQueue {
     /// `sink`: `None` if there is none.
     pub(crate) fn new(
         connection: Connection,
@@ -134,8 +136,8 @@ impl Feed {
         let with_sink = sink.is_some();
         let cursor = connection.settled_through(with_sink)?;
         let opened_before = connection.last_opened()?;
-        let mark = SettledMark::at(cursor);
-        let state = FeedState {
+        let mark = Watermark::at(cursor);
+        let state = QueueState {
             connection,
             cursor,
             opened_before,
@@ -154,7 +156,17 @@ impl Feed {
             on_their_way: AtomicUsize::new(0),
             wake,
             wanted,
+            pass: 0,
         })
+    }
+
+    /// Gives the queue the number of its pass.
+    pub(crate) fn of_pass(self, pass: u64) -> Self {
+        Self { pass, ..self }
+    }
+
+    pub(crate) fn pass(&self) -> u64 {
+        self.pass
     }
 
     /// The sink takes nothing any more in this run: from here on pages are only opened.
@@ -219,7 +231,7 @@ impl Feed {
     }
 }
 
-impl FeedState {
+impl QueueState {
     fn claim_next(&mut self, with_sink: bool, most: usize, keys: &DecryptionKeys) -> Result<Next, VaultError> {
         let waiting = match with_sink {
             _ if self.cursor >= self.opened_before => Waiting::All,
@@ -279,8 +291,8 @@ impl FeedState {
             return Ok(None);
         }
         // Until it is settled, no mark may pass over it.
-        self.opened.holds += 1;
-        self.delivered.holds += 1;
+        self.opened.hold();
+        self.delivered.hold();
         self.taken.add(after + 1, last);
         self.opened_before = self.opened_before.max(last);
         Ok(Some(Page {
@@ -320,7 +332,7 @@ impl FeedState {
         }
     }
 
-    fn mark(&mut self, passed: Passed) -> &mut SettledMark {
+    fn mark(&mut self, passed: Passed) -> &mut Watermark {
         match passed {
             Passed::Opened => &mut self.opened,
             Passed::Delivered => &mut self.delivered,
@@ -354,9 +366,9 @@ mod tests {
         let keys = DecryptionKeys::default();
         keys.insert(version, &random());
         let sink = SinkPages { keys: 10, most: 3 };
-        let feed = Feed::new(connection, Some(sink), WantedRooms::default(), &keys, Wake::default());
-        let feed = Arc::new(feed.expect("a feed"));
-        let claim = || feed.claim(&keys).expect("a claim");
+        let queue = PageQueue::new(connection, Some(sink), WantedRooms::default(), &keys, Wake::default());
+        let queue = Arc::new(queue.expect("a queue"));
+        let claim = || queue.claim(&keys).expect("a claim");
         let mut seats = Vec::new();
         for _ in 0..3 {
             let Claim::Page(_, seat) = claim() else {
@@ -373,12 +385,12 @@ mod tests {
         };
         seats.push(seat);
         assert!(matches!(claim(), Claim::Enough));
-        feed.sink_is_gone();
+        queue.sink_is_gone();
         assert!(
             matches!(claim(), Claim::Page(..)),
             "what is only opened waits for nobody"
         );
         seats.clear();
-        assert!(!feed.is_under_way());
+        assert!(!queue.is_under_way());
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 const AT_A_TIME: usize = 500;
 
 /// What became of a copy.
-pub(super) enum Settled {
+pub(super) enum SettledCopy {
     /// Whether the sink gets it, and what it may say of sharing.
     Judged(Judged),
     /// It has made way for another one, can never be used, or waits for a key.
@@ -35,10 +35,10 @@ pub(super) fn settle_copies(phase: &Phase) -> Result<(), VaultError> {
 }
 
 /// Settles one copy. Blocks.
-pub(super) fn settle_copy(phase: &Phase, connection: &Connection, entry: i64) -> Result<Settled, VaultError> {
+pub(super) fn settle_copy(phase: &Phase, connection: &Connection, entry: i64) -> Result<SettledCopy, VaultError> {
     let copies = connection.copies_of_entry(entry)?;
     let Some(session) = connection.session_of(entry)? else {
-        return Ok(Settled::NotForTheSink);
+        return Ok(SettledCopy::NotForTheSink);
     };
     let comparer = Comparer {
         vault: &phase.context.vault,
@@ -54,7 +54,7 @@ pub(super) fn settle_copy(phase: &Phase, connection: &Connection, entry: i64) ->
         // Somebody unlocks it later.
         Compared::Locked => None,
     };
-    Ok(judged.map_or(Settled::NotForTheSink, Settled::Judged))
+    Ok(judged.map_or(SettledCopy::NotForTheSink, SettledCopy::Judged))
 }
 
 fn place(phase: &Phase, entry: i64, placement: Placement) -> Result<Option<Judged>, VaultError> {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     commit::{FinishedPage, FinishedPages, OpenedPage},
-    queue::{Claim, Feed, PAGES_IN_FLIGHT, Page, PageSeat, SinkPages},
+    queue::{Claim, PAGES_IN_FLIGHT, Page, PageQueue, PageSeat, SinkPages},
     settle_copies::settle_copies,
 };
 use crate::{
@@ -44,8 +44,8 @@ impl OpenStage {
         let workers = self.phase.policy.cores.map_or(cores, |most| cores.min(most as usize));
         settle_copies(&self.phase)?;
         // Delivery of an earlier pass must be over before its keys may be claimed again.
-        loop {
-            let feed = Arc::new(Feed::new(
+        for pass in 0.. {
+            let queue = PageQueue::new(
                 self.phase.context.vault.connect()?,
                 self.deliveries.as_ref().map(|_| SinkPages {
                     keys: self.phase.policy.batch_keys as usize,
@@ -55,14 +55,15 @@ impl OpenStage {
                 self.phase.download.wanted.clone(),
                 &self.phase.context.keys,
                 self.phase.run.wake.clone(),
-            )?);
-            let finished = FinishedPages::new(&self.phase, self.deliveries.as_ref(), feed.clone());
+            )?;
+            let queue = Arc::new(queue.of_pass(pass));
+            let finished = FinishedPages::new(&self.phase, self.deliveries.as_ref(), queue.clone());
             let results: Vec<_> = thread::scope(|scope| {
                 let workers: Vec<_> = (0..workers)
                     .map(|_| {
                         // Without one worker, its page is missing: the others must not go on as if it had passed.
                         scope.spawn(|| {
-                            self.worker(&feed, &finished)
+                            self.worker(&queue, &finished)
                                 .inspect_err(|_| self.phase.stop.stop(StopCause::Abandoned))
                         })
                     })
@@ -80,12 +81,13 @@ impl OpenStage {
                 return Ok(());
             }
             drop(finished);
-            self.await_deliveries(&feed);
+            self.await_deliveries(&queue);
         }
+        Ok(())
     }
 
     /// True if the keys have changed and another pass is due.
-    fn worker(&self, feed: &Arc<Feed>, finished: &FinishedPages<'_>) -> Result<bool, VaultError> {
+    fn worker(&self, queue: &Arc<PageQueue>, finished: &FinishedPages<'_>) -> Result<bool, VaultError> {
         let mut buffer = Vec::new();
         loop {
             if self.phase.stop.winds_down() {
@@ -94,7 +96,7 @@ impl OpenStage {
             }
             let seen = self.phase.run.wake.seen();
             let ended = self.fetch_ended.load(Ordering::SeqCst);
-            match feed.claim(&self.phase.context.keys)? {
+            match queue.claim(&self.phase.context.keys)? {
                 Claim::Page(page, seat) => finished.add(self.open(page, seat, &mut buffer))?,
                 Claim::PassedOver => {}
                 Claim::Enough => self.phase.run.wake.wait(seen),
@@ -119,7 +121,7 @@ impl OpenStage {
             number: page.number,
             entries: Vec::new(),
             keys: Vec::new(),
-            feed: seat,
+            queue: seat,
         };
         let mut outcomes = Vec::with_capacity(page.entries.len());
         let mut hints = Vec::new();
@@ -178,10 +180,10 @@ impl OpenStage {
         }
     }
 
-    fn await_deliveries(&self, feed: &Feed) {
-        while feed.is_under_way() && !self.phase.stop.is_stopped() {
+    fn await_deliveries(&self, queue: &PageQueue) {
+        while queue.is_under_way() && !self.phase.stop.is_stopped() {
             let seen = self.phase.run.wake.seen();
-            if feed.is_under_way() {
+            if queue.is_under_way() {
                 self.phase.run.wake.wait(seen);
             }
         }

@@ -13,8 +13,8 @@ impl Taken {
         {
             first = *before;
         }
-        let overlapping: Vec<i64> = self.0.range(first..=last).map(|(first, _)| *first).collect();
-        for other in overlapping {
+        let run_stages: Vec<i64> = self.0.range(first..=last).map(|(first, _)| *first).collect();
+        for other in run_stages {
             last = last.max(self.0.remove(&other).unwrap_or(last));
         }
         self.0.insert(first, last);
@@ -38,12 +38,12 @@ impl Taken {
 
 /// The last entry before which every claimed page has ended.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SettledMark {
+pub(super) struct Watermark {
     through: i64,
     /// Pages under way: number, last entry, whether they have ended, whether they can.
     pages: BTreeMap<u64, ClaimedPage>,
     /// Pages under way that were claimed before their turn.
-    pub(super) holds: usize,
+    holds: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ struct ClaimedPage {
     whole: bool,
 }
 
-impl SettledMark {
+impl Watermark {
     /// Everything up to that entry is settled.
     pub(super) fn at(through: i64) -> Self {
         Self {
@@ -74,6 +74,11 @@ impl SettledMark {
                 },
             );
         }
+    }
+
+    /// Keeps the mark where it is until a page that was claimed before its turn is settled.
+    pub(super) fn hold(&mut self) {
+        self.holds += 1;
     }
 
     pub(super) fn settle(&mut self, number: Option<u64>) {
@@ -116,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_mark_moves_only_over_what_has_ended() {
-        let mut mark = SettledMark::at(10);
+        let mut mark = Watermark::at(10);
         for page in 0..4 {
             mark.claim(page, 20 + page as i64, page != 3);
         }
@@ -152,7 +157,7 @@ mod tests {
 
     #[test]
     fn no_mark_passes_over_what_was_claimed_before_its_turn() {
-        let mut mark = SettledMark::default();
+        let mut mark = Watermark::default();
         mark.claim(0, 10, true);
         mark.claim(1, 30, true);
         // Of the entries up to 30, some are under way on their own.

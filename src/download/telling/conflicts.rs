@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     listener::DownloadListener,
-    report::{ConflictCause, ConflictNotice},
+    pages::{ConflictCause, ConflictNotice},
 };
 use crate::{
     job::in_writer,

@@ -11,9 +11,10 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::{
+    pages::{ArrivedRoomKeys, ConflictNotice},
     progress::Progress,
     rate::{RATE_WINDOW, Rate},
-    report::{ArrivedRoomKeys, ConflictNotice, DownloadProgress, DownloadStage},
+    status::{DownloadProgress, DownloadStage},
 };
 
 /// Hears of a download, and says which rooms come first.

@@ -1,14 +1,16 @@
 //! What the app is told of a download, and in which words.
 //!
-//! - `report`: records and enums that cross to Kotlin and Swift as they are
+//! - `report`, `status`, `pages`: records and enums that cross to Kotlin and Swift as they are
 //! - `progress`, `rate`: the figures of a run while it is under way
 //! - `listener`: progress and hints; `conflicts`: copies that are held back
 
 mod conflicts;
 mod listener;
+pub(super) mod pages;
 mod progress;
 mod rate;
 pub(super) mod report;
+pub(super) mod status;
 
 pub(super) use conflicts::tell_conflicts;
 pub(crate) use listener::DownloadListener;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::report::{DownloadProgress, DownloadStage};
+use super::status::{DownloadProgress, DownloadStage};
 use crate::{
     decryption_keys::DecryptionKeys,
     vault::{Connection, KeyCounts, VaultError, VersionRow},

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::report::{DownloadProgress, DownloadStage};
+use super::status::{DownloadProgress, DownloadStage};
 
 /// How far back the rate looks.
 pub(super) const RATE_WINDOW: Duration = Duration::from_secs(3);
