@@ -114,7 +114,10 @@ impl NoteRooms {
             let stages = async {
                 while self.noted() < self.rooms && !phase.stop.winds_down() {
                     let room = format!("!{}:x", self.noted());
-                    in_writer(&writer, move |writer: &mut Writer| writer.prioritise(&[room])).await?;
+                    in_writer(&writer, move |writer: &mut Writer| {
+                        writer.write(|tx| tx.prioritise(&[room]))
+                    })
+                    .await?;
                     self.noted.fetch_add(1, Ordering::SeqCst);
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }

@@ -86,7 +86,9 @@ impl Asking<'_> {
             Err(OnDemandError::NoBackup) => return Ok(SameVersion::Gone),
             Err(error) => return Err(error),
         };
-        let now = self.vault(move |vault| vault.note_version(&info)).await?;
+        let now = self
+            .vault(move |vault| vault.write(|tx| tx.note_version(&info)))
+            .await?;
         Ok(match now.id == version.id {
             true if now.era == version.era => SameVersion::Still(Box::new(now)),
             true => SameVersion::Moved,
@@ -99,11 +101,11 @@ impl Asking<'_> {
         let info: VersionInfo = self.server(self.context.homeserver.current_version()).await?;
         let keys = self.context.keys.clone();
         self.vault(move |vault| {
-            let version = vault.note_current_version(&info)?;
+            let version = vault.write(|tx| tx.note_current_version(&info))?;
             match keys.known_for(&version, vault)? {
                 Some(key) => {
                     keys.insert(version.id, key.as_bytes());
-                    vault.adopt_key(&version, key.as_bytes())
+                    vault.write(|tx| tx.adopt_key(&version, key.as_bytes()))
                 }
                 None => Ok(version),
             }
@@ -132,7 +134,8 @@ impl Asking<'_> {
             return Err(error.into());
         };
         let wait = retry_after.unwrap_or(USUAL_PATIENCE).min(MAX_ASKED_WAIT);
-        self.vault(move |vault| vault.keep_retry_after(wait)).await?;
+        self.vault(move |vault| vault.write(|tx| tx.keep_retry_after(wait)))
+            .await?;
         Err(OnDemandError::Unreachable {
             retry_after_ms: Some(wait.as_millis() as u64),
         })

@@ -203,8 +203,10 @@ async fn with_the_current_one(
     let noted = info.clone();
     let versions = jobs
         .write(move |vault| {
-            let current = vault.note_current_version(&noted)?;
-            vault.begin_with(current.id)?;
+            vault.write(|tx| {
+                let current = tx.note_current_version(&noted)?;
+                tx.begin_with(current.id)
+            })?;
             vault.versions()
         })
         .await?;
@@ -229,7 +231,7 @@ async fn keep(
     let (keys, key) = (context.keys.clone(), key.clone());
     let keep = move |vault: &mut Connection| {
         for version in &versions {
-            vault.keep_key(version, &key)?;
+            vault.write(|tx| tx.keep_key(version, &key))?;
             keys.insert(version.id, &key);
         }
         Ok(())

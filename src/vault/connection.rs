@@ -1,6 +1,7 @@
 //! The vault as a place, a connection to it, and the fence that every write of a run passes.
 
 use std::{
+    ops::Deref,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -73,6 +74,21 @@ impl Vault {
     }
 }
 
+/// A transaction that writes, with the keys that seal what it writes. [`Writer`] and [`Connection`] differ in how they begin
+/// one: a writer's is fenced.
+pub(crate) struct VaultTx<'a> {
+    transaction: &'a Transaction<'a>,
+    pub(super) keys: &'a VaultKeys,
+}
+
+impl<'a> Deref for VaultTx<'a> {
+    type Target = Transaction<'a>;
+
+    fn deref(&self) -> &Transaction<'a> {
+        self.transaction
+    }
+}
+
 /// One open connection. Blocking; closed on drop.
 pub(crate) struct Connection {
     pub(super) inner: rusqlite::Connection,
@@ -99,13 +115,16 @@ impl Connection {
     }
 
     /// One transaction that needs no fence: an unlock, a note for the next run.
-    pub(super) fn write<T>(
+    pub(crate) fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, &VaultKeys) -> Result<T, VaultError>,
+        work: impl FnOnce(&VaultTx<'_>) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
         let transaction = Transaction::new_unchecked(&self.inner, TransactionBehavior::Immediate)?;
         self.is_in_place()?;
-        let result = work(&transaction, &self.keys)?;
+        let result = work(&VaultTx {
+            transaction: &transaction,
+            keys: &self.keys,
+        })?;
         transaction.commit()?;
         Ok(result)
     }
@@ -160,9 +179,9 @@ impl Writer {
         self.recent = Some(recent);
     }
 
-    pub(super) fn write<T>(
+    pub(crate) fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, &VaultKeys) -> Result<T, VaultError>,
+        work: impl FnOnce(&VaultTx<'_>) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
         let transaction = self.connection.begin(&self.patience)?;
         let newest: i64 = transaction
@@ -172,7 +191,10 @@ impl Writer {
             return Err(VaultError::Overtaken);
         }
         self.connection.is_in_place()?;
-        let result = work(&transaction, &self.connection.keys)?;
+        let result = work(&VaultTx {
+            transaction: &transaction,
+            keys: &self.connection.keys,
+        })?;
         transaction.commit()?;
         Ok(result)
     }

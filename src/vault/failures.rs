@@ -21,7 +21,7 @@ impl Connection {
 impl Writer {
     /// Forgets that the next entries of unknown form or algorithm have failed. False if there are none left.
     pub(crate) fn reopen_step(&mut self) -> Result<bool, VaultError> {
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             let reasons = [FailureReason::Malformed, FailureReason::UnknownAlgorithm].map(FailureReason::code);
             // By the index of failures, which has no others.
             let failed = "SELECT opened.entry FROM opened WHERE failure <> 0 AND failure IN (?1, ?2)

@@ -2,12 +2,9 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, params};
 
-use super::{
-    Connection, VaultError, Writer,
-    seal::{Sealed, VaultKeys},
-};
+use super::{Connection, VaultError, VaultTx, Writer, seal::Sealed};
 
 /// A place in an answer, behind an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,10 +57,10 @@ impl Connection {
 impl Writer {
     /// Notes that a download into a file is begun, and nothing of it read.
     pub(crate) fn note_file(&mut self, version: i64, begun: &FilePlace, under: AskedUnder) -> Result<(), VaultError> {
-        self.write(|transaction, keys| {
-            let room = keys.seal(Sealed::RoomId, begun.room_id.as_bytes());
+        self.write(|tx| {
+            let room = tx.keys.seal(Sealed::RoomId, begun.room_id.as_bytes());
             let count = under.count.map(u64::cast_signed);
-            transaction.execute(
+            tx.execute(
                 "INSERT OR REPLACE INTO file_place (name, version, era, server_count, place, sealed_room)
                  VALUES (?1, ?2, ?3, ?4, 0, ?5)",
                 params![begun.name, version, under.era, count, room],
@@ -74,7 +71,7 @@ impl Writer {
 
     /// Forgets the downloads of versions that are gone, or of which nothing is left to be asked for. Gives the names of the others.
     pub(crate) fn forget_useless_files(&mut self) -> Result<HashSet<String>, VaultError> {
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             transaction.execute(
                 "DELETE FROM file_place
                  WHERE version NOT IN (SELECT id FROM backup_version WHERE gone = 0 AND settled = 0)",
@@ -88,7 +85,7 @@ impl Writer {
 
     /// Forgets how far that one has been read.
     pub(crate) fn forget_file_place(&mut self, name: &str) -> Result<(), VaultError> {
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             transaction.execute("DELETE FROM file_place WHERE name = ?1", [name])?;
             Ok(())
         })
@@ -96,13 +93,12 @@ impl Writer {
 }
 
 /// Notes a place, with the entries before it.
-pub(super) fn note(transaction: &Transaction<'_>, keys: &VaultKeys, place: &FilePlace) -> Result<(), VaultError> {
-    transaction
-        .prepare_cached("UPDATE file_place SET place = ?2, sealed_room = ?3 WHERE name = ?1")?
+pub(super) fn note(tx: &VaultTx<'_>, place: &FilePlace) -> Result<(), VaultError> {
+    tx.prepare_cached("UPDATE file_place SET place = ?2, sealed_room = ?3 WHERE name = ?1")?
         .execute(params![
             place.name,
             place.offset.cast_signed(),
-            keys.seal(Sealed::RoomId, place.room_id.as_bytes())
+            tx.keys.seal(Sealed::RoomId, place.room_id.as_bytes())
         ])?;
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 
-use super::{Connection, VaultError, Writer, rests::wait_left};
+use super::{Connection, VaultError, VaultTx, Writer, rests::wait_left};
 use crate::{backup::limits::MAX_ASKED_WAIT, clock::wall_ms};
 
 /// What the user wants of the download; it stays over restarts.
@@ -72,7 +72,7 @@ impl Connection {
         intent: UserIntent,
         also_when_stopped: bool,
     ) -> Result<UserIntent, VaultError> {
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             transaction.execute(
                 "UPDATE job SET intent = ?1 WHERE ?3 OR intent <> ?2",
                 params![intent.code(), UserIntent::Stop.code(), also_when_stopped],
@@ -90,11 +90,6 @@ impl Connection {
                     Ok((row.get(0)?, row.get(1)?))
                 })?;
         Ok(wait_left(asked_at, retry_at, wall_ms(), MAX_ASKED_WAIT))
-    }
-
-    /// Notes that the server wants to be left in peace for so long.
-    pub(crate) fn keep_retry_after(&mut self, wait: Duration) -> Result<(), VaultError> {
-        self.write(|transaction, _| keep_retry_after(transaction, wait))
     }
 
     /// How far fetching is, for all versions together.
@@ -123,7 +118,7 @@ impl Writer {
         if !is_one && self.reader().outages()? == 0 {
             return Ok(0);
         }
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             transaction.execute(
                 "UPDATE job SET outages = CASE WHEN ?1 THEN outages + 1 ELSE 0 END",
                 [is_one],
@@ -131,21 +126,19 @@ impl Writer {
             Ok(transaction.query_row("SELECT outages FROM job", [], |row| row.get(0))?)
         })
     }
-
-    /// Notes that the server wants to be left in peace for so long.
-    pub(crate) fn keep_retry_after(&mut self, wait: Duration) -> Result<(), VaultError> {
-        self.write(|transaction, _| keep_retry_after(transaction, wait))
-    }
 }
 
-fn keep_retry_after(transaction: &Transaction<'_>, wait: Duration) -> Result<(), VaultError> {
-    let now = wall_ms();
-    let until = now + i64::try_from(wait.min(MAX_ASKED_WAIT).as_millis()).unwrap_or(0);
-    // A longer wait that was asked for before still counts.
-    transaction.execute(
+impl VaultTx<'_> {
+    /// Notes that the server wants no request for so long.
+    pub(crate) fn keep_retry_after(&self, wait: Duration) -> Result<(), VaultError> {
+        let now = wall_ms();
+        let until = now + i64::try_from(wait.min(MAX_ASKED_WAIT).as_millis()).unwrap_or(0);
+        // A longer wait that was asked for before still counts.
+        self.execute(
         "UPDATE job SET retry_at_ms = max(?2, CASE WHEN asked_at_ms <= ?1 AND retry_at_ms <= ?3 THEN retry_at_ms ELSE 0 END),
              asked_at_ms = ?1",
         [now, until, now + MAX_ASKED_WAIT.as_millis() as i64],
     )?;
-    Ok(())
+        Ok(())
+    }
 }

@@ -97,7 +97,7 @@ impl Connection {
 impl Writer {
     /// A sign of life.
     pub(crate) fn beat(&mut self) -> Result<(), VaultError> {
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             transaction.execute("UPDATE lease SET heartbeat_ms = ?1", [boot_ms()])?;
             Ok(())
         })
@@ -105,7 +105,7 @@ impl Writer {
 
     /// Gives the vault back.
     pub(crate) fn release(&mut self) -> Result<(), VaultError> {
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             transaction.execute("DELETE FROM lease", [])?;
             Ok(())
         })

@@ -28,14 +28,14 @@ impl Connection {
         session_id: &str,
     ) -> Result<(), VaultError> {
         let now = wall_ms();
-        self.write(|transaction, keys| {
-            transaction.execute(
+        self.write(|tx| {
+            tx.execute(
                 "DELETE FROM missing WHERE seen_ms NOT BETWEEN ?1 AND ?2",
                 [now - GOOD_FOR_MS, now],
             )?;
-            transaction.execute(
+            tx.execute(
                 "INSERT OR REPLACE INTO missing (version, hash, era, seen_ms) VALUES (?1, ?2, ?3, ?4)",
-                params![version.id, hash(keys, room_id, session_id), version.era, now],
+                params![version.id, hash(tx.keys, room_id, session_id), version.era, now],
             )?;
             Ok(())
         })

@@ -53,7 +53,7 @@ mod trim;
 mod versions;
 mod write_ahead_log;
 
-pub(crate) use connection::{Connection, Patience, Vault, Writer};
+pub(crate) use connection::{Connection, Patience, Vault, VaultTx, Writer};
 pub(crate) use copies::{CopyState, Judged, Placement, StoredCopy, room_number};
 pub(crate) use entries::EntryBatch;
 pub(crate) use error::{VaultError, VaultMeaning};

@@ -179,7 +179,7 @@ fn open_existing(
     let device_hash = account_hash(&header.salt, "device", device_id);
     if header.device_hash != device_hash {
         // Another device has another crypto store: what the old one was given, this one lacks.
-        connection.write(|transaction, _| {
+        connection.write(|transaction| {
             transaction.execute("UPDATE vault SET device_hash = ?1", [device_hash])?;
             super::outcomes::forget_deliveries(transaction)
         })?;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
 use super::{
-    Connection, VaultError, Writer,
+    Connection, VaultError, VaultTx, Writer,
     copies::{self, CopyState, Judged, Placement, StoredCopy},
-    seal::{Fingerprint, VaultKeys},
+    seal::Fingerprint,
 };
 use crate::backup::FailureReason;
 
@@ -41,13 +41,12 @@ impl Writer {
         outcomes: &[(i64, i64, Outcome)],
         through: i64,
     ) -> Result<OpenedCopies, VaultError> {
-        self.write(|transaction, keys| {
-            let copies = copies_among(transaction, outcomes)?;
+        self.write(|tx| {
+            let copies = copies_among(tx, outcomes)?;
             let mut counts: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
-            transaction
-                .prepare_cached("UPDATE job SET opened_through = max(opened_through, ?1)")?
+            tx.prepare_cached("UPDATE job SET opened_through = max(opened_through, ?1)")?
                 .execute([through])?;
-            let mut note = NoteOutcome::new(transaction, note_batch(transaction, outcomes)?)?;
+            let mut note = NoteOutcome::new(tx, note_batch(tx, outcomes)?)?;
             for (entry, version, outcome) in outcomes {
                 if copies.contains(entry) {
                     continue;
@@ -60,15 +59,14 @@ impl Writer {
                 }
             }
             for (version, (opened, failed)) in counts {
-                transaction
-                    .prepare_cached(
-                        "UPDATE backup_version SET opened = opened + ?2, failed = failed + ?3 WHERE id = ?1",
-                    )?
-                    .execute([version, opened, failed])?;
+                tx.prepare_cached(
+                    "UPDATE backup_version SET opened = opened + ?2, failed = failed + ?3 WHERE id = ?1",
+                )?
+                .execute([version, opened, failed])?;
             }
             let mut opened = OpenedCopies::default();
             for (entry, _, outcome) in outcomes.iter().filter(|(entry, ..)| copies.contains(entry)) {
-                open_copy(transaction, keys, &mut note, *entry, outcome, &mut opened)?;
+                open_copy(tx, &mut note, *entry, outcome, &mut opened)?;
             }
             Ok(opened)
         })
@@ -80,7 +78,7 @@ impl Writer {
         answers: &[(i64, i64, DeliveredAnswer)],
         through: i64,
     ) -> Result<(), VaultError> {
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             let mut counts: BTreeMap<i64, (i64, i64, i64)> = BTreeMap::new();
             let any_copy = any_copy(transaction)?;
             let mut insert =
@@ -201,24 +199,21 @@ impl<'a> NoteOutcome<'a> {
 
 /// The same for an entry that has copies. Where indexes are equal, fingerprints tell whether the ratchets are.
 fn open_copy(
-    transaction: &Transaction<'_>,
-    keys: &VaultKeys,
+    tx: &VaultTx<'_>,
     note: &mut NoteOutcome<'_>,
     entry: i64,
     outcome: &Outcome,
     opened: &mut OpenedCopies,
 ) -> Result<(), VaultError> {
-    let Some((room_hash, session)) = copies::name_of(transaction, entry)? else {
+    let Some((room_hash, session)) = copies::name_of(tx, entry)? else {
         return Ok(());
     };
     if matches!(outcome, Outcome::Failed(_)) {
-        return copies::fail(transaction, keys, &room_hash, &session, |_| note.note(entry, outcome));
+        return copies::fail(tx, &room_hash, &session, || note.note(entry, outcome));
     }
-    let all = copies::change(transaction, keys, &room_hash, &session, |_, _| {
-        note.note(entry, outcome)
-    })?;
+    let all = copies::change(tx, &room_hash, &session, |_| note.note(entry, outcome))?;
     match placement_by_fingerprint(&all, entry) {
-        Some(placement) => match copies::settle(transaction, keys, entry, placement)? {
+        Some(placement) => match copies::settle(tx, entry, placement)? {
             Some(judged) => opened.judged.push(judged),
             None => opened.gone.push(entry),
         },
@@ -291,7 +286,7 @@ impl Connection {
 
     /// Delivers everything that is opened again: the crypto store is a new one.
     pub(crate) fn deliver_again(&mut self) -> Result<(), VaultError> {
-        self.write(|transaction, _| forget_deliveries(transaction))
+        self.write(|transaction| forget_deliveries(transaction))
     }
 
     /// The number of failed entries, by reason.

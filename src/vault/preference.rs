@@ -31,7 +31,7 @@ impl Connection {
         &mut self,
         change: impl FnOnce(&mut PreferenceRow) -> T,
     ) -> Result<T, VaultError> {
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             let before = read(transaction)?;
             let mut row = before;
             let result = change(&mut row);

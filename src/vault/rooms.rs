@@ -2,10 +2,10 @@
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Connection, VaultError, VersionRow, Writer,
+    Connection, VaultError, VaultTx, VersionRow, Writer,
     rests::Rest,
     seal::{Sealed, VaultKeys},
 };
@@ -220,11 +220,6 @@ impl Connection {
         Ok(rooms.into_iter().map(|room| room.room_id).collect())
     }
 
-    /// Moves rooms to the front, of every version that is still being fetched; rooms that nobody knew of are noted.
-    pub(crate) fn prioritise(&mut self, rooms: &[String]) -> Result<(), VaultError> {
-        self.write(|transaction, keys| prioritise(transaction, keys, rooms))
-    }
-
     /// Rooms that are complete, and rooms known.
     pub(crate) fn room_counts(&self, version: i64) -> Result<(u64, u64), VaultError> {
         Ok(self
@@ -255,22 +250,17 @@ impl Writer {
     /// Notes rooms in the order they are wanted in; a room that is noted already takes its new place, unless it was moved
     /// to the front.
     pub(crate) fn list_rooms(&mut self, version: i64, rooms: &[String], first_position: u64) -> Result<(), VaultError> {
-        self.write(|transaction, keys| {
+        self.write(|tx| {
             for (position, room_id) in (first_position..).zip(rooms) {
-                place(transaction, keys, version, room_id, position.cast_signed())?;
+                place(tx, version, room_id, position.cast_signed())?;
             }
             Ok(())
         })
     }
 
-    /// Moves rooms to the front, as for a connection.
-    pub(crate) fn prioritise(&mut self, rooms: &[String]) -> Result<(), VaultError> {
-        self.write(|transaction, keys| prioritise(transaction, keys, rooms))
-    }
-
     /// Asks again for rooms that were read under an earlier mark, and for those that are known and in no list.
     pub(crate) fn ask_again_for_rooms(&mut self, version: i64) -> Result<(), VaultError> {
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             let sql = format!(
                 "UPDATE room SET complete = 0, position = ifnull(position,
                     (SELECT max(0, ifnull(max(position), 0) + 1) FROM room WHERE version = ?1)) WHERE {IS_OLDER}"
@@ -282,10 +272,9 @@ impl Writer {
 
     /// Counts an answer for a room that was cut.
     pub(crate) fn count_room_cut(&mut self, version: i64, room_id: &str) -> Result<(), VaultError> {
-        self.write(|transaction, keys| {
-            transaction
-                .prepare_cached("UPDATE room SET cuts = cuts + 1 WHERE version = ?1 AND hash = ?2")?
-                .execute(params![version, keys.room_hash(room_id)])?;
+        self.write(|tx| {
+            tx.prepare_cached("UPDATE room SET cuts = cuts + 1 WHERE version = ?1 AND hash = ?2")?
+                .execute(params![version, tx.keys.room_hash(room_id)])?;
             Ok(())
         })
     }
@@ -298,85 +287,72 @@ impl Writer {
         fault: i64,
         wait: Duration,
     ) -> Result<(), VaultError> {
-        self.write(|transaction, keys| {
+        self.write(|tx| {
             let now = wall_ms();
-            transaction
-                .prepare_cached(
-                    "UPDATE room SET failures = failures + 1, fault = ?3, failed_at_ms = ?4, retry_at_ms = ?5
+            tx.prepare_cached(
+                "UPDATE room SET failures = failures + 1, fault = ?3, failed_at_ms = ?4, retry_at_ms = ?5
                      WHERE version = ?1 AND hash = ?2",
-                )?
-                .execute(params![
-                    version,
-                    keys.room_hash(room_id),
-                    fault,
-                    now,
-                    now + wait.as_millis() as i64
-                ])?;
+            )?
+            .execute(params![
+                version,
+                tx.keys.room_hash(room_id),
+                fault,
+                now,
+                now + wait.as_millis() as i64
+            ])?;
             Ok(())
         })
     }
 }
 
-fn prioritise(transaction: &Transaction<'_>, keys: &VaultKeys, rooms: &[String]) -> Result<(), VaultError> {
-    let mut versions = transaction.prepare_cached("SELECT id FROM backup_version WHERE settled = 0 AND gone = 0")?;
-    let versions: Vec<i64> = versions.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    for version in versions {
-        let first: i64 = transaction.query_row(
-            "SELECT coalesce(min(position), 0) FROM room WHERE version = ?1",
-            [version],
-            |row| row.get(0),
-        )?;
-        for (position, room_id) in (first.min(0) - rooms.len() as i64..).zip(rooms) {
-            let room = place(transaction, keys, version, room_id, position)?;
-            // What was complete in an earlier era may have more by now.
-            transaction
-                .prepare_cached(
+impl VaultTx<'_> {
+    pub(crate) fn prioritise(&self, rooms: &[String]) -> Result<(), VaultError> {
+        let mut versions = self.prepare_cached("SELECT id FROM backup_version WHERE settled = 0 AND gone = 0")?;
+        let versions: Vec<i64> = versions.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for version in versions {
+            let first: i64 = self.query_row(
+                "SELECT coalesce(min(position), 0) FROM room WHERE version = ?1",
+                [version],
+                |row| row.get(0),
+            )?;
+            for (position, room_id) in (first.min(0) - rooms.len() as i64..).zip(rooms) {
+                let room = place(self, version, room_id, position)?;
+                // What was complete in an earlier era may have more by now.
+                self.prepare_cached(
                     "UPDATE room SET complete = 0 WHERE id = ?1 AND complete <> 0
-                     AND complete <> (SELECT era FROM backup_version WHERE id = ?2)",
+                         AND complete <> (SELECT era FROM backup_version WHERE id = ?2)",
                 )?
                 .execute([room, version])?;
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Gives the room its place in the list, unless it has a better one; its row id.
-fn place(
-    transaction: &Transaction<'_>,
-    keys: &VaultKeys,
-    version: i64,
-    room_id: &str,
-    position: i64,
-) -> Result<i64, VaultError> {
-    let id = room_row(transaction, keys, version, room_id)?;
-    transaction
-        .prepare_cached(
-            "UPDATE room SET position = ?2 WHERE id = ?1 AND (position IS NULL OR position > ?2 OR position >= 0)
+fn place(tx: &VaultTx<'_>, version: i64, room_id: &str, position: i64) -> Result<i64, VaultError> {
+    let id = room_row(tx, version, room_id)?;
+    tx.prepare_cached(
+        "UPDATE room SET position = ?2 WHERE id = ?1 AND (position IS NULL OR position > ?2 OR position >= 0)
              AND position IS NOT ?2",
-        )?
-        .execute(params![id, position])?;
+    )?
+    .execute(params![id, position])?;
     Ok(id)
 }
 
 /// The row of a room, made if there is none.
-pub(super) fn room_row(
-    transaction: &Transaction<'_>,
-    keys: &VaultKeys,
-    version: i64,
-    room_id: &str,
-) -> Result<i64, VaultError> {
-    let hash = keys.room_hash(room_id);
-    let found = transaction
+pub(super) fn room_row(tx: &VaultTx<'_>, version: i64, room_id: &str) -> Result<i64, VaultError> {
+    let hash = tx.keys.room_hash(room_id);
+    let found = tx
         .prepare_cached("SELECT id FROM room WHERE version = ?1 AND hash = ?2")?
         .query_row(params![version, hash], |row| row.get(0))
         .optional()?;
     if let Some(id) = found {
         return Ok(id);
     }
-    transaction
-        .prepare_cached("INSERT INTO room (version, hash, sealed_id) VALUES (?1, ?2, ?3)")?
-        .execute(params![version, hash, keys.seal(Sealed::RoomId, room_id.as_bytes())])?;
-    Ok(transaction.last_insert_rowid())
+    tx.prepare_cached("INSERT INTO room (version, hash, sealed_id) VALUES (?1, ?2, ?3)")?
+        .execute(params![version, hash, tx.keys.seal(Sealed::RoomId, room_id.as_bytes())])?;
+    Ok(tx.last_insert_rowid())
 }
 
 fn room_id(keys: &VaultKeys, sealed: &[u8]) -> Result<String, VaultError> {

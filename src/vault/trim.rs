@@ -27,7 +27,7 @@ impl Connection {
 impl Writer {
     /// Gives pages that are no longer used back to the file system, a few at a time.
     fn give_room_back(&mut self) -> Result<(), VaultError> {
-        self.write(|transaction, _| {
+        self.write(|transaction| {
             let mut vacuum = transaction.prepare(&format!("PRAGMA incremental_vacuum({PAGES_OF_A_STEP})"))?;
             let mut pages = vacuum.query([])?;
             // One at a time, as many as there are.
@@ -38,7 +38,7 @@ impl Writer {
 
     /// Takes the next delivered entries out, and gives their room back. False if there are none left.
     pub(crate) fn trim_step(&mut self) -> Result<bool, VaultError> {
-        let goes_on = self.write(|transaction, _| {
+        let goes_on = self.write(|transaction| {
             let (from, settled): (i64, i64) = transaction.query_row(
                 "SELECT trimmed_through, (SELECT coalesce(max(entry), 0) FROM delivered) FROM job",
                 [],
@@ -67,7 +67,7 @@ impl Writer {
     /// Forgets the next trimmed entries, so that they are fetched again; what they are recognised by stays, or the server could
     /// give other keys in their place. False if there are none left.
     pub(crate) fn refetch_step(&mut self) -> Result<bool, VaultError> {
-        let goes_on = self.write(|transaction, _| {
+        let goes_on = self.write(|transaction| {
             let from: i64 = transaction.query_row("SELECT refetched_through FROM job", [], |row| row.get(0))?;
             let last = "SELECT coalesce(max(entry), 0) FROM trimmed WHERE NOT is_forgotten";
             let last: i64 = transaction.query_row(last, [], |row| row.get(0))?;

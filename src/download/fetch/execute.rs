@@ -94,7 +94,7 @@ impl FetchStage {
         let was_complete = before.is_some_and(|settled| settled != Settled::Short);
         let moved = self
             .vault(move |writer, version| {
-                let id = writer.note_version(&info)?;
+                let id = writer.write(|tx| tx.note_version(&info))?.id;
                 Ok((id, writer.reader().version_by_id(version)?.map(|version| version.era)))
             })
             .await?;

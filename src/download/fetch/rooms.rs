@@ -111,7 +111,8 @@ impl FetchStage {
             return Ok(());
         }
         let rooms = wanted.clone();
-        self.vault(move |writer, _| writer.prioritise(&rooms)).await?;
+        self.vault(move |writer, _| writer.write(|tx| tx.prioritise(&rooms)))
+            .await?;
         self.phase.download.wanted.leave_out(&wanted);
         Ok(())
     }

@@ -77,7 +77,7 @@ async fn count_outage(phase: &Phase, result: Result<(), FetchEnd>, before: Fetch
     };
     if error.asks_for_patience() {
         phase
-            .in_vault(move |writer| writer.keep_retry_after(retry_after))
+            .in_vault(move |writer| writer.write(|tx| tx.keep_retry_after(retry_after)))
             .await?;
     }
     Err(FetchEnd::Blocked { error, retry_after })
@@ -199,7 +199,9 @@ async fn look_again(phase: &Phase, older: VersionRow, is_superseded: bool) -> Re
     let tries = if is_superseded { u32::MAX } else { 1 };
     match ask_up_to(phase, tries, || phase.context.homeserver.version(&older.version)).await {
         Ok(info) => {
-            phase.in_vault(move |writer| writer.note_version(&info)).await?;
+            phase
+                .in_vault(move |writer| writer.write(|tx| tx.note_version(&info)))
+                .await?;
             look_at_short_one(phase, id).await?;
         }
         Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
@@ -312,8 +314,11 @@ async fn fetch_one(phase: &Phase, version: VersionRow) -> Result<(), FetchEnd> {
             phase.in_vault(move |writer| writer.mark_gone(row)).await?;
             Err(FetchEnd::VersionGone)
         }
-        Ok(info) => match phase.in_vault(move |writer| writer.note_version(&info)).await? {
-            id if id == row => Err(FetchEnd::Blocked {
+        Ok(info) => match phase
+            .in_vault(move |writer| writer.write(|tx| tx.note_version(&info)))
+            .await?
+        {
+            noted if noted.id == row => Err(FetchEnd::Blocked {
                 error: HomeserverError::NotFound,
                 retry_after: LEAST_WAIT,
             }),
@@ -357,10 +362,10 @@ async fn begin_version(phase: &Phase) -> Result<VersionRow, FetchEnd> {
     }
     let keys = phase.context.keys.clone();
     let begin = move |writer: &mut Writer| {
-        let version = writer.begin_version(&info)?;
+        let version = writer.write(|tx| tx.begin_version(&info))?;
         let version = match keys.known_for(&version, writer.reader())? {
             Some(key) => {
-                let version = writer.adopt_key(&version, key.as_bytes())?;
+                let version = writer.write(|tx| tx.adopt_key(&version, key.as_bytes()))?;
                 keys.insert(version.id, key.as_bytes());
                 version
             }

@@ -90,7 +90,10 @@ impl KeyDownload {
         let mut rooms = valid_room_ids(room_ids);
         rooms.truncate(MOST_WANTED_ROOMS);
         self.wanted.want(&rooms);
-        Ok(self.jobs.write(move |vault| vault.prioritise(&rooms)).await?)
+        Ok(self
+            .jobs
+            .write(move |vault| vault.write(|tx| tx.prioritise(&rooms)))
+            .await?)
     }
 
     /// Changes what the download may use; a run under way follows at once.

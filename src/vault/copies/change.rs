@@ -1,0 +1,207 @@
+//! Changing something about the copies of a session, judging them again, and bringing the counters along.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{Transaction, params};
+
+use super::{
+    place::note,
+    row::{COUNTS, CopyState, Judged, LATER_PLACE, StoredCopy, TIED, UNCONNECTED, read_entries},
+};
+use crate::{
+    backup::copies::{Copy, Presence, Standing, judge},
+    vault::{VaultError, VaultTx, session_index},
+};
+
+/// Changes something about the copies of a session, judges them again, and brings the counters along.
+pub(in crate::vault) fn change(
+    tx: &VaultTx<'_>,
+    room_hash: &[u8; 16],
+    session: &[u8],
+    work: impl FnOnce(&[StoredCopy]) -> Result<(), VaultError>,
+) -> Result<Vec<StoredCopy>, VaultError> {
+    let places = session_index::places(tx, tx.keys.name_hash(session, room_hash))?;
+    let look = || {
+        let entries = places.of_name.iter().chain(&places.elsewhere).copied();
+        read_entries(tx, entries, room_hash, session, false)
+    };
+    let before = look()?;
+    work(&before)?;
+    let mut after = look()?;
+    write_standings(tx, &mut after)?;
+    choose_counted(tx, &mut after)?;
+    count(tx, &before, &after)?;
+    Ok(after)
+}
+
+/// Notes that an entry could not be opened: it hides nothing and counts for nothing, so that its own room is all there is to
+/// look at.
+pub(in crate::vault) fn fail(
+    tx: &VaultTx<'_>,
+    room_hash: &[u8; 16],
+    session: &[u8],
+    work: impl FnOnce() -> Result<(), VaultError>,
+) -> Result<(), VaultError> {
+    let entries = session_index::entries_of_name(tx, tx.keys.name_hash(session, room_hash))?;
+    let look = || read_entries(tx, entries.iter().copied(), room_hash, session, false);
+    let before = look()?;
+    work()?;
+    let mut after = look()?;
+    choose_counted(tx, &mut after)?;
+    count(tx, &before, &after)
+}
+
+fn count(transaction: &Transaction<'_>, before: &[StoredCopy], after: &[StoredCopy]) -> Result<(), VaultError> {
+    let mut difference: BTreeMap<i64, Tally> = BTreeMap::new();
+    for copy in before {
+        difference.entry(copy.version).or_default().add(copy, -1);
+    }
+    for copy in after {
+        difference.entry(copy.version).or_default().add(copy, 1);
+    }
+    for (version, tally) in difference {
+        tally.write(transaction, version)?;
+    }
+    Ok(())
+}
+
+/// What the copies of a session add to the counters of a version.
+#[derive(Default)]
+struct Tally {
+    fetched: i64,
+    opened: i64,
+    failed: i64,
+    conflicts: i64,
+    withheld: i64,
+    delivered: i64,
+    refused: i64,
+}
+
+impl Tally {
+    fn add(&mut self, copy: &StoredCopy, by: i64) {
+        let is_held_back = copy.standing != COUNTS;
+        self.conflicts += by * i64::from(matches!(copy.standing, LATER_PLACE | TIED | UNCONNECTED) && copy.is_opened());
+        if copy.is_extra || copy.presence == Presence::Forgotten {
+            return;
+        }
+        self.fetched += by;
+        match copy.state {
+            CopyState::Unopened => {}
+            CopyState::Failed(_) => self.failed += by,
+            CopyState::Opened { .. } => {
+                self.opened += by;
+                self.withheld += by * i64::from(is_held_back && !copy.is_delivered);
+            }
+        }
+        if copy.is_refused {
+            self.refused += by;
+        } else if copy.is_delivered {
+            self.delivered += by;
+        }
+    }
+
+    fn write(&self, transaction: &Transaction<'_>, version: i64) -> Result<(), VaultError> {
+        let figures = [
+            self.fetched,
+            self.opened,
+            self.failed,
+            self.conflicts,
+            self.withheld,
+            self.delivered,
+            self.refused,
+        ];
+        if figures == [0; 7] {
+            return Ok(());
+        }
+        let [fetched, opened, failed, conflicts, withheld, delivered, refused] = figures;
+        transaction
+            .prepare_cached(
+                "UPDATE backup_version SET fetched = fetched + ?2, opened = opened + ?3, failed = failed + ?4,
+                     conflicts = conflicts + ?5, withheld = withheld + ?6, delivered = delivered + ?7,
+                     refused = refused + ?8
+                 WHERE id = ?1",
+            )?
+            .execute([
+                version, fetched, opened, failed, conflicts, withheld, delivered, refused,
+            ])?;
+        Ok(())
+    }
+}
+
+fn write_standings(transaction: &Transaction<'_>, copies: &mut [StoredCopy]) -> Result<(), VaultError> {
+    let (positions, facts): (Vec<usize>, Vec<Copy>) = copies
+        .iter()
+        .enumerate()
+        .filter_map(|(position, copy)| Some((position, copy.facts()?)))
+        .unzip();
+    for (position, standing) in positions.into_iter().zip(judge(&facts)) {
+        let copy = &mut copies[position];
+        let standing = match standing {
+            Standing::Counts => COUNTS,
+            Standing::LaterPlace => LATER_PLACE,
+            Standing::Tied => TIED,
+            Standing::Unconnected => UNCONNECTED,
+        };
+        if copy.standing != standing {
+            copy.standing = standing;
+            note(transaction, copy.entry, standing)?;
+            transaction
+                .prepare_cached("UPDATE copy SET standing = ?2, class = ?3 WHERE entry = ?1")?
+                .execute(params![copy.entry, standing, copy.class])?;
+        }
+    }
+    Ok(())
+}
+
+/// Of the copies in one room of one version one is counted: the one that counts, else one that is opened, else the first.
+fn choose_counted(transaction: &Transaction<'_>, copies: &mut [StoredCopy]) -> Result<(), VaultError> {
+    let mut counted: HashMap<i64, usize> = HashMap::new();
+    let rank = |copy: &StoredCopy| {
+        (
+            copy.presence != Presence::Forgotten,
+            copy.is_opened(),
+            // Of those that are not in a conflict by themselves, the first.
+            copy.standing == COUNTS,
+            matches!(copy.standing, LATER_PLACE | TIED),
+            std::cmp::Reverse(copy.entry),
+        )
+    };
+    for (position, copy) in copies.iter().enumerate() {
+        let best = counted.entry(copy.room).or_insert(position);
+        if rank(copy) > rank(&copies[*best]) {
+            *best = position;
+        }
+    }
+    for (position, copy) in copies.iter_mut().enumerate() {
+        let is_extra = counted.get(&copy.room) != Some(&position);
+        if copy.is_extra != is_extra {
+            copy.is_extra = is_extra;
+            note(transaction, copy.entry, copy.standing)?;
+            transaction
+                .prepare_cached("UPDATE copy SET is_extra = ?2 WHERE entry = ?1")?
+                .execute(params![copy.entry, is_extra])?;
+        }
+    }
+    Ok(())
+}
+
+/// What became of an entry among the copies of its session.
+pub(super) fn judged(copies: &[StoredCopy], entry: i64) -> Option<Judged> {
+    let copy = copies.iter().find(|copy| copy.entry == entry)?;
+    let shares = |other: &&StoredCopy| {
+        other.class == copy.class
+            && other.room_hash == copy.room_hash
+            && matches!(
+                other.state,
+                CopyState::Opened {
+                    shared_history: true,
+                    ..
+                }
+            )
+    };
+    Some(Judged {
+        entry,
+        counts: copy.standing == COUNTS,
+        shared_history: copies.iter().any(|other| shares(&other)),
+    })
+}

@@ -1,0 +1,179 @@
+//! What the rest of the crate asks and says of copies.
+
+use rusqlite::{Transaction, params};
+
+use super::{
+    change::{change, judged},
+    place::{note, place},
+    row::{COUNTS, Judged, Placement, StoredCopy, name_of, read},
+};
+use crate::{
+    backup::{FailureReason, session_id::SessionId},
+    vault::{Connection, VaultError, VaultTx, Writer},
+};
+
+impl Connection {
+    /// The copies of a session in a room and in others, those of the room first.
+    pub(crate) fn copies(&self, room_id: &str, session: &SessionId) -> Result<Vec<StoredCopy>, VaultError> {
+        read(
+            &self.inner,
+            &self.keys,
+            &self.keys.room_hash(room_id),
+            &session.to_bytes(),
+            true,
+        )
+    }
+
+    /// The copies of the session that an entry is of.
+    pub(crate) fn copies_of_entry(&self, entry: i64) -> Result<Vec<StoredCopy>, VaultError> {
+        match name_of(&self.inner, entry)? {
+            Some((room_hash, session)) => read(&self.inner, &self.keys, &room_hash, &session, true),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The room that a copy stands under, for those who ask by another room.
+    pub(crate) fn room_of_copy(&self, copy: &StoredCopy) -> Result<String, VaultError> {
+        Ok(self.room(copy.room)?.room_id)
+    }
+
+    pub(crate) fn room_hash(&self, room_id: &str) -> [u8; 16] {
+        self.keys.room_hash(room_id)
+    }
+
+    /// The session of an entry.
+    pub(crate) fn session_of(&self, entry: i64) -> Result<Option<SessionId>, VaultError> {
+        Ok(name_of(&self.inner, entry)?.map(|(_, session)| SessionId::from_bytes(&session)))
+    }
+
+    /// Entries after `after` that have been opened and not compared yet.
+    pub(crate) fn unsettled_copies(&self, after: i64, limit: usize) -> Result<Vec<i64>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT copy.entry FROM copy JOIN opened ON opened.entry = copy.entry AND failure = 0
+             WHERE standing = 4 AND copy.entry > ?1 ORDER BY copy.entry LIMIT ?2",
+        )?;
+        let entries = statement.query_map(params![after, limit as i64], |row| row.get(0))?;
+        Ok(entries.collect::<Result<_, _>>()?)
+    }
+
+    /// Versions with copies that are held back, and causes (by bit) that the host has not been told of: the row id, the bits of
+    /// what there is, and the bits of what was told.
+    pub(crate) fn conflicts_to_tell(&self) -> Result<Vec<(i64, i64, i64)>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT room.version, max(standing IN (1, 2)) + 2 * max(standing = 3) AS bits, told_conflicts FROM copy
+             JOIN (SELECT id, room FROM entry UNION ALL SELECT entry, room FROM trimmed) AS known ON known.id = copy.entry
+             JOIN room ON room.id = known.room JOIN backup_version ON backup_version.id = room.version
+             JOIN opened ON opened.entry = copy.entry AND failure = 0
+             WHERE standing IN (1, 2, 3) GROUP BY room.version HAVING bits & ~told_conflicts",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Notes that an event proves a copy: from now on its class ranks before all others.
+    pub(crate) fn prove(&mut self, entry: i64) -> Result<(), VaultError> {
+        self.write(|tx| {
+            let Some((room_hash, session)) = name_of(tx, entry)? else {
+                return Ok(());
+            };
+            let mark = |_: &[StoredCopy]| {
+                note(tx, entry, COUNTS)?;
+                tx.execute(
+                    "UPDATE copy SET class = ifnull(class, entry), proof = 1 + (SELECT max(0, max(proof)) FROM copy)
+                     WHERE entry = ?1",
+                    [entry],
+                )?;
+                Ok(())
+            };
+            change(tx, &room_hash, &session, mark)?;
+            look_again(tx)
+        })
+    }
+}
+
+impl Writer {
+    /// Notes what comparing showed of an entry, and what follows for every copy of its session. Gives what became of it;
+    /// `None` if it has made way for another copy.
+    pub(crate) fn settle_copy(&mut self, entry: i64, placement: Placement) -> Result<Option<Judged>, VaultError> {
+        self.write(|tx| settle(tx, entry, placement))
+    }
+
+    /// Notes of which causes the host has been told.
+    pub(crate) fn mark_conflicts_told(&mut self, version: i64, bits: i64) -> Result<(), VaultError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE backup_version SET told_conflicts = told_conflicts | ?2 WHERE id = ?1",
+                [version, bits],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Ranks a copy behind all others: the app's crypto has one that came directly, and does not connect.
+    pub(crate) fn demote_copies(&mut self, entries: &[i64]) -> Result<(), VaultError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.write(|tx| {
+            for &entry in entries {
+                let Some((room_hash, session)) = name_of(tx, entry)? else {
+                    continue;
+                };
+                let mark = |_: &[StoredCopy]| {
+                    note(tx, entry, COUNTS)?;
+                    tx.execute(
+                        "UPDATE copy SET class = ifnull(class, entry), proof = -1 WHERE entry = ?1 AND proof <= 0",
+                        [entry],
+                    )?;
+                    Ok(())
+                };
+                change(tx, &room_hash, &session, mark)?;
+            }
+            look_again(tx)
+        })
+    }
+
+    /// Notes that a key that was opened cannot be used after all.
+    pub(crate) fn mark_unusable(&mut self, entries: &[i64]) -> Result<(), VaultError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.write(|tx| {
+            for &entry in entries {
+                let Some((room_hash, session)) = name_of(tx, entry)? else {
+                    continue;
+                };
+                let reason = FailureReason::InvalidSessionKey.code();
+                change(tx, &room_hash, &session, |_| {
+                    tx.execute(
+                        "UPDATE opened SET failure = ?2, first_index = NULL, fingerprint = NULL WHERE entry = ?1",
+                        [entry, reason],
+                    )?;
+                    Ok(())
+                })?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What was passed over may count by now: it is looked at again, from the start.
+fn look_again(transaction: &Transaction<'_>) -> Result<(), VaultError> {
+    transaction.execute("UPDATE job SET delivered_through = 0", [])?;
+    Ok(())
+}
+
+/// Puts an entry into its class, and judges the copies of its session again. Returns what became of it; `None` if it has made
+/// way for another copy.
+pub(in crate::vault) fn settle(
+    tx: &VaultTx<'_>,
+    entry: i64,
+    placement: Placement,
+) -> Result<Option<Judged>, VaultError> {
+    let Some((room_hash, session)) = name_of(tx, entry)? else {
+        return Ok(None);
+    };
+    let place = |copies: &[StoredCopy]| place(tx, copies, entry, placement);
+    let copies = change(tx, &room_hash, &session, place)?;
+    Ok(judged(&copies, entry))
+}

@@ -1,0 +1,235 @@
+//! One transaction that writes entries.
+
+use rusqlite::{CachedStatement, Transaction, params};
+
+use super::{
+    batch::{EntryBatch, InsertedEntries},
+    namesakes::{Comes, Incoming, Namesake, compare, forget_failed, known_ids, namesakes, note_copies},
+    runs::{RoomRun, note_run},
+};
+use crate::vault::{
+    Connection, VaultError, VaultTx, Writer, file_places,
+    rooms::room_row,
+    session_index::{self, RecentSessions, SessionIndex},
+};
+
+impl Writer {
+    /// Writes a batch in one transaction: entries that are new, conflicts, and rooms that are complete by now.
+    pub(crate) fn insert_entries(
+        &mut self,
+        version: i64,
+        batch: &mut EntryBatch,
+    ) -> Result<InsertedEntries, VaultError> {
+        let recent = self.take_recent_sessions();
+        let (result, recent) = self.write(|tx| {
+            let recent = match recent {
+                Some(recent) if recent.is_of(tx)? => recent,
+                _ => RecentSessions::read(tx)?,
+            };
+            insert(tx, version, batch, recent)
+        })?;
+        self.keep_recent_sessions(recent);
+        Ok(result)
+    }
+}
+
+impl Connection {
+    /// The last entry there is: what comes from now on is later.
+    pub(crate) fn last_entry(&self) -> Result<i64, VaultError> {
+        let sql = "SELECT max((SELECT coalesce(max(id), 0) FROM entry), (SELECT coalesce(max(entry), 0) FROM trimmed))";
+        Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
+    /// The same beside a run, of this process or another: one transaction, without a fence.
+    pub(crate) fn insert_beside(
+        &mut self,
+        version: i64,
+        batch: &mut EntryBatch,
+    ) -> Result<InsertedEntries, VaultError> {
+        self.write(|tx| {
+            let recent = RecentSessions::read(tx)?;
+            let (result, _) = insert(tx, version, batch, recent)?;
+            session_index::note_insert_beside(tx)?;
+            Ok(result)
+        })
+    }
+}
+
+fn insert(
+    tx: &VaultTx<'_>,
+    version: i64,
+    batch: &mut EntryBatch,
+    recent: RecentSessions,
+) -> Result<(InsertedEntries, RecentSessions), VaultError> {
+    let mut rooms = Vec::with_capacity(batch.rooms.len());
+    for room_id in &batch.rooms {
+        let row = room_row(tx, version, room_id)?;
+        rooms.push((row, tx.keys.room_hash(room_id)));
+    }
+    let mut inserting = Inserting::new(tx, version, &recent)?;
+    let EntryBatch {
+        entries,
+        bodies,
+        answers,
+        compare_through,
+        ..
+    } = &mut *batch;
+    for entry in entries.iter() {
+        let (room, room_hash) = rooms[entry.room];
+        let session = &*entry.session.to_bytes();
+        let incoming = Incoming {
+            room,
+            room_hash,
+            session,
+            name: tx.keys.name_hash(session, &room_hash),
+            entry,
+            body: &bodies[entry.body.clone()],
+        };
+        let answer_began = answers.get(&entry.answer).copied().unwrap_or(i64::MAX);
+        if let Some(id) = inserting.take(&incoming, *compare_through, answer_began)? {
+            answers.entry(entry.answer).or_insert(id);
+        }
+    }
+    let (result, names, runs, added) = inserting.end();
+    let recent = session_index::write(tx, recent, added)?;
+    for run in runs {
+        note_run(tx, &run)?;
+    }
+    for (place, era) in &batch.complete_rooms {
+        tx.prepare_cached(
+            "UPDATE room SET complete = max(complete, ?2), failures = 0, fault = 0, failed_at_ms = 0, retry_at_ms = 0
+                 WHERE id = ?1",
+        )?
+        .execute([rooms[*place].0, *era])?;
+    }
+    for place in &batch.file_places {
+        file_places::note(tx, place)?;
+    }
+    tx.prepare_cached("UPDATE backup_version SET fetched = fetched + ?2, names = names + ?3 WHERE id = ?1")?
+        .execute([version, result.inserted.cast_signed(), names])?;
+    Ok((result, recent))
+}
+
+/// The work of one transaction that inserts.
+struct Inserting<'a> {
+    transaction: &'a Transaction<'a>,
+    version: i64,
+    /// Entries of the version up to that one count as names once they are seen again.
+    confirm_through: i64,
+    index: SessionIndex<'a>,
+    insert_entry: CachedStatement<'a>,
+    next_id: i64,
+    result: InsertedEntries,
+    names: i64,
+    runs: Vec<RoomRun>,
+}
+
+impl<'a> Inserting<'a> {
+    fn new(transaction: &'a Transaction<'a>, version: i64, recent: &'a RecentSessions) -> Result<Self, VaultError> {
+        Ok(Self {
+            transaction,
+            version,
+            confirm_through: transaction
+                .prepare_cached("SELECT confirm_through FROM backup_version WHERE id = ?1")?
+                .query_row([version], |row| row.get(0))?,
+            index: SessionIndex::new(transaction, recent)?,
+            insert_entry: transaction.prepare_cached(
+                "INSERT INTO entry (id, room, session, body, forwarded_count) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?,
+            next_id: next_id(transaction)?,
+            result: InsertedEntries::default(),
+            names: 0,
+            runs: Vec::new(),
+        })
+    }
+
+    fn end(self) -> (InsertedEntries, i64, Vec<RoomRun>, Vec<(i64, i64)>) {
+        (self.result, self.names, self.runs, self.index.into_added())
+    }
+
+    /// Writes an entry, unless the vault has it; gives its number.
+    fn take(
+        &mut self,
+        incoming: &Incoming<'_>,
+        compare_through: i64,
+        answer_began: i64,
+    ) -> Result<Option<i64>, VaultError> {
+        let places = self.index.places(incoming.name)?;
+        if places.of_name.is_empty() && places.elsewhere.is_empty() {
+            return self.write(incoming, 1, 1).map(Some);
+        }
+        let is_flooded = places.is_flooded;
+        let namesakes = namesakes(self.transaction, incoming, places)?;
+        let known: Vec<&Namesake> = namesakes.iter().filter(|namesake| namesake.is_known).collect();
+        let mut is_extra = false;
+        if !known.is_empty() {
+            self.confirm(&known)?;
+            if known.iter().any(|known| known.id > compare_through) {
+                return Ok(None);
+            }
+            let failed = match compare(self.transaction, &known_ids(&known), incoming)? {
+                Comes::Known => return Ok(None),
+                Comes::Better { failed } => failed,
+            };
+            is_extra = failed.len() < known.len();
+            for entry in failed {
+                forget_failed(self.transaction, entry)?;
+            }
+            self.transaction
+                .prepare_cached("UPDATE backup_version SET replaced_in = era WHERE id = ?1")?
+                .execute([self.version])?;
+        }
+        let is_new_name = known.is_empty();
+        let id = self.write(incoming, i64::from(!is_extra), i64::from(is_new_name))?;
+        if is_flooded || !namesakes.is_empty() {
+            note_copies(self.transaction, id, is_extra, &namesakes, answer_began)?;
+        }
+        Ok(Some(id))
+    }
+
+    /// An answer has again what is here: it counts as a name of this mark.
+    fn confirm(&mut self, known: &[&Namesake]) -> Result<(), VaultError> {
+        // One of them stands for the name.
+        let first = known.iter().map(|known| known.id).min().unwrap_or(i64::MAX);
+        if first <= self.confirm_through {
+            let confirmed = self
+                .transaction
+                .prepare_cached("INSERT OR IGNORE INTO confirmed (entry) VALUES (?1)")?
+                .execute([first])?;
+            self.names += confirmed as i64;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, incoming: &Incoming<'_>, fetched: i64, names: i64) -> Result<i64, VaultError> {
+        let id = self.next_id;
+        self.insert_entry.execute(params![
+            id,
+            incoming.room,
+            incoming.session,
+            incoming.body,
+            incoming.entry.claims.forwarded_count
+        ])?;
+        self.next_id += 1;
+        self.result.inserted += fetched.cast_unsigned();
+        self.result.taken += 1;
+        self.names += names;
+        self.index.add(incoming.name, id);
+        match self.runs.last_mut() {
+            Some(run) if run.room == incoming.room && run.last_entry + 1 == id => run.last_entry = id,
+            _ => self.runs.push(RoomRun {
+                room: incoming.room,
+                first_entry: id,
+                last_entry: id,
+            }),
+        }
+        Ok(id)
+    }
+}
+
+/// Higher than that of any entry there is or was: those that were trimmed or forgotten, too.
+fn next_id(transaction: &Transaction<'_>) -> Result<i64, VaultError> {
+    let sql = "SELECT 1 + max(last_forgotten, (SELECT coalesce(max(id), 0) FROM entry),
+                              (SELECT coalesce(max(entry), 0) FROM trimmed)) FROM job";
+    Ok(transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}

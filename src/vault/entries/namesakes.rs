@@ -1,0 +1,167 @@
+//! Entries of the same session that the vault has already, and what a copy that comes means to them.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::batch::NewEntry;
+use crate::{
+    backup::limits::MAX_CLASSES_OF_A_SESSION,
+    vault::{VaultError, copies, seal::NameHash, session_index::Places},
+};
+
+/// An entry on its way in.
+pub(super) struct Incoming<'a> {
+    pub(super) room: i64,
+    pub(super) room_hash: [u8; 16],
+    pub(super) session: &'a [u8],
+    pub(super) name: NameHash,
+    pub(super) entry: &'a NewEntry,
+    pub(super) body: &'a [u8],
+}
+
+/// An entry of the same session.
+pub(super) struct Namesake {
+    pub(super) id: i64,
+    /// It is the same entry: same room, same version. One that was forgotten is not known.
+    pub(super) is_known: bool,
+    in_same_room: bool,
+    is_opened: bool,
+}
+
+/// Entries of the same session, in whichever room and version: a server may announce a version anew to move keys.
+pub(super) fn namesakes(
+    transaction: &Transaction<'_>,
+    incoming: &Incoming<'_>,
+    places: Places,
+) -> Result<Vec<Namesake>, VaultError> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT other.id = ?2 AND NOT is_forgotten, other.hash = ?3,
+             EXISTS (SELECT 1 FROM opened WHERE opened.entry = ?1 AND failure = 0)
+         FROM (SELECT room, session, 0 AS is_forgotten FROM entry WHERE id = ?1
+               UNION ALL SELECT room, session, is_forgotten FROM trimmed WHERE entry = ?1) AS known
+         JOIN room AS other ON other.id = known.room WHERE session = ?4",
+    )?;
+    let mut namesakes = Vec::new();
+    // One among thousands of rooms is noted as it is, and compared with some of them once it is opened.
+    let elsewhere = if places.is_flooded {
+        Vec::new()
+    } else {
+        places.elsewhere
+    };
+    for id in places.of_name.into_iter().chain(elsewhere) {
+        let found = statement
+            .query_row(
+                params![id, incoming.room, incoming.room_hash, incoming.session],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .optional()?;
+        if let Some((is_known, in_same_room, is_opened)) = found {
+            namesakes.push(Namesake {
+                id,
+                is_known,
+                in_same_room,
+                is_opened,
+            });
+        }
+    }
+    Ok(namesakes)
+}
+
+/// What a copy that comes means to those of the same name that are here.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Comes {
+    /// Nothing: it is one of them, or no better.
+    Known,
+    /// It may be better. These have failed, and make way.
+    Better { failed: Vec<i64> },
+}
+
+/// Compares a copy with those that are here. What it claims is a hint: whether it is true shows when it is opened.
+pub(super) fn compare(
+    transaction: &Transaction<'_>,
+    known: &[i64],
+    incoming: &Incoming<'_>,
+) -> Result<Comes, VaultError> {
+    // A copy that connects to nothing that counts does not keep better ones away.
+    let mut state = transaction.prepare_cached(
+        "SELECT failure, first_index, ifnull(standing, 0) = ?2 FROM opened LEFT JOIN copy USING (entry) WHERE entry = ?1",
+    )?;
+    let mut is_same = transaction.prepare_cached("SELECT 1 FROM entry WHERE id = ?1 AND body = ?2")?;
+    let claimed = incoming.entry.claims.first_message_index;
+    let (mut failed, mut unopened) = (Vec::new(), 0);
+    for &entry in known {
+        if is_same.exists((entry, incoming.body))? {
+            return Ok(Comes::Known);
+        }
+        let found = state.query_row([entry, copies::UNCONNECTED], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<u32>>(1)?, row.get(2)?))
+        });
+        match found.optional()? {
+            // Both wait for the key: which of them is genuine shows then.
+            None => unopened += 1,
+            Some((0, first_index, false)) if !incoming.entry.takes_any => {
+                if claimed.is_none_or(|claimed| Some(claimed) >= first_index) {
+                    return Ok(Comes::Known);
+                }
+            }
+            Some((0, ..)) => {}
+            Some(_) => failed.push(entry),
+        }
+    }
+    match unopened >= MAX_CLASSES_OF_A_SESSION {
+        true => Ok(Comes::Known),
+        false => Ok(Comes::Better { failed }),
+    }
+}
+/// Notes that an entry has the session of others. Those of one answer in two rooms are tied; what was there before stays as it
+/// is until this one is opened.
+pub(super) fn note_copies(
+    transaction: &Transaction<'_>,
+    id: i64,
+    is_extra: bool,
+    namesakes: &[Namesake],
+    answer_began: i64,
+) -> Result<(), VaultError> {
+    let mut insert = transaction
+        .prepare_cached("INSERT OR IGNORE INTO copy (entry, standing, is_extra, tied) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut tie = transaction.prepare_cached("UPDATE copy SET tied = ?2 WHERE entry = ?1 AND tied = 0")?;
+    let mut tied = 0;
+    for namesake in namesakes {
+        // What is opened counts until it is judged again.
+        let standing = match namesake.is_opened {
+            true => copies::COUNTS,
+            false => copies::UNSETTLED,
+        };
+        insert.execute(params![namesake.id, standing, false, 0])?;
+        if !namesake.in_same_room && namesake.id >= answer_began {
+            tied = answer_began;
+            tie.execute([namesake.id, answer_began])?;
+        }
+    }
+    insert.execute(params![id, copies::UNSETTLED, is_extra, tied])?;
+    Ok(())
+}
+
+/// Takes an entry that has failed out of the vault: another one takes its place.
+pub(super) fn forget_failed(transaction: &Transaction<'_>, entry: i64) -> Result<(), VaultError> {
+    transaction
+        .prepare_cached(
+            "UPDATE backup_version SET fetched = fetched - 1, failed = failed - 1
+             WHERE id = (SELECT version FROM room JOIN entry ON room.id = entry.room WHERE entry.id = ?1)
+             AND NOT EXISTS (SELECT 1 FROM copy WHERE entry = ?1 AND is_extra)",
+        )?
+        .execute([entry])?;
+    for sql in [
+        "UPDATE room SET entries = entries - 1 WHERE id = (SELECT room FROM entry WHERE id = ?1)",
+        "DELETE FROM copy WHERE entry = ?1",
+        "DELETE FROM opened WHERE entry = ?1",
+        "DELETE FROM entry WHERE id = ?1",
+        "UPDATE job SET last_forgotten = max(last_forgotten, ?1)",
+    ] {
+        transaction.prepare_cached(sql)?.execute([entry])?;
+    }
+    Ok(())
+}
+
+pub(super) fn known_ids(known: &[&Namesake]) -> Vec<i64> {
+    known.iter().map(|known| known.id).collect()
+}

@@ -1,0 +1,71 @@
+//! Reading backup versions.
+
+use rusqlite::OptionalExtension;
+
+use super::row::{VersionRow, version_row};
+use crate::{
+    backup::BackupOrigin,
+    vault::{Connection, VaultError},
+};
+
+impl Connection {
+    /// The version that the last run worked on.
+    pub(crate) fn current_version(&self) -> Result<Option<VersionRow>, VaultError> {
+        version_where(&self.inner, "id = (SELECT current_version FROM job WHERE id = 1)", [])
+    }
+
+    pub(crate) fn version_by_id(&self, id: i64) -> Result<Option<VersionRow>, VaultError> {
+        version_by_id(&self.inner, id)
+    }
+
+    /// What a key of a version is told of it, but for whether that is the current one.
+    pub(crate) fn origin_of(&self, id: i64) -> Result<BackupOrigin, VaultError> {
+        let version = self.version_by_id(id)?.ok_or(VaultError::Corrupt)?;
+        version.origin(false).ok_or(VaultError::Corrupt)
+    }
+
+    /// All versions that were ever seen, the oldest first.
+    pub(crate) fn versions(&self) -> Result<Vec<VersionRow>, VaultError> {
+        let mut statement = self
+            .inner
+            .prepare_cached("SELECT *, sealed_key IS NOT NULL AS has_key FROM backup_version ORDER BY id")?;
+        let rows = statement.query_map([], version_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the row id of each version, with the number of its keys that have been neither opened nor given up.
+    pub(crate) fn unopened_keys(&self) -> Result<Vec<(i64, u64)>, VaultError> {
+        let sql = "SELECT id, max(0, fetched - opened - failed) FROM backup_version";
+        let mut statement = self.inner.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Those of which something is left to be asked for, the oldest first.
+    pub(crate) fn versions_to_fetch(&self) -> Result<Vec<VersionRow>, VaultError> {
+        let mut open = Vec::new();
+        for version in self.versions()? {
+            if version.is_open() || self.has_failures_to_ask(&version)? {
+                open.push(version);
+            }
+        }
+        Ok(open)
+    }
+}
+
+/// Reads one version, inside a transaction or outside one.
+pub(super) fn version_by_id(connection: &rusqlite::Connection, id: i64) -> Result<Option<VersionRow>, VaultError> {
+    version_where(connection, "id = ?1", [id])
+}
+
+fn version_where(
+    connection: &rusqlite::Connection,
+    condition: &str,
+    parameters: impl rusqlite::Params,
+) -> Result<Option<VersionRow>, VaultError> {
+    let sql = format!("SELECT *, sealed_key IS NOT NULL AS has_key FROM backup_version WHERE {condition}");
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row(parameters, version_row)
+        .optional()?)
+}
