@@ -1,13 +1,14 @@
-//! The clocks, and who this process is: what a lease is judged by.
+//! The clocks, and the identity of this process. Both decide whether the holder of a lease is still alive.
 
 use std::{
     sync::LazyLock,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Milliseconds since the system was started. Neither jumps nor stops while the device sleeps.
+/// Returns the milliseconds since the system was started. This clock does not jump, and does not stop while the
+/// device sleeps.
 pub(crate) fn boot_ms() -> i64 {
-    // On Apple systems the monotonic clock goes on during sleep, on the others this one does.
+    // On Apple systems the monotonic clock continues during sleep; on Linux and Android the boot-time clock does.
     #[cfg(target_vendor = "apple")]
     let clock = rustix::time::ClockId::Monotonic;
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -24,25 +25,26 @@ pub(crate) fn boot_ms() -> i64 {
     }
 }
 
-/// Milliseconds since 1970. May jump in both directions: for people, and for waits that are bounded otherwise.
+/// Returns the milliseconds since 1970. This clock may jump in both directions: use it only for display, and for
+/// waits that have another bound.
 pub(crate) fn wall_ms() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A process, as others can recognise it.
+/// The identity of a process, as other processes can recognise it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProcessIdentity {
     pub(crate) id: u32,
-    /// Ticks from the start of the system to that of the process; 0 where it cannot be told. A number may come again,
-    /// both together do not.
+    /// Ticks from the start of the system to the start of the process; 0 where this is unknown. A process id may be
+    /// used again, but never together with the same start.
     pub(crate) began: i64,
-    /// In which boot and which namespace the number counts; empty where it cannot be told.
+    /// The boot and the namespace in which the process id is valid; empty where these are unknown.
     pub(crate) space: String,
 }
 
-/// This process.
+/// Returns the identity of this process.
 pub(crate) fn this_process() -> &'static ProcessIdentity {
     static THIS: LazyLock<ProcessIdentity> = LazyLock::new(|| {
         let id = std::process::id();
@@ -55,7 +57,7 @@ pub(crate) fn this_process() -> &'static ProcessIdentity {
     &THIS
 }
 
-/// Whether another process is there and goes on. `None` where the sandbox does not let one see that.
+/// Whether that process still exists and is running. Returns `None` where the sandbox hides other processes.
 pub(crate) fn is_alive(process: &ProcessIdentity) -> Option<bool> {
     let this = this_process();
     if this.space.is_empty() || this.space != process.space || process.began == 0 {
@@ -64,11 +66,12 @@ pub(crate) fn is_alive(process: &ProcessIdentity) -> Option<bool> {
     Some(began(process.id) == Some(process.began))
 }
 
-/// The start of a process that goes on, from the 22nd field of its `stat`; the second one may hold anything, in parentheses.
+/// Returns the start of a process that is running, from the 22nd field of its `stat`; the second field, in
+/// parentheses, may contain anything.
 fn began(id: u32) -> Option<i64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    // One that has ended stays listed until its parent has looked; one that was stopped does nothing for now.
+    // A dead process stays listed until its parent collects it; a stopped one does nothing for now.
     let is_at_rest = matches!(fields.next()?, "Z" | "X" | "T");
     fields.nth(18)?.parse().ok().filter(|_| !is_at_rest)
 }

@@ -1,26 +1,28 @@
-//! Compares copies of a session where fingerprints alone do not tell: the earlier ratchet is decrypted and advanced.
+//! Compares copies of a session where fingerprints alone cannot tell whether they connect: decrypts the earlier
+//! ratchet and advances it to the later index.
 //!
-//! Used where keys are opened and where they are looked up. What follows from it is decided in `backup::copies`.
+//! Used where keys are opened and where they are looked up. `backup::copies` decides what follows from the result.
 
 use zeroize::Zeroizing;
 
 use crate::{
     backup::{copies::Presence, ratchet::Ratchet, session_id::SessionId},
     decryption_keys::DecryptionKeys,
+    ids::EntryId,
     vault::{CopyState, Fingerprint, Placement, StoredCopy, Vault},
 };
 
-/// What comparing a copy with the others of its room showed.
+/// The result of comparing a copy with the other copies in its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
     Placed(Placement),
-    /// Its id is no Ed25519 key: none of the copies can be used.
+    /// The session id is not an Ed25519 key: none of the copies can be used.
     Unusable,
-    /// A copy that it has to be compared with cannot be decrypted now.
+    /// A copy that it must be compared with cannot be decrypted now.
     Locked,
 }
 
-/// Compares with the keys of a piece of work.
+/// Compares the copies of one session, with the keys that the caller has.
 pub(crate) struct Comparer<'a> {
     pub(crate) vault: &'a Vault,
     pub(crate) keys: &'a DecryptionKeys,
@@ -28,20 +30,20 @@ pub(crate) struct Comparer<'a> {
 }
 
 impl Comparer<'_> {
-    /// Holds one copy, which has been opened, against those of its room that are in a class already.
-    pub(crate) fn compare(&self, copies: &[StoredCopy], entry: i64) -> Compared {
+    /// Compares one opened copy with the copies of its room that already belong to a class.
+    pub(crate) fn compare(&self, copies: &[StoredCopy], entry: EntryId) -> Compared {
         let Some(own) = copies.iter().find(|copy| copy.entry == entry) else {
             return Compared::Locked;
         };
         let Some((own_index, own_print)) = index_and_print(own) else {
             return Compared::Locked;
         };
-        let in_classes: Vec<(&StoredCopy, i64)> = copies
+        let in_classes: Vec<(&StoredCopy, EntryId)> = copies
             .iter()
             .filter(|copy| copy.entry != entry && copy.room_hash == own.room_hash)
             .filter_map(|copy| Some((copy, copy.facts()?.class)))
             .collect();
-        let mut classes: Vec<i64> = in_classes.iter().map(|(_, class)| *class).collect();
+        let mut classes: Vec<EntryId> = in_classes.iter().map(|(_, class)| *class).collect();
         classes.sort_unstable();
         classes.dedup();
         let mut begins_later_than_one_that_left = false;
@@ -64,7 +66,8 @@ impl Comparer<'_> {
         })
     }
 
-    /// Whether a copy connects to a class. All members of a class are what the earliest of them becomes: one is enough.
+    /// Whether a copy connects to a class. All members of a class continue the earliest of them, so comparing with
+    /// one is enough.
     fn connects<'c>(
         &self,
         own: &StoredCopy,
@@ -83,7 +86,8 @@ impl Comparer<'_> {
                 Connects::No
             };
         }
-        // Where it begins first, it is advanced; else the member that begins first and is here.
+        // Advances this copy if it begins before all members; otherwise advances the earliest member that is in the
+        // vault and begins before this copy.
         let (earlier, index, print) = match members.first() {
             Some((_, index, print)) if own_index < *index => (own, *index, *print),
             _ => {
@@ -111,7 +115,7 @@ impl Comparer<'_> {
         }
     }
 
-    /// The session of a copy, in the export format.
+    /// Returns the session of a copy, in the export format.
     fn open(&self, copy: &StoredCopy) -> Option<Zeroizing<Vec<u8>>> {
         let key = self.keys.get(copy.version)?;
         let session = key.open(&copy.body, self.session, &mut Vec::new(), |opened| {
@@ -124,9 +128,9 @@ impl Comparer<'_> {
 enum Connects {
     Yes,
     No,
-    /// It begins later than every member, and none of them is here to be advanced.
+    /// It begins later than a member, and no member that begins earlier is in the vault to be advanced.
     CannotTell {
-        /// Some have been delivered and have left the vault.
+        /// Whether members were delivered and have left the vault.
         has_left: bool,
     },
     Unusable,

@@ -1,4 +1,4 @@
-//! What the features and jobs of one client share.
+//! The objects that the features and jobs of one client share.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::{
     wake_up::WakeUps,
 };
 
-/// The parties that a client works with. It holds callbacks of the app, so it is dropped when the client is shut down.
+/// Everything that a client works with. It holds callbacks of the app, so it is dropped when the client is shut down.
 pub(crate) struct Context {
     pub(crate) homeserver: Homeserver,
     pub(crate) wake_ups: Arc<dyn WakeUps>,
     pub(crate) sink: Option<Arc<dyn RoomKeySink>>,
     pub(crate) vault: Vault,
     pub(crate) keys: Arc<DecryptionKeys>,
-    /// What this process is called when another one asks who is running.
+    /// The name of this process that is reported when another process asks who is running.
     pub(crate) process_name: String,
     pub(crate) files: Option<AccountDownloads>,
 }

@@ -1,8 +1,8 @@
 //! The decryption keys in memory, one per backup version.
 //!
-//! Who holds them: the client. With a sealed vault they are read from it when a run or a look-up begins, and dropped
-//! when it ends; one that is new stays until the next run has ended. Without a sealed vault they stay until the client is
-//! shut down, as there is nowhere else to have them from.
+//! The client owns them. With a sealed vault they are read from the vault when a run or a look-up begins and dropped
+//! when it ends; a new key stays until the next run has ended. Without a sealed vault they stay until the client is
+//! shut down, because they are stored nowhere else.
 
 use std::{
     collections::HashMap,
@@ -14,32 +14,34 @@ use std::{
 
 use crate::{
     backup::decryption::BackupDecryptionKey,
+    ids::VersionRowId,
     secret::KeyBytes,
     vault::{Connection, VaultError, VersionRow},
 };
 
-/// Decryption keys by the row id of their version.
+/// The decryption keys, by the row id of their backup version.
 #[derive(Default)]
 pub(crate) struct DecryptionKeys {
-    by_version: RwLock<HashMap<i64, Arc<BackupDecryptionKey>>>,
+    by_version: RwLock<HashMap<VersionRowId, Arc<BackupDecryptionKey>>>,
     changes: AtomicU64,
 }
 
 impl DecryptionKeys {
-    pub(crate) fn get(&self, version: i64) -> Option<Arc<BackupDecryptionKey>> {
+    pub(crate) fn get(&self, version: VersionRowId) -> Option<Arc<BackupDecryptionKey>> {
         self.by_version.read().ok()?.get(&version).cloned()
     }
 
-    pub(crate) fn has(&self, version: i64) -> bool {
+    pub(crate) fn has(&self, version: VersionRowId) -> bool {
         self.by_version.read().is_ok_and(|keys| keys.contains_key(&version))
     }
 
-    /// Whether the entries of that version can be opened, with a key from here or from the vault.
+    /// Whether the entries of that version can be opened with a key from memory or from the vault.
     pub(crate) fn can_open(&self, version: &VersionRow) -> bool {
         version.has_key || self.has(version.id)
     }
 
-    /// The key for a version that nobody has unlocked: a backup may be made anew with the key of another.
+    /// Returns a known key that also fits a version that has not been unlocked: a backup may be created again with
+    /// the key of an earlier one.
     pub(crate) fn known_for(
         &self,
         version: &VersionRow,
@@ -51,12 +53,12 @@ impl DecryptionKeys {
         }
     }
 
-    /// Rises with every key that is added.
+    /// Returns a number that increases with every key that is added.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn insert(&self, version: i64, key: &KeyBytes) {
+    pub(crate) fn insert(&self, version: VersionRowId, key: &KeyBytes) {
         if let Ok(mut keys) = self.by_version.write()
             && keys
                 .insert(version, Arc::new(BackupDecryptionKey::from_bytes(key)))
@@ -76,7 +78,8 @@ impl DecryptionKeys {
         Ok(())
     }
 
-    /// A set of its own for a piece of work, so that a run that ends meanwhile does not take its keys away.
+    /// Returns a separate set of keys for one piece of work, so that a run that ends in the meantime does not take
+    /// its keys away.
     pub(crate) fn snapshot(&self, connection: &Connection) -> Result<Self, VaultError> {
         let snapshot = Self::default();
         if let (Ok(mut own), Ok(shared)) = (snapshot.by_version.write(), self.by_version.read()) {

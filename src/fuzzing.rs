@@ -1,5 +1,6 @@
-//! What is fuzzed: everything that reads bytes of a server or of a user. Each function takes any bytes, and panics where a
-//! promise is broken. The targets in `fuzz/` call them, and the tests below replay what those have found.
+//! Entry points for fuzzing everything that reads bytes from a server or a user. Each function takes arbitrary bytes
+//! and panics if a promise is broken. The targets in `fuzz/` call these functions, and the tests below replay the
+//! inputs that fuzzing has found.
 
 use base64::Engine;
 use serde_json::Value;
@@ -18,7 +19,7 @@ use crate::{
     unlock::read_secret_storage,
 };
 
-/// The streaming reader. The first byte says what is read, and in which parts.
+/// Fuzzes the streaming reader. The first byte chooses what is read and the chunk size.
 pub fn reader(data: &[u8]) {
     let Some((&how, document)) = data.split_first() else {
         return;
@@ -29,10 +30,10 @@ pub fn reader(data: &[u8]) {
         BackupReader::one_room
     };
     let whole = Reading::of(new(), document, usize::MAX);
-    // However it is cut into chunks, it is the same document.
+    // The result must not depend on how the document is cut into chunks.
     assert_eq!(whole, Reading::of(new(), document, usize::from(how >> 1) + 1));
     if let Some(place) = whole.place {
-        // Taken up behind an entry, what comes is what came behind it.
+        // A reader that resumes after an entry must find what followed that entry.
         let rest = Reading::of(new().resumed_at(place), &document[place as usize..], usize::MAX);
         assert_eq!(rest.end, whole.end);
         let behind = whole.entries.len() - rest.entries.len();
@@ -41,7 +42,7 @@ pub fn reader(data: &[u8]) {
     }
 }
 
-/// An entry, and what is inside one once it is decrypted.
+/// Fuzzes an entry, and the plaintext inside a decrypted entry.
 pub fn entry(data: &[u8]) {
     let mut packed = Vec::new();
     entry::pack(RawEntry::Json(data), &mut packed);
@@ -54,7 +55,7 @@ pub fn entry(data: &[u8]) {
     plaintext(data);
 }
 
-/// A recovery key as typed, in both forms.
+/// Fuzzes a recovery key as typed, in both forms.
 pub fn recovery_key(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(key) = parse_base58(text) {
@@ -67,7 +68,7 @@ pub fn recovery_key(data: &[u8]) {
     }
 }
 
-/// Account data: the backup version, secret storage, the preference.
+/// Fuzzes account data: the backup version, secret storage and the preference.
 pub fn account_data(data: &[u8]) {
     if let Some(info) = VersionInfo::parse(data) {
         assert!((1..=MAX_VERSION_CHARS).contains(&info.version.chars().count()));
@@ -101,15 +102,15 @@ fn plaintext(data: &[u8]) {
     }
 }
 
-/// Room, session, and what there is of the entry.
+/// The room, the session, and the body of the entry if it has a usable one.
 type Entry = (String, String, Option<Vec<u8>>);
 
-/// All that a reader tells of a document.
+/// Everything that a reader reports about a document.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Reading {
     room: String,
     entries: Vec<Entry>,
-    /// Where in the document it broke off is the matter of the chunk.
+    /// The kind of error only: the position in it depends on the chunk.
     end: Option<std::mem::Discriminant<ReadError>>,
     place: Option<u64>,
 }

@@ -1,26 +1,28 @@
-//! keyferry brings every room key of a Matrix key backup onto the device, in the background, and lets a user's clients
-//! agree on whether to back up at all. It is embedded by Matrix apps on Android (Kotlin), iOS (Swift) and desktops (Rust).
+//! keyferry brings every room key of a Matrix key backup onto the device, in the background, and lets a user's
+//! clients agree on whether to back up at all. Matrix apps on Android (Kotlin), iOS (Swift) and desktops (Rust) embed
+//! it.
 //!
-//! Begin with [`KeyBackupClient`]: open it once per signed-in account, [unlock](KeyBackupClient::unlock) the backup with
-//! what the user types, and [run](KeyDownload::run) the [download](KeyBackupClient::download) whenever the OS gives an
-//! opportunity. The app implements [`HttpTransport`], [`JobHost`], perhaps a [`Keyring`] and a [`RoomKeySink`].
+//! Begin with [`KeyBackupClient`]: open it once per signed-in account, [unlock](KeyBackupClient::unlock) the backup
+//! with the recovery key or passphrase that the user types, and [run](KeyDownload::run) the
+//! [download](KeyBackupClient::download) whenever the OS gives the app an opportunity. The app implements
+//! [`HttpTransport`] and [`JobHost`], and optionally a [`Keyring`] and a [`RoomKeySink`].
 //!
-//! | module | what lives there |
+//! | module | contents |
 //! |---|---|
-//! | `client` | the client: what an app opens, and the parts that all jobs share |
-//! | `unlock` | from what a user has to the backup's decryption key |
+//! | `client` | the client that an app opens, and the traits that it implements |
+//! | `unlock` | finding the backup decryption key from what the user has |
 //! | `download` | the job: plan, fetch, open, deliver |
-//! | `preference` | whether to back up at all, as the user's clients share it |
+//! | `preference` | whether to back up at all, as shared by the user's clients |
 //! | `compare` | whether copies of a session connect |
-//! | `lookup` | one key, or a room's keys, from the vault |
-//! | `on_demand` | the same from the server, and what is new there |
+//! | `lookup` | one key, or the keys of a room, from the vault |
+//! | `on_demand` | single keys and rooms from the server, and whether it has anything new |
 //! | `sharing` | how many keys of a room may be shared |
 //! | `export` | the encrypted key export file |
 //! | `backup` | a key backup as data: no I/O |
 //! | `homeserver` | typed endpoints over the app's transport |
 //! | `vault` | the SQLite file |
-//! | `job` | what every long job shares |
-//! | `sink` | what the app's crypto implements |
+//! | `job` | the machinery that every long job shares |
+//! | `sink` | the trait that the app's crypto implements |
 //! | `logging` | where log lines go |
 
 mod backup;
@@ -37,6 +39,7 @@ mod export;
 #[allow(missing_docs, reason = "for the fuzz targets only")]
 pub mod fuzzing;
 mod homeserver;
+mod ids;
 mod job;
 mod logging;
 mod lookup;

@@ -1,7 +1,8 @@
-//! Where log lines go: logcat on Android, the unified log on Apple systems, standard error elsewhere.
+//! Sends log lines to logcat on Android, to the unified log on Apple systems, and to standard error elsewhere.
 //!
-//! The `log` facade is used throughout; the crypto crate's `tracing` ends in it too. No secret, no user, room or session
-//! id, no URL and no server text is in any line of ours. Only these targets are let through.
+//! The crate logs through the `log` facade, which also receives the `tracing` events of the crypto crate. Our log
+//! lines never contain a secret, a user, room or session id, a URL or text from a server. Only the targets below are
+//! let through.
 
 use std::sync::Once;
 
@@ -10,23 +11,24 @@ use std::sync::Once;
 pub enum LogLevel {
     /// Only bugs.
     Error,
-    /// What may need attention.
+    /// Also things that may need attention.
     Warn,
-    /// Beginning and end of runs, retries.
+    /// Also the beginning and end of runs, and retries.
     Info,
-    /// Every step.
+    /// Also every step.
     Debug,
 }
 
 const OURS: &str = "keyferry";
-/// Its info lines name rooms and sessions: only what is wrong is let through.
+/// Its info lines name rooms and sessions, so only warnings and errors are let through.
 const CRYPTO: &str = "matrix_sdk_crypto";
 const CRYPTO_LEVEL: log::LevelFilter = log::LevelFilter::Warn;
 
 static ONCE: Once = Once::new();
 
-/// Sends log lines of this level and above to the system's log. Call it once, at the start of the app; a second call, and
-/// an app that has set up the `log` crate itself, change nothing.
+/// Sends log lines of this level and above to the system's log: logcat on Android, the unified log on Apple systems,
+/// standard error elsewhere. Call it once, when the app starts. A second call changes nothing, nor does a call in an
+/// app that has set up the `log` crate itself.
 #[uniffi::export]
 pub fn init_logging(level: LogLevel) {
     let level = match level {
@@ -55,7 +57,7 @@ mod platform {
 #[cfg(target_vendor = "apple")]
 mod platform {
     pub(super) fn init(level: log::LevelFilter) {
-        // Fails if the app has a logger of its own, which is then the one.
+        // Fails if the app has set up a logger of its own, which then stays in use.
         let _ = oslog::OsLogger::new("org.matrix.keyferry")
             .level_filter(log::LevelFilter::Off)
             .category_level_filter(super::OURS, level)
@@ -67,7 +69,7 @@ mod platform {
 #[cfg(not(any(target_os = "android", target_vendor = "apple")))]
 mod platform {
     pub(super) fn init(level: log::LevelFilter) {
-        // Fails if the app has a logger of its own, which is then the one.
+        // Fails if the app has set up a logger of its own, which then stays in use.
         let _ = env_logger::Builder::new()
             .filter_level(log::LevelFilter::Off)
             .filter_module(super::OURS, level)

@@ -1,19 +1,20 @@
 //! Secrets that wipe themselves and print nothing.
 //!
-//! Every key, passphrase and token that Rust owns is in one of these or in a `Zeroizing` buffer, but for the access token in the
-//! header of a request: that record is the transport's. What crosses to Kotlin or Swift is a plain string there: those
-//! languages cannot wipe one.
+//! Every key, passphrase and token that Rust owns is in one of these types or in a `Zeroizing` buffer. The one
+//! exception is the access token in the header of a request, because the transport owns that record. A secret that
+//! crosses to Kotlin or Swift becomes a plain value there, which those languages cannot wipe.
 
 use std::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// A secret text: a session key, a passphrase, a recovery key, an access token. A plain `String` in Kotlin and Swift.
+/// A secret text: a session key, a passphrase, a recovery key or an access token. A plain `String` in Kotlin and
+/// Swift.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct SecretString(String);
 
 impl SecretString {
-    /// The text itself. Never put it in a log or an error.
+    /// Returns the text itself. Never put it in a log or an error.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -42,12 +43,12 @@ uniffi::custom_type!(SecretString, String, {
     try_lift: |text| Ok(SecretString(text)),
 });
 
-/// Secret bytes: a vault key. `ByteArray` in Kotlin and `Data` in Swift.
+/// Secret bytes, such as a vault key. `ByteArray` in Kotlin and `Data` in Swift.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
-    /// The bytes themselves. Never put them in a log or an error.
+    /// Returns the bytes themselves. Never put them in a log or an error.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -70,5 +71,5 @@ uniffi::custom_type!(SecretBytes, Vec<u8>, {
     try_lift: |bytes| Ok(SecretBytes(bytes)),
 });
 
-/// The bytes of a key, wiped when they go.
+/// The bytes of a key, wiped when dropped.
 pub(crate) type KeyBytes = zeroize::Zeroizing<[u8; 32]>;

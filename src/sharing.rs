@@ -1,18 +1,18 @@
-//! What may be shared of a room's history (MSC4268): counted from the flags that the backup carries.
+//! Counts the keys of a room that may be shared with later members (MSC4268), from the flags in the backup.
 
 use crate::{job::Jobs, lookup::LookupError};
 
-/// The keys of a room, by whether they may be shared with people who are invited later (MSC4268).
+/// The number of keys of a room, by whether they may be shared with people who are invited later (MSC4268).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct RoomHistoryShareability {
-    /// Keys whose flag says that they may be shared.
+    /// Keys whose flag allows sharing.
     pub shareable: u64,
-    /// Keys whose flag says no, or that have none; and keys in conflict.
+    /// Keys whose flag forbids sharing or is missing, and keys in conflict.
     pub not_shareable: u64,
-    /// Keys that are in the vault and have not been opened: their flag is not known yet.
+    /// Keys in the vault that have not been opened, so that their flag is not known yet.
     pub unopened: u64,
-    /// Keys of the room that are not in the vault, at most: the server counts only the backup as a whole. 0 where the room is
-    /// complete; `None` where the server has not been asked yet.
+    /// Upper bound on the keys of the room that are not in the vault; the server counts only the backup as a whole. 0
+    /// if the room is complete; `None` if the server has not been asked yet.
     pub not_fetched_at_most: Option<u64>,
 }
 

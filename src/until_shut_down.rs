@@ -1,8 +1,8 @@
-//! A value that is given up when the client is shut down.
+//! A value that is dropped when the client is shut down.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Holds a value, the app's callbacks as a rule, until [`shut_down`](Self::shut_down) drops it.
+/// Holds a value, usually callbacks of the app, until [`shut_down`](Self::shut_down) drops it.
 pub(crate) struct UntilShutDown<T: ?Sized>(Mutex<Option<Arc<T>>>);
 
 impl<T: ?Sized> UntilShutDown<T> {
@@ -15,7 +15,7 @@ impl<T: ?Sized> UntilShutDown<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Drops the value, and returns it the first time.
+    /// Drops the value, and returns it the first time this is called.
     pub(crate) fn shut_down(&self) -> Option<Arc<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -1,4 +1,5 @@
-//! Waking the app for background work: what is asked of it, and the one trait that lower rooms ask through.
+//! Waking the app for background work: the records that describe a wake-up, and the trait through which other modules
+//! ask for one.
 
 use std::time::Duration;
 
@@ -8,36 +9,36 @@ use async_trait::async_trait;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum WakeUpPurpose {
-    /// A preference that is not yet written: call `flush` of the preference.
+    /// A preference has not been written yet: call `flush` of the preference.
     PreferenceWrite,
-    /// A download with work left: call `run` of the download.
+    /// The download has work left: call `run` of the download.
     Download,
 }
 
-/// When waking the app is useful, and what the work then needs.
+/// When it is useful to wake the app, and what the work then needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct WakeUp {
-    /// Milliseconds from now before which waking is of no use.
+    /// Earliest useful time, in milliseconds from now.
     pub not_before_ms: u64,
-    /// It needs a network.
+    /// Whether the work needs a network.
     pub needs_network: bool,
-    /// It needs one that is not metered.
+    /// Whether the work needs a network that is not metered.
     pub needs_unmetered: bool,
-    /// It should wait for the charger.
+    /// Whether the work should wait until the device is charging.
     pub needs_charging: bool,
-    /// How much it expects to send and receive, in bytes.
+    /// How much the work expects to send and receive, in bytes.
     pub expected_bytes: u64,
 }
 
-/// Takes requests for wake-ups.
+/// Accepts requests for wake-ups.
 #[async_trait]
 pub(crate) trait WakeUps: Send + Sync {
-    /// Replaces the wake-up of that purpose; `None` cancels it. Returns false if the app could not note it.
+    /// Replaces the wake-up for that purpose; `None` cancels it. Returns false if the app could not schedule it.
     async fn schedule_wake_up(&self, purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> bool;
 }
 
-/// Passes a wake-up on, and waits for the app no longer than `patience`: one that never answers must not hold its caller.
-/// Returns whether the app has noted it.
+/// Asks the app to schedule or cancel a wake-up, and waits at most `patience`: an app that never answers must not
+/// block the caller. Returns whether the app has scheduled it.
 pub(crate) async fn schedule(
     wake_ups: &dyn WakeUps,
     purpose: WakeUpPurpose,

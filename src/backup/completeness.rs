@@ -1,24 +1,26 @@
-//! What a version's answers prove. Pure: the only place that says when a backup version is complete.
+//! Decides from a version's answers whether the version is complete. Pure, and the only place that decides this.
 //!
-//! A version has a *mark*: its etag and the server's count. Its *names* are the distinct pairs of room and session that
-//! well-formed answers gave under that mark, whether the entries were kept or not. A count is the server's word and may be
-//! wrong in any way: missing, zero, constant, too low, too high. So it can show that something is missing, and where answers
-//! agree with it, that nothing is; it never ends a download by itself.
+//! A version has a *mark*: its etag and the server's count. Its *names* are the distinct pairs of room and session in
+//! well-formed answers under that mark, whether their entries were kept or not. A count is only the server's claim
+//! and may be wrong in any way: missing, zero, constant, too low or too high. It can show that something is missing
+//! and, where the answers agree with it, that nothing is; it never ends a download by itself.
 
-/// Why nothing is left to be asked for under the mark that a version has.
+/// Why nothing is left to ask for under a version's current mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
-    /// An answer for everything came to its well-formed end between two looks at the same mark, with no fewer names than the
-    /// server counts.
+    /// A request for everything was answered to its well-formed end, the mark was the same before and after, and
+    /// there are at least as many names as the server counts.
     Whole,
-    /// Room by room, or by what has come since it was settled last, there are as many names as the server counts.
+    /// Room by room, or by what has arrived since the version was last settled, there are at least as many names as
+    /// the server counts.
     Counted,
-    /// Asked for both ways, the server does not give all that it counts.
+    /// Asked for everything and room by room, the server does not return all the keys that it counts. If the
+    /// shortfall is known or accepted, one of the two ways is enough.
     Short,
 }
 
 impl Settled {
-    /// The number that the vault keeps; 0 stands for "not settled".
+    /// Returns the number that the vault keeps; 0 means "not settled".
     pub(crate) fn code(self) -> i64 {
         match self {
             Self::Whole => 1,
@@ -34,45 +36,48 @@ impl Settled {
     }
 }
 
-/// How the answers for a version stand.
+/// The state of a version's answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Evidence {
-    /// Keys that the server counts; `None` where it gives no count.
+    /// Keys that the server counts; `None` if it reports no count.
     pub(crate) count: Option<u64>,
-    /// Names that well-formed answers gave.
+    /// Number of names in well-formed answers.
     pub(crate) names: u64,
-    /// The names that there were when an answer for everything came to its well-formed end under this mark.
+    /// Number of names when a request for everything was answered to its well-formed end under this mark; `None` if
+    /// none was.
     pub(crate) everything: Option<u64>,
-    /// Every room that is known has been asked for since the list was made under this mark, and has answered.
+    /// Every known room has been asked for, and has answered, since the room list was made under this mark.
     pub(crate) rooms_have_answered: bool,
-    /// Some of these answers are of an earlier mark, or a known room is in no list and has not been asked for by itself.
+    /// Some of these answers are from an earlier mark, or a known room is in no list and was not asked for
+    /// separately.
     pub(crate) has_older_answers: bool,
-    /// It was settled under an earlier mark, and what has changed since is accounted for: new names have come, or a replaced
-    /// entry has been seen.
+    /// The version was settled under an earlier mark, and what has changed since is accounted for: there are new
+    /// names, or a replaced entry was found.
     pub(crate) change_is_explained: bool,
-    /// A room, or the request for everything, does not answer now.
+    /// A room, or the request for everything, is failing now.
     pub(crate) is_anything_sick: bool,
-    /// The request for everything is among them.
+    /// The request for everything is failing now.
     pub(crate) is_everything_sick: bool,
-    /// How many names were missing when it was short last, under an earlier mark.
+    /// How many names were missing when the version was last short, under an earlier mark.
     pub(crate) known_shortfall: Option<u64>,
-    /// How many may be missing, by the app's word.
+    /// How many names may be missing, as accepted by the app.
     pub(crate) accepted: Option<u64>,
 }
 
 impl Evidence {
-    /// Keys that the server counts and has not given.
+    /// Returns how many keys the server counts but has not returned.
     pub(crate) fn missing(&self) -> u64 {
         self.count.unwrap_or(0).saturating_sub(self.names)
     }
 
-    /// Decides the state of the version, if the mark is still the same; `None` while there is more to ask for.
+    /// Decides the state of the version. Returns `None` while there is more to ask for. The result holds only if the
+    /// mark is still the same.
     pub(crate) fn settled(&self) -> Option<Settled> {
         if self.everything.is_some_and(|names| names >= self.count.unwrap_or(0)) {
             return Some(Settled::Whole);
         }
         match self.count {
-            // No count, or one of nothing, can only be shown by an answer for everything.
+            // Without a count, or with a count of zero, only an answer for everything proves completeness.
             None | Some(0) => None,
             Some(count) if self.names >= count => self.is_counted(count).then_some(Settled::Counted),
             Some(_) => self.is_short().then_some(Settled::Short),
@@ -81,7 +86,8 @@ impl Evidence {
 
     fn is_counted(&self, count: u64) -> bool {
         let is_exact = self.names == count;
-        // More names than the server counts: its count is too low and says nothing, so everything is asked for, if it can be had.
+        // With more names than the server counts, its count is too low and proves nothing, so everything is asked for
+        // if that works.
         let nothing_else_can_be_had = self.everything.is_some() || self.is_everything_sick;
         let by_rooms = match is_exact {
             true => self.rooms_have_answered,
@@ -90,7 +96,7 @@ impl Evidence {
         by_rooms || (is_exact && self.change_is_explained)
     }
 
-    /// Under this mark.
+    /// Whether every known room has answered under this mark.
     fn all_rooms_have_answered(&self) -> bool {
         self.rooms_have_answered && !self.has_older_answers
     }
@@ -106,8 +112,8 @@ impl Evidence {
     }
 }
 
-/// Whether names that were counted under an earlier mark still count: they do unless something was deleted, or the count was
-/// wrong. Otherwise they are counted from the beginning. `settled_names` are those that there were when the version was settled
+/// Whether names that were counted under an earlier mark still count. They do unless something was deleted or the
+/// count was wrong; then counting starts over. `settled_names` is the number of names when the version was settled
 /// under the earlier mark, if it was.
 pub(crate) fn names_are_carried(
     names: u64,
@@ -147,13 +153,13 @@ mod tests {
             ..HALF
         };
         assert_eq!(ended(Some(10), 10).settled(), Some(Settled::Whole));
-        // A count that is too low, of nothing, or missing neither ends it early nor keeps it open.
+        // A count that is too low, zero or missing neither ends the download early nor keeps it open.
         assert_eq!(ended(Some(3), 10).settled(), Some(Settled::Whole));
         assert_eq!(ended(Some(0), 0).settled(), Some(Settled::Whole));
         assert_eq!(ended(None, 7).settled(), Some(Settled::Whole));
         // An empty answer, or one that leaves something out, proves nothing.
         assert_eq!(ended(Some(10), 0).settled(), None);
-        // What rooms brought afterwards was not in it.
+        // Names that rooms brought later were not in that answer.
         let later = Evidence {
             names: 10,
             everything: Some(4),
@@ -201,7 +207,7 @@ mod tests {
             .settled(),
             None
         );
-        // More have come than the count has grown by: it is wrong.
+        // More names have arrived than the count has grown by, so the count is wrong.
         assert_eq!(Evidence { names: 11, ..grown }.settled(), None);
     }
 
@@ -267,7 +273,7 @@ mod tests {
             // The count was too low.
             (20, None, Some(10), Some(11), false),
             (12, Some(12), Some(10), Some(14), false),
-            // More have come while it was fetched.
+            // More keys were added while the version was fetched.
             (12, None, Some(10), Some(14), true),
             (5, None, None, Some(10), false),
             (5, None, Some(10), None, false),

@@ -1,69 +1,77 @@
-//! Which copy of a key counts. Pure: what is known of the copies of one session goes in, a standing for each comes out.
+//! Decides which copy of a key counts. Pure: takes what is known about the copies of one session, and returns a
+//! standing for each.
 //!
-//! A session can be in the vault several times: under another room, in another backup version, or as another copy in the same
-//! place. An exported session is not signed, so any of them may be forged. Two rules decide, and nothing else:
+//! A session can be in the vault several times: under another room, in another backup version, or as another copy in
+//! the same place. An exported session is not signed, so any of them may be forged. Two rules decide, and nothing
+//! else:
 //!
-//! - An event that decrypts proves a copy, and ranks before everything.
-//! - Else what came first stays. A copy whose ratchet does not connect to it is never given out in its place, and a later room
-//!   never hides an earlier one.
+//! - An event that decrypts proves a copy, and ranks before everything else.
+//! - Otherwise the copy that came first stays. A copy whose ratchet does not connect to it is never given out in its
+//!   place, and a later room never hides an earlier one.
 //!
-//! Copies whose ratchets connect form a *class*: they are one session, and the one that begins earliest stands for all.
-//! `docs/odd-entries.md` has the table of cases; a test holds it against [`judge`].
+//! Copies whose ratchets connect form a *class*: they are one session, and the one that begins earliest stands for
+//! all. `docs/odd-entries.md` has the table of cases; a test compares it with [`judge`].
 
+use crate::ids::EntryId;
 use std::cmp::Reverse;
 
-/// What is known of one copy that has been opened.
+/// What is known about one copy that has been opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Copy {
-    /// When it came: entries are numbered in the order of arrival.
-    pub(crate) entry: i64,
-    /// Which room it stands under: any number that tells rooms apart, the same in every backup version.
+    /// The number of its entry. Entries are numbered in the order of arrival.
+    pub(crate) entry: EntryId,
+    /// The room that it is listed under: any number that tells rooms apart, the same in every backup version.
     pub(crate) room: i64,
     /// The entry that founded its class.
-    pub(crate) class: i64,
+    pub(crate) class: EntryId,
     pub(crate) first_index: u32,
     pub(crate) shared_history: bool,
     pub(crate) presence: Presence,
-    /// Above 0: an event has proved it, the later the higher. Below 0: the app's crypto has another copy that came directly.
+    /// Above 0: an event has proved it; a later proof has a higher number. Below 0: the app's crypto has another
+    /// copy, which it received directly.
     pub(crate) proof: i64,
-    /// The app's crypto has taken it.
+    /// Whether the app's crypto has taken it.
     pub(crate) is_delivered: bool,
-    /// The answer that brought it together with a copy in another room, by its first entry; 0 for none.
-    pub(crate) tied: i64,
+    /// The answer that brought it together with a copy in another room, named by that answer's first entry; 0 for
+    /// none.
+    pub(crate) tied: EntryId,
 }
 
 /// Whether the key itself is still in the vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
     Here,
-    /// Delivered, and taken out of the vault.
+    /// Delivered, and removed from the vault.
     Trimmed,
-    /// Trimmed, and fetched again soon: what is left is what it is recognised by.
+    /// Trimmed, and soon to be fetched again. Only what identifies the copy is left.
     Forgotten,
 }
 
-/// What a copy is good for.
+/// What a copy is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// Look-ups in its room, sinks and exports have its class.
+    /// Look-ups in its room, sinks and exports use its class.
     Counts,
-    /// The session counts in another room: look-ups in its own room have it, sinks and exports do not.
+    /// The session counts in another room. Look-ups in its own room use the copy; sinks and exports do not.
     LaterPlace,
-    /// One answer brought it under two rooms, and nothing proves either: the same.
+    /// One answer brought the session under two rooms, and nothing proves either. Look-ups in its own room use the
+    /// copy; sinks and exports do not.
     Tied,
-    /// It does not connect to the copy that counts in its room: nobody gets it.
+    /// It does not connect to the copy that counts in its room, and is not used at all.
     Unconnected,
 }
 
-/// The rank of a class, or of a room by the class that counts there. The highest counts.
-type Rank = (i64, bool, bool, Reverse<i64>);
+/// The rank of a class, or of a room by the class that counts there: proof, not demoted, delivered, earliest founder.
+/// The highest rank counts.
+type Rank = (i64, bool, bool, Reverse<EntryId>);
 
-/// Decides for the copies of one session, over all rooms and versions. The answers are in the order of the copies.
+/// Decides the standing of each copy of one session, over all rooms and versions. Returns them in the order of the
+/// copies.
 pub(crate) fn judge(copies: &[Copy]) -> Vec<Standing> {
     let mut rooms: Vec<i64> = copies.iter().map(|copy| copy.room).collect();
     rooms.sort_unstable();
     rooms.dedup();
-    let counting: Vec<(i64, i64, Rank)> = rooms
+    let counting: Vec<(i64, EntryId, Rank)> = rooms
         .into_iter()
         .filter_map(|room| class_that_counts(copies, room).map(|(class, rank)| (room, class, rank)))
         .collect();
@@ -87,17 +95,17 @@ pub(crate) fn judge(copies: &[Copy]) -> Vec<Standing> {
     copies.iter().map(standing).collect()
 }
 
-/// The copy that look-ups in a room have: of the class that counts there, the one that begins earliest, and of several the
-/// newest. `None` where none of it is in the vault.
+/// Returns the position of the copy that look-ups in a room use: of the class that counts there, the copy that begins
+/// earliest, and of several such copies the newest. `None` if no copy of that class is in the vault.
 pub(crate) fn best_in_room(copies: &[Copy], room: i64) -> Option<usize> {
     let (class, _) = class_that_counts(copies, room)?;
     best(copies, |copy| copy.room == room && copy.class == class)
 }
 
-/// The copy that an export has: the same for the session as a whole.
+/// Returns the position of the copy that an export uses: the earliest, and then newest, of all copies that count.
 pub(crate) fn best_of_all(copies: &[Copy]) -> Option<usize> {
     let standings = judge(copies);
-    let counting: Vec<i64> = copies
+    let counting: Vec<EntryId> = copies
         .iter()
         .zip(&standings)
         .filter(|(_, standing)| **standing == Standing::Counts)
@@ -106,17 +114,17 @@ pub(crate) fn best_of_all(copies: &[Copy]) -> Option<usize> {
     best(copies, |copy| counting.contains(&copy.entry))
 }
 
-/// Whether a key may be shared (MSC4268): if any copy that connects to it says so.
-pub(crate) fn may_be_shared(copies: &[Copy], room: i64, class: i64) -> bool {
+/// Whether a key may be shared (MSC4268). It may if any copy that connects to it says so.
+pub(crate) fn may_be_shared(copies: &[Copy], room: i64, class: EntryId) -> bool {
     copies
         .iter()
         .any(|copy| copy.room == room && copy.class == class && copy.shared_history)
 }
 
-/// The class that counts in a room, and its rank.
-fn class_that_counts(copies: &[Copy], room: i64) -> Option<(i64, Rank)> {
+/// Returns the class that counts in a room, and its rank.
+fn class_that_counts(copies: &[Copy], room: i64) -> Option<(EntryId, Rank)> {
     let in_room = || copies.iter().filter(|copy| copy.room == room);
-    let rank_of = |class: i64| {
+    let rank_of = |class: EntryId| {
         let members = || in_room().filter(move |copy| copy.class == class);
         let proof = members().map(|copy| copy.proof).max().unwrap_or(0);
         let is_demoted = proof <= 0 && members().any(|copy| copy.proof < 0);
@@ -124,12 +132,13 @@ fn class_that_counts(copies: &[Copy], room: i64) -> Option<(i64, Rank)> {
             proof.max(0),
             !is_demoted,
             members().any(|copy| copy.is_delivered),
-            // A class is named after its founder, which may have made way for an equal copy that came again later.
+            // A class keeps the number of its founder, even after an equal copy that came later has replaced the
+            // founder.
             Reverse(class),
         )
     };
-    // What is only remembered hides nothing that is here.
-    let is_there = |class: i64| in_room().any(|copy| copy.class == class && copy.presence != Presence::Forgotten);
+    // A class of which only forgotten copies are left hides nothing.
+    let is_there = |class: EntryId| in_room().any(|copy| copy.class == class && copy.presence != Presence::Forgotten);
     in_room()
         .map(|copy| copy.class)
         .filter(|class| is_there(*class))
@@ -137,9 +146,9 @@ fn class_that_counts(copies: &[Copy], room: i64) -> Option<(i64, Rank)> {
         .max_by_key(|(class, rank)| (*rank, *class))
 }
 
-/// Whether the answer that brought this copy brought one under another room, too, which has opened.
+/// Whether the answer that brought this copy also brought a copy under another room, and that one has been opened.
 fn is_tied(copies: &[Copy], copy: &Copy) -> bool {
-    copy.tied != 0
+    copy.tied != EntryId::NONE
         && copies
             .iter()
             .any(|other| other.room != copy.room && other.tied == copy.tied)
@@ -160,20 +169,23 @@ mod tests {
 
     fn copy(entry: i64, room: i64, class: i64, first_index: u32) -> Copy {
         Copy {
-            entry,
+            entry: EntryId(entry),
             room,
-            class,
+            class: EntryId(class),
             first_index,
             shared_history: false,
             presence: Presence::Here,
             proof: 0,
             is_delivered: false,
-            tied: 0,
+            tied: EntryId::NONE,
         }
     }
 
     fn tied(copy: Copy) -> Copy {
-        Copy { tied: 1, ..copy }
+        Copy {
+            tied: EntryId(1),
+            ..copy
+        }
     }
 
     fn proved(copy: Copy) -> Copy {
@@ -187,7 +199,7 @@ mod tests {
         }
     }
 
-    /// As the table in the docs has it: what each copy is, and what it is good for.
+    /// Returns the cases of the table in the docs: the copies, and the standing of each.
     fn table() -> Vec<(&'static str, Vec<Copy>, Vec<Standing>)> {
         use Standing::{Counts, LaterPlace, Tied, Unconnected};
         vec![
@@ -317,8 +329,12 @@ mod tests {
             says_so(copy(3, A, 3, 0)),
             copy(4, B, 4, 0),
         ];
-        assert!(may_be_shared(&copies, A, 1));
-        assert!(!may_be_shared(&copies, B, 4));
-        assert!(!may_be_shared(&[copy(1, A, 1, 0), says_so(copy(3, A, 3, 0))], A, 1));
+        assert!(may_be_shared(&copies, A, EntryId(1)));
+        assert!(!may_be_shared(&copies, B, EntryId(4)));
+        assert!(!may_be_shared(
+            &[copy(1, A, 1, 0), says_so(copy(3, A, 3, 0))],
+            A,
+            EntryId(1)
+        ));
     }
 }

@@ -1,7 +1,7 @@
-//! The decryption of an entry: `m.megolm_backup.v1.curve25519-aes-sha2`, put together from aws-lc-rs.
+//! Decrypts an entry: `m.megolm_backup.v1.curve25519-aes-sha2`, built on aws-lc-rs.
 //!
 //! Client-server API, "Backup algorithm: m.megolm_backup.v1.curve25519-aes-sha2". A differential test in
-//! `tests/it/olm_machine.rs` holds it against matrix-sdk-crypto.
+//! `tests/it/olm_machine.rs` compares this with matrix-sdk-crypto.
 
 use aws_lc_rs::{
     agreement::{self, PrivateKey, UnparsedPublicKey, X25519},
@@ -28,7 +28,7 @@ pub(crate) struct BackupDecryptionKey {
 }
 
 impl BackupDecryptionKey {
-    /// Any 32 bytes are a key.
+    /// Makes the key from its private half. Any 32 bytes are valid.
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {
         let private = PrivateKey::from_private_key(&X25519, bytes).expect("any 32 bytes are an X25519 key");
         let public = private.compute_public_key().expect("an X25519 key has a public half");
@@ -48,7 +48,8 @@ impl BackupDecryptionKey {
         &self.bytes
     }
 
-    /// Decrypts and checks one packed entry; `then` sees the result while the plaintext lives, which is wiped after.
+    /// Decrypts and checks one packed entry, and passes it to `then`. Afterwards the plaintext, which is in `buffer`,
+    /// is wiped.
     pub(crate) fn open<T>(
         &self,
         packed: &[u8],
@@ -69,8 +70,9 @@ impl BackupDecryptionKey {
             .and_then(|plaintext| OpenedEntry::parse(plaintext, session_id))
             .map(|opened| then(&opened));
         buffer.as_mut_slice().zeroize();
-        // The MAC covers the empty string, a flaw kept for compatibility, so it protects nothing: a session key that fits
-        // its id is the better proof. It only tells an entry under another key from one that holds something else.
+        // The MAC covers the empty string, a flaw kept for compatibility, so it protects nothing, and a session key
+        // that fits its id is better proof. The MAC only shows whether a bad entry was encrypted for another key or
+        // holds something else.
         result.map_err(|reason| {
             if has_mac(&material, entry.mac) {
                 reason

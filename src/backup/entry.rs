@@ -1,7 +1,8 @@
-//! An entry as the vault keeps it: short, still encrypted, never refused.
+//! An entry as the vault keeps it: compact, still encrypted, never refused.
 //!
-//! A well-formed entry is packed to its bytes (base64 undone, a quarter less to write). Anything else is kept as it
-//! came, so that a later version of the crate may understand it; what is wrong with it is said when it is opened.
+//! A well-formed entry is packed to its raw bytes (base64 is decoded, which saves a quarter of the writing). Anything
+//! else is kept as received, so that a later version of the crate may understand it; its fault is reported when it is
+//! opened.
 
 use std::borrow::Cow;
 
@@ -25,22 +26,23 @@ const TAG_BAD_ID: u8 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, uniffi::Enum)]
 #[non_exhaustive]
 pub enum FailureReason {
-    /// The entry is not of the form that its backup algorithm asks for.
+    /// The entry does not have the form that its backup algorithm requires.
     Malformed,
-    /// The entry has more than 64 KiB; it was not kept.
+    /// The entry is larger than 64 KiB, and was not kept.
     TooLarge,
-    /// The room id or the session id is too long, or no text.
+    /// The room id or the session id is longer than 255 bytes, or is not valid text.
     InvalidId,
-    /// The entry does not decrypt with the backup's key: it was made for another one, or is damaged.
+    /// The entry does not decrypt with the backup's key: it was encrypted for another key, or is damaged.
     Undecryptable,
-    /// It decrypts, but what comes out is no room key.
+    /// The entry decrypts, but its content is not a room key.
     NotARoomKey,
-    /// It decrypts to a room key of an algorithm that this version of the crate does not know.
+    /// The entry decrypts to a room key of an algorithm that this version of keyferry does not know.
     UnknownAlgorithm,
-    /// The session inside is not the one that the backup lists it as. Taking it would let a server swap keys.
+    /// The session inside the entry is not the one that the backup lists it under. Accepting it would let a server
+    /// swap keys.
     SessionIdMismatch,
-    /// The session id is no Ed25519 key: no message can ever have been signed with it. Found out when the key is compared,
-    /// looked up, delivered or exported, and not before.
+    /// The session id is not a valid Ed25519 key, so no message can ever have been signed with it. This is detected
+    /// only when the key is compared, looked up, delivered or exported.
     InvalidSessionKey,
 }
 
@@ -57,7 +59,7 @@ impl FailureReason {
         Self::InvalidSessionKey,
     ];
 
-    /// The name, as in JSON output and logs.
+    /// Returns the name used in JSON output and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
@@ -71,7 +73,7 @@ impl FailureReason {
         }
     }
 
-    /// The number that the vault keeps; from 1.
+    /// Returns the number that the vault keeps, counted from 1.
     pub(crate) fn code(self) -> i64 {
         Self::ALL
             .iter()
@@ -93,16 +95,16 @@ pub(crate) struct EncryptedEntry<'a> {
     pub(crate) ciphertext: &'a [u8],
 }
 
-/// What an entry claims of itself. Anybody can write anything there, and some clients write nothing.
+/// What an entry claims about itself. Anyone can write anything there, and some clients write nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claims {
-    /// The message index that it begins with.
+    /// The first message index that the key decrypts.
     pub(crate) first_message_index: Option<u32>,
-    /// How often the key was forwarded before it came into the backup.
+    /// How often the key was forwarded before it was backed up.
     pub(crate) forwarded_count: Option<u32>,
 }
 
-/// Writes the packed form of an entry to the end of `out`; returns what it claims of itself.
+/// Appends the packed form of an entry to `out`. Returns what the entry claims about itself.
 pub(crate) fn pack(entry: RawEntry<'_>, out: &mut Vec<u8>) -> Claims {
     match entry {
         RawEntry::TooLarge => out.push(TAG_TOO_LARGE),
@@ -122,7 +124,7 @@ pub(crate) fn pack(entry: RawEntry<'_>, out: &mut Vec<u8>) -> Claims {
     Claims::default()
 }
 
-/// The parts of a packed entry, or what is wrong with it.
+/// Returns the parts of a packed entry, or what is wrong with it.
 pub(crate) fn unpack(packed: &[u8]) -> Result<EncryptedEntry<'_>, FailureReason> {
     match packed.split_first() {
         Some((&TAG_CURVE25519_AES_SHA2, rest)) if rest.len() > EPHEMERAL + MAC => {
@@ -140,7 +142,7 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<EncryptedEntry<'_>, FailureReason>
     }
 }
 
-/// The hints are read by the way. An entry that has one of them twice is read without them.
+/// An entry with its hints. One that has a hint twice does not parse as this, and is read without its hints.
 #[derive(Deserialize)]
 struct EntryJson<'a> {
     #[serde(borrow)]
@@ -257,7 +259,7 @@ mod tests {
             (r#""first_message_index":"7","forwarded_count":"0""#, None, None),
             (r#""first_message_index":4294967296"#, None, None),
             (r#""x":1"#, None, None),
-            // Twice is too odd to be believed, and does not cost the entry.
+            // A repeated claim is too odd to be believed, but does not cost the entry.
             (r#""first_message_index":7,"first_message_index":7"#, None, None),
         ] {
             let mut out = Vec::new();

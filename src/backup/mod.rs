@@ -1,7 +1,8 @@
-//! A key backup as data (MSC1219; client-server API, "Server-side key backups"): bytes in, entries and room keys out.
+//! A key backup as data (MSC1219; client-server API, "Server-side key backups"): takes bytes, returns entries and
+//! room keys.
 //!
-//! Nothing here waits, reads a clock, or touches a network or a disk. Everything here takes input from a server
-//! that may be hostile, so every size has a bound in [`limits`].
+//! Nothing here waits, reads a clock, or touches a network or a disk. All input comes from a server that may be
+//! hostile, so every size has a bound in [`limits`].
 
 pub(crate) mod completeness;
 pub(crate) mod copies;

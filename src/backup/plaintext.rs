@@ -1,7 +1,7 @@
-//! What is inside an entry once it is decrypted (`BackedUpSessionData`), read with as much patience as is safe.
+//! The content of a decrypted entry (`BackedUpSessionData`), read as leniently as is safe.
 //!
-//! Only `algorithm`, `sender_key` and `session_key` are needed to decrypt a message. Everything else may be missing or
-//! of a wrong type and then costs itself, not the key.
+//! Only `algorithm`, `sender_key` and `session_key` are needed to decrypt a message. Any other field may be missing
+//! or of the wrong type; then only that field is lost, not the key.
 
 use std::{borrow::Cow, fmt};
 
@@ -21,7 +21,7 @@ const MEGOLM_V1: &str = "m.megolm.v1.aes-sha2";
 /// Version byte, message index, ratchet, Ed25519 key (Megolm specification, "Session export format").
 const EXPORTED_SESSION_BYTES: usize = 1 + 4 + 128 + 32;
 const EXPORT_VERSION: u8 = 1;
-/// The names of the MSC4268 flag, the one that decides first.
+/// The names of the MSC4268 flag. The first name that is present decides.
 const SHARED_HISTORY_NAMES: [&str; 3] = [
     "shared_history",
     "m.shared_history",
@@ -37,7 +37,7 @@ pub(crate) struct OpenedEntry<'a> {
 }
 
 impl<'a> OpenedEntry<'a> {
-    /// Reads the plaintext of the entry listed as `session_id`.
+    /// Reads and checks the plaintext of the entry listed as `session_id`.
     pub(crate) fn parse(plaintext: &'a [u8], session_id: &SessionId) -> Result<Self, FailureReason> {
         let fields: Fields<'a> = serde_json::from_slice(plaintext).map_err(|_| FailureReason::NotARoomKey)?;
         if fields
@@ -62,7 +62,7 @@ impl<'a> OpenedEntry<'a> {
         if session.len() != EXPORTED_SESSION_BYTES || session[0] != EXPORT_VERSION {
             return Err(FailureReason::NotARoomKey);
         }
-        // matrix-sdk-crypto keeps the claimed id: a wrong key under it would shut out the genuine one.
+        // matrix-sdk-crypto keeps the listed id, so a wrong key under it would shut out the genuine one.
         if *session_id.to_bytes() != session[EXPORTED_SESSION_BYTES - 32..] {
             return Err(FailureReason::SessionIdMismatch);
         }
@@ -78,7 +78,7 @@ impl<'a> OpenedEntry<'a> {
         u32::from_be_bytes(self.session[1..5].try_into().expect("four bytes"))
     }
 
-    /// The session in the export format: version, index, ratchet, id.
+    /// Returns the session in the export format: version, index, ratchet, id.
     pub(crate) fn session(&self) -> &[u8] {
         &self.session
     }
@@ -113,18 +113,19 @@ impl<'a> OpenedEntry<'a> {
     }
 }
 
-/// The value, or an empty one where it is missing or of another shape.
+/// Returns the value, or an empty one if it is missing or has another shape.
 fn lenient<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> T {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
         .unwrap_or_default()
 }
 
-/// The value, where it does not hold more texts than anybody writes: in memory each takes many times its bytes.
+/// Returns the value unless it holds more than [`MAX_CLAIM_TEXTS`] strings: in memory, each takes many times its
+/// bytes.
 fn few(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| memchr_iter(b'"', raw.get().as_bytes()).count() <= 2 * MAX_CLAIM_TEXTS)
 }
 
-/// The fields as they stand. Of a field that stands twice the first counts.
+/// The raw fields. If a field occurs several times, the first usable value counts.
 #[derive(Default)]
 struct Fields<'a> {
     algorithm: Option<Cow<'a, str>>,
@@ -132,7 +133,7 @@ struct Fields<'a> {
     session_key: Option<&'a RawValue>,
     sender_claimed_keys: Option<&'a RawValue>,
     forwarding_chain: Option<&'a RawValue>,
-    /// By the order of [`SHARED_HISTORY_NAMES`]; a value that is no boolean counts as false.
+    /// In the order of [`SHARED_HISTORY_NAMES`]; any value other than `true` counts as false.
     shared_history: [Option<bool>; 3],
 }
 
@@ -182,16 +183,16 @@ fn keep_first<T>(slot: &mut Option<T>, value: impl FnOnce() -> Option<T>) {
     }
 }
 
-/// The 32 bytes of a key in base64.
+/// Returns the 32 bytes of a key in base64.
 fn key_bytes(text: &str) -> Option<[u8; 32]> {
-    // The decoder wants room for whole groups of three.
+    // The decoder requires room for whole groups of three bytes.
     let mut bytes = [0; 36];
     let length = BASE64.decode_slice(text, &mut bytes).ok()?;
     bytes[..length].try_into().ok()
 }
 
 fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    // The parser has been over it: without an escape the text is what stands between the quotes.
+    // The JSON is already validated, so without an escape the text is what stands between the quotes.
     if let Some(text) = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
         && memchr(b'\\', text.as_bytes()).is_none()
     {

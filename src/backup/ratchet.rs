@@ -1,8 +1,8 @@
-//! The ratchet of a Megolm session: whether two copies of a session are the same one, and whether an event proves it.
+//! The ratchet of a Megolm session: decides whether two copies are the same session, and whether an event proves one.
 //!
-//! An exported session carries no signature: whoever knows a session's public key can write one that opens. Two copies are
-//! one session only if advancing the earlier ratchet to the index of the later one gives the later one, byte for byte.
-//! vodozemac does the cryptography.
+//! An exported session carries no signature: anyone who knows a session's public key can write an export that opens.
+//! Two copies are one session only if advancing the earlier ratchet to the index of the later one yields the later
+//! one, byte for byte. vodozemac does the cryptography.
 
 use base64::Engine;
 use matrix_sdk_crypto::vodozemac::megolm::{ExportedSessionKey, InboundGroupSession, MegolmMessage, SessionConfig};
@@ -11,30 +11,30 @@ use zeroize::Zeroizing;
 
 use super::{RoomKey, limits::MAX_EVENT_BYTES, session_id::BASE64};
 
-/// One copy of a session.
+/// The ratchet of one copy of a session.
 pub(crate) struct Ratchet(InboundGroupSession);
 
 impl Ratchet {
-    /// Reads a session in the export format; `None` where its id is no Ed25519 key.
+    /// Reads a session in the export format. Returns `None` if its id is not an Ed25519 key.
     pub(crate) fn import(session: &[u8]) -> Option<Self> {
         let key = ExportedSessionKey::from_bytes(session).ok()?;
         Some(Self(InboundGroupSession::import(&key, SessionConfig::version_1())))
     }
 
-    /// The same from a room key.
+    /// Reads the session of a room key. Returns `None` if its id is not an Ed25519 key.
     pub(crate) fn of(key: &RoomKey) -> Option<Self> {
         let mut session = Zeroizing::new(Vec::with_capacity(3 * key.session_key.expose().len() / 4 + 3));
         BASE64.decode_vec(key.session_key.expose(), &mut session).ok()?;
         Self::import(&session)
     }
 
-    /// The session advanced to an index, in the export format; `None` where it begins later. Takes at most 0.2 ms, whatever
-    /// the index: the ratchet skips in four strides.
+    /// Returns the session advanced to an index, in the export format, or `None` if the session begins later. Takes
+    /// at most 0.2 ms at any index, because the ratchet skips in four strides.
     pub(crate) fn at(&mut self, index: u32) -> Option<Zeroizing<Vec<u8>>> {
         Some(Zeroizing::new(self.0.export_at(index)?.to_bytes()))
     }
 
-    /// Whether the session decrypts the event, and the event names that room in its plaintext.
+    /// Whether the session decrypts the event, and the event's plaintext names that room.
     pub(crate) fn is_proved_by(&mut self, event: &MegolmEvent, room_id: &str) -> bool {
         #[derive(Deserialize)]
         struct Plaintext {
@@ -48,15 +48,16 @@ impl Ratchet {
     }
 }
 
-/// An event that is encrypted with Megolm (`m.room.encrypted`).
+/// An event encrypted with Megolm (`m.room.encrypted`).
 pub(crate) struct MegolmEvent {
     message: MegolmMessage,
-    /// The session that it says it is encrypted with, where it says so.
+    /// The session that the event says it is encrypted with, if it says so.
     pub(crate) session_id: Option<String>,
 }
 
 impl MegolmEvent {
-    /// Reads the JSON of the event, or of its content alone; `None` where it is no Megolm message.
+    /// Reads the JSON of the event, or of its content alone. Returns `None` if it is not a Megolm message or is
+    /// larger than [`MAX_EVENT_BYTES`].
     pub(crate) fn parse(json: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Content {
@@ -112,13 +113,13 @@ mod tests {
         let mut ratchet = Ratchet::import(&key).expect("a session");
         assert!(ratchet.is_proved_by(&parsed, ROOM));
         assert!(!ratchet.is_proved_by(&parsed, "!other:x"));
-        // A forged ratchet under the same id does not decrypt it, nor does a copy that begins too late.
+        // Neither a forged ratchet under the same id nor a copy that begins too late decrypts it.
         let mut forged = key.clone();
         forged[70] ^= 1;
         assert!(!Ratchet::import(&forged).expect("a session").is_proved_by(&parsed, ROOM));
         let late = ratchet.at(1).expect("advanced");
         assert!(!Ratchet::import(&late).expect("a session").is_proved_by(&parsed, ROOM));
-        // Without its content it is none.
+        // None of these is a Megolm event.
         for odd in [
             "",
             "{}",
@@ -141,7 +142,7 @@ mod tests {
         let mut later = Ratchet::import(&late).expect("a session");
         assert_eq!(later.at(4_999), None);
         assert_eq!(later.at(u32::MAX), ratchet.at(u32::MAX));
-        // Half of all texts of 32 bytes are no Ed25519 keys.
+        // Half of all 32-byte strings are not Ed25519 keys.
         let invalid = (0..=255).find(|byte| {
             let mut altered = key.clone();
             altered[140] = *byte;

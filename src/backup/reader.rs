@@ -1,11 +1,12 @@
 //! The streaming reader of `GET /room_keys/keys` and `GET /room_keys/keys/{room}`.
 //!
-//! Chunks in, entries out, in any split. It walks the few levels that matter and holds one entry at most; what is
-//! inside an entry it does not look at. It never recurses, so depth costs nothing, and it never fails for one entry:
-//! what is too large or badly named is reported in its place and passed over.
+//! Takes chunks that are split anywhere, and reports entries. It walks the few levels of the document that matter,
+//! holds at most one entry, and does not look inside entries. It never recurses, so depth costs nothing. A single
+//! entry never makes it fail: one that is too large or badly named is reported as such and skipped.
 //!
-//! A document counts only if it is one: where `rooms` or `sessions` is missing, or is no object, its end is
-//! [`ReadError::WrongShape`]. An error body with status 200, or `{}`, says nothing about what the backup holds.
+//! A document counts only if it has the right shape: if `rooms` or `sessions` is missing or not an object, reading
+//! ends with [`ReadError::WrongShape`]. An error body with status 200, or `{}`, says nothing about what the backup
+//! holds.
 
 use std::borrow::Cow;
 
@@ -16,49 +17,50 @@ use super::{
     value::ValueScanner,
 };
 
-/// What a reader tells about the document it reads.
+/// Receives what a reader finds in a document.
 pub(crate) trait EntryVisitor {
     /// A room begins.
     fn room(&mut self, room_id: &str);
-    /// One entry of the room named last.
+    /// Called for each entry of the room that was named last.
     fn entry(&mut self, session_id: &str, entry: RawEntry<'_>);
 }
 
-/// One entry, as far as the reader knows it.
+/// One entry, as the reader reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RawEntry<'a> {
-    /// The JSON of the entry, whole.
+    /// The complete JSON of the entry.
     Json(&'a [u8]),
-    /// Over [`MAX_ENTRY_BYTES`]; not kept.
+    /// The entry is larger than [`MAX_ENTRY_BYTES`], and was not kept.
     TooLarge,
-    /// The session id or the room id is too long or no text; both are given cut or replaced.
+    /// The session id or the room id is too long or not valid text. Both are reported, cut or with replacement
+    /// characters.
     BadId,
 }
 
-/// Whether a body is one entry, sound or not: a JSON object with the part that counts.
+/// Whether a body is one entry, sound or not: a JSON object that has `session_data`.
 pub(crate) fn is_entry(body: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     struct Wire<'a> {
         #[serde(borrow)]
-        #[allow(dead_code, reason = "that it is there is what counts")]
+        #[allow(dead_code, reason = "only its presence counts")]
         session_data: &'a serde_json::value::RawValue,
     }
     serde_json::from_slice::<Wire<'_>>(body).is_ok()
 }
 
-/// Why a document cannot be read on.
+/// Why a document cannot be read further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReadError {
-    /// It is not the JSON that it should be: a captive portal's page, say.
+    /// The document is not the expected JSON, but for example a captive portal's page.
     #[error("the body is not a key backup (at byte {at})")]
     NotABackup { at: u64 },
-    /// It is whole and JSON, and not the document that was asked for. The entries that it has are reported all the same.
+    /// The document is complete JSON, but not the one that was requested. Its entries are reported all the same.
     #[error("the body has not the shape of a key backup (at byte {at})")]
     WrongShape { at: u64 },
-    /// It ended early.
+    /// The document ended early.
     #[error("the body ended early (at byte {at})")]
     CutShort { at: u64 },
-    /// It goes on and on: too many bytes, with or without an entry, or too many entries.
+    /// The document does not end within bounds: it has too many bytes, with or without an entry, or too many entries.
     #[error("the body is more than a key backup can be (at byte {at})")]
     TooMuch { at: u64 },
 }
@@ -72,9 +74,9 @@ pub(crate) struct BackupReader {
     key: Vec<u8>,
     key_escaped: bool,
     key_too_long: bool,
-    /// What is to happen with the value being read.
+    /// What to do with the value being read.
     purpose: Purpose,
-    /// The part of a captured value that came in earlier chunks.
+    /// The part of a captured value that arrived in earlier chunks.
     captured: Vec<u8>,
     too_large: bool,
     value: ValueScanner,
@@ -82,15 +84,15 @@ pub(crate) struct BackupReader {
     session_id_bad: bool,
     room_id_bad: bool,
     one_room: bool,
-    /// The object that holds the entries of this document was there.
+    /// Whether the object that holds the entries of this document has begun.
     has_container: bool,
-    /// The room that is being read has had its sessions.
+    /// Whether `sessions` has begun in the room being read.
     has_sessions: bool,
-    /// Where the document first was not what it should be.
+    /// Where the document first deviated from its expected shape.
     wrong_at: Option<u64>,
     offset: u64,
     after_entry: Option<u64>,
-    /// Bytes since the last entry, to a chunk.
+    /// Bytes since the last entry, accurate to one chunk.
     barren: u64,
     entries: u64,
 }
@@ -129,12 +131,12 @@ enum Purpose {
 }
 
 impl BackupReader {
-    /// A reader of `{"rooms":{ROOM:{"sessions":{SESSION:ENTRY}}}}`.
+    /// Returns a reader of `{"rooms":{ROOM:{"sessions":{SESSION:ENTRY}}}}`.
     pub(crate) fn all_rooms() -> Self {
         Self::new(Level::Top)
     }
 
-    /// A reader of `{"sessions":{SESSION:ENTRY}}`.
+    /// Returns a reader of `{"sessions":{SESSION:ENTRY}}`.
     pub(crate) fn one_room() -> Self {
         Self::new(Level::Room)
     }
@@ -164,7 +166,7 @@ impl BackupReader {
         }
     }
 
-    /// Goes on behind an entry: at a place that [`BackupReader::place`] gave, with the room that was named last.
+    /// Continues after an entry: at a place that [`BackupReader::place`] returned, in the room that was named last.
     #[must_use]
     pub(crate) fn resumed_at(self, place: u64) -> Self {
         Self {
@@ -178,12 +180,13 @@ impl BackupReader {
         }
     }
 
-    /// The byte behind the last entry that was reported: from there on another reader can go on. `None` before the first.
+    /// Returns the offset of the byte after the last reported entry, from which another reader can continue. `None`
+    /// before the first entry.
     pub(crate) fn place(&self) -> Option<u64> {
         self.after_entry
     }
 
-    /// Reads on. The visitor gets every entry that is complete by now.
+    /// Reads the next chunk. The visitor receives every entry that is complete by now.
     pub(crate) fn push(&mut self, chunk: &[u8], visitor: &mut impl EntryVisitor) -> Result<(), ReadError> {
         self.barren += chunk.len() as u64;
         if self.barren > MAX_BARREN_BYTES || self.entries > MAX_ANSWER_ENTRIES || self.offset > MAX_ANSWER_BYTES {
@@ -198,7 +201,7 @@ impl BackupReader {
                     let position = self.offset + at as u64;
                     self.read_structure(chunk[at], position)
                         .map_err(|()| ReadError::NotABackup { at: position })?;
-                    // A value is read from its first byte on, so that a capture begins there.
+                    // Reading of a value starts at its first byte, so that a capture includes it.
                     if self.expect == Expect::InValue { at } else { at + 1 }
                 }
             };
@@ -207,7 +210,7 @@ impl BackupReader {
         Ok(())
     }
 
-    /// Says that the response has ended: an error if the document has not, or if it was another one.
+    /// Ends the reading. Returns an error if the document has not ended, or is not the requested one.
     pub(crate) fn finish(&self) -> Result<(), ReadError> {
         match self.expect {
             Expect::Nothing => match self.wrong_at {
@@ -248,7 +251,7 @@ impl BackupReader {
                 Purpose::Capture | Purpose::Skip => self.begin_value(),
             },
             (Expect::Value, _) => {
-                // Not the object that would be walked: there is nothing to find in it.
+                // Not the expected object, so it holds no entries.
                 if let Purpose::Descend(_) = self.purpose {
                     self.is_wrong(at);
                     self.purpose = Purpose::Skip;
@@ -355,7 +358,7 @@ impl BackupReader {
             Level::Sessions => {
                 let (session_id, bad) = self.decoded_key();
                 if session_id.starts_with('!') {
-                    // A room id: entries stand one level higher than they belong.
+                    // A room id where a session id belongs: this document has another shape.
                     self.is_wrong(at);
                     return Purpose::Skip;
                 }
@@ -366,7 +369,8 @@ impl BackupReader {
         }
     }
 
-    /// The key as text, and whether it cannot be an id: then it is cut or has replacement characters.
+    /// Returns the key as text, and whether it is unusable as an id. An unusable one is cut or has replacement
+    /// characters.
     fn decoded_key(&self) -> (Cow<'static, str>, bool) {
         let text = if self.key_escaped {
             let quoted = [b"\"", self.key.as_slice(), b"\""].concat();
@@ -393,7 +397,7 @@ impl BackupReader {
             }
             if complete {
                 self.report(part, visitor);
-                // What is wrong before a place would not be seen by a reader that goes on from there.
+                // A reader that continues from a later place would not see what is wrong before it.
                 if !self.room_id_bad && self.wrong_at.is_none() {
                     self.after_entry = Some(self.offset + end as u64);
                 }
@@ -425,7 +429,7 @@ impl BackupReader {
     }
 }
 
-/// The longest beginning of `text` within the limit that ends on a character.
+/// Returns the longest prefix of `text` within [`MAX_ID_BYTES`] that ends on a character boundary.
 fn cut(text: &str) -> String {
     let mut end = text.len().min(MAX_ID_BYTES);
     while !text.is_char_boundary(end) {

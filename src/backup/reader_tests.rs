@@ -1,4 +1,4 @@
-//! The reader on whole, split, odd and broken documents.
+//! Tests of the reader on whole, split, odd and broken documents.
 
 use proptest::prelude::*;
 
@@ -106,7 +106,7 @@ fn a_huge_entry_is_passed_over_in_bounded_memory() {
 #[test]
 fn a_document_of_another_shape_proves_nothing() {
     let all = [
-        // What is around the entries is missing, or something else.
+        // The structure around the entries is missing or different.
         ("{}", 0),
         (r#"{"errcode":"M_UNKNOWN","error":"no"}"#, 0),
         (r#"{"rooms":[]}"#, 0),
@@ -139,7 +139,7 @@ fn a_document_of_another_shape_proves_nothing() {
             }
         }
     }
-    // Empty is a shape.
+    // An empty backup has the right shape.
     assert_eq!(entries(r#"{"rooms":{}}"#), []);
     assert_eq!(entries(r#"{"rooms":{"!a":{"sessions":{}}}}"#), []);
     assert_eq!(read(BackupReader::one_room(), br#"{"sessions":{}}"#, 1).1, Ok(()));

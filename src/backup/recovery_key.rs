@@ -1,4 +1,4 @@
-//! What a user types or an app has, made into key bytes. Pure: which key it is, the caller finds out.
+//! Turns what a user types or an app holds into key bytes. Pure: the caller finds out which key it is.
 
 use aws_lc_rs::pbkdf2;
 use base64::Engine;
@@ -8,25 +8,26 @@ use zeroize::Zeroizing;
 use super::{limits::MAX_KDF_ITERATIONS, session_id::BASE64, version::PassphraseInfo};
 use crate::secret::KeyBytes;
 
-/// More base58 characters than this cannot be 35 bytes.
+/// A text with more base58 characters than this cannot be 35 bytes.
 const MAX_BASE58_CHARS: usize = 64;
 
 /// Why a text is not a recovery key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecoveryKeyFlaw {
-    /// A character that base58 does not have, too few or too many.
+    /// It has a character that base58 does not have, or too few or too many characters.
     NotBase58,
-    /// The parity or the prefix does not fit: a typing error as a rule.
+    /// The parity or the prefix is wrong, usually because of a typing error.
     Mistyped,
 }
 
-/// Why a passphrase cannot be tried.
+/// The error for key derivation parameters that are out of bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnacceptableKdf;
 
-/// The 32 bytes of a base58 recovery key, of either kind (client-server API, "Key representation").
+/// Returns the 32 bytes of a base58 recovery key, of secret storage or of a backup (client-server API, "Key
+/// representation").
 pub(crate) fn parse_base58(text: &str) -> Result<KeyBytes, RecoveryKeyFlaw> {
-    // With room for all: to grow, it would leave parts of the key behind.
+    // Allocated in full: growing it would leave parts of the key behind in memory.
     let mut compact = Zeroizing::new(String::with_capacity(text.len()));
     compact.extend(text.chars().filter(|c| !c.is_whitespace()));
     if compact.len() > MAX_BASE58_CHARS {
@@ -36,7 +37,7 @@ pub(crate) fn parse_base58(text: &str) -> Result<KeyBytes, RecoveryKeyFlaw> {
         DecodeError::Parity(..) | DecodeError::Prefix(..) => RecoveryKeyFlaw::Mistyped,
         _ => RecoveryKeyFlaw::NotBase58,
     })?;
-    // Bytes after the parity go unseen there; what is written again must be what was read.
+    // `from_base58` ignores bytes after the parity, so the key must encode back to the same text.
     let again = Zeroizing::new(key.to_base58());
     if again.as_str() != compact.as_str() {
         return Err(RecoveryKeyFlaw::NotBase58);
@@ -44,14 +45,14 @@ pub(crate) fn parse_base58(text: &str) -> Result<KeyBytes, RecoveryKeyFlaw> {
     Ok(Zeroizing::new(*key.as_bytes()))
 }
 
-/// The 32 bytes of a decryption key in base64, as apps pass it around and as `m.megolm_backup.v1` holds it.
+/// Returns the 32 bytes of a decryption key in base64, as apps pass it around and as `m.megolm_backup.v1` holds it.
 pub(crate) fn parse_base64(text: &str) -> Option<KeyBytes> {
     let bytes = Zeroizing::new(BASE64.decode(text.trim()).ok()?);
     Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))
 }
 
-/// The key that a passphrase gives: PBKDF2-HMAC-SHA-512 over the salt *as text*, as both the legacy backup passphrase
-/// and secret storage have it. Takes up to seconds: the number of rounds is the server's, within bounds.
+/// Derives the key of a passphrase: PBKDF2-HMAC-SHA-512 over the salt *as text*, as both the legacy backup passphrase
+/// and secret storage define it. Can take seconds: the server sets the number of rounds, within bounds.
 pub(crate) fn derive(passphrase: &str, info: &PassphraseInfo) -> Result<KeyBytes, UnacceptableKdf> {
     let iterations = checked_iterations(info)?;
     let mut key = Zeroizing::new([0; 32]);
@@ -65,7 +66,7 @@ pub(crate) fn derive(passphrase: &str, info: &PassphraseInfo) -> Result<KeyBytes
     Ok(key)
 }
 
-/// The number of rounds, if it is one that a phone should run.
+/// Returns the number of rounds, if a phone should run that many and the key has 256 bits.
 pub(crate) fn checked_iterations(info: &PassphraseInfo) -> Result<std::num::NonZeroU32, UnacceptableKdf> {
     u32::try_from(info.iterations)
         .ok()

@@ -10,7 +10,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-/// Writes without padding, reads with or without, as the specification asks of readers.
+/// Writes without padding and reads with or without it, as the specification requires of readers.
 pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -19,15 +19,15 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Before a text that is as long as a key; no text begins with it.
+/// Prefix of a text that is as long as a key (32 bytes). No text begins with this byte.
 const NO_KEY: u8 = 0xff;
 
 /// A session id as the vault keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SessionId {
-    /// The canonical form: the bytes of the key that the id names.
+    /// The canonical form: the bytes of the key that the id encodes.
     Key([u8; 32]),
-    /// Any other text; never opens, is kept to be counted and shown.
+    /// Any other text. Such an entry never opens; its id is kept so that it can be counted and shown.
     Text(String),
 }
 
@@ -37,7 +37,7 @@ impl SessionId {
         match BASE64.decode_slice(text, &mut bytes) {
             Ok(32) => {
                 let key: [u8; 32] = bytes[..32].try_into().expect("32 of 33 bytes");
-                // Only what encodes back to the same text is the same id.
+                // Only a text that the key encodes back to is the canonical form.
                 let mut again = [0; 44];
                 match BASE64.encode_slice(key, &mut again) {
                     Ok(length) if &again[..length] == text.as_bytes() => Self::Key(key),
@@ -48,7 +48,7 @@ impl SessionId {
         }
     }
 
-    /// The form that the vault keeps: the 32 bytes of a key, or a text of another length.
+    /// Returns the form that the vault keeps: the 32 bytes of a key, or a text of any other length.
     pub(crate) fn to_bytes(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Key(key) => Cow::Borrowed(key),
@@ -57,7 +57,7 @@ impl SessionId {
         }
     }
 
-    /// Back from that form.
+    /// Restores an id from the form that the vault keeps.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         match (<[u8; 32]>::try_from(bytes), bytes) {
             (Ok(key), _) => Self::Key(key),

@@ -1,10 +1,10 @@
-//! Where a JSON value ends, in any split of its bytes. What is in it is not looked at.
+//! Finds the end of a JSON value, however its bytes are split into chunks. Does not look at its content.
 //!
 //! It counts depth instead of recursing, so nesting costs nothing.
 
 use memchr::memchr2;
 
-/// How far into a value one is.
+/// The position inside one JSON value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ValueScanner {
     depth: u64,
@@ -14,7 +14,8 @@ pub(super) struct ValueScanner {
 }
 
 impl ValueScanner {
-    /// Moves to the end of the value or of the chunk; says which.
+    /// Scans from `begin` to the end of the value or of the chunk. Returns where it stopped, and whether the value is
+    /// complete.
     pub(super) fn advance(&mut self, chunk: &[u8], begin: usize) -> (usize, bool) {
         let mut at = begin;
         while at < chunk.len() {
@@ -41,7 +42,7 @@ impl ValueScanner {
                 continue;
             }
             match chunk[at] {
-                // The end of a number or a word belongs to what is around it.
+                // The byte that ends a number or a literal belongs to the surrounding structure.
                 b',' | b'}' | b']' if self.scalar => return (at, true),
                 byte if self.scalar && byte.is_ascii_whitespace() => return (at, true),
                 b'"' => self.in_string = true,

@@ -1,4 +1,5 @@
-//! What `GET /room_keys/version` says about a backup (client-server API, "Server-side key backups").
+//! The description of a backup version, as `GET /room_keys/version` returns it (client-server API, "Server-side key
+//! backups").
 
 use base64::Engine;
 use serde::Deserialize;
@@ -9,33 +10,59 @@ use super::{
     session_id::BASE64,
 };
 
-/// The only backup algorithm there is so far.
-pub(crate) const CURVE25519_AES_SHA2: &str = "m.megolm_backup.v1.curve25519-aes-sha2";
+/// The only backup algorithm that exists so far.
+const CURVE25519_AES_SHA2: &str = "m.megolm_backup.v1.curve25519-aes-sha2";
+
+/// The algorithm of a backup version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    /// `m.megolm_backup.v1.curve25519-aes-sha2`.
+    Curve25519AesSha2,
+    /// An algorithm of this name, which the crate does not know: entries are kept, and cannot be opened.
+    Unknown(String),
+}
+
+impl Algorithm {
+    pub(crate) fn of_name(name: &str) -> Self {
+        match name {
+            CURVE25519_AES_SHA2 => Self::Curve25519AesSha2,
+            name => Self::Unknown(name.chars().take(MAX_VERSION_DETAIL_CHARS).collect()),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Curve25519AesSha2 => CURVE25519_AES_SHA2,
+            Self::Unknown(name) => name,
+        }
+    }
+}
 
 /// One backup version, as the server describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VersionInfo {
     pub(crate) version: String,
-    pub(crate) algorithm: String,
-    /// The public half of the backup's key; `None` where the algorithm is unknown or the key does not parse.
+    pub(crate) algorithm: Algorithm,
+    /// The public half of the backup's key; `None` if the algorithm is unknown or the key does not parse.
     pub(crate) public_key: Option<[u8; 32]>,
-    /// Keys that the server says it has; `None` where it does not say. A hint: it may lie.
+    /// Keys that the server says it has; `None` if it does not say. A hint: it may lie.
     pub(crate) count: Option<u64>,
     pub(crate) etag: String,
-    /// How a legacy passphrase becomes the decryption key, where the backup was made that way.
+    /// How to derive the decryption key from a legacy passphrase, if the backup was made that way.
     pub(crate) passphrase: Option<PassphraseInfo>,
 }
 
-/// `private_key_salt` and `private_key_iterations` of a backup's `auth_data`.
+/// Key derivation parameters: `private_key_salt`, `private_key_iterations` and `private_key_bits` of a backup's
+/// `auth_data`, or those of a secret storage key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PassphraseInfo {
     pub(crate) salt: String,
-    /// As the server sent it; may be out of any sensible range.
+    /// As sent by the server; may be outside any sensible range.
     pub(crate) iterations: i64,
     pub(crate) bits: i64,
 }
 
-/// Each field by itself: what cannot be read costs that field.
+/// Optional fields are parsed one by one: one that cannot be read costs only itself.
 #[derive(Deserialize)]
 struct Wire<'a> {
     version: Value,
@@ -65,7 +92,7 @@ impl VersionInfo {
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         let wire: Wire<'_> = serde_json::from_slice(body).ok()?;
         let version = text_or_number(&wire.version)?;
-        // A dot alone cannot be written into a path as what it is.
+        // `.` and `..` change a path even if they are percent-encoded.
         let is_a_path = matches!(version.as_str(), "." | "..");
         if version.is_empty() || version.chars().count() > MAX_VERSION_CHARS || is_a_path {
             return None;
@@ -80,7 +107,8 @@ impl VersionInfo {
             iterations: read(auth_data.private_key_iterations).as_i64().unwrap_or(0),
             bits: read(auth_data.private_key_bits).as_i64().unwrap_or(256),
         });
-        let public_key = (wire.algorithm == CURVE25519_AES_SHA2)
+        let algorithm = Algorithm::of_name(&wire.algorithm);
+        let public_key = (algorithm == Algorithm::Curve25519AesSha2)
             .then(|| {
                 BASE64
                     .decode(read(auth_data.public_key).as_str()?)
@@ -91,9 +119,9 @@ impl VersionInfo {
             .flatten();
         Some(Self {
             version,
-            algorithm: wire.algorithm.chars().take(MAX_VERSION_DETAIL_CHARS).collect(),
+            algorithm,
             public_key,
-            // What is more than any database counts to is as good as the most that it does.
+            // SQLite stores no integer above `i64::MAX`, which stands for anything larger.
             count: read(wire.count)
                 .as_u64()
                 .map(|count| count.min(i64::MAX.cast_unsigned())),
@@ -103,13 +131,13 @@ impl VersionInfo {
     }
 }
 
-/// The value, or null where it is missing or cannot be had.
+/// Returns the value, or null if it is missing or cannot be parsed.
 fn read(raw: Option<&RawValue>) -> Value {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
         .unwrap_or_default()
 }
 
-/// Old servers sent numbers where a string belongs.
+/// Returns the text of a string or a number. Old servers sent numbers where a string belongs.
 fn text_or_number(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -166,7 +194,7 @@ mod tests {
             let body = format!(r#"{{"version":"1","algorithm":"{long}","etag":"{long}","count":{count}}}"#);
             let info = VersionInfo::parse(body.as_bytes()).expect("a version");
             assert_eq!(info.count, expected, "{count}");
-            assert_eq!((info.algorithm.len(), info.etag.len()), (128, 128));
+            assert_eq!((info.algorithm.name().len(), info.etag.len()), (128, 128));
         }
         let body = format!(r#"{{"version":"{long}","algorithm":"x"}}"#);
         assert_eq!(VersionInfo::parse(body.as_bytes()), None);

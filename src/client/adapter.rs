@@ -1,4 +1,5 @@
-//! The app's one trait, in the narrow forms that the rooms below ask for. What a callback throws is answered here, once.
+//! Adapts the one trait that the app implements, `JobHost`, to the narrow traits that the other modules define. An
+//! error that a callback throws is handled here and goes no further.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::{
     wake_up::{WakeUp, WakeUpPurpose, WakeUps},
 };
 
-/// The app, as the rooms below see it.
+/// Implements the narrow traits of the other modules over the app's `JobHost`.
 pub(super) struct HostAdapter(pub(super) Arc<dyn JobHost>);
 
 #[async_trait]
@@ -37,7 +38,7 @@ impl DownloadListener for HostAdapter {
     }
 
     async fn on_progress(&self, progress: DownloadProgress) {
-        // What the app throws is its own business, here and below.
+        // An error from a pure notification changes nothing for us, here and below.
         let _ = self.0.on_progress(progress).await;
     }
 

@@ -1,8 +1,8 @@
-//! The other callbacks of the host: what only the app knows, and what it wants to be told.
+//! The callbacks that only the app can answer, and the notifications that it receives.
 //!
-//! Every one may be slow, may throw and may call back into the crate: no lock is held around any of them, but for the access
-//! token of a request, which must not wait for another call into the same object. One that
-//! throws is ignored where it only tells something, and ends the run in a resting state where its answer is needed.
+//! Every callback may be slow, may throw and may call back into the crate, because no lock is held around any of
+//! them. `access_token` and `schedule_wake_up` are the exceptions: they must not wait for a call into this client. Each
+//! callback says what an error means.
 
 use async_trait::async_trait;
 
@@ -14,79 +14,86 @@ use crate::{
     wake_up::{WakeUp, WakeUpPurpose},
 };
 
-/// The app around us: who has the access token, who knows the rooms, who shows progress.
+/// The app around the client. It supplies the access token, knows the rooms, shows progress and schedules wake-ups.
+///
+/// Implement it once per client. Apart from `access_token` and `schedule_wake_up`, every callback may be slow and may
+/// call back into the client.
 #[uniffi::export(foreign)]
 #[async_trait]
 pub trait JobHost: Send + Sync {
-    /// The account's access token. Asked for before every request, never kept. Must not wait for a call into this client:
-    /// that may be waiting for the token.
+    /// Returns the account's access token. It is asked for before every request and never kept. Must not wait for a
+    /// call into this client: that call may itself be waiting for the token.
     ///
     /// # Errors
-    /// A [`HostError`] ends what was asked for as "not signed in".
+    /// If this throws a `HostError`, the operation that needs the token fails as "not signed in".
     async fn access_token(&self, request: TokenRequest) -> Result<SecretString, HostError>;
 
-    /// The rooms that the app knows, the most wanted first: the room on screen, then the latest ones. They are fetched,
-    /// and so delivered, in this order. May be empty: then the server's list of joined rooms is taken as it comes.
+    /// Returns the ids of the rooms that the app knows, the most wanted first: the room on screen, then the most
+    /// recent ones. Rooms are fetched, and so delivered, in this order. May be empty: the server's list of joined
+    /// rooms is then used in the server's order.
     ///
     /// # Errors
-    /// A [`HostError`] counts as an empty list.
+    /// A `HostError` counts as an empty list.
     async fn rooms_by_priority(&self) -> Result<Vec<String>, HostError>;
 
-    /// How far the download is: at most ten times a second, and always when its stage changes. Never two calls at once;
-    /// while one takes its time the later values overtake each other.
+    /// Reports the progress of the download: at most ten times a second, and whenever the stage changes. Calls never
+    /// overlap: while one is running, newer values replace older ones.
     ///
     /// # Errors
     /// Ignored.
     async fn on_progress(&self, progress: DownloadProgress) -> Result<(), HostError>;
 
-    /// These keys can be looked up now, and have been delivered if there is a sink: retry what is on screen. A hint,
-    /// which may be dropped when the host is slow; `arrived_since` is exact.
+    /// Reports keys that can now be looked up and, if there is a sink, have been delivered. Retry the messages on
+    /// screen that could not be decrypted. This is only a hint, which may be dropped when the host is slow;
+    /// `KeyDownload.arrived_since` is exact.
     ///
     /// # Errors
     /// Ignored.
     async fn on_room_keys_arrived(&self, arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError>;
 
-    /// Copies of keys are held back for a cause that this version had none for before: somebody may be tampering with the
-    /// backup. Told once for each version and cause, at least; `KeyDownload.conflicts` lists them.
+    /// Reports that copies of keys are held back for a cause that this backup version did not have before: someone
+    /// may be tampering with the backup. Each cause is reported at least once per version. `KeyDownload.conflicts`
+    /// lists the copies.
     ///
     /// # Errors
-    /// Ignored.
+    /// After a `HostError`, or if this takes longer than 1 second, the app is told again later.
     async fn on_conflicts(&self, notice: ConflictNotice) -> Result<(), HostError>;
 
-    /// The account's backup preference has changed, by another device: show it. Nothing has been switched.
+    /// Reports that another device has changed the account's backup preference, so that the app can show it. Nothing
+    /// has been switched on or off.
     ///
     /// # Errors
     /// Ignored.
     async fn on_preference_changed(&self, notice: PreferenceNotice) -> Result<(), HostError>;
 
-    /// The user has chosen one thing on this device and the opposite on another since. Which one counts? May take as long
-    /// as the user does; the call that asks waits for it, unless its budget ends.
+    /// Asks which value counts: the user chose one on this device and has since chosen the opposite on another. The
+    /// answer may take as long as the user needs; the call that asks waits for it, unless its budget ends first.
     ///
     /// # Errors
-    /// A [`HostError`] counts as [`PreferenceResolution::AskLater`].
+    /// A `HostError` counts as `PreferenceResolution.AskLater`.
     async fn resolve_preference_conflict(
         &self,
         conflict: PreferenceConflict,
     ) -> Result<PreferenceResolution, HostError>;
 
-    /// Asks to be woken: by WorkManager, by a BGTask, or by a timer while the app is open. One wake-up for each purpose: a
-    /// new one takes the place of the last, `None` cancels it. When it comes, call what the purpose says. Must not wait
-    /// for a call into this client.
+    /// Schedules a wake-up through WorkManager, a BGTask, or a timer while the app is open. There is one wake-up for
+    /// each purpose: a new one replaces the previous one, and `None` cancels it. When it fires, make the call that
+    /// the `WakeUpPurpose` names. Must not wait for a call into this client.
     ///
     /// # Errors
-    /// Ignored: the app then has to call by itself.
+    /// Ignored: the app must then make the call without being asked.
     async fn schedule_wake_up(&self, purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> Result<(), HostError>;
 }
 
-/// A callback could not do what it was asked for.
+/// A callback of the app could not do what it was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum HostError {
-    /// The app's own reason; never logged, never shown.
+    /// The callback failed for a reason of the app's own, which is never logged or shown.
     #[error("the app could not answer")]
     Failed {
-        /// For the app's own diagnosis.
+        /// The reason, for the app's own diagnosis.
         detail: String,
     },
 }

@@ -1,8 +1,9 @@
-//! The client: what an app opens once per signed-in account.
+//! The client: the object that an app opens once per signed-in account.
 //!
-//! - `options`, `open`, `open_error`: opening one
+//! - `options`, `open`, `open_error`: opening a client
 //! - `keys`: single keys and rooms, unlocking, export
-//! - `host`, `keyring`: what the app implements; `adapter`: the same in the narrow forms of the rooms below
+//! - `host`, `keyring`: the traits that the app implements; `adapter`: the same callbacks behind the narrow traits of
+//!   the other modules
 
 mod adapter;
 mod host;
@@ -39,8 +40,14 @@ use crate::{
 
 /// The key backup of one account.
 ///
-/// Open it once and keep it: it holds no database, no connection and no thread while nothing is asked of it. Call
-/// `shutdown` when the account signs out, or the callbacks leak.
+/// Open it once and keep it: while it is idle it holds no database, connection or thread. Call `shutdown` when the
+/// account signs out; otherwise the callbacks leak.
+///
+/// ```text
+/// client = KeyBackupClient.open(options, transport, host, sink)
+/// client.unlock(UnlockSecret.RecoveryKey(text))   // once; the key is kept in a sealed vault
+/// outcome = client.download().run(RunBudget())    // whenever the OS gives the app time
+/// ```
 #[derive(uniffi::Object)]
 pub struct KeyBackupClient {
     jobs: Arc<Jobs>,
@@ -53,10 +60,11 @@ pub struct KeyBackupClient {
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyBackupClient {
-    /// Opens the vault of an account, or makes one. Does not touch the network.
+    /// Opens the vault of an account, or creates one. Does not use the network. Pass no `sink` if keys are only
+    /// looked up or exported.
     ///
     /// # Errors
-    /// An [`OpenError`]; nothing is left half made.
+    /// An `OpenError`; nothing is left half made.
     #[uniffi::constructor]
     pub async fn open(
         options: ClientOptions,
@@ -100,19 +108,19 @@ impl KeyBackupClient {
         }))
     }
 
-    /// The download of the backup: always the same object.
+    /// Returns the download of the backup: always the same object.
     pub fn download(&self) -> Arc<KeyDownload> {
         self.download.clone()
     }
 
-    /// The preference that the user's clients share: always the same object.
+    /// Returns the backup preference that the user's clients share: always the same object.
     pub fn preference(&self) -> Arc<KeyBackupPreference> {
         self.preference.clone()
     }
 
-    /// Ends everything, wipes keys, discards what the OS downloads into files, and drops the callbacks. For the end of the
-    /// account's session, or before its vault is set aside or deleted: it may be called more than once, and afterwards every
-    /// call answers that the client is shut down, and a run that it is paused. The vault stays on disk.
+    /// Ends all work, wipes the keys, discards downloads that the OS is making into files, and drops the callbacks.
+    /// Call it when the account signs out, or before its vault is set aside or deleted. May be called more than once.
+    /// Afterwards every call fails as shut down, and a run returns as paused. The vault stays on disk.
     pub fn shutdown(&self) {
         self.export.stop();
         let context = self.jobs.shut_down();

@@ -1,4 +1,5 @@
-//! Opening: the checks of what the app gives, the vault's key from the app or its keyring, and setting a vault aside.
+//! Opening a client: checks the app's options, gets the vault's key from the app or its keyring, and sets a vault
+//! aside.
 
 use std::path::{Path, PathBuf};
 
@@ -16,19 +17,20 @@ use crate::{
     vault::{OpenVaultError, Protection, Vault, VaultError, new_vault_key},
 };
 
-/// Bytes of a vault key.
+/// Length of a vault key, in bytes.
 const VAULT_KEY_BYTES: usize = 32;
 
-/// Moves a vault that does not open any more out of the way, so that `KeyBackupClient.open` makes a new one there. Nothing is
-/// deleted: returns where it lies now, in the same directory; `None` if there was no vault. Shut down the clients that have it
-/// first, in every process: whoever still has one is told that the vault is gone.
+/// Moves a vault that can no longer be opened out of the way, so that `KeyBackupClient.open` creates a new one in its
+/// place. Nothing is deleted. Returns the new path of the old vault, in the same directory, or `None` if there was no
+/// vault. First shut down the clients that have the vault open, in every process: any that is left is told that the
+/// vault is gone.
 ///
-/// The new vault gets everything from the server again. What is lost with the old one: keys that the server has no more, the
-/// decryption key (unlock again), and a preference that was not yet written.
+/// The new vault fetches everything from the server again. These are lost with the old vault: keys that the server no
+/// longer has, the decryption key (unlock again), and a preference that was not yet written.
 ///
 /// # Errors
-/// [`OpenError::VaultInUse`] if somebody is at work on it, as far as the damage lets one see that;
-/// [`OpenError::UnusableDataDir`] if it cannot be moved.
+/// `OpenError.VaultInUse` if a client in this process or another is using the vault, as far as the damage lets that
+/// be seen; `OpenError.UnusableDataDir` if the vault cannot be moved.
 #[uniffi::export(async_runtime = "tokio")]
 pub async fn set_vault_aside(data_dir: String) -> Result<Option<String>, OpenError> {
     let moved = blocking(move || Vault::set_aside(Path::new(&data_dir))).await;
@@ -39,7 +41,7 @@ pub async fn set_vault_aside(data_dir: String) -> Result<Option<String>, OpenErr
     }
 }
 
-/// Checks an account, and returns the URL of its homeserver.
+/// Checks an account and returns the URL of its homeserver.
 pub(super) fn check_account(account: &Account) -> Result<Url, OpenError> {
     let url = Url::parse(&account.homeserver_url)
         .ok()
@@ -56,7 +58,7 @@ pub(super) fn check_account(account: &Account) -> Result<Url, OpenError> {
     Ok(url)
 }
 
-/// Checks the text of a data directory.
+/// Checks that the text of a data directory is not empty.
 pub(super) fn check_directory(data_dir: &str) -> Result<PathBuf, OpenError> {
     let directory = PathBuf::from(data_dir);
     if !directory.is_absolute() && data_dir.trim().is_empty() {
@@ -65,7 +67,8 @@ pub(super) fn check_directory(data_dir: &str) -> Result<PathBuf, OpenError> {
     Ok(directory)
 }
 
-/// Opens the vault in that directory, or makes one. What is no key is refused before anything is made. Blocks.
+/// Opens the vault in that directory, or creates one. A key of the wrong form is refused before anything is created.
+/// Blocks.
 pub(super) fn open_vault(
     protection: &VaultProtection,
     directory: &Path,
@@ -91,7 +94,7 @@ fn by_key(key: &SecretBytes) -> Result<Protection, OpenError> {
     Ok(Protection::Key(Zeroizing::new(key)))
 }
 
-/// By the key that the keyring has, or by a new one for a new vault.
+/// Returns the protection with the keyring's key, or with a new key, stored in the keyring, for a new vault.
 fn by_keyring(keyring: &dyn Keyring, directory: &Path, user_id: &str) -> Result<Protection, OpenError> {
     let unavailable = |key_lost| OpenError::KeyringUnavailable { key_lost };
     let name = format!("keyferry {user_id}");

@@ -1,4 +1,4 @@
-//! Why a client could not be opened.
+//! The reasons why a client could not be opened.
 
 use crate::vault::{OpenVaultError, VaultMeaning};
 
@@ -7,50 +7,53 @@ use crate::vault::{OpenVaultError, VaultMeaning};
 #[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The homeserver URL is no `https://` or `http://` URL.
+    /// The homeserver URL is not an `https://` or `http://` URL.
     #[error("the homeserver URL is invalid")]
     InvalidHomeserverUrl,
     /// The user id is not of the form `@local:server`, or the device id is empty.
     #[error("the user id or device id is invalid")]
     InvalidAccount,
-    /// The data directory is no path, or cannot be made, read or written now.
+    /// The data directory is not a path, or cannot be created, read or written now.
     #[error("the data directory cannot be used")]
     UnusableDataDir,
-    /// The key or the passphrase is not the one that this vault was made with, or no 32 bytes, or empty.
+    /// The key or passphrase is not the one that this vault was created with, the key is not 32 bytes long, or the
+    /// passphrase is empty.
     #[error("the vault key or passphrase is wrong")]
     WrongVaultKey,
-    /// The vault was made with another kind of protection.
+    /// The vault was created with another kind of protection.
     #[error("the vault is protected in another way")]
     OtherProtection,
-    /// The keyring cannot be read or written now, or has lost the key of a vault that is there.
+    /// The keyring cannot be read or written now, or has lost the key of an existing vault.
     #[error("the keyring gave no key")]
     KeyringUnavailable {
-        /// The vault is there, and the keyring is sure to have no key for it: it was restored without its keyring.
+        /// True if the vault exists and the keyring certainly has no key for it: the vault was restored without its
+        /// keyring. False if the keyring just could not be read or written.
         key_lost: bool,
     },
-    /// The vault is another account's.
+    /// The vault belongs to another account.
     #[error("the vault belongs to another account")]
     OtherAccount,
     /// The vault was written by a newer version of the crate: update the app.
     #[error("the vault is of a newer version")]
     VaultTooNew,
-    /// The vault is damaged beyond what the database mends by itself. `set_vault_aside` makes room for a new one.
+    /// The vault is damaged beyond what the database repairs by itself. `set_vault_aside` makes room for a new one.
     #[error("the vault is damaged")]
     VaultDamaged,
     /// There is no space left on the disk.
     #[error("the disk is full")]
     DiskFull,
-    /// `set_vault_aside` only: somebody is at work on the vault, in this process or another. End that, and call again.
+    /// Only from `set_vault_aside`: a client in this process or another is using the vault. End that, then call
+    /// again.
     #[error("the vault is in use")]
     VaultInUse,
-    /// A bug in the crate or in a callback of the app: the log says more.
+    /// A bug in the crate or in a callback of the app; the log has details.
     #[error("the vault could not be opened because of a bug")]
     Internal,
 }
 
 impl From<OpenVaultError> for OpenError {
     fn from(error: OpenVaultError) -> Self {
-        log::warn!("the vault does not open: {error}");
+        log::warn!("the vault cannot be opened: {error}");
         match error {
             OpenVaultError::WrongKey => Self::WrongVaultKey,
             OpenVaultError::OtherProtection => Self::OtherProtection,

@@ -1,4 +1,4 @@
-//! What a client is opened with.
+//! The options with which a client is opened.
 
 use std::{fmt, sync::Arc};
 
@@ -13,60 +13,61 @@ use crate::{
 /// A signed-in account.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct Account {
-    /// The base URL of the homeserver's client API, after discovery: `https://matrix.example.org`.
+    /// The base URL of the homeserver's client API, after discovery, such as `https://matrix.example.org`.
     pub homeserver_url: String,
-    /// The full user id: `@alice:example.org`.
+    /// The full user id, such as `@alice:example.org`.
     pub user_id: String,
     /// The device id. A vault that is opened for another device delivers everything again.
     pub device_id: String,
 }
 
-/// What a client is opened with.
+/// The options with which a client is opened.
 #[derive(Clone, uniffi::Record)]
 pub struct ClientOptions {
-    /// Whose backup it is.
+    /// The account whose backup it is.
     pub account: Account,
-    /// A directory of the crate's own, one per account; it is made if it is not there. On Android below
-    /// `noBackupFilesDir`; on iOS excluded from backup and readable after first unlock.
+    /// A directory that only the crate uses, one per account. It is created if it does not exist. On Android put it
+    /// below `noBackupFilesDir`; on iOS exclude it from backup and make it readable after first unlock.
     pub data_dir: String,
-    /// How secrets are kept.
+    /// How the secrets in the vault are kept.
     pub protection: VaultProtection,
-    /// How the app takes part in the backup preference that the user's clients share (MSC4287). `None`: as
-    /// [`PreferencePolicy::default`] does it, which follows a value, asks the user where there is none, and writes both
-    /// forms.
+    /// How the app takes part in the backup preference that the user's clients share (MSC4287). With `None` the app
+    /// follows an existing value, asks the user if there is none, and writes both the stable and the unstable form.
     #[uniffi(default = None)]
     pub preference: Option<PreferencePolicy>,
-    /// What the download may use. `None`: as [`DownloadPolicy::default`] has it.
+    /// What the download may use. `None` uses the defaults of `DownloadPolicy`.
     #[uniffi(default = None)]
     pub download: Option<DownloadPolicy>,
-    /// What this process is called when another one asks who is running: `app`, `notification extension`. `None`: `app`.
+    /// The name of this process that is reported when another process asks who is running: `app`, `notification
+    /// extension`. `None` means `app`.
     #[uniffi(default = None)]
     pub process_name: Option<String>,
-    /// Downloads of the OS that go on while the app is suspended, where the app has them: a background `URLSession`.
+    /// Downloads by the OS that continue while the app is suspended, for apps that have them: a background
+    /// `URLSession`. `None` if the app has none.
     #[uniffi(default = None)]
     pub file_downloads: Option<Arc<dyn FileDownloads>>,
 }
 
-/// How secrets in the vault are kept: the backup's decryption key and the room ids.
+/// How the secrets in the vault are kept: the backup decryption keys and the room ids.
 #[derive(Clone, uniffi::Enum)]
 #[uniffi::export(Debug)]
 pub enum VaultProtection {
-    /// By a key that the crate makes and the host's keyring keeps. The right choice on a phone.
+    /// Sealed with a key that the crate creates and the host's keyring keeps. The right choice on a phone.
     Keyring {
-        /// Keychain or Keystore.
+        /// The Keychain or Keystore.
         keyring: Arc<dyn Keyring>,
     },
-    /// By a key that the app keeps.
+    /// Sealed with a key that the app keeps.
     Key {
-        /// 32 random bytes.
+        /// The key: 32 random bytes.
         key: SecretBytes,
     },
-    /// By a passphrase; opening then takes about a tenth of a second of key derivation.
+    /// Sealed with a passphrase. Opening then spends about 0.1 seconds on key derivation.
     Passphrase {
-        /// The passphrase, not empty.
+        /// The passphrase; must not be empty.
         passphrase: SecretString,
     },
-    /// Not at all: nothing secret is written, room ids lie open, and a restart needs the recovery key again.
+    /// Not sealed: no secret is written, room ids are readable, and a restart needs the recovery key again.
     NoProtection,
 }
 

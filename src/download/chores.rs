@@ -1,4 +1,4 @@
-//! What a run does with the vault besides the stages: re-queueing, forgetting and trimming entries, in small steps.
+//! Upkeep of the vault during a run, beside the stages: re-queues, forgets and trims entries in small steps.
 
 use super::phase::Phase;
 use crate::{
@@ -6,7 +6,8 @@ use crate::{
     vault::{VaultError, Writer},
 };
 
-/// Re-queues entries that an older version of the crate could not parse. The next run goes on where this one ends.
+/// Re-queues entries that an older version of the crate could not parse. If the run ends first, the next one
+/// continues.
 pub(super) async fn reopen(turn: &Turn) -> Result<(), VaultError> {
     let mut goes_on = in_writer(&turn.writer, |writer| writer.reader().has_to_reopen()).await?;
     while goes_on && turn.may_go_on() {
@@ -15,8 +16,8 @@ pub(super) async fn reopen(turn: &Turn) -> Result<(), VaultError> {
     Ok(())
 }
 
-/// Forgets trimmed entries that are needed again, so that they are fetched again. Returns false if the run ends before all
-/// of them are forgotten.
+/// Forgets trimmed entries that are needed again, so that they are fetched again. Returns false if the run ends
+/// before all of them are forgotten.
 pub(super) async fn forget_trimmed(turn: &Turn) -> Result<bool, VaultError> {
     let mut goes_on = in_writer(&turn.writer, |writer| writer.reader().has_to_refetch()).await?;
     while goes_on && turn.may_go_on() {
@@ -25,8 +26,8 @@ pub(super) async fn forget_trimmed(turn: &Turn) -> Result<bool, VaultError> {
     Ok(!goes_on)
 }
 
-/// Removes delivered entries from the vault, where the policy says so, and looks whether there is room for more. Returns
-/// whether there is more to remove.
+/// Removes delivered entries from the vault if the policy says so, and lifts the disk limit if there is room again.
+/// Returns whether there is more to remove.
 pub(super) async fn trim(phase: &Phase) -> Result<bool, VaultError> {
     let gate = &phase.run.gate;
     let trims = phase.policy.trim_delivered && phase.allows(Work::Open) && phase.context.sink.is_some();

@@ -1,6 +1,6 @@
-//! The deliver stage: opened keys to the sink, in the order of the plan, one batch at a time.
+//! The deliver stage: hands opened keys to the sink in page order, one batch at a time.
 //!
-//! A batch is marked delivered after the sink has answered: after a crash it may come again, and never goes missing.
+//! A batch is marked as delivered only after the sink has answered: a crash can deliver it twice, but never loses it.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -12,17 +12,18 @@ use super::{
 };
 use crate::{
     backup::RoomKey,
+    ids::EntryId,
     sink::{RoomKeySink, SinkAnswer, SinkError},
     vault::{DeliveredAnswer, VaultError, Writer},
 };
 
-/// How long the sink may go on with its batch when the run is to end.
+/// How long the sink may keep working on its batch once the run must end.
 const LAST_BATCH: Duration = Duration::from_millis(100);
 
-/// What is listed as the reason where the store has another key under that session id.
+/// The refusal reason that is listed if the app's store has another key under the session id.
 const UNCONNECTED: &str = "the app's crypto has another ratchet of this session";
 
-/// What the deliver stage works with.
+/// The deliver stage, with everything it works with.
 pub(crate) struct DeliverStage {
     pub(crate) phase: Phase,
     pub(crate) sink: Arc<dyn RoomKeySink>,
@@ -31,9 +32,9 @@ pub(crate) struct DeliverStage {
 /// How delivery ended.
 #[derive(Debug)]
 pub(crate) enum DeliverEnd {
-    /// All pages that came are delivered, or the run was stopped.
+    /// Every page that came was delivered, or the run was stopped.
     Done,
-    /// The sink took no more.
+    /// The sink stopped taking keys.
     SinkUnavailable,
     Vault(VaultError),
 }
@@ -45,13 +46,13 @@ impl DeliverEnd {
 }
 
 impl DeliverStage {
-    /// Delivers until the open stage has ended.
+    /// Delivers pages until the open stage has ended.
     pub(crate) async fn work(&self, mut pages: mpsc::Receiver<OpenedPage>) -> DeliverEnd {
         let mut early = BTreeMap::new();
         let mut next = 0;
         let mut pass = 0;
         while let Some(Some(page)) = self.phase.stop.unless_stopped(pages.recv()).await {
-            // Another pass numbers its pages from the beginning.
+            // Each pass numbers its pages from 0.
             if page.queue.pass() != pass {
                 pass = page.queue.pass();
                 next = 0;
@@ -77,9 +78,9 @@ impl DeliverStage {
         DeliverEnd::Done
     }
 
-    /// False if the run was stopped meanwhile.
+    /// Delivers one page. Returns false if the run was stopped meanwhile.
     async fn deliver(&self, mut page: OpenedPage) -> Result<bool, DeliverEnd> {
-        // Another copy may have been found to count while the page waited for a slow sink.
+        // While the page waited for a slow sink, another copy may have turned out to be the one that counts.
         page = self.without_held_back(page).await.map_err(DeliverEnd::Vault)?;
         let mut hints = Vec::new();
         for key in &page.keys {
@@ -93,7 +94,7 @@ impl DeliverStage {
                 None => return Ok(false),
                 Some(Ok(answers)) if answers.len() == page.entries.len() => answers,
                 Some(Ok(_)) => {
-                    log::warn!("the sink answered for another number of keys than it was given");
+                    log::warn!("the sink's answers do not match the number of keys it was given");
                     return Err(DeliverEnd::SinkUnavailable);
                 }
                 Some(Err(SinkError::Unavailable { .. })) => {
@@ -107,14 +108,14 @@ impl DeliverStage {
     }
 
     async fn without_held_back(&self, mut page: OpenedPage) -> Result<OpenedPage, VaultError> {
-        let entries: Vec<i64> = page.entries.iter().map(|(entry, _)| *entry).collect();
+        let entries: Vec<EntryId> = page.entries.iter().map(|(entry, _)| *entry).collect();
         let look = move |writer: &mut Writer| writer.reader().held_back_among(&entries);
         let held_back = self.phase.in_vault(look).await?;
         page.leave_out(&held_back);
         Ok(page)
     }
 
-    /// `None` if the run was stopped and the sink took too long to finish.
+    /// Returns the sink's answers, or `None` if the run was stopped and the sink took too long to finish.
     async fn answers(&self, keys: Vec<RoomKey>) -> Option<Result<Vec<SinkAnswer>, SinkError>> {
         let call = self.sink.deliver(keys);
         tokio::pin!(call);

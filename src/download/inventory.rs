@@ -1,4 +1,4 @@
-//! What the vault has, put in the words of apps: figures, versions, and what is left.
+//! What the vault holds, in the terms of the public API: figures, versions, and the work left.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     vault::{Connection, UserIntent, VaultError, VersionRow},
 };
 
-/// What the vault had when it was looked at.
+/// What the vault held when it was read.
 #[derive(Clone, Debug)]
 pub(crate) struct Inventory {
     pub(crate) left: WorkLeft,

@@ -1,15 +1,18 @@
-//! The download: every room key of the server-side backup, in the background, resumably.
+//! The download: fetches every room key of the server-side backup, in the background, resumably.
 //!
-//! Three stages overlap in a run. Each goes on from what the vault holds, so a kill costs no more than a batch.
+//! The three stages of a run (fetch, open, deliver) overlap. Each continues from what the vault holds, so a kill
+//! loses no more than one batch.
 //!
 //! - `object`: the exported object
-//! - `policy`: what it may use
-//! - `phases`: a run is a row of phases
-//! - `fetch`: network to vault; `wanted_rooms`: rooms that come first
-//! - `open`: vault to opened keys; `deliver`: opened keys to the sink
-//! - `inventory`, `work_left`: what the vault has, in the words of apps, and what is left to do
-//! - `outcome`: how it ended (pure)
-//! - `telling`: what the app is told
+//! - `policy`: what the download may use
+//! - `phases`: the work of a run, as a series of phases; `chores`: upkeep of the vault beside the stages
+//! - `run`, `phase`: what a run, and one of its phases, works with
+//! - `fetch`: from the network to the vault; `wanted_rooms`: rooms that come first
+//! - `open`: from the vault to opened keys; `deliver`: opened keys to the sink
+//! - `versions`, `inventory`, `work_left`: what the vault holds, in the terms of the public API, and what is left to
+//!   do
+//! - `outcome`: how a run ended (pure)
+//! - `telling`: what the app learns
 
 mod chores;
 mod current_version;

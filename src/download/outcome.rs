@@ -1,4 +1,4 @@
-//! How a run has ended: from the ends of its stages to what the app is told. Pure.
+//! How a run ended: turns the ends of its stages into the outcome that the app gets. Pure.
 
 use super::{
     deliver::DeliverEnd,
@@ -13,7 +13,7 @@ use crate::{
     vault::{KeyCounts, VaultError, VersionRow},
 };
 
-/// How the stages of a phase have ended. A stage that was not allowed has ended well.
+/// How the stages of a phase ended. A stage that was not allowed to run counts as done.
 pub(crate) struct Ends {
     pub(crate) fetched: Result<(), FetchEnd>,
     pub(crate) opened: Result<(), VaultError>,
@@ -21,7 +21,7 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// Fails if a stage was ended by the vault.
+    /// Fails if a vault error ended a stage.
     pub(crate) fn check_vault(&self) -> Result<(), JobEnd> {
         match self {
             Self { opened: Err(error), .. }
@@ -41,7 +41,7 @@ impl Ends {
         self.fetched.is_ok()
     }
 
-    /// Decides how a run ends whose stages have all ended by themselves, with these versions and this work left.
+    /// Decides how a run ends whose stages have all ended by themselves, from the versions and the work left.
     pub(crate) fn outcome(self, versions: &Versions, left: WorkLeft, run: &RunHandle) -> Result<Finished, JobEnd> {
         self.fetched.map_err(JobEnd::from)?;
         if matches!(self.delivered, DeliverEnd::SinkUnavailable) {
@@ -57,7 +57,7 @@ impl Ends {
 impl From<FetchEnd> for JobEnd {
     fn from(end: FetchEnd) -> Self {
         match end {
-            // These are followed by another request, or by the end of the run, and are not how a run ends.
+            // A run never ends with one of these: another request follows them, or the run was stopped.
             FetchEnd::Stopped | FetchEnd::VersionGone | FetchEnd::MovedOn { .. } | FetchEnd::Again => {
                 Self::failed(RunFailure::Internal)
             }
@@ -74,7 +74,7 @@ impl From<FetchEnd> for JobEnd {
     }
 }
 
-/// How a run has ended that did all it could.
+/// How a run ended that did all it could.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finished {
     Completed {
@@ -89,9 +89,9 @@ pub(crate) enum Finished {
     },
 }
 
-/// Decides what a run has come to that leaves nothing to do now.
+/// Decides the result of a run that has nothing left to do now.
 fn finished(versions: &Versions) -> Result<Finished, JobEnd> {
-    let is_unsupported = |version: &VersionRow| version.public_key.is_none() && versions.is_current(version);
+    let is_unsupported = |version: &VersionRow| !version.is_supported() && versions.is_current(version);
     let locked: Vec<&VersionRow> = versions
         .all
         .iter()
@@ -129,16 +129,16 @@ fn finished(versions: &Versions) -> Result<Finished, JobEnd> {
 }
 
 impl Finished {
-    /// Decides when there is a point in the next run.
+    /// Decides when the next run is worthwhile.
     pub(crate) fn next_run(&self, left: WorkLeft) -> NextRun {
         match self {
-            // The backup has changed while it was fetched.
+            // The backup changed while it was being fetched.
             Self::Completed { .. } | Self::Short { .. } if left.fetch.is_some() => NextRun::After(A_QUARTER),
             _ => left.look.map_or(NextRun::Never, NextRun::Look),
         }
     }
 
-    /// Whether every room key of every version can be used.
+    /// Whether every room key of every version is in the vault and can be used.
     pub(crate) fn is_every_key_here(&self, versions: &Versions) -> bool {
         let is_whole = |version: &VersionRow| {
             let KeyCounts {

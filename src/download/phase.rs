@@ -13,7 +13,7 @@ use crate::{
     vault::{SharedWriter, VaultError, Writer},
 };
 
-/// One phase of a download, cheap to clone: each stage has its own.
+/// One phase of a download. Cheap to clone: each stage has its own.
 #[derive(Clone)]
 pub(crate) struct Phase {
     pub(crate) context: Arc<Context>,
@@ -23,14 +23,14 @@ pub(crate) struct Phase {
     pub(crate) writer: SharedWriter,
     pub(crate) stop: StopSignal,
     pub(crate) policy: DownloadPolicy,
-    /// The moment at which the run ends, where it has a budget.
+    /// When the run must end, if it has a budget.
     pub(crate) deadline: Option<Instant>,
     pub(crate) hints: ArrivalHints,
     allowed: WorkSet,
 }
 
 impl Phase {
-    /// Begins the next phase of a run, or fails with how the run ends if nothing may go on.
+    /// Begins the next phase of a run. Fails with the end of the run if no work may go on.
     pub(super) async fn begin(
         turn: &mut Turn,
         download: &DownloadRun,
@@ -56,7 +56,7 @@ impl Phase {
         self.allowed.has(work)
     }
 
-    /// Does one piece of work with the vault.
+    /// Runs one piece of work with the vault's writer.
     pub(crate) async fn in_vault<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, VaultError> + Send + 'static,

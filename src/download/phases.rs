@@ -1,4 +1,4 @@
-//! The work of one run: a row of phases, in each of which the stages that are allowed overlap.
+//! The work of one run: a series of phases, in each of which the allowed stages overlap.
 
 use std::sync::{
     Arc,
@@ -26,15 +26,15 @@ use crate::{
     vault::{VaultError, Writer},
 };
 
-/// Does the work of a run, and tells the app how it gets on.
+/// Does the work of a run, and reports its progress to the app.
 pub(super) async fn work(mut turn: Turn, download: DownloadRun) -> Result<Finished, JobEnd> {
     let (hints, receiver) = ArrivalHints::channel();
     let work = async {
         let result = phases(&mut turn, &download, hints).await;
         if let Err(error) = note_inventory(&turn, &download).await {
-            log::debug!("what there is at the end could not be read: {error}");
+            log::debug!("the vault could not be read at the end of the run: {error}");
         }
-        // The vault is given back before the app's last call.
+        // Releases the vault before the last call to the app.
         drop(turn);
         result
     };
@@ -62,11 +62,11 @@ async fn phases(turn: &mut Turn, download: &DownloadRun, hints: ArrivalHints) ->
         tell_conflicts(&*download.listener, &turn.writer).await?;
         left.open |= chores::trim(&phase).await?;
         if left.fetch.is_some() && !phase.allows(Work::Fetch) && turn.run.may_do(Work::Fetch) {
-            // There is room again.
+            // The vault has room again: fetch in another phase.
             continue;
         }
         match turn.check() {
-            // The last piece of work came to its end in time.
+            // The last piece of work finished in time.
             Err(JobEnd::OutOfBudget) if left.is_nothing() && ends.has_fetched() => {}
             Err(end) => return Err(end),
             Ok(()) if achieved(download) != before && is_more_due(&phase, &ends, left) => continue,
@@ -76,21 +76,22 @@ async fn phases(turn: &mut Turn, download: &DownloadRun, hints: ArrivalHints) ->
     }
 }
 
-/// How far the run is, and how many decryption keys there are: a phase that changes neither is not repeated.
+/// Returns how far the run is, and how often the set of decryption keys has grown. A phase that changes neither is
+/// not repeated.
 fn achieved(download: &DownloadRun) -> (u64, u64) {
     (download.progress.steps(), download.context.keys.changes())
 }
 
-/// Whether a phase that has achieved something leaves more to do, for no cause that holds it.
+/// Whether a phase that made progress left work that another phase may do.
 fn is_more_due(phase: &Phase, ends: &Ends, left: WorkLeft) -> bool {
-    // The key came when nobody looked for it any more, while the sink took the last batches.
+    // A decryption key may have come after opening had ended, while the sink was taking its last batches.
     let can_open = left.open && phase.allows(Work::Open) && ends.delivered.is_done();
-    // What has failed to open may have been replaced on the server since it came.
+    // Entries that failed to open may have been replaced on the server since.
     let can_fetch = left.fetch.is_some() && phase.allows(Work::Fetch);
     ends.has_fetched() && (can_open || can_fetch)
 }
 
-/// Reads the keys, and notes what there is.
+/// Loads the decryption keys, and publishes the first figures and the inventory.
 async fn prepare(turn: &Turn, download: &DownloadRun) -> Result<(), VaultError> {
     let (keys, progress) = (download.context.keys.clone(), download.progress.clone());
     let prepare = move |writer: &mut Writer| {
@@ -105,7 +106,7 @@ async fn prepare(turn: &Turn, download: &DownloadRun) -> Result<(), VaultError> 
     note_inventory(turn, download).await
 }
 
-/// Notes what there is, while the vault is open.
+/// Publishes what the vault holds, while it is open.
 async fn note_inventory(turn: &Turn, download: &DownloadRun) -> Result<(), VaultError> {
     let (keys, has_sink) = (download.context.keys.clone(), download.context.sink.is_some());
     let policy = download.policy.now();
@@ -115,12 +116,12 @@ async fn note_inventory(turn: &Turn, download: &DownloadRun) -> Result<(), Vault
     Ok(())
 }
 
-/// Looks at what is left after a phase.
+/// Reads the versions and the work left after a phase.
 async fn look(turn: &Turn, download: &DownloadRun) -> Result<(Versions, WorkLeft), VaultError> {
     let (keys, has_sink) = (download.context.keys.clone(), download.context.sink.is_some());
     let look = move |writer: &mut Writer| {
         let reader = writer.reader();
-        // Another process may have unlocked it meanwhile.
+        // Another process may have unlocked a version meanwhile.
         keys.load(reader)?;
         let versions = Versions::of(reader, |version| keys.has(version.id))?;
         let left = WorkLeft::in_vault(reader, &versions, has_sink)?;
@@ -129,7 +130,7 @@ async fn look(turn: &Turn, download: &DownloadRun) -> Result<(Versions, WorkLeft
     in_writer(&turn.writer, look).await
 }
 
-/// Runs the stages that are allowed, side by side, until each has ended.
+/// Runs the allowed stages side by side until each has ended.
 async fn run_stages(phase: &Phase) -> Ends {
     let fetches = phase.allows(Work::Fetch);
     let fetch_ended = Arc::new(AtomicBool::new(!fetches));
@@ -170,7 +171,7 @@ async fn run_stages(phase: &Phase) -> Ends {
             sink: sink.clone(),
         };
         let end = stage.work(pages).await;
-        // Pages that nobody takes any more are gone: who waited for them need not.
+        // The pages still in the channel are gone now: wake the workers that wait for them.
         phase.run.wake.notify();
         end
     };

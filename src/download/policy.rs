@@ -1,36 +1,43 @@
-//! What the app allows the download to use, and how much of it.
+//! What the app allows the download to use.
 
 use crate::job::Conditions;
 
-/// What the download may use. The default is made for a phone; it can be changed at any time, also during a run.
+/// What the download may use of network, power, processor and disk. The defaults suit a phone. Set it with
+/// `KeyDownload.set_policy` at any time, also during a run. A figure outside its bounds counts as the nearest bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct DownloadPolicy {
-    /// Bytes that may be expected to come over a metered network. If more are left, fetching waits for another network.
-    /// It holds nothing before the app reports by `pause(METERED_NETWORK)` that the network is metered; on Android nobody else
-    /// does.
+    /// Most bytes that may be left to fetch over a metered network; 25,000,000 by default. While more are left,
+    /// fetching waits for another network. This has no effect until the app reports a metered network with
+    /// `KeyDownload.pause` and `PauseCause.MeteredNetwork`. On iOS `PhoneConditions` reports it; on Android the app
+    /// must.
     #[uniffi(default = 25000000)]
     pub metered_bytes: u64,
-    /// Whether it goes on while the device saves power.
+    /// Whether the download continues while the device saves power; false by default. If false, `PauseCause.LowPower`
+    /// pauses it.
     #[uniffi(default = false)]
     pub in_low_power: bool,
-    /// Whether it waits for the charger.
+    /// Whether the download waits until the device charges; false by default. If true, `PauseCause.NotCharging`
+    /// pauses it.
     #[uniffi(default = false)]
     pub needs_charging: bool,
-    /// Cores that open keys at the same time, 1 to as many as there are; `None`: all.
+    /// Number of cores that open keys at the same time: at least 1, at most as many as the device has. `None`, the
+    /// default, means all of them.
     #[uniffi(default = None)]
     pub cores: Option<u32>,
-    /// Rooms that are asked for at the same time, 1 to 16.
+    /// Number of rooms that are requested at the same time: 1 to 16, 4 by default. A run with a budget requests at
+    /// most 2.
     #[uniffi(default = 4)]
     pub rooms_at_once: u32,
-    /// Keys that the sink gets at a time, at most; 50 to 2,000.
+    /// Most keys that the sink gets in one batch: 50 to 2,000, 2,000 by default.
     #[uniffi(default = 2000)]
     pub batch_keys: u32,
-    /// Bytes on disk that the vault may take, its log included; batches under way come on top. Reached, fetching pauses with `PauseCause.DiskLimit`;
-    /// with `trim_delivered` it goes on once there is room. `None`: no limit.
+    /// Most bytes that the vault may take on disk, including its write-ahead log; batches in progress come on top.
+    /// When the vault reaches this, fetching pauses with `PauseCause.DiskLimit`. It continues once the vault is below
+    /// nine tenths of the limit, which `trim_delivered` can achieve. `None`, the default, means no limit.
     #[uniffi(default = None)]
     pub max_vault_bytes: Option<u64>,
-    /// Whether entries leave the vault once the sink has taken them. Look-ups and exports do not find them any more; after
-    /// `crypto_store_was_replaced` they are fetched again.
+    /// Whether entries are removed from the vault once the sink has taken them; false by default. Look-ups and
+    /// exports no longer find them. After `KeyDownload.crypto_store_was_replaced` they are fetched again.
     #[uniffi(default = false)]
     pub trim_delivered: bool,
 }
@@ -51,7 +58,7 @@ impl Default for DownloadPolicy {
 }
 
 impl DownloadPolicy {
-    /// The same with every figure within its bounds.
+    /// Returns the policy with every figure within its bounds.
     #[must_use]
     pub(crate) fn bounded(self) -> Self {
         Self {
@@ -62,7 +69,7 @@ impl DownloadPolicy {
         }
     }
 
-    /// Returns the part of it that pause causes depend on.
+    /// Returns the part of the policy that pause causes depend on.
     pub(crate) fn conditions(&self) -> Conditions {
         Conditions {
             metered_bytes: self.metered_bytes,

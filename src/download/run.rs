@@ -1,4 +1,4 @@
-//! A run of the download: what it works with, and what others may see of it.
+//! What a run of the download works with, and what others may see of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{context::Context, job::Gate};
 
-/// The parts of one run, cheap to clone.
+/// What one run works with. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct DownloadRun {
     pub(crate) context: Arc<Context>,
@@ -21,9 +21,9 @@ pub(crate) struct DownloadRun {
     pub(crate) policy: PolicyCell,
     pub(crate) wanted: WantedRooms,
     pub(crate) progress: Arc<Progress>,
-    /// The version that the server has said is current, in this run.
+    /// The version that the server named as current in this run.
     pub(crate) current: CurrentVersion,
-    /// What the vault has: at the beginning, and once more at the end.
+    /// What the vault holds: read at the beginning of the run, and again at its end.
     pub(crate) inventory: Arc<watch::Sender<Option<Inventory>>>,
 }
 
@@ -47,7 +47,7 @@ impl DownloadRun {
     }
 }
 
-/// The app's policy, as it is now.
+/// The app's current policy.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyCell(Arc<Mutex<DownloadPolicy>>);
 
@@ -60,7 +60,7 @@ impl PolicyCell {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the policy; a run under way follows.
+    /// Replaces the policy. A run under way follows at once.
     pub(super) fn set(&self, policy: DownloadPolicy, gate: &Gate) {
         let policy = policy.bounded();
         let before = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), policy);

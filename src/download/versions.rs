@@ -1,20 +1,21 @@
-//! The backup versions that the vault knows, together.
+//! The backup versions that the vault knows, read together.
 
+use crate::ids::VersionRowId;
 use crate::vault::{Connection, VaultError, VersionRow};
 
-/// The versions that the vault knows.
+/// All backup versions that the vault knows.
 #[derive(Debug, Default)]
 pub(crate) struct Versions {
-    /// The oldest first.
+    /// Oldest first.
     pub(crate) all: Vec<VersionRow>,
-    /// Row id of the current one.
-    pub(crate) current: Option<i64>,
-    /// Row ids of those that can be opened.
-    unlocked: Vec<i64>,
+    /// Row id of the current version.
+    pub(crate) current: Option<VersionRowId>,
+    /// Row ids of the versions that can be opened.
+    unlocked: Vec<VersionRowId>,
 }
 
 impl Versions {
-    /// Reads them, where `can_open` says which there is a decryption key for.
+    /// Reads the versions. `can_open` says whether there is a decryption key for a version.
     pub(crate) fn of(vault: &Connection, can_open: impl Fn(&VersionRow) -> bool) -> Result<Self, VaultError> {
         let all = vault.versions()?;
         let unlocked = all.iter().filter(|version| can_open(version));
@@ -33,7 +34,7 @@ impl Versions {
         self.unlocked.contains(&version.id)
     }
 
-    /// Whether the user is to be asked for its recovery key.
+    /// Whether the user should be asked for the recovery key of this version.
     pub(crate) fn is_locked(&self, version: &VersionRow) -> bool {
         version.counts.unopened() > 0 && !version.is_given_up && !self.is_unlocked(version)
     }

@@ -1,4 +1,4 @@
-//! Rooms that are wanted before all others, while a run is under way.
+//! Rooms that the app wants before all others, while a run is under way.
 
 use std::{
     collections::VecDeque,
@@ -7,10 +7,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// Rooms that wait at most; what is more keeps its place in the plan.
+/// Most rooms that wait in a queue. Further rooms keep their place in the plan.
 const MOST: usize = 1_000;
 
-/// Two queues: rooms to be asked for, and rooms whose keys are to be opened.
+/// Two queues: rooms to request, and rooms whose keys to open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WantedRooms {
     inner: Arc<Inner>,
@@ -24,9 +24,9 @@ struct Inner {
 }
 
 impl WantedRooms {
-    /// The first of them is the most wanted.
+    /// Moves these rooms to the front of both queues, the first one foremost.
     pub(crate) fn want(&self, rooms: &[String]) {
-        // Opened as far as they are here already; again when all of a room is.
+        // What is in the vault already is opened now; `open_first` queues the room again when the rest has come.
         for queue in [&self.inner.to_fetch, &self.inner.to_open] {
             if let Ok(mut queue) = queue.lock() {
                 queue.retain(|room| !rooms.contains(room));
@@ -39,7 +39,7 @@ impl WantedRooms {
         self.inner.changed.notify_one();
     }
 
-    /// The next room to ask for; waits until there is one.
+    /// Returns the next room to request; waits until there is one.
     pub(crate) async fn next(&self) -> String {
         loop {
             let next = self.inner.to_fetch.lock().ok().and_then(|mut rooms| rooms.pop_front());
@@ -50,20 +50,20 @@ impl WantedRooms {
         }
     }
 
-    /// The rooms that wait to be asked for.
+    /// Returns the rooms that wait to be requested.
     pub(crate) fn waiting(&self) -> Vec<String> {
         let rooms = self.inner.to_fetch.lock();
         rooms.map_or_else(|_| Vec::new(), |rooms| rooms.iter().cloned().collect())
     }
 
-    /// Somebody else asks for these.
+    /// Removes rooms that are requested elsewhere.
     pub(crate) fn leave_out(&self, rooms: &[String]) {
         if let Ok(mut to_fetch) = self.inner.to_fetch.lock() {
             to_fetch.retain(|room| !rooms.contains(room));
         }
     }
 
-    /// Keys of that room are here, and are to be opened before all others.
+    /// Queues a room with keys in the vault, so that they are opened before all others.
     pub(crate) fn open_first(&self, room: String) {
         if let Ok(mut rooms) = self.inner.to_open.lock()
             && !rooms.contains(&room)
@@ -73,7 +73,7 @@ impl WantedRooms {
         }
     }
 
-    /// Takes the rooms whose keys are to be opened.
+    /// Takes the rooms whose keys to open first.
     pub(crate) fn take_rooms_to_open(&self) -> VecDeque<String> {
         self.inner
             .to_open

@@ -1,4 +1,4 @@
-//! What is left to do, as far as the vault knows, and when a version that is short is looked at again.
+//! What is left to do, as far as the vault knows, and when to check a short version again.
 
 use std::time::Duration;
 
@@ -16,23 +16,23 @@ const A_WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// What is left to do, as far as the vault knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WorkLeft {
-    /// Bytes, where something is left to be fetched.
+    /// Bytes to fetch, roughly, or 0 if unknown; `None` if nothing is left to fetch.
     pub(crate) fetch: Option<u64>,
-    /// Entries wait to be opened, delivered or trimmed.
+    /// Whether entries wait to be opened, delivered or trimmed.
     pub(crate) open: bool,
-    /// Until the next look at a version whose server does not give all that it counts.
+    /// Time until the next check of a version whose server returns fewer keys than it counts.
     pub(crate) look: Option<Duration>,
 }
 
 impl WorkLeft {
-    /// As much as there can be.
+    /// Stands for any amount of work, if the vault cannot be read.
     pub(crate) const UNKNOWN: Self = Self {
         fetch: Some(0),
         open: true,
         look: None,
     };
 
-    /// Returns what is left in a vault.
+    /// Returns the work left in a vault.
     pub(crate) fn in_vault(vault: &Connection, versions: &Versions, has_sink: bool) -> Result<Self, VaultError> {
         let mut left = Self::of(&versions.all, |version| versions.is_unlocked(version), has_sink);
         for version in &versions.all {
@@ -43,7 +43,7 @@ impl WorkLeft {
         Ok(left)
     }
 
-    /// Returns what is left of these versions, where some can be opened.
+    /// Returns the work left for these versions. `can_open` says whether there is a decryption key for a version.
     pub(crate) fn of(versions: &[VersionRow], can_open: impl Fn(&VersionRow) -> bool, has_sink: bool) -> Self {
         let to_fetch = versions.iter().filter(|version| version.is_open());
         let sizes = to_fetch.map(|version| version.lacks());
@@ -55,7 +55,7 @@ impl WorkLeft {
         };
         let short = versions.iter().filter(|version| version.missing_unaccepted() > 0);
         Self {
-            // Where no version is known, the server is to be asked.
+            // If no version is known, the server must be asked for one.
             fetch: keys.map(bytes_of).or(versions.is_empty().then_some(0)),
             open: versions.iter().any(waits),
             look: short.map(|version| wait_for_look(version).unwrap_or_default()).min(),
@@ -66,7 +66,7 @@ impl WorkLeft {
         self.fetch.is_none() && !self.open
     }
 
-    /// Returns the same as the machinery of jobs sees it.
+    /// Returns the work left in the terms of the `job` module.
     pub(crate) fn remaining(self) -> RemainingWork {
         RemainingWork {
             network_bytes: self.fetch,
@@ -75,17 +75,17 @@ impl WorkLeft {
     }
 }
 
-/// What is due of a version whose server does not give all that it counts.
+/// What to do now about a version whose server returns fewer keys than it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ShortLook {
     NotDue,
-    /// One small request tells whether the mark has moved.
+    /// Send one small request, which shows whether the etag or the count has changed.
     Look,
-    /// Everything is asked for once more, where that is not metered: the etags of some servers never move.
+    /// Request everything once more, unless the network is metered: the etags of some servers never change.
     AskAgain,
 }
 
-/// How long after the last look at a version that is short the next one is due.
+/// Returns how long after the last check of a short version the next one is due.
 fn short_wait(looks: u32) -> Duration {
     match looks {
         0 => SOME_HOURS,
@@ -94,7 +94,7 @@ fn short_wait(looks: u32) -> Duration {
     }
 }
 
-/// Decides what is due of a version now.
+/// Decides what to do now about a version.
 pub(crate) fn look_at_short(version: &VersionRow) -> ShortLook {
     if version.missing_unaccepted() == 0 {
         return ShortLook::NotDue;
@@ -106,7 +106,7 @@ pub(crate) fn look_at_short(version: &VersionRow) -> ShortLook {
     }
 }
 
-/// What is left of the wait for the next look; a clock that has been put back ends it.
+/// Returns the time left until the next check; `None` if it is due. A clock that was set back ends the wait.
 fn wait_for_look(version: &VersionRow) -> Option<Duration> {
     let age = u64::try_from(wall_ms() - version.looked_at_ms).ok()?;
     let left = short_wait(version.short_looks).checked_sub(Duration::from_millis(age))?;

@@ -1,6 +1,7 @@
 //! The format of the key export file, written as a stream (client-server API, "Key export format").
 //!
-//! matrix-sdk-crypto writes it too, from a list that is whole in memory; a million keys are not.
+//! matrix-sdk-crypto writes it too, but from a list that is in memory as a whole, which is too much for a million
+//! keys.
 
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroU32;
@@ -25,7 +26,7 @@ const HEADER: &str = "-----BEGIN MEGOLM SESSION DATA-----\n";
 const FOOTER: &str = "\n-----END MEGOLM SESSION DATA-----\n";
 const VERSION: u8 = 1;
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(500_000).expect("not zero");
-/// Characters of a line.
+/// Characters per line.
 const LINE: usize = 96;
 /// Bytes that are encrypted at a time.
 const BLOCK: usize = 64 * 1024;
@@ -42,11 +43,11 @@ pub(super) struct KeyExportWriter<W: Write> {
 }
 
 impl<W: Write> KeyExportWriter<W> {
-    /// Derives the keys, which takes a moment, and writes the head.
+    /// Derives the keys, which takes a moment, and writes the header.
     pub(super) fn new(out: W, passphrase: &str) -> io::Result<Self> {
         let salt = *random::<16>();
         let mut iv = *random::<16>();
-        // Bit 63 is clear in every file: some implementations count in 64 bits.
+        // Bit 63 is clear in every file, because some implementations count in 64 bits.
         iv[8] &= 0x7f;
         let mut keys = Zeroizing::new([0; 64]);
         pbkdf2::derive(
@@ -92,7 +93,7 @@ impl<W: Write> KeyExportWriter<W> {
         }
     }
 
-    /// Writes the end and gives the output back.
+    /// Writes the end of the file and returns the output.
     pub(super) fn finish(mut self) -> io::Result<W> {
         self.plaintext.push(b']');
         self.encrypt()?;
@@ -125,8 +126,8 @@ impl<W: Write> KeyExportWriter<W> {
     }
 }
 
-/// One key as the file has it. The flag goes by two names: the specification's, and the one that every client of today
-/// reads. Both of matrix-sdk's names together would make it drop the key.
+/// One key in the form of the file. The flag is written under two names: the specification's, and the one that every
+/// client of today reads. Both of matrix-sdk's names together would make it drop the key.
 #[derive(Serialize)]
 struct ExportedKey<'a> {
     algorithm: &'a str,
@@ -157,7 +158,7 @@ impl<'a> From<&'a RoomKey> for ExportedKey<'a> {
     }
 }
 
-/// Breaks what is written into lines.
+/// Breaks the output into lines.
 struct Lines<W: Write> {
     out: W,
     column: usize,
@@ -165,7 +166,7 @@ struct Lines<W: Write> {
 
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // All of it: the encoder takes a part for a full output.
+        // Write everything: the encoder takes a partial write for a full output.
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.column == LINE {

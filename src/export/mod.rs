@@ -1,4 +1,4 @@
-//! The encrypted key export file: everything opened, in the form that Element and others import.
+//! The encrypted key export file: every key that opens, in the form that Element and other clients import.
 
 mod file;
 
@@ -22,29 +22,30 @@ use crate::{
     },
     blocking::blocking,
     context::Context,
+    ids::EntryId,
     job::Jobs,
     secret::SecretString,
     vault::{Connection, ListedEntry, StoredCopy, StoredEntry, VaultError, VaultMeaning},
 };
 
-/// Keys that are in memory at a time.
+/// Keys in memory at a time.
 const PAGE: usize = 500;
 
-/// What an export holds, and what it does not.
+/// What an export contains, and what it leaves out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct ExportSummary {
-    /// Keys in the file: of several copies of one, that which begins earliest.
+    /// Keys in the file. Of several copies of one key, the file has the one that begins earliest.
     pub exported: u64,
     /// Keys that can never be opened; `KeyDownload.failures` lists them.
     pub failed: u64,
-    /// Copies left out because they are held back (`KeyDownload.conflicts` lists them): the file has the one that counts, if
-    /// any does.
+    /// Copies left out because they are held back; `KeyDownload.conflicts` lists them. The file has the copy that
+    /// counts, if any does.
     pub conflicts: u64,
     /// Keys left out because their backup version has not been unlocked.
     pub locked: u64,
 }
 
-/// The keys could not be exported. No file is left, and one that was there is as it was.
+/// Why the keys could not be exported. No new file is left, and an existing file is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
 #[non_exhaustive]
@@ -61,13 +62,14 @@ pub enum ExportError {
     /// The vault cannot be read now. Passes by itself.
     #[error("the vault cannot be accessed")]
     VaultInaccessible,
-    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    /// The vault was deleted, set aside or replaced after this client was opened: shut the client down and open
+    /// another one.
     #[error("the vault is gone")]
     VaultGone,
     /// The vault is damaged.
     #[error("the vault is damaged")]
     VaultDamaged,
-    /// A bug in the crate: the log says more.
+    /// There is a bug in keyferry: the log says more.
     #[error("a bug in the crate")]
     Internal,
 }
@@ -92,18 +94,18 @@ impl From<std::io::Error> for ExportError {
     }
 }
 
-/// The exports of a client: one at a time, and what ends the one under way.
+/// The exports of a client: runs one at a time, and can stop the current one.
 #[derive(Default)]
 pub(crate) struct Export {
     current: Mutex<Arc<AtomicBool>>,
-    /// Two at a time would write into each other's file.
+    /// Two exports at a time would write into each other's file.
     one_at_a_time: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Export {
     pub(crate) fn stop(&self) {
         if let Ok(current) = self.current.lock() {
-            // Relaxed: a flag that is polled, and guards nothing.
+            // Relaxed is enough: the flag is polled, and guards no other data.
             current.store(true, Ordering::Relaxed);
         }
     }
@@ -121,11 +123,11 @@ impl Export {
         let turn = self.one_at_a_time.clone().lock_owned().await;
         let context = jobs.context().ok_or(ExportError::Cancelled)?;
         let stop = self.begin();
-        // A future that is dropped ends its thread.
+        // Dropping the future stops its thread.
         let _guard = CancelOnDrop(stop.clone());
         let work = move || {
             let result = export(&context, &passphrase, Path::new(&path), &stop);
-            // The thread's own: a call that is given up leaves it at work for a while.
+            // Held by the thread, which works on for a while if its call is dropped.
             drop(turn);
             result
         };
@@ -161,7 +163,7 @@ fn export(
     let result = write(context, passphrase, &beside, stop)
         .and_then(|summary| fs::rename(&beside, path).map(|()| summary).map_err(ExportError::from));
     if result.is_err() {
-        // The first failure is the one to tell.
+        // The first failure is the one to report.
         let _ = fs::remove_file(&beside);
     }
     result
@@ -173,7 +175,7 @@ fn write(
     path: &Path,
     stop: &AtomicBool,
 ) -> Result<ExportSummary, ExportError> {
-    // What lies there may be readable by others.
+    // A file that is already there may be readable by others.
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
@@ -189,7 +191,7 @@ fn write(
     let mut summary = ExportSummary::default();
     let mut origins = HashMap::new();
     let mut buffer = Vec::new();
-    let mut after = 0;
+    let mut after = EntryId::NONE;
     loop {
         let entries = connection.all_entries(after, PAGE)?;
         let Some(last) = entries.last() else { break };
@@ -236,18 +238,18 @@ fn write(
     Ok(summary)
 }
 
-/// What an export does with an entry whose session the vault has several times.
+/// What an export does with an entry whose session is in the vault several times.
 enum Choice {
     ThisOne {
         shared_history: bool,
     },
     AnotherOne,
-    /// It counts in no room, or not in this one, or does not connect to the one that counts.
+    /// The entry counts in no room or not in this one, or does not connect to the copy that counts.
     HeldBack,
 }
 
-/// Of the copies that count the earliest is exported: whoever imports several may keep a worse one. What has not been opened yet
-/// stands behind what has.
+/// Chooses, of the copies that count, the one that begins earliest, because an app that imports several may keep a
+/// worse one. Copies that are not opened yet rank behind opened ones.
 fn choose(connection: &Connection, entry: &StoredEntry) -> Result<Choice, VaultError> {
     let copies = connection.copies_of_entry(entry.id)?;
     let facts: Vec<Copy> = copies.iter().filter_map(StoredCopy::facts).collect();
@@ -260,7 +262,7 @@ fn choose(connection: &Connection, entry: &StoredEntry) -> Result<Choice, VaultE
             _ => Choice::AnotherOne,
         },
         Some(_) => Choice::HeldBack,
-        // Alone among copies that have failed or wait, it is what there is.
+        // All copies have failed or wait to be opened: take the first.
         None if facts.is_empty() && copies.iter().all(|copy| copy.entry >= entry.id) => {
             Choice::ThisOne { shared_history: false }
         }

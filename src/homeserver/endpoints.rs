@@ -1,4 +1,5 @@
-//! The endpoints in question, typed: paths, parameters, small bodies. One try each; retrying is the caller's.
+//! The endpoints that this crate uses, typed: paths, parameters, small bodies. Each call is one try, plus one
+//! with a new token after a 401; further retries are up to the caller.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -16,7 +17,7 @@ use crate::backup::{
     version::VersionInfo,
 };
 
-/// Everything that a path segment may not hold; session ids have `/` and `+`.
+/// Characters that must be escaped in a path segment. Session ids contain `/` and `+`.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Which keys of a backup version to ask for.
@@ -60,35 +61,35 @@ impl Homeserver {
         }
     }
 
-    /// Nothing is under way any more.
+    /// Closes idle connections. Called when no request is under way.
     pub(crate) fn close_idle(&self) {
-        // What it answers changes nothing.
+        // The result changes nothing.
         let _ = self.transport.close_idle();
     }
 
-    /// `GET /room_keys/version`: the current backup.
+    /// `GET /room_keys/version`: returns the current backup version.
     ///
-    /// `NotFound` means that there is none.
+    /// Fails with `NotFound` if there is none.
     pub(crate) async fn current_version(&self) -> Result<VersionInfo, HomeserverError> {
         let body = self.get_small("room_keys/version", MAX_SMALL_BODY_BYTES).await?;
         VersionInfo::parse(&body).ok_or(HomeserverError::NotTheHomeserver)
     }
 
-    /// `GET /room_keys/version/{version}`: that backup, current or not.
+    /// `GET /room_keys/version/{version}`: returns that backup version, current or not.
     ///
-    /// `NotFound` means that it is gone.
+    /// Fails with `NotFound` if it is gone.
     pub(crate) async fn version(&self, version: &str) -> Result<VersionInfo, HomeserverError> {
         let path = format!("room_keys/version/{}", segment(version));
         let body = self.get_small(&path, MAX_SMALL_BODY_BYTES).await?;
         match VersionInfo::parse(&body).ok_or(HomeserverError::NotTheHomeserver)? {
             info if info.version == version => Ok(info),
-            // Whoever answers for another one does not know this endpoint: it will not pass.
+            // A server that answers with another version does not know this endpoint, which does not pass by itself.
             _ => Err(HomeserverError::NoSuchEndpoint),
         }
     }
 
-    /// `GET /room_keys/keys/{roomId}/{sessionId}`: the JSON of one entry. `None` is a 404, which may also mean that the
-    /// version is gone.
+    /// `GET /room_keys/keys/{roomId}/{sessionId}`: returns the JSON of one entry. Returns `None` for a 404, which may
+    /// also mean that the version is gone.
     pub(crate) async fn session_key(
         &self,
         version: &str,
@@ -96,7 +97,7 @@ impl Homeserver {
         session_id: &str,
     ) -> Result<Option<Vec<u8>>, HomeserverError> {
         if [room_id, session_id].iter().any(|id| matches!(*id, "." | "..")) {
-            // No way of writing them keeps them from changing the path.
+            // `.` and `..` change the path even if they are percent-encoded.
             return Ok(None);
         }
         let path = format!(
@@ -112,12 +113,12 @@ impl Homeserver {
         }
     }
 
-    /// `GET /room_keys/keys` or `GET /room_keys/keys/{roomId}`: to be read as a stream.
+    /// `GET /room_keys/keys` or `GET /room_keys/keys/{roomId}`: returns the body, to read as a stream.
     pub(crate) async fn keys(&self, version: &str, request: &KeysRequest) -> Result<Body, HomeserverError> {
         self.get(&keys_path(version, request)).await
     }
 
-    /// The same as a request that somebody else makes.
+    /// Returns the request of [`Homeserver::keys`] without sending it, so that the OS can download it into a file.
     pub(crate) async fn keys_request(
         &self,
         version: &str,
@@ -132,20 +133,21 @@ impl Homeserver {
         self.with_token(&request, token).await
     }
 
-    /// `GET /joined_rooms`: none, where the server does not tell, or too much to be read.
+    /// `GET /joined_rooms`: returns no rooms if the server refuses or does not know the request, or if the list is
+    /// too large.
     pub(crate) async fn joined_rooms(&self) -> Result<Vec<String>, HomeserverError> {
         match self.get_small("joined_rooms", MAX_ROOM_LIST_BYTES).await {
             Ok(body) => read_room_list(&body).ok_or(HomeserverError::NotTheHomeserver),
             Err(error) if error.meaning() == Meaning::Refused && !matches!(error, HomeserverError::Transport(_)) => {
-                log::warn!("the server does not tell which rooms are joined: {error}");
+                log::warn!("the server does not say which rooms are joined: {error}");
                 Ok(Vec::new())
             }
             Err(error) => Err(error),
         }
     }
 
-    /// `GET /user/{userId}/account_data/{type}`: the content, or `None` where there is none. An empty object is how
-    /// clients delete account data, and counts as none.
+    /// `GET /user/{userId}/account_data/{type}`: returns the content, or `None` if there is none. An empty object
+    /// counts as none, because clients delete account data by writing one.
     pub(crate) async fn account_data(&self, event_type: &str) -> Result<Option<Value>, HomeserverError> {
         match self.account_data_as_it_is(event_type).await? {
             Some(Value::Object(content)) if content.is_empty() => Ok(None),
@@ -155,7 +157,7 @@ impl Homeserver {
         }
     }
 
-    /// The same, with whatever JSON is there: it may be of another shape.
+    /// Like [`Homeserver::account_data`], but returns whatever JSON is there: an empty object, or no object at all.
     pub(crate) async fn account_data_as_it_is(&self, event_type: &str) -> Result<Option<Value>, HomeserverError> {
         match self
             .get_small(&self.account_data_path(event_type), MAX_SMALL_BODY_BYTES)
@@ -170,7 +172,7 @@ impl Homeserver {
         }
     }
 
-    /// `PUT /user/{userId}/account_data/{type}`.
+    /// `PUT /user/{userId}/account_data/{type}`: writes the content.
     pub(crate) async fn put_account_data(&self, event_type: &str, content: &Value) -> Result<(), HomeserverError> {
         let request = Request {
             method: HttpMethod::Put,
@@ -178,7 +180,7 @@ impl Homeserver {
             body: Some(content.to_string().into_bytes()),
         };
         let body = self.send(&request).await?.read_small(MAX_SMALL_BODY_BYTES).await?;
-        // A captive portal says 200, too.
+        // A captive portal answers 200, too.
         match serde_json::from_slice(&body) {
             Ok(Value::Object(_)) => Ok(()),
             _ => Err(HomeserverError::NotTheHomeserver),
@@ -204,10 +206,10 @@ impl Homeserver {
 
     async fn send(&self, request: &Request<'_>) -> Result<Body, HomeserverError> {
         match self.send_once(request, TokenRequest::Any).await {
-            // Once more with a new token: it may have expired between two requests.
+            // Try once more with a new token: the old one may have expired between two requests.
             Err(rejected @ HomeserverError::NotSignedIn { .. }) => {
                 match self.send_once(request, TokenRequest::PreviousRejected).await {
-                    // Without a new one, what the server said of the old one is what counts.
+                    // Without a new token, report what the server said about the old one.
                     Err(HomeserverError::NoToken) => Err(rejected),
                     result => result,
                 }
@@ -245,10 +247,10 @@ impl Homeserver {
     }
 }
 
-/// A request, before it has a token.
+/// A request without its token.
 struct Request<'a> {
     method: HttpMethod,
-    /// Below `/_matrix/client/v3/`, percent-encoded.
+    /// The path below `/_matrix/client/v3/`, percent-encoded.
     path: &'a str,
     body: Option<Vec<u8>>,
 }

@@ -1,39 +1,39 @@
-//! What can go wrong between us and the homeserver, sorted by what follows from it.
+//! Errors of requests to the homeserver, and what follows from each.
 
 use std::time::Duration;
 
 use super::TransportError;
 use crate::backup::reader::ReadError;
 
-/// What follows from an error, for those who have no use for the details.
+/// What follows from an error, for callers that do not need the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// It passes by itself: the homeserver cannot be reached, or wants to be left in peace.
+    /// It passes by itself: the homeserver cannot be reached, or asks us to wait.
     Passes,
-    /// The homeserver was reached, and answers with a fault. It may pass by itself.
+    /// The homeserver was reached, but answers with a fault, which may pass by itself.
     ServerFault,
     NotSignedIn {
         soft_logout: bool,
     },
-    /// The server knows the endpoint, and has nothing there.
+    /// The server knows the endpoint, but has nothing there.
     NothingThere,
-    /// Somebody has to look.
+    /// It does not pass by itself: a person has to look into it.
     Refused,
 }
 
-/// The outcome of a request that brought no usable answer. Holds no body, no URL, no token.
+/// Why a request brought no usable answer. Holds no body, no URL and no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HomeserverError {
-    /// No answer, or not all of it.
+    /// No answer, or only part of it.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// 401: the token is not taken (any more), and the host had no other.
+    /// 401: the token is not accepted (any more), and the host had no other.
     #[error("the access token is not accepted")]
     NotSignedIn { soft_logout: bool },
     /// 403.
     #[error("the homeserver forbids the request")]
     Forbidden,
-    /// 404 with `M_NOT_FOUND`: the server knows the endpoint, and has nothing there.
+    /// 404 with `M_NOT_FOUND`: the server knows the endpoint, but has nothing there.
     #[error("the homeserver has nothing there")]
     NotFound,
     /// 404 of another kind: a wrong URL, or a server without key backups.
@@ -45,19 +45,19 @@ pub(crate) enum HomeserverError {
     /// 5xx.
     #[error("the homeserver has a fault (status {status})")]
     ServerFault { status: u16, retry_after: Option<Duration> },
-    /// A redirect, or a success whose body is not what the endpoint returns: a captive portal, as a rule.
+    /// A redirect, or a success whose body is not what the endpoint returns: usually a captive portal.
     #[error("something other than the homeserver answered")]
     NotTheHomeserver,
-    /// A success whose body is JSON, and not of the shape that the endpoint returns.
+    /// A success whose body is JSON, but not of the shape that the endpoint returns.
     #[error("the homeserver's answer has not the shape of a key backup")]
     WrongShape,
     /// Any other status.
     #[error("the homeserver refused the request (status {status})")]
     Refused { status: u16 },
-    /// A body over the bound of its endpoint.
+    /// A body larger than the bound of its endpoint.
     #[error("the homeserver's answer is too large")]
     TooLarge,
-    /// The host's callback gave no token.
+    /// The host's callback returned no token.
     #[error("the app gave no access token")]
     NoToken,
 }
@@ -74,7 +74,7 @@ impl From<ReadError> for HomeserverError {
 }
 
 impl HomeserverError {
-    /// The server itself has said how long it wants to be left in peace.
+    /// Whether the server itself has asked us to wait.
     pub(crate) fn asks_for_patience(&self) -> bool {
         matches!(
             self,
@@ -86,7 +86,7 @@ impl HomeserverError {
         )
     }
 
-    /// The homeserver was reached, and answers with a fault.
+    /// Whether the homeserver was reached and answered with a fault.
     pub(crate) fn is_a_fault(&self) -> bool {
         matches!(self, Self::ServerFault { .. })
     }

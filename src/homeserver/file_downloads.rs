@@ -1,4 +1,4 @@
-//! Answers that the OS downloads into a file while the app sleeps: a background `URLSession` on iOS.
+//! Answers that the OS downloads into a file while the app is suspended, as a background `URLSession` does on iOS.
 
 use std::{
     collections::HashSet,
@@ -12,36 +12,38 @@ use aws_lc_rs::digest;
 
 use super::{HttpHead, HttpRequest, TransportError};
 
-/// Downloads that go on while the app is suspended. Optional: where it is there, a room or a backup that is too long for any
-/// slice of time is downloaded this way, and read in slices from the file.
+/// Downloads that continue while the app is suspended. Optional: if the app provides this, a room or a backup that
+/// takes too long for any slice of time is downloaded this way, and then read from the file in slices.
 ///
-/// Every call returns at once; none blocks. What was begun under a name is found again under it by the next process.
+/// Every call must return at once; none may block. A download that was started under a name must be found under that
+/// name by the next process.
 #[uniffi::export(foreign)]
 pub trait FileDownloads: Send + Sync {
-    /// Begins a download into a file, unless there is one of that name. The contract of `HttpTransport` holds: no redirects
-    /// followed, the body decompressed, nothing cached. `idle_timeout_ms` may be stretched as the OS sees fit.
+    /// Starts a download into a file, unless there is one of that name. The rules of `HttpTransport` apply: follow no
+    /// redirects, store the body decompressed, cache nothing. The OS may extend `idle_timeout_ms` as it sees fit.
     ///
     /// # Errors
-    /// [`TransportError::Failed`] if it cannot even be begun.
+    /// `TransportError.Failed` if the download cannot even be started.
     fn begin(&self, name: String, request: HttpRequest) -> Result<(), TransportError>;
 
-    /// How far the download of that name is.
+    /// Returns how far the download of that name is.
     ///
     /// # Errors
-    /// A [`TransportError`] if that cannot be told now.
+    /// A `TransportError` if that cannot be determined now.
     fn state(&self, name: String) -> Result<FileDownload, TransportError>;
 
-    /// Gives the download up, and deletes its file. None of that name is fine, too.
+    /// Cancels the download, if there is one of that name, and deletes its file.
     ///
     /// # Errors
-    /// A [`TransportError`] if that cannot be done now: the name stays among `names`, and this is called for it again.
+    /// A `TransportError` if that cannot be done now. The name must then stay among `names`, and this is called for
+    /// it again.
     fn discard(&self, name: String) -> Result<(), TransportError>;
 
-    /// The names of all downloads that there are, whatever has become of them. What no vault of the account knows any more is
-    /// discarded: by the next run, and all of them by `KeyBackupClient.shutdown`.
+    /// Returns the names of all downloads that exist, whatever their state. A run discards those that no vault of the
+    /// account knows any more; `KeyBackupClient.shutdown` discards all of the account.
     ///
     /// # Errors
-    /// A [`TransportError`] if that cannot be told now.
+    /// A `TransportError` if that cannot be determined now.
     fn names(&self) -> Result<Vec<String>, TransportError>;
 }
 
@@ -49,30 +51,30 @@ pub trait FileDownloads: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum FileDownload {
-    /// There is none of that name.
+    /// There is no download of that name.
     Unknown,
-    /// The OS is at it. When it has ended, the app is woken for it, and calls `run`.
+    /// The OS is downloading. When the download ends, the OS wakes the app, which then calls `run`.
     UnderWay,
-    /// The answer is there, whole.
+    /// The answer has arrived completely.
     Ended {
-        /// Its status and headers.
+        /// The status and the headers of the answer.
         head: HttpHead,
-        /// The file with the body. It stays until `discard`.
+        /// The path of the file that holds the body. The file must stay until `discard`.
         path: String,
     },
-    /// It failed. What passes by itself is begun again.
+    /// The download failed. If the error is one that passes by itself, the download is started again.
     Failed {
-        /// Why.
+        /// Why it failed.
         error: TransportError,
     },
 }
 
-/// The downloads of one account. Accounts may share what the app gives, so each has names of its own.
+/// The downloads of one account. Accounts may share the app's `FileDownloads`, so each has its own prefix for names.
 #[derive(Clone)]
 pub(crate) struct AccountDownloads {
     downloads: Arc<dyn FileDownloads>,
     prefix: Arc<str>,
-    /// Nothing is begun any more.
+    /// Set once no further download may start.
     is_closed: Arc<AtomicBool>,
 }
 
@@ -91,7 +93,7 @@ impl AccountDownloads {
         }
     }
 
-    /// The name of a download, of at most 32 characters.
+    /// Returns the name of a download, which has at most 32 characters.
     pub(crate) fn name(&self, what: u64) -> String {
         format!("{}{:014x}", self.prefix, what >> 8)
     }
@@ -100,7 +102,7 @@ impl AccountDownloads {
         if !self.is_closed.load(Ordering::SeqCst) {
             self.downloads.begin(name.clone(), request)?;
         }
-        // Also where it was closed meanwhile, perhaps by the app in that very call.
+        // Checked again: it may have been closed meanwhile, perhaps by the app in that very call.
         if self.is_closed.load(Ordering::SeqCst) {
             self.downloads.discard(name)?;
             return Err(TransportError::Closed);
@@ -116,7 +118,8 @@ impl AccountDownloads {
         self.downloads.discard(name)
     }
 
-    /// Discards all but these. What cannot be given up now is found again by the next call.
+    /// Discards all downloads of the account except `kept`. A failure is ignored: the next call finds that download
+    /// again.
     pub(crate) fn discard_all_but(&self, kept: &HashSet<String>) {
         let names = self.downloads.names().unwrap_or_default();
         for name in names {
@@ -126,7 +129,7 @@ impl AccountDownloads {
         }
     }
 
-    /// Discards all, and begins none any more.
+    /// Discards all downloads of the account, and starts no more.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
         self.discard_all_but(&HashSet::new());

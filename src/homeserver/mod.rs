@@ -1,7 +1,7 @@
-//! The homeserver, as far as this crate talks to it: typed endpoints over a transport that the host brings.
+//! The homeserver, as far as this crate uses it: typed endpoints over a transport that the host provides.
 //!
-//! `transport` is the border to the host, `endpoints` knows paths and bodies, `retry` decides what passes by itself.
-//! Nothing here knows the vault or the job.
+//! `transport` is the boundary to the host, `endpoints` knows paths and bodies, and `retry` decides which failures
+//! pass by themselves. Nothing here knows the vault or the job.
 
 mod endpoints;
 mod error;

@@ -1,4 +1,4 @@
-//! A transport over reqwest, for desktops, bots and tests. Phones bring their own.
+//! A transport over reqwest, for desktops, bots and tests. Apps on phones bring their own.
 
 use std::{
     error::Error,
@@ -18,15 +18,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 ///
 /// Use it inside a tokio runtime with I/O and time enabled. Feature `reqwest-transport`.
 pub struct ReqwestTransport {
-    /// With its connections; made anew after it was given up.
+    /// The client with its connection pool. `None` after `close_idle`, until the next request.
     client: StdMutex<Option<Client>>,
 }
 
 impl ReqwestTransport {
-    /// A transport with a connection pool of its own.
+    /// Creates a transport with its own connection pool.
     ///
     /// # Errors
-    /// [`TransportError::Failed`] where TLS cannot be set up on this machine.
+    /// [`TransportError::Failed`] if TLS cannot be set up on this machine.
     pub fn new() -> Result<Self, TransportError> {
         Ok(Self {
             client: StdMutex::new(Some(client()?)),
@@ -96,7 +96,7 @@ impl Exchange {
     ) -> Result<T, TransportError> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
-            // Closed is looked at first: after cancel() no wait begins.
+            // Check for `cancel` first, so that no wait begins after it.
             biased;
             _ = closed.wait_for(|closed| *closed) => Err(TransportError::Closed),
             result = tokio::time::timeout(self.idle_timeout, work) => match result {
@@ -184,7 +184,7 @@ fn mentions_tls(error: &reqwest::Error) -> bool {
 }
 
 fn failed(error: &reqwest::Error) -> TransportError {
-    // reqwest prints the URL otherwise, which names the user.
+    // Not reqwest's own text: it contains the URL, which names the user.
     TransportError::Failed {
         detail: if error.is_builder() {
             "invalid request"

@@ -1,4 +1,4 @@
-//! An answer: its head sorted into success and errors, its body pulled with a bound on silence.
+//! An answer: its head is sorted into success or an error, and its body is pulled with a bound on silence.
 
 use std::{
     sync::{Arc, Mutex},
@@ -21,13 +21,13 @@ pub(crate) struct Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // Whatever it answers, we are done with it.
+        // We are done with the exchange, whatever it returns.
         let _ = self.exchange.cancel();
     }
 }
 
 impl Body {
-    /// Waits for the head and sorts it: a body is only handed out for a 200.
+    /// Waits for the head and sorts it. Returns a body only for a 200.
     pub(crate) async fn open(
         exchange: Arc<dyn HttpExchange>,
         idle_timeout: Duration,
@@ -44,14 +44,14 @@ impl Body {
             return Ok(body);
         }
         let answer = match body.read_small(MAX_SMALL_BODY_BYTES).await {
-            // Cut short, it does not say which kind of 401 or 404 it was meant to be.
+            // If the body is cut short, it does not show which kind of 401 or 404 this is.
             Err(error @ HomeserverError::Transport(_)) if matches!(head.status, 401 | 404) => return Err(error),
             answer => answer.unwrap_or_default(),
         };
         Err(sort(&head, &answer, now))
     }
 
-    /// The next part, `None` at the end.
+    /// Returns the next part of the body, or `None` at the end.
     pub(crate) async fn next_chunk(&self) -> Result<Option<Vec<u8>>, HomeserverError> {
         let began = Instant::now();
         let chunk = self.unless_silent(self.exchange.next_chunk()).await?;
@@ -63,7 +63,7 @@ impl Body {
         Ok(chunk)
     }
 
-    /// The whole body, if it has no more than `bound` bytes and comes in [`MAX_SMALL_ANSWER`].
+    /// Returns the whole body, if it has no more than `bound` bytes and arrives within [`MAX_SMALL_ANSWER`].
     pub(crate) async fn read_small(&self, bound: usize) -> Result<Vec<u8>, HomeserverError> {
         tokio::time::timeout_at(self.began + MAX_SMALL_ANSWER, self.read_whole(bound))
             .await
@@ -81,7 +81,7 @@ impl Body {
         Ok(whole)
     }
 
-    /// The transport promises to notice silence by itself; this is for those that do not.
+    /// Ends a wait that is too long, for transports that break their promise to notice silence.
     async fn unless_silent<T>(
         &self,
         wait: impl Future<Output = Result<T, TransportError>>,
@@ -93,7 +93,8 @@ impl Body {
     }
 }
 
-/// How fast a body comes, by the time that it was waited for: a byte now and then is no better than silence.
+/// How fast a body arrives, measured over the time spent waiting for it: a byte now and then is no better than
+/// silence.
 #[derive(Default)]
 struct Pace {
     waited: Duration,
@@ -121,7 +122,7 @@ struct MatrixError {
     retry_after_ms: Option<u64>,
 }
 
-/// What an answer that is no success means.
+/// Returns the error that an unsuccessful answer means.
 pub(crate) fn sort_answer(head: &HttpHead, body: &[u8]) -> HomeserverError {
     sort(head, body, SystemTime::now())
 }
@@ -137,7 +138,7 @@ fn sort(head: &HttpHead, body: &[u8], now: SystemTime) -> HomeserverError {
     });
     match head.status {
         300..=399 => HomeserverError::NotTheHomeserver,
-        // A proxy that wants a login of its own is not our homeserver.
+        // A proxy that wants its own login is not our homeserver.
         401 if matrix.is_none() => HomeserverError::NotTheHomeserver,
         401 => HomeserverError::NotSignedIn {
             soft_logout: matrix.is_some_and(|error| error.soft_logout),
@@ -148,13 +149,13 @@ fn sort(head: &HttpHead, body: &[u8], now: SystemTime) -> HomeserverError {
         429 => HomeserverError::RateLimited { retry_after },
         511 => HomeserverError::NotTheHomeserver,
         status @ 500..=599 => HomeserverError::ServerFault { status, retry_after },
-        // Any 2xx but 200 is no answer of ours; 511 and 407 are a network that wants a login first.
+        // Our endpoints answer with no 2xx but 200; 407 and 511 come from a network that wants a login first.
         200..=299 | 407 => HomeserverError::NotTheHomeserver,
         status => HomeserverError::Refused { status },
     }
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+/// Reads `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3).
 fn retry_after(head: &HttpHead, now: SystemTime) -> Option<Duration> {
     let header = head
         .headers
@@ -186,12 +187,12 @@ mod tests {
         assert_eq!(ended, Some(60));
         let mut slow = Pace::default();
         assert!((0..600).all(|_| !slow.is_too_slow(seconds(1), 20, window)));
-        // What the disk or the sink took is not the server's time.
+        // The time that the disk or the sink takes does not count against the server.
         let mut late = Pace::default();
         assert!((0..10_000).all(|_| !late.is_too_slow(Duration::ZERO, 1, window)));
     }
 
-    /// A body that never ends: so many bytes at a time.
+    /// A body that never ends: so many bytes after each wait.
     struct Drip {
         bytes: usize,
         every: Duration,
@@ -214,7 +215,7 @@ mod tests {
         }
     }
 
-    /// How long a body may go on that comes like that.
+    /// Returns how long such a body is read before it is given up.
     async fn lasts(bytes: usize, every: Duration, is_small: bool) -> Duration {
         let exchange = Arc::new(Drip { bytes, every });
         let body = Body::open(exchange, Duration::from_secs(60), SystemTime::now()).await;
@@ -226,7 +227,7 @@ mod tests {
                 false => while body.next_chunk().await.is_ok() {},
             }
         };
-        // Who goes on is stopped.
+        // A body that is never given up ends after an hour.
         drop(tokio::time::timeout(Duration::from_secs(3_600), hour).await);
         began.elapsed()
     }
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(lasts(1, seconds(1), false).await, seconds(60));
         assert_eq!(lasts(2_000, seconds(59), false).await, seconds(3_600));
         assert_eq!(lasts(2_000, seconds(59), true).await, MAX_SMALL_ANSWER);
-        // Silence, of a transport that does not notice.
+        // Silence that the transport does not notice.
         assert_eq!(lasts(1, seconds(7_200), false).await, seconds(65));
     }
 

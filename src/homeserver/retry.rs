@@ -1,28 +1,31 @@
-//! Which failures pass by themselves, and how long to wait for that. Pure: no clock, no sleep, no dice.
+//! Decides which failures pass by themselves, and how long to wait for that. Pure: no clock, no sleep, no random
+//! source.
 
 use std::time::Duration;
 
 use super::{HomeserverError, TransportError};
 use crate::backup::limits::{MAX_ASKED_WAIT, MAX_REST};
 
-/// Tries of one request within a run before the run gives up and says until when.
+/// Tries of one request within a run. After that, the run gives up and reports when to come back.
 const MAX_TRIES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 const FIRST_REST: Duration = Duration::from_secs(60);
-/// How much longer each rest is than the one before.
+/// How many times longer each rest is than the one before.
 const REST_GROWTH: u32 = 4;
 const FIRST_OUTAGE: Duration = Duration::from_secs(30);
 const LONGEST_OUTAGE: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// How long a single request rests that has failed so often in a row before, over all runs: from a minute to a week.
+/// Returns how long a single request rests that has failed `failures` times in a row before, over all runs: from a
+/// minute to a week, spread by `dice`.
 pub(crate) fn rest_after(failures: u32, dice: f64) -> Duration {
     let grown = FIRST_REST.saturating_mul(REST_GROWTH.saturating_pow(failures.min(12)));
     spread(grown.min(MAX_REST), dice)
 }
 
-/// How long after a run that the server kept from getting anywhere, the `number`th in a row, the next one has a point.
+/// Returns how long to wait before the next run, after the `number`th run in a row that made no progress because of
+/// the server: from 30 seconds to six hours, spread by `dice`.
 pub(crate) fn outage_wait(number: u32, dice: f64) -> Duration {
     let grown = FIRST_OUTAGE.saturating_mul(1 << number.saturating_sub(1).min(16));
     spread(grown.min(LONGEST_OUTAGE), dice)
@@ -33,26 +36,26 @@ fn spread(wait: Duration, dice: f64) -> Duration {
     wait.mul_f64(0.5 + 0.5 * dice.clamp(0.0, 1.0))
 }
 
-/// What to do about a failure.
+/// What to do about a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Ask again after this long.
     Retry(Duration),
-    /// It passes by itself, but not within this run: come back after this long.
+    /// The failure passes by itself, but not within this run: come back after this long.
     Later(Duration),
-    /// It does not pass by itself.
+    /// The failure does not pass by itself.
     GiveUp,
 }
 
-/// The waiting times of one request.
+/// Counts the tries of one request, and decides how long to wait between them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backoff {
     tries: u32,
 }
 
 impl Backoff {
-    /// Decides about the next try. `dice` is a fresh random number from 0 to 1: waits are spread between half and all
-    /// of their length, so that many clients do not come back at the same moment.
+    /// Decides about the next try. `dice` is a fresh random number from 0 to 1: it spreads each wait between half and
+    /// all of its length, so that many clients do not come back at the same moment.
     pub(crate) fn after(&mut self, error: &HomeserverError, dice: f64) -> Verdict {
         let asked = match error {
             HomeserverError::RateLimited { retry_after } | HomeserverError::ServerFault { retry_after, .. } => {
@@ -71,7 +74,7 @@ impl Backoff {
             Some(asked) => asked.min(MAX_ASKED_WAIT) + own / 10,
             None => own,
         };
-        // Without a network there is nothing to wait for inside a run: the OS knows when it is back.
+        // A run does not wait for the network to come back: the OS knows when it does.
         let offline = matches!(error, HomeserverError::Transport(TransportError::Offline));
         if self.tries >= MAX_TRIES || wait > LONGEST_WAIT * 2 || (offline && self.tries >= 2) {
             Verdict::Later(wait)
@@ -80,7 +83,7 @@ impl Backoff {
         }
     }
 
-    /// Something came: the next failure is a new one.
+    /// Starts over after progress: the next failure counts as the first.
     pub(crate) fn reset(&mut self) {
         self.tries = 0;
     }

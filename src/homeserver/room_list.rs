@@ -1,5 +1,5 @@
-//! The list of joined rooms, as far as it can be read: what is odd in it costs itself, and what is missing is brought by the
-//! request for everything.
+//! Reads the list of joined rooms leniently: an odd item is skipped, and the keys of rooms that are missing come with
+//! the request for everything.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::backup::limits::{MAX_ID_BYTES, MAX_LISTED_ROOMS};
 
-/// The rooms of an answer of `GET /joined_rooms`; `None` where no homeserver has given it.
+/// Returns the rooms in an answer to `GET /joined_rooms`, or `None` if it does not come from a homeserver.
 pub(super) fn read_room_list(body: &[u8]) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Wire<'a> {

@@ -1,19 +1,19 @@
-//! Where requests get their access token from.
+//! Where requests get their access token.
 
 use async_trait::async_trait;
 
 use crate::secret::SecretString;
 
-/// Which access token is wanted.
+/// Which access token to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum TokenRequest {
-    /// The one that the app has.
+    /// The token that the app has.
     Any,
-    /// The server answered 401 to the last one: refresh it if it can be refreshed.
+    /// A new token: the server answered 401 to the previous one. Refresh it if possible.
     PreviousRejected,
 }
 
-/// Gives requests the account's access token.
+/// Provides requests with the account's access token.
 #[async_trait]
 pub(crate) trait AccessTokens: Send + Sync {
     /// Returns the token, or `None` if the app has none.

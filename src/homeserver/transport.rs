@@ -1,7 +1,7 @@
-//! Who speaks HTTP: the app (OkHttp, URLSession), or `ReqwestTransport` on a desktop.
+//! The interface to HTTP, which the app implements (OkHttp, URLSession), or `ReqwestTransport` on a desktop.
 //!
-//! The body is *pulled*: a transport hands out the next chunk when it is asked, and reads no further meanwhile. That
-//! is what keeps memory flat when the disk or the sink is slower than the network.
+//! The body is *pulled*: a transport returns the next chunk only when it is asked, and reads no further until then.
+//! This keeps memory flat when the disk or the sink is slower than the network.
 
 use std::sync::Arc;
 
@@ -9,76 +9,81 @@ use async_trait::async_trait;
 
 /// Sends requests to the homeserver. Implemented by the app.
 ///
-/// The contract: redirects are not followed (a 3xx is returned as it is, so that the token never leaves for another
-/// host); bodies are handed out decompressed; nothing is cached; TLS is verified as the app sees fit.
+/// An implementation must not follow redirects (it returns a 3xx as it is, so that the token never reaches another
+/// host), must return bodies decompressed, and must cache nothing. It verifies TLS as the app sees fit.
+///
+/// For each request, keyferry calls `start`, then `head` once, then `next_chunk` as often as it needs, and `cancel`
+/// at the end, even if the body was read completely.
 #[uniffi::export(foreign)]
 pub trait HttpTransport: Send + Sync {
-    /// Begins a request and returns at once; waiting is done by the exchange. Called from any thread.
+    /// Starts a request and returns at once; the exchange does the waiting. Called from any thread.
     ///
     /// # Errors
-    /// [`TransportError::Failed`] if the request cannot even be made.
+    /// `TransportError.Failed` if the request cannot even be made.
     fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError>;
 
-    /// Nothing of ours is under way: closes the connections that were kept open for another request, unless the rest of the
-    /// app has use for them. An app that is suspended with an open socket finds it dead. Must not block.
+    /// Closes the connections that were kept open for reuse, unless the rest of the app uses them. Called when
+    /// keyferry has no request under way, because an app that is suspended with an open socket finds it dead. Must
+    /// not block.
     ///
     /// # Errors
     /// Ignored.
     fn close_idle(&self) -> Result<(), TransportError>;
 }
 
-/// One request and its answer, under way.
+/// One request under way, and its answer.
 #[uniffi::export(foreign)]
 #[async_trait]
 pub trait HttpExchange: Send + Sync {
-    /// Waits for status and headers. Called once, first.
+    /// Waits for the status and the headers. Called once, before `next_chunk`.
     ///
     /// # Errors
-    /// Any [`TransportError`].
+    /// Any `TransportError`.
     async fn head(&self) -> Result<HttpHead, TransportError>;
 
-    /// Waits for the next part of the body, 1 byte to 256 KiB (16 to 64 KiB is a good size); `None` at its end. A body
-    /// that ends before its announced length is an error, never an end.
+    /// Waits for the next part of the body and returns it: 1 byte to 256 KiB (16 to 64 KiB is a good size). Returns
+    /// `None` (null, nil) at the end of the body. A body that ends before its announced length must be an error,
+    /// never an end.
     ///
     /// # Errors
-    /// Any [`TransportError`].
+    /// Any `TransportError`.
     async fn next_chunk(&self) -> Result<Option<Vec<u8>>, TransportError>;
 
-    /// Gives the exchange up. Ends a wait in `head` or `next_chunk` with [`TransportError::Closed`], frees the
-    /// connection, and may be called more than once, at any time, from any thread. Must not block.
+    /// Cancels the exchange: ends a wait in `head` or `next_chunk` with `TransportError.Closed`, and frees the
+    /// connection. May be called more than once, at any time, from any thread. Must not block.
     ///
     /// # Errors
-    /// None is expected; one that comes is ignored.
+    /// None is expected; any error is ignored.
     fn cancel(&self) -> Result<(), TransportError>;
 }
 
-/// A request as the transport has to send it.
+/// A request for the transport to send.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct HttpRequest {
     /// GET or PUT.
     pub method: HttpMethod,
-    /// The whole URL, already percent-encoded: it must not be encoded again.
+    /// The complete URL, already percent-encoded. Do not encode it again.
     pub url: String,
-    /// The headers, `Authorization` among them: never log them.
+    /// The headers, including `Authorization`: never log them.
     pub headers: Vec<HttpHeader>,
-    /// The body of a PUT.
+    /// The body of a PUT; `None` (null, nil) for a GET.
     pub body: Option<Vec<u8>>,
-    /// Milliseconds of silence (no head, no byte of the body) after which to fail with [`TransportError::Timeout`].
-    /// There is no limit on the whole: a large backup takes minutes.
+    /// Milliseconds of silence (no head, no byte of the body) after which to fail with `TransportError.Timeout`. The
+    /// request as a whole has no time limit: a large backup takes minutes.
     pub idle_timeout_ms: u64,
 }
 
-/// What a request does.
+/// The HTTP method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum HttpMethod {
-    /// Reads.
+    /// `GET`: reads.
     Get,
-    /// Writes.
+    /// `PUT`: writes.
     Put,
 }
 
 impl HttpMethod {
-    /// `GET` or `PUT`.
+    /// Returns `GET` or `PUT`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -91,7 +96,7 @@ impl HttpMethod {
 #[derive(Clone, PartialEq, Eq, uniffi::Record)]
 #[uniffi::export(Debug)]
 pub struct HttpHeader {
-    /// The name, in any case.
+    /// The name, in upper or lower case.
     pub name: String,
     /// The value.
     pub value: String,
@@ -103,12 +108,12 @@ impl std::fmt::Debug for HttpHeader {
     }
 }
 
-/// Status and headers of an answer.
+/// The status and the headers of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct HttpHead {
     /// The HTTP status code.
     pub status: u16,
-    /// The headers. Only `Retry-After` is looked at.
+    /// The headers. Only `Retry-After` is read.
     pub headers: Vec<HttpHeader>,
 }
 
@@ -120,22 +125,22 @@ pub enum TransportError {
     /// There is no network, or the host does not resolve or refuses the connection. Passes by itself.
     #[error("the homeserver cannot be reached")]
     Offline,
-    /// Nothing came for the idle timeout. Passes by itself.
+    /// Nothing arrived within the idle timeout. Passes by itself.
     #[error("the homeserver was silent for too long")]
     Timeout,
-    /// The connection broke, or the body ended before its length. Passes by itself.
+    /// The connection broke, or the body ended before its announced length. Passes by itself.
     #[error("the connection was cut")]
     Interrupted,
-    /// The server's certificate is not trusted. The user has to look.
+    /// The server's certificate is not trusted. The user has to look into it.
     #[error("the homeserver's certificate is not trusted")]
     Tls,
-    /// The exchange was closed by us.
+    /// keyferry cancelled the exchange.
     #[error("the exchange was closed")]
     Closed,
-    /// Anything else, also an exception that the app's code did not declare.
+    /// Any other failure, including an exception that the app's code did not declare.
     #[error("the transport failed")]
     Failed {
-        /// For the app's own diagnosis: never logged here, never shown.
+        /// For the app's own diagnosis; keyferry never logs or shows it.
         detail: String,
     },
 }

@@ -1,16 +1,17 @@
-//! How much time the app grants a run, and the moments at which the run ends because of it.
+//! The time that the app grants a run, and the moments at which the run ends because of it.
 
 use std::time::{Duration, Instant};
 
 use super::stop::{StopCause, StopSignal};
 
-/// What a run keeps of its budget for its own end.
+/// The part of its budget that a run reserves for winding up, at most half of the budget.
 const FOR_THE_END: Duration = Duration::from_millis(250);
 
-/// How much a run may take.
+/// How much a run may take. The default has no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct RunBudget {
-    /// Milliseconds after which the run comes back by itself; at least 1,000 are of use. `None`: until it is done.
+    /// Milliseconds after which the run returns even if it is not done; less than 1,000 is of little use. `None`: no
+    /// limit.
     #[uniffi(default = None)]
     pub max_duration_ms: Option<u64>,
 }
@@ -23,7 +24,7 @@ pub(super) struct Slice {
 }
 
 impl Slice {
-    /// Begins the slice of a budget; `None` where the run has no limit.
+    /// Begins the slice of a budget, or returns `None` if the run has no limit.
     pub(super) fn begin(budget: RunBudget) -> Option<Self> {
         Some(Self {
             began: Instant::now(),
@@ -37,14 +38,14 @@ impl Slice {
         self.began.checked_add(time)
     }
 
-    /// Returns the moment from which nothing new is begun, so that what is under way ends and is not done in vain.
+    /// Returns the moment after which nothing new begins, so that work under way can finish and is not wasted.
     fn wind_down(self) -> Option<Instant> {
         let notice = (self.limit / 10).clamp(Duration::from_millis(50), Duration::from_secs(1));
         self.end()?.checked_sub(notice)
     }
 }
 
-/// Does `work`, and signals it to end when the slice does.
+/// Does `work`, and tells it first to wind down and then to stop when the slice ends.
 pub(super) async fn in_time<T>(stop: &StopSignal, slice: Option<Slice>, work: impl Future<Output = T>) -> T {
     let clock = async {
         until(slice.and_then(Slice::wind_down)).await;

@@ -1,49 +1,58 @@
-//! Why background work rests, and what each cause stops. Pure.
+//! The causes that hold background work, and the kinds of work that each cause stops. Pure.
 //!
-//! Several causes can hold at once; what one stops goes on when the last that stops it is gone. The table here is the one
-//! in `docs/background-execution.md`; a test holds them together.
+//! Several causes can hold at once. Work that was stopped goes on when the last cause that stops it is gone.
+//! `docs/background-execution.md` has the same table; a test compares the two.
 
 use super::conditions::Conditions;
 
-/// Why background work, or a part of it, rests.
+/// Why background work, or a part of it, is paused. Several causes can hold at once; work goes on when the last cause
+/// that stops it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum PauseCause {
-    /// The user has paused it. Stays over restarts, until `resume` with this cause.
+    /// The user has paused the download. Survives restarts and lasts until `resume` with this cause. Stops fetching,
+    /// opening and delivering.
     User,
-    /// The app went to the background and has no background task. The host says when it ends.
+    /// The app is in the background and has no background task. Lasts until the host calls `resume`. Stops fetching,
+    /// opening and delivering.
     InBackground,
-    /// The time that the OS grants ends, or the task that called was cancelled. It is over when what was under way has
-    /// ended.
+    /// The time that the OS grants is ending, or the calling task was cancelled. Stops everything except look-ups.
+    /// Ends by itself once the work that was under way has ended.
     TimeExpiring,
-    /// The device saves power. The host says when it ends; [`DownloadPolicy::in_low_power`] makes it count for nothing.
+    /// The device is saving power. Lasts until the host calls `resume`. Stops fetching, opening and delivering; has
+    /// no effect if `DownloadPolicy.in_low_power` is set.
     LowPower,
-    /// The device is too warm. The host says when it ends.
+    /// The device is too warm. Lasts until the host calls `resume`. Stops opening and delivering.
     Thermal,
-    /// The network is metered, and more is left than [`DownloadPolicy::metered_bytes`]. The host says when it ends.
+    /// The network is metered. Lasts until the host calls `resume`. Stops fetching once more than
+    /// `DownloadPolicy.metered_bytes` bytes are known to be left.
     MeteredNetwork,
-    /// There is no network. The host says when it ends.
+    /// There is no network. Lasts until the host calls `resume`. Stops fetching, and `refresh`, `fetch_room` and
+    /// `fetch_session` where they have to ask the server.
     Offline,
-    /// The device is not charging. The host says when it ends; counts only with [`DownloadPolicy::needs_charging`].
+    /// The device is not charging. Lasts until the host calls `resume`. Stops fetching, opening and delivering, but
+    /// only if `DownloadPolicy.needs_charging` is set.
     NotCharging,
-    /// Files cannot be read: the phone has not been unlocked. The host says when it ends.
+    /// Files cannot be read because the phone has not been unlocked. Lasts until the host calls `resume`. Stops
+    /// everything, including look-ups.
     StorageLocked,
-    /// The vault has reached [`DownloadPolicy::max_vault_bytes`]. Ends by itself when there is room again.
+    /// The vault has reached `DownloadPolicy.max_vault_bytes`. Stops fetching. Ends by itself when there is room
+    /// again.
     DiskLimit,
 }
 
-/// What a cause may stop.
+/// The kinds of work that a cause may stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Requests of a job.
+    /// The requests of a job.
     Fetch,
-    /// Decrypting.
+    /// Decrypting entries.
     Open,
     /// Handing keys to the sink.
     Deliver,
-    /// `fetch_room` and `fetch_session`, where they have to ask the server, and `refresh`.
+    /// `refresh`, and `fetch_room` and `fetch_session` where they have to ask the server.
     AskServer,
-    /// Look-ups.
+    /// Look-ups in the vault.
     AskVault,
 }
 
@@ -61,15 +70,15 @@ impl PauseCause {
         Self::DiskLimit,
     ];
 
-    /// Whether it stops that kind of work, where it counts.
+    /// Whether this cause, where it counts, stops that kind of work.
     pub(crate) fn stops(self, work: Work) -> bool {
         use Work::{AskServer, AskVault, Deliver, Fetch, Open};
         let stopped: &[Work] = match self {
-            // What is on screen is worth a single key, whatever the download as a whole is to do.
+            // A single key for a message on screen is worth a request, even while the download as a whole is paused.
             Self::User | Self::InBackground | Self::LowPower | Self::NotCharging => &[Fetch, Open, Deliver],
-            // The process may be suspended any moment: no socket may stay.
+            // The process may be suspended at any moment: no socket may stay open.
             Self::TimeExpiring => &[Fetch, Open, Deliver, AskServer],
-            // Decryption is what warms the device.
+            // Decryption is what heats the device.
             Self::Thermal => &[Open, Deliver],
             Self::MeteredNetwork | Self::DiskLimit => &[Fetch],
             Self::Offline => &[Fetch, AskServer],
@@ -105,12 +114,12 @@ impl WorkSet {
         self.0 == 0
     }
 
-    /// Whether every kind in this set is in the other one.
+    /// Whether every kind in this set is also in the other one.
     pub(crate) fn is_within(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    /// The kinds that none of the causes stops.
+    /// Returns the kinds of work in this set that none of the causes stops.
     #[must_use]
     pub(crate) fn without_stopped(self, causes: CauseSet) -> Self {
         let kinds = [Work::Fetch, Work::Open, Work::Deliver, Work::AskServer, Work::AskVault];
@@ -146,13 +155,14 @@ impl CauseSet {
         PauseCause::ALL.into_iter().filter(move |cause| self.has(*cause))
     }
 
-    /// Returns the causes that count under these conditions, with so many bytes still to be transferred (`None`: not known yet).
+    /// Returns the causes that count under these conditions, with `bytes_left` bytes still to be transferred (`None`:
+    /// not known yet).
     #[must_use]
     pub(crate) fn in_force(self, conditions: &Conditions, bytes_left: Option<u64>) -> Self {
         let counts = |cause| match cause {
             PauseCause::LowPower => !conditions.in_low_power,
             PauseCause::NotCharging => conditions.needs_charging,
-            // How much is left is worth a small request.
+            // Not while the number is unknown: finding out takes only a small request.
             PauseCause::MeteredNetwork => bytes_left.is_some_and(|left| left > conditions.metered_bytes),
             _ => true,
         };

@@ -1,5 +1,5 @@
-//! What background work may do right now: the causes that hold it, the conditions of the app, and the user's word. Shared by
-//! all runs of a client.
+//! Decides what background work may do right now, from the causes that hold it, the app's conditions and the user's
+//! commands. Shared by all runs of a client.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,20 +11,20 @@ use super::{
 };
 use crate::vault::{UserIntent, VaultError};
 
-/// What holds work back.
+/// Everything that holds work back at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Restraints {
     causes: CauseSet,
     conditions: Conditions,
-    /// Rises with every change of the app's policy, of which the conditions are a part.
+    /// Increases with every change of the app's policy, which includes the conditions.
     policy_changes: u64,
     stopped: bool,
     shut_down: bool,
     /// `None` until the server has said in this run how much there is.
     bytes_left: Option<u64>,
-    /// Rises with everything that is learnt of the user's intent: what was read before does not count any more.
+    /// Increases whenever something is learnt about the user's intent, so that an older read of the vault is ignored.
     intent_epoch: u64,
-    /// What the user has said here is not yet in the vault.
+    /// Whether a command that the user gave here is not yet in the vault.
     intent_unwritten: bool,
 }
 
@@ -41,7 +41,7 @@ impl Restraints {
         self.shut_down
     }
 
-    /// The causes that count.
+    /// Returns the causes that count under the current conditions.
     pub(crate) fn causes(&self) -> CauseSet {
         self.causes.in_force(&self.conditions, self.bytes_left)
     }
@@ -54,17 +54,17 @@ impl Restraints {
         works.without_stopped(self.causes())
     }
 
-    /// Whether a phase that was begun under `before` must end.
+    /// Whether a phase that began under `before` must end.
     pub(crate) fn begins_a_phase(&self, before: &Self, works: WorkSet) -> bool {
         self.allowed(works) != before.allowed(works) || self.policy_changes != before.policy_changes
     }
 
-    /// Whether the network is metered, as far as the host says.
+    /// Whether the host reports a metered network.
     pub(crate) fn is_metered(&self) -> bool {
         self.causes.has(PauseCause::MeteredNetwork)
     }
 
-    /// Whether none of these kinds of work is allowed, whatever the user may have said elsewhere.
+    /// Whether none of these kinds of work is allowed, even if the user has resumed the download in another process.
     pub(crate) fn is_held(&self, works: WorkSet) -> bool {
         if self.intent_unwritten {
             return self.allowed(works).is_empty();
@@ -77,7 +77,7 @@ impl Restraints {
         resumed.allowed(works).is_empty()
     }
 
-    /// Whether that may be asked for beside a run.
+    /// Whether this kind of work is allowed outside a run.
     pub(crate) fn allows(&self, work: Work) -> bool {
         !self.shut_down && !self.causes().stop(work)
     }
@@ -93,24 +93,24 @@ impl Restraints {
     }
 }
 
-/// What the user has said.
+/// A command of the user: pause, resume, stop or start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UserWord {
     pub(crate) intent: UserIntent,
-    /// It also takes up a download that was given up.
+    /// Whether it also restarts a download that the user has stopped.
     pub(crate) also_when_stopped: bool,
 }
 
-/// What the user has said here and the vault does not have yet, on its way there.
+/// The user's commands that were given here and are not yet in the vault.
 #[derive(Debug, Default)]
 struct UnwrittenWords {
-    /// In the order in which it was said.
+    /// In the order in which they were given.
     words: Mutex<Vec<UserWord>>,
-    /// Held by the one who writes them.
+    /// Held while they are written.
     turn: Mutex<()>,
 }
 
-/// Where they are kept, changed and waited for.
+/// Holds the restraints of a client, changes them, and lets runs wait for changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     restraints: Arc<watch::Sender<Restraints>>,
@@ -149,7 +149,7 @@ impl Gate {
         self.change(|restraints| restraints.shut_down = true);
     }
 
-    /// The app has changed its policy: a phase under way ends, and the next one begins under the new one.
+    /// Takes over a changed policy of the app: a phase under way ends, and the next one begins under the new policy.
     pub(crate) fn set_conditions(&self, conditions: Conditions) {
         self.change(|restraints| {
             restraints.conditions = conditions;
@@ -161,7 +161,7 @@ impl Gate {
         self.change(|restraints| restraints.bytes_left = Some(bytes));
     }
 
-    /// Forgets how much is left: the run that begins asks the server.
+    /// Forgets how much is left: the run that is beginning asks the server again.
     pub(crate) fn forget_bytes_left(&self) {
         self.change(|restraints| restraints.bytes_left = None);
     }
@@ -170,7 +170,7 @@ impl Gate {
         self.now().intent_epoch
     }
 
-    /// Takes over what the vault says, unless something was learnt since `epoch`.
+    /// Adopts the intent that was read from the vault, unless something newer was learnt since `epoch`.
     pub(crate) fn follow_read(&self, intent: UserIntent, epoch: u64) {
         self.change(|restraints| {
             let mut followed = *restraints;
@@ -182,7 +182,7 @@ impl Gate {
         });
     }
 
-    /// The user says so here: it holds at once, and has to be written.
+    /// Adopts a command that the user gives here. It takes effect at once and must then be written.
     pub(crate) fn follow_user(&self, word: UserWord) {
         let mut words = locked(&self.unwritten.words);
         words.push(word);
@@ -193,7 +193,8 @@ impl Gate {
         });
     }
 
-    /// Writes what the user has said, in the order in which it was said, also by others. `write` tells what holds then. Blocks.
+    /// Writes the user's commands in the order in which they were given, including those of other callers. `write`
+    /// returns the intent that is then in force. Blocks.
     pub(crate) fn write_user_words(
         &self,
         mut write: impl FnMut(UserWord) -> Result<UserIntent, VaultError>,
@@ -206,7 +207,7 @@ impl Gate {
         }
         let mut unwritten = locked(&self.unwritten.words);
         unwritten.drain(..words.len());
-        // What has been said meanwhile holds, and is written by whoever has said it.
+        // A command given in the meantime stays in force, and its own caller writes it.
         if let (Some(intent), true) = (kept, unwritten.is_empty()) {
             self.change(|restraints| {
                 restraints.intent_epoch += 1;
@@ -251,7 +252,7 @@ mod tests {
     fn a_read_that_comes_late_undoes_nothing() {
         let gate = Gate::new(Conditions::default());
         let write = |gate: &Gate| gate.write_user_words(|word| Ok(word.intent)).expect("it is written");
-        // Begun before the user said it, while it was being written, and before another read.
+        // Reads that began before the command, while it was being written, and before another read.
         let before = gate.intent_epoch();
         gate.follow_user(PAUSE);
         let meanwhile = gate.intent_epoch();
@@ -280,7 +281,7 @@ mod tests {
         let mut written = Vec::new();
         gate.write_user_words(|word| {
             if written.is_empty() {
-                // Said while it is written.
+                // A command given while another one is being written.
                 gate.follow_user(PAUSE);
             }
             written.push(word.intent);

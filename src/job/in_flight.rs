@@ -1,14 +1,14 @@
-//! Whether anything of a client's jobs is at work: an open database, a lock, a socket, a busy thread.
+//! Tracks whether any job of a client is still active: an open database, a lock, a socket or a busy thread.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Counts what is at work.
+/// Counts active pieces of work.
 #[derive(Clone, Debug)]
 pub(crate) struct InFlight(Arc<watch::Sender<usize>>);
 
-/// Something at work; held by whatever ends last.
+/// Marks one piece of work as active until it is dropped; held by the part of it that ends last.
 #[derive(Debug)]
 pub(crate) struct AtWork(InFlight);
 
@@ -24,9 +24,9 @@ impl InFlight {
         AtWork(self.clone())
     }
 
-    /// Waits until nothing is.
+    /// Waits until nothing is active.
     pub(crate) async fn quiescent(&self) {
-        // The sender lives as long as `self`: the wait cannot fail.
+        // The sender lives as long as `self`, so the wait cannot fail.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 }

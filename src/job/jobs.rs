@@ -1,4 +1,4 @@
-//! What the jobs of one client share: one slot for runs, one gate, and the count of everything that is at work.
+//! The state that all jobs of one client share: one slot for runs, one gate, and counts of active runs and requests.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ pub(crate) struct Jobs {
     process_name: String,
     pub(crate) gate: Gate,
     slot: RunSlot,
-    /// Runs, to the last of their threads.
+    /// Runs, each until its last thread has ended.
     pub(super) runs: InFlight,
-    /// What is asked of the server or the vault beside a run.
+    /// Requests to the server or the vault outside a run.
     pub(super) requests: InFlight,
 }
 
@@ -38,40 +38,40 @@ impl Jobs {
         }
     }
 
-    /// Returns the parties that jobs work with, or `None` after the shutdown.
+    /// Returns the context that jobs work with, or `None` after the shutdown.
     pub(crate) fn context(&self) -> Option<Arc<Context>> {
         self.context.get()
     }
 
-    /// Returns the run under way.
+    /// Returns the run under way, if any.
     pub(crate) fn current(&self) -> Option<RunHandle> {
         self.slot.current()
     }
 
-    /// Takes the slot for a run of a job that does these kinds of work.
+    /// Claims the slot for a run of a job that does these kinds of work.
     pub(crate) fn claim(&self, works: WorkSet) -> Result<Claim<'_>, JobEnd> {
         self.slot.claim(works, &self.gate, &self.process_name)
     }
 
-    /// Counts a request beside a run, until what is returned is dropped.
+    /// Counts a request outside a run until the returned guard is dropped.
     pub(crate) fn begin_request(&self) -> AtWork {
         self.requests.begin()
     }
 
-    /// Ends the run under way, as if the time that the OS grants had ended.
+    /// Ends the run under way, as if the time that the OS grants had run out.
     pub(crate) fn end_run(&self) {
         if let Some(run) = self.current() {
             run.stop.stop(StopCause::Paused);
         }
     }
 
-    /// Waits until no run and no request is at work, also after a future of one was dropped. Ends nothing.
+    /// Waits until no run and no request is active, even one whose future was dropped. Does not end anything.
     pub(crate) async fn quiescent(&self) {
         self.runs.quiescent().await;
         self.requests.quiescent().await;
     }
 
-    /// Waits until nothing is at work that the gate does not allow, nor any request if `requests_too`.
+    /// Waits until no work is active that the gate forbids and, if `requests_too`, no request either.
     pub(crate) async fn obey(&self, requests_too: bool) {
         let works = match self.current() {
             Some(run) => {
@@ -91,7 +91,7 @@ impl Jobs {
         }
     }
 
-    /// Ends the run under way, lets no other one begin, and returns what the jobs have worked with, the first time.
+    /// Ends the run under way, prevents new ones, and returns the context the first time it is called.
     pub(crate) fn shut_down(&self) -> Option<Arc<Context>> {
         self.gate.shut_down();
         self.end_run();
@@ -99,5 +99,5 @@ impl Jobs {
     }
 }
 
-/// What any job may do.
+/// The kinds of work that any job may do.
 const ALL_JOBS: WorkSet = WorkSet::of(&[Work::Fetch, Work::Open, Work::Deliver]);

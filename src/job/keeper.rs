@@ -1,7 +1,7 @@
-//! The thread that lasts as long as anything of a run: it takes the vault, shows that the run is alive, and closes the vault
-//! after it.
+//! The thread that lives as long as any part of a run. It takes the vault, writes the run's heartbeat, and closes the
+//! vault when the run is over.
 //!
-//! It is independent of how fast a stage gets on, and of whether the future of the run still exists.
+//! It depends neither on the speed of the stages nor on whether the future of the run still exists.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,22 +19,22 @@ use crate::{
     vault::{BegunRun, HEARTBEAT_MS, Patience, SharedWriter, Vault, VaultError, Writer, WriterKeeper},
 };
 
-/// How long a run waits for a vault that somebody else is writing to.
+/// How long a run waits for a vault that another process is writing to.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the thread begins with.
+/// The data that the thread starts with.
 pub(super) struct Keeper {
     vault: Vault,
     homeserver: Homeserver,
     process_name: String,
     run: RunHandle,
-    /// How long to wait for the vault at most.
+    /// The longest wait for the vault.
     limit: Duration,
     at_work: AtWork,
 }
 
 impl Keeper {
-    /// `slice` is the time that the run has in all.
+    /// `slice` is the total time of the run.
     pub(super) fn new(context: &Context, run: &RunHandle, slice: Option<Duration>, at_work: AtWork) -> Self {
         Self {
             vault: context.vault.clone(),
@@ -46,7 +46,7 @@ impl Keeper {
         }
     }
 
-    /// Takes the vault, hands out its writer, and stays until nobody has that any more. Blocks.
+    /// Takes the vault, hands out its writer, and stays until nobody else holds that writer. Blocks.
     pub(super) fn keep(self, begun: oneshot::Sender<Result<SharedWriter, JobEnd>>) {
         let writer = match self.begin() {
             Ok(writer) => writer,
@@ -61,7 +61,7 @@ impl Keeper {
         } = self;
         let (shared, kept) = SharedWriter::new(vault, writer);
         let (stop, gate) = (run.stop.clone(), run.gate.clone());
-        // It may lend the writer, which is to be given up when the run's future is gone.
+        // The handle may hold the lent writer, which must be released when the future of the run is dropped.
         drop(run);
         answer(begun, Ok(shared));
         while kept.is_in_use_after(Duration::from_millis(HEARTBEAT_MS)) {
@@ -70,10 +70,10 @@ impl Keeper {
                 writer.beat()?;
                 writer.reader().user_intent()
             }) {
-                // The user may have said it to another process.
+                // The user may have given a command in another process.
                 Ok(intent) => gate.follow_read(intent, epoch),
                 Err(VaultError::Overtaken) => stop.stop(StopCause::Abandoned),
-                Err(error) => log::debug!("no sign of life: {error}"),
+                Err(error) => log::debug!("the heartbeat was not written: {error}"),
             }
         }
         close(kept);
@@ -100,7 +100,7 @@ impl Keeper {
         }
     }
 
-    /// Takes the vault, unless the user has said elsewhere that nothing is to be done: `None` then.
+    /// Takes the vault, or returns `None` if the user has paused or stopped all work in another process.
     fn take_vault(&self) -> Result<Option<BegunRun>, VaultError> {
         let (gate, works) = (self.run.gate.clone(), self.run.works);
         let epoch = gate.intent_epoch();
@@ -120,16 +120,16 @@ impl Keeper {
 
 fn close(kept: WriterKeeper) {
     if let Err(error) = kept.with(Writer::release) {
-        // It runs out by itself.
-        log::debug!("the vault was not given back: {error}");
+        // The lease expires by itself.
+        log::debug!("the lease was not released: {error}");
     }
     if let Err(error) = kept.with(|writer| writer.empty_log()) {
-        // Whoever writes next makes it no longer.
-        log::debug!("the log was not folded: {error}");
+        // The next writer empties the log.
+        log::debug!("the write-ahead log was not emptied: {error}");
     }
 }
 
 fn answer<T>(sender: oneshot::Sender<T>, answer: T) {
-    // A run whose future was dropped does not hear it.
+    // If the future of the run was dropped, nobody receives this.
     drop(sender.send(answer));
 }

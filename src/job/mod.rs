@@ -1,14 +1,15 @@
-//! What every long job shares: it is held, ended, budgeted and waited for in one way, and it takes the vault in one way.
+//! The machinery that every long job shares. All jobs are held, ended, budgeted and awaited in the same way, and all
+//! take the vault in the same way.
 //!
-//! A job claims the slot of its client, and hands [`run::run`] the work that it does with the vault. Nothing here knows what
-//! that work is; a tiny job in `tests` uses all of it.
+//! A job claims the slot of its client and passes [`run::run`] the work that it does with the vault. Nothing here
+//! knows what that work is; a tiny job in `tests` uses all of the machinery.
 //!
-//! - `jobs`, `slot`: one run at a time; `in_flight`: whether anything is at work
-//! - `run`, `keeper`: takes the vault, keeps it, gives it back
+//! - `jobs`, `slot`: one run at a time; `in_flight`: whether anything is active
+//! - `run`, `keeper`: take the vault, keep it, give it back
 //! - `phase`, `gate`, `cause`, `conditions`: what may go on, and what holds it
 //! - `budget`, `stop`: the end of a run
-//! - `outcome`, `next_run`: how it ended, and when the app is to be woken
-//! - `vault_access`: work with the vault, beside a run or in turn with it
+//! - `outcome`, `next_run`: how a run ended, and when to wake the app for the next one
+//! - `vault_access`: work with the vault, outside a run or taking turns with it
 
 mod budget;
 mod cause;

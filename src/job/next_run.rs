@@ -1,4 +1,5 @@
-//! When the app is to be woken for the next run of a job. Pure: how a run ended and what is left go in, a wake-up comes out.
+//! Decides when to wake the app for the next run of a job. Pure: takes how a run ended and what is left, and returns
+//! a wake-up.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::wake_up::{WakeUp, WakeUpPurpose, WakeUps, schedule};
 
-/// How long after its beginning a run may be asked for again that was killed without a word.
+/// How long after the beginning of a run to wake the app for another one, in case that run is killed without notice.
 pub(crate) const AFTER_A_KILL: Duration = Duration::from_secs(10 * 60);
 const SOON: Duration = Duration::from_secs(10);
 const A_MINUTE: Duration = Duration::from_secs(60);
@@ -17,28 +18,28 @@ pub(crate) const A_QUARTER: Duration = Duration::from_secs(15 * 60);
 const AN_HOUR: Duration = Duration::from_secs(60 * 60);
 const SOME_HOURS: Duration = Duration::from_secs(6 * 60 * 60);
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How long the app may take to note a wake-up before a run returns without it.
+/// How long the app may take to schedule a wake-up before the run returns without it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// When there is a point in the next run.
+/// When the next run is useful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NextRun {
-    /// Another run takes care of it: the wake-up that the app keeps stays as it is.
+    /// Another run asks for the next one: the wake-up that the app has stays as it is.
     Keep,
-    /// There is none until something is asked for: the wake-up is cancelled.
+    /// Not until something is asked for: the wake-up is cancelled.
     Never,
-    /// After so long, for all the work that is left.
+    /// After this time, for all the work that is left.
     After(Duration),
-    /// After so long, for one small request.
+    /// After this time, for one small request.
     Look(Duration),
 }
 
-/// What a run leaves to do.
+/// The work that a run leaves undone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RemainingWork {
-    /// Bytes to transfer, where something needs the network.
+    /// Bytes to transfer; `None` if nothing needs the network.
     pub(crate) network_bytes: Option<u64>,
-    /// Whether something is left that needs no network.
+    /// Whether work is left that needs no network.
     pub(crate) is_offline_left: bool,
 }
 
@@ -57,13 +58,13 @@ impl RemainingWork {
 }
 
 impl JobEnd {
-    /// Decides when there is a point in the next run.
+    /// Decides when the next run is useful.
     pub(crate) fn next_run(&self) -> NextRun {
         NextRun::After(match self {
             Self::Stopped => return NextRun::Never,
-            // Whoever is at work may be killed.
+            // The process that runs now may be killed.
             Self::AlreadyRunning { .. } => AFTER_A_KILL,
-            // The user's to resume.
+            // Only the user resumes it.
             Self::Paused { causes } if causes.contains(&PauseCause::User) => return NextRun::Never,
             Self::Paused { causes } if causes.iter().any(|cause| *cause != PauseCause::TimeExpiring) => A_QUARTER,
             Self::Paused { .. } | Self::OutOfBudget => Duration::ZERO,
@@ -76,7 +77,7 @@ impl JobEnd {
             },
             Self::Failed { reason } => match reason {
                 RunFailure::Overtaken => return NextRun::Keep,
-                // Nothing that time alone changes.
+                // Time alone changes none of these.
                 RunFailure::NoBackup
                 | RunFailure::UnsupportedAlgorithm
                 | RunFailure::NotSignedIn { .. }
@@ -92,7 +93,7 @@ impl JobEnd {
 }
 
 impl NextRun {
-    /// Returns the wake-up that the next run needs; `None` if the one that the app keeps is to be cancelled.
+    /// Returns the wake-up that the next run needs, or `None` if the one that the app has should be cancelled.
     fn wake_up(self, left: RemainingWork, conditions: &Conditions) -> Option<WakeUp> {
         match self {
             Self::Keep | Self::Never => None,
@@ -119,7 +120,7 @@ impl NextRun {
             return None;
         }
         let wake_up = self.wake_up(left, conditions);
-        // An app that does not note it calls by itself.
+        // If the app cannot schedule it, it has to call without being asked.
         schedule(wake_ups, purpose, wake_up, PATIENCE).await;
         wake_up
     }
@@ -142,7 +143,7 @@ mod tests {
             (JobEnd::Stopped, NextRun::Never),
             (JobEnd::OutOfBudget, after(0)),
             (paused(PauseCause::User), NextRun::Never),
-            // Asked for at once when it is over; this is for an app that dies before.
+            // The app asks for a run as soon as the cause is gone; this is for an app that dies before.
             (paused(PauseCause::LowPower), after(900)),
             (paused(PauseCause::TimeExpiring), after(0)),
             (

@@ -1,4 +1,4 @@
-//! How a run of any job ends before its work is done, and what holds it then.
+//! How a run of any job ends before its work is done.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ use crate::{
     vault::{LeaseRow, VaultError, VaultMeaning},
 };
 
-/// How a run ends that has not done all its work. The job's own outcome is for the rest.
+/// How a run ends if its work is not done. Each job has its own outcome for the other cases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum JobEnd {
     /// Another run has the vault; this one did nothing.
     AlreadyRunning { by: RunHolder },
-    /// Something holds it: these causes, or none where the client was shut down.
+    /// These causes hold the run; there are none if the client was shut down.
     Paused { causes: Vec<PauseCause> },
-    /// The user has given it up.
+    /// The user has stopped the job.
     Stopped,
     /// The budget is used up.
     OutOfBudget,
-    /// Something outside has to change first, by itself.
+    /// Something outside has to change first, and may change by itself.
     Blocked {
         reason: BlockedReason,
         retry_after: Option<Duration>,
     },
-    /// It cannot go on by itself.
+    /// The run cannot go on without help.
     Failed { reason: RunFailure },
 }
 
 impl JobEnd {
-    /// Returns the end of a run that may not do anything now.
+    /// Returns the end of a run that is not allowed to do anything now.
     pub(crate) fn held(restraints: &Restraints) -> Self {
         if restraints.is_stopped() {
             return Self::Stopped;
@@ -40,7 +40,7 @@ impl JobEnd {
         }
     }
 
-    /// Returns the end of a run that somebody has ended: for a cause, or because its time was up.
+    /// Returns the end of a run that was ended from outside: by causes or the user, or because its time was up.
     pub(crate) fn ended(restraints: &Restraints) -> Self {
         match Self::held(restraints) {
             Self::Paused { causes } if causes.is_empty() && !restraints.is_shut_down() => Self::Paused {
@@ -58,7 +58,7 @@ impl JobEnd {
         Self::Failed { reason }
     }
 
-    /// Returns the end of a run by a failure of the vault, which `holder` may have in use.
+    /// Returns the end of a run after a failure of the vault, which `holder` may be using.
     pub(crate) fn by_vault(error: &VaultError, holder: Option<RunHolder>) -> Self {
         if let VaultError::Sqlite(error) = error {
             log::error!("the vault failed: {error}");
@@ -75,7 +75,7 @@ impl JobEnd {
         }
     }
 
-    /// Returns the end of a run by a request that may succeed after `retry_after`.
+    /// Returns the end of a run after a request that may succeed once `retry_after` has passed.
     pub(crate) fn unreachable(error: &HomeserverError, retry_after: Duration) -> Self {
         let reason = match error {
             HomeserverError::Transport(TransportError::Offline) => BlockedReason::Offline,
@@ -86,7 +86,7 @@ impl JobEnd {
         Self::blocked(reason, Some(retry_after))
     }
 
-    /// Returns the end of a run by a request that does not succeed by waiting.
+    /// Returns the end of a run after a request that waiting does not help.
     pub(crate) fn refused(error: &HomeserverError) -> Self {
         Self::failed(match error {
             HomeserverError::NotSignedIn { soft_logout } => RunFailure::NotSignedIn {
@@ -107,16 +107,16 @@ impl From<VaultError> for JobEnd {
     }
 }
 
-/// Who has the vault.
+/// The run that has the vault.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct RunHolder {
-    /// What the app calls that process: `ClientOptions.process_name`.
+    /// The name of its process: that client's `ClientOptions.process_name`.
     pub process_name: String,
-    /// The process id.
+    /// Its process id.
     pub process_id: u32,
-    /// Whether it is the process that asks.
+    /// Whether it runs in the process that asks.
     pub is_this_process: bool,
-    /// Since when, in milliseconds since 1970.
+    /// When it began, in milliseconds since 1970.
     pub since_ms: u64,
 }
 
@@ -130,7 +130,7 @@ impl RunHolder {
         }
     }
 
-    /// This process, by this name.
+    /// Returns a holder in this process, under this name.
     pub(crate) fn here(process_name: &str, since_ms: i64) -> Self {
         Self {
             process_name: process_name.to_owned(),
@@ -148,29 +148,30 @@ impl RunHolder {
 pub enum BlockedReason {
     /// There is no network, or the homeserver cannot be reached.
     Offline,
-    /// The homeserver asked to slow down (429).
+    /// The homeserver asked the client to slow down (HTTP 429).
     RateLimited,
-    /// The homeserver has a fault (5xx), is silent, or keeps cutting the answer.
+    /// The homeserver has a fault (HTTP 5xx), does not answer, or keeps cutting its answer short.
     ServerFault,
-    /// Something else answers in its place: a captive portal, as a rule.
+    /// Something else answers in place of the homeserver, usually a captive portal.
     NotTheHomeserver,
-    /// The homeserver does not answer for these rooms, or not in a way that can be read. Everything else is here.
+    /// The homeserver does not answer for some rooms, or not in a form that can be read. Everything else is here.
     RoomsUnavailable {
-        /// How many rooms.
+        /// The number of these rooms.
         rooms: u64,
     },
-    /// The backup changed time and again while it was fetched.
+    /// The backup kept changing while it was fetched.
     BackupChanging,
-    /// The OS is downloading an answer into a file: run again when it has ended.
+    /// The OS is downloading an answer into a file: run again when that download has ended.
     WaitsForFile,
     /// The sink takes no keys now.
     SinkUnavailable,
-    /// Another process holds the vault's write lock: it is suspended, as a rule. It passes when that goes on, or ends.
+    /// Another process holds the vault's write lock, usually because it is suspended. This passes when that process
+    /// continues or ends.
     VaultBusy {
-        /// Whose run it is, where it is one.
+        /// The run that the other process is doing, if it is doing one.
         by: Option<RunHolder>,
     },
-    /// The vault cannot be read or written now: the phone is locked, as a rule.
+    /// The vault cannot be read or written now, usually because the phone is locked.
     VaultInaccessible,
 }
 
@@ -181,29 +182,32 @@ pub enum BlockedReason {
 pub enum RunFailure {
     /// The account has no key backup on the server.
     NoBackup,
-    /// The homeserver has a backup, and gives its keys in no form that can be read, neither all at once nor by room. It is tried
-    /// again weekly; `fetch_session` may get single keys.
+    /// The homeserver has a backup but returns its keys in no form that can be read, neither all at once nor by room.
+    /// The download tries again weekly; `fetch_session` may get single keys.
     BackupNotServed,
-    /// The backup is of an algorithm that this version of the crate does not know: update the app.
+    /// The backup uses an algorithm that this version of the crate does not know: update the app.
     UnsupportedAlgorithm,
-    /// The access token is not accepted, or the app gave none: the user has to sign in again.
+    /// The access token is not accepted, or the app supplied none: the user has to sign in again.
     NotSignedIn {
-        /// The server says that the device is still known (a soft logout): sign in again *as this device*.
+        /// Whether the server says that it still knows the device (a soft logout): then sign in again *as this
+        /// device*.
         soft_logout: bool,
     },
-    /// The homeserver forbids it, does not know key backups, or refuses the request.
+    /// The homeserver forbids the request, does not know key backups, or refuses the request.
     RefusedByServer,
     /// The homeserver's certificate is not trusted.
     Tls,
     /// The disk is full.
     DiskFull,
-    /// A newer run, of another process, has taken over.
+    /// A newer run of another process has taken over, or the deliveries were reset while the run was under way: by
+    /// `crypto_store_was_replaced`, or because the vault was opened for another device.
     Overtaken,
-    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    /// The vault was deleted, set aside or replaced after this client was opened: shut the client down and open
+    /// another one.
     VaultGone,
-    /// The vault is damaged, or a sealed part of it does not open: shut the client down, `set_vault_aside`, and open another
-    /// one.
+    /// The vault is damaged, or a sealed part of it cannot be opened: shut the client down, call `set_vault_aside`,
+    /// and open another client.
     VaultDamaged,
-    /// A bug in the crate or in a callback of the app: the log says more.
+    /// A bug in the crate or in a callback of the app; the log has details.
     Internal,
 }

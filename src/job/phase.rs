@@ -1,5 +1,6 @@
-//! A run is a row of phases. In each a set of kinds of work may go on, until it is done, is stopped, or the set changes: a
-//! pause, a resume, another policy and a full vault are all the same to the stages of a job.
+//! Splits a run into phases. In each phase a fixed set of kinds of work may go on, until the work is done, is
+//! stopped, or the set changes. To the stages of a job, a pause, a resume, a new policy and a full vault all look the
+//! same: the phase ends.
 
 use super::{
     cause::{PauseCause, WorkSet},
@@ -19,16 +20,16 @@ pub(crate) struct Phase {
     begun_under: Restraints,
 }
 
-/// How the stages of a phase have ended.
+/// How the stages of a phase ended.
 pub(crate) enum PhaseEnd<E> {
-    /// By themselves, or with the run.
+    /// By themselves, or because the run ends.
     Over(E),
-    /// What may go on has changed: another phase is due.
+    /// Because the allowed work or the policy changed: a new phase must begin.
     Changed(E),
 }
 
 impl Turn {
-    /// Begins the next phase, or fails with how the run ends if nothing may go on.
+    /// Begins the next phase. Fails with how the run ends if no work may go on.
     pub(crate) async fn begin_phase(&mut self) -> Result<Phase, JobEnd> {
         let conditions = *self.run.gate.now().conditions();
         let is_full = move |writer: &mut Writer| conditions.is_vault_full(writer.reader());
@@ -50,7 +51,7 @@ impl Turn {
         })
     }
 
-    /// Runs the stages of a phase until they end, and stops them when the run ends or another phase is due.
+    /// Runs the stages of a phase until they end. Stops them when the run ends or a new phase must begin.
     pub(crate) async fn work<E>(&mut self, phase: &Phase, stages: impl Future<Output = E>) -> PhaseEnd<E> {
         let _guard = StopOnDrop(phase.stop.clone());
         tokio::pin!(stages);
@@ -58,7 +59,7 @@ impl Turn {
         let is_over = |now: &Restraints| now.begins_a_phase(&phase.begun_under, works);
         let run_stop = &self.run.stop;
         let over = async {
-            // The sender lives as long as the run: the wait cannot fail.
+            // The sender lives as long as the run, so the wait cannot fail.
             let _ = self.restraints.wait_for(is_over).await;
         };
         tokio::select! {
@@ -76,7 +77,7 @@ impl Turn {
     }
 }
 
-/// Passes on that the end of the run is near.
+/// Tells the phase to wind down as soon as the run winds down.
 async fn wind_down(run: &StopSignal, phase: &StopSignal) -> std::convert::Infallible {
     if run.unless_winding_down(std::future::pending::<()>()).await.is_none() {
         phase.wind_down();

@@ -1,4 +1,4 @@
-//! One run of a job: it takes the vault, does its work with it, and leaves nothing behind.
+//! One run of a job: takes the vault, works with it, and leaves nothing behind.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{context::Context, vault::SharedWriter};
 
-/// A run that has the vault, as long as this lives.
+/// A run that has the vault for as long as this value lives.
 pub(crate) struct Turn {
     pub(crate) run: RunHandle,
     pub(crate) writer: SharedWriter,
@@ -26,7 +26,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Whether the run is to end: fails with how it ends then.
+    /// Fails with how the run ends, if it has to end now.
     pub(crate) fn check(&self) -> Result<(), JobEnd> {
         match self.run.stop.cause() {
             Some(StopCause::Paused) => Err(JobEnd::ended(&self.run.gate.now())),
@@ -37,7 +37,7 @@ impl Turn {
         }
     }
 
-    /// Returns how a run ends that cannot do more now.
+    /// Returns how a run that cannot do more now ends.
     pub(crate) fn end(&self) -> JobEnd {
         let restraints = self.run.gate.now();
         match self.check() {
@@ -47,14 +47,14 @@ impl Turn {
         }
     }
 
-    /// Whether more of a piece of work in small steps may be done now.
+    /// Whether the next small step of a longer piece of work may begin now.
     pub(crate) fn may_go_on(&self) -> bool {
         !self.run.stop.winds_down() && !self.run.gate.now().allowed(self.run.works).is_empty()
     }
 }
 
-/// Runs `work` with the vault, and returns when nothing of the run is at work any more. Dropped in flight, it ends by itself,
-/// and the count of runs in flight shows when.
+/// Runs `work` with the vault, and returns when no part of the run is active any more. If the future is dropped, the
+/// run ends by itself; `Jobs::runs` shows when.
 pub(crate) async fn run<T, W: Future<Output = Result<T, JobEnd>>>(
     jobs: &Jobs,
     context: &Context,
@@ -63,7 +63,7 @@ pub(crate) async fn run<T, W: Future<Output = Result<T, JobEnd>>>(
     work: impl FnOnce(Turn) -> W,
 ) -> Result<T, JobEnd> {
     jobs.gate.forget_bytes_left();
-    // A run whose future was dropped may still be ending.
+    // An earlier run, whose future was dropped, may still be ending.
     jobs.runs.quiescent().await;
     let _guard = StopOnDrop(run.stop.clone());
     let slice = Slice::begin(budget);
@@ -85,7 +85,7 @@ pub(crate) async fn run<T, W: Future<Output = Result<T, JobEnd>>>(
         Err(_) => Err(JobEnd::failed(RunFailure::Internal)),
     };
     if keeper.await.is_err() {
-        log::error!("the end of a run panicked");
+        log::error!("the thread that keeps the vault of a run panicked");
     }
     result
 }

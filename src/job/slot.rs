@@ -1,4 +1,4 @@
-//! The place of the one run of a client, and what others may do with the run that has it.
+//! The slot for the one run of a client, and the handle through which others see and end the run in it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,20 +12,21 @@ use super::{
 };
 use crate::{clock::wall_ms, vault::SharedWriter};
 
-/// A run under way: what others may see of it, and how they end it.
+/// A handle to a run under way: what others may see of it, and how they end it.
 #[derive(Clone)]
 pub(crate) struct RunHandle {
     pub(crate) stop: StopSignal,
-    /// Wakes the threads of the run that have nothing to do.
+    /// Wakes the idle threads of the run.
     pub(crate) wake: Wake,
     /// The kinds of work that the job does.
     pub(super) works: WorkSet,
     pub(crate) gate: Gate,
-    /// The kinds of work that may be going on now.
+    /// The kinds of work that may be active now.
     working: Arc<watch::Sender<WorkSet>>,
-    /// Milliseconds since 1970.
+    /// When the run began, in milliseconds since 1970.
     pub(super) since_ms: i64,
-    /// The run's writer, while it has one: whoever else in this process writes does so in turn with the run.
+    /// The writer of the run, while it has one. All other writes in this process go through it, so that they take
+    /// turns with the run.
     lent: Arc<Mutex<Option<SharedWriter>>>,
 }
 
@@ -43,13 +44,13 @@ impl RunHandle {
         }
     }
 
-    /// Returns the run's writer, for a piece of work beside it.
+    /// Returns the writer of the run, for a write from outside it.
     pub(super) fn lent_writer(&self) -> Option<SharedWriter> {
         self.lent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Lends the writer until the loan is dropped, also with the future of the run: whoever still holds this handle then
-    /// must not keep the vault open.
+    /// Lends the writer until the loan is dropped, which also happens when the future of the run is dropped: a handle
+    /// that lives on must not keep the vault open.
     pub(super) fn lend(&self, writer: &SharedWriter) -> Loan {
         *self.lent.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer.clone());
         Loan(self.clone())
@@ -60,12 +61,12 @@ impl RunHandle {
         self.gate.now().allowed(self.works).has(work)
     }
 
-    /// Says which kinds of work may be going on from here on.
+    /// Records which kinds of work may be active from now on.
     pub(super) fn set_working(&self, works: WorkSet) {
         self.working.send_replace(works);
     }
 
-    /// Waits until no work is going on that is not allowed.
+    /// Waits until no forbidden work is active.
     pub(super) async fn obeys(&self) {
         let (mut working, mut restraints) = (self.working.subscribe(), self.gate.changes());
         loop {
@@ -73,7 +74,7 @@ impl RunHandle {
             if working.borrow_and_update().is_within(allowed) {
                 return;
             }
-            // Neither sender ends before `self` does: a wait that fails cannot repeat for ever.
+            // Neither sender is dropped before `self`, so a failing wait cannot turn this into a busy loop.
             tokio::select! {
                 _ = working.changed() => {}
                 _ = restraints.changed() => {}
@@ -82,7 +83,7 @@ impl RunHandle {
     }
 }
 
-/// The writer is lent as long as this lives.
+/// Keeps the writer lent for as long as it lives.
 pub(super) struct Loan(RunHandle);
 
 impl Drop for Loan {
@@ -91,7 +92,7 @@ impl Drop for Loan {
     }
 }
 
-/// The place of the one run.
+/// The slot for the one run.
 #[derive(Default)]
 pub(super) struct RunSlot(Mutex<Option<RunHandle>>);
 
@@ -100,7 +101,7 @@ impl RunSlot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes the place for a run of a job that does these kinds of work.
+    /// Claims the slot for a run of a job that does these kinds of work.
     pub(super) fn claim(&self, works: WorkSet, gate: &Gate, process_name: &str) -> Result<Claim<'_>, JobEnd> {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(run) = &*current {
@@ -114,7 +115,7 @@ impl RunSlot {
     }
 }
 
-/// The place of a run, given back when this is dropped.
+/// A claimed slot, which is freed when this is dropped.
 pub(crate) struct Claim<'a> {
     slot: &'a RunSlot,
     pub(crate) run: RunHandle,

@@ -1,6 +1,6 @@
-//! Ending a run: one signal that threads poll and futures await.
+//! Ends a run with one signal that threads poll and futures await.
 //!
-//! A signal belongs to one run. A pause that comes late finds its run gone and cannot end the next one.
+//! A signal belongs to one run: a pause that arrives after its run has ended cannot end the next one.
 
 use std::sync::{
     Arc, Condvar, Mutex,
@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Why a run is to end.
+/// Why a run, or a phase of it, has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StopCause {
     Paused,
     OutOfBudget,
-    /// Other stages are to work from here on: the run goes on with them.
+    /// The phase is over: the run goes on with the next one.
     PhaseOver,
     /// The future of the run was dropped, or a stage failed.
     Abandoned,
 }
 
-/// Tells every part of a run to end. The first cause stays.
+/// Tells every part of a run to end. Keeps the first cause.
 #[derive(Clone)]
 pub(crate) struct StopSignal {
     cause: watch::Sender<Option<StopCause>>,
@@ -52,7 +52,7 @@ impl StopSignal {
         self.cause().is_some()
     }
 
-    /// The end is near: what has been begun may come to its end, and nothing new is begun.
+    /// Announces that the end is near: work under way may finish, and nothing new begins.
     pub(crate) fn wind_down(&self) {
         self.winds_down.send_replace(true);
         self.wake.notify();
@@ -62,24 +62,24 @@ impl StopSignal {
         *self.winds_down.borrow() || self.is_stopped()
     }
 
-    /// Does `work` unless the end comes near first.
+    /// Does `work`, or returns `None` as soon as the run winds down.
     pub(crate) async fn unless_winding_down<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut winds_down = self.winds_down.subscribe();
         tokio::select! {
             biased;
-            // The sender lives as long as `self`: the wait cannot fail.
+            // The sender lives as long as `self`, so the wait cannot fail.
             _ = winds_down.wait_for(|winds_down| *winds_down) => None,
             result = self.unless_stopped(work) => result,
         }
     }
 
-    /// Waits for the end.
+    /// Waits until the signal is stopped.
     pub(crate) async fn stopped(&self) {
-        // The sender lives as long as `self`: the wait cannot fail.
+        // The sender lives as long as `self`, so the wait cannot fail.
         let _ = self.cause.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Does `work` unless the run ends first.
+    /// Does `work`, or returns `None` as soon as the signal is stopped.
     pub(crate) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -89,7 +89,7 @@ impl StopSignal {
     }
 }
 
-/// Stops what is left of work whose future was dropped.
+/// Stops the rest of a run when its future is dropped.
 pub(crate) struct StopOnDrop(pub(crate) StopSignal);
 
 impl Drop for StopOnDrop {
@@ -98,14 +98,14 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Wakes threads that have nothing to do: new entries, a new key, the end.
+/// Wakes idle threads: for new entries, for a new key, or because the run ends.
 #[derive(Clone, Default)]
 pub(crate) struct Wake {
     inner: Arc<(AtomicU64, Mutex<()>, Condvar)>,
 }
 
 impl Wake {
-    /// The number to pass to `wait`: what is notified after this call is not missed.
+    /// Returns the number to pass to `wait`, which then misses no notification after this call.
     pub(crate) fn seen(&self) -> u64 {
         self.inner.0.load(Ordering::SeqCst)
     }
@@ -117,12 +117,12 @@ impl Wake {
         self.inner.2.notify_all();
     }
 
-    /// Waits until something was notified since `seen`.
+    /// Waits until there was a notification since `seen`.
     pub(crate) fn wait(&self, seen: u64) {
         let Ok(guard) = self.inner.1.lock() else {
             return;
         };
-        // The time limit is for a notifier that died: nobody waits for ever.
+        // The time limit keeps a thread from waiting for ever if the notifying thread has died.
         let limit = Duration::from_secs(5);
         drop(self.inner.2.wait_timeout_while(guard, limit, |()| self.seen() == seen));
     }

@@ -1,4 +1,4 @@
-//! A job that notes rooms for a while: it has nothing of the download, and all that the machinery gives to any job.
+//! Tests the shared machinery with a job that has nothing to do with the download: it notes rooms for a while.
 
 use std::{
     path::Path,
@@ -24,7 +24,7 @@ use crate::{
 
 const WORKS: WorkSet = WorkSet::of(&[Work::Open]);
 
-/// A party that is there and is never asked for anything but wake-ups.
+/// An app that is only ever asked for wake-ups.
 #[derive(Default)]
 struct App(Mutex<Vec<Option<WakeUp>>>);
 
@@ -55,7 +55,7 @@ impl HttpTransport for NoTransport {
     }
 }
 
-/// The job: it notes one room after the other.
+/// The job: notes one room after the other.
 struct NoteRooms {
     jobs: Jobs,
     app: Arc<App>,
@@ -140,7 +140,7 @@ impl NoteRooms {
         self.noted.load(Ordering::SeqCst)
     }
 
-    /// Waits until it is at work.
+    /// Waits until the job makes progress.
     async fn is_at_work(&self) {
         let before = self.noted();
         while self.noted() == before {
@@ -192,7 +192,7 @@ async fn a_pause_holds_it_a_resume_lets_it_go_on_and_the_lease_is_given_back() {
     assert_eq!(job.run(None).await, Err(held));
 
     job.jobs.gate.release(PauseCause::Thermal);
-    // What stops other kinds of work does not concern it.
+    // A cause that stops only other kinds of work does not affect this job.
     job.jobs.gate.hold(PauseCause::Offline);
     let end = async {
         job.is_at_work().await;

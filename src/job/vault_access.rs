@@ -1,4 +1,4 @@
-//! Single pieces of work with the vault, beside a run or in turn with it.
+//! Single pieces of work with the vault, outside a run or taking turns with it.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ impl From<VaultError> for NoAccess {
 }
 
 impl Jobs {
-    /// Reads from the vault, beside a run.
+    /// Reads from the vault, outside any run.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
@@ -31,8 +31,8 @@ impl Jobs {
         self.in_vault(None, work).await
     }
 
-    /// Writes to the vault in turn with a run that is under way here, which leaves hardly a gap to others. `work` is repeated
-    /// where another process was writing.
+    /// Writes to the vault. If a run of this client is under way, the write takes turns with it, because the run
+    /// leaves hardly a gap to other writers. `work` is repeated while another process is writing.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
@@ -50,7 +50,7 @@ impl Jobs {
             return Err(NoAccess::ShutDown);
         }
         let (vault, at_work) = (self.vault.clone(), self.begin_request());
-        // Also when the future is dropped, it is at work until it ends.
+        // Even if the future is dropped, the work counts as active until it ends.
         let result = blocking(move || {
             let result = match lent {
                 Some(writer) => in_turn(&writer, &work),
@@ -73,7 +73,8 @@ pub(crate) async fn in_writer<T: Send + 'static>(
     result.unwrap_or(Err(VaultError::Panicked))
 }
 
-/// Does `work` in turn with a run, and waits as long as for any other writer. Blocks.
+/// Does `work` with the writer of a run, between two transactions of the run. Waits as long as any other writer
+/// would. Blocks.
 fn in_turn<T>(
     writer: &SharedWriter,
     work: &impl Fn(&mut Connection) -> Result<T, VaultError>,

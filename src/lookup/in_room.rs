@@ -1,4 +1,5 @@
-//! The copies of a session in one room, opened and compared for one look-up, and which of them the app gets.
+//! The copies of a session in one room: opens and compares them for one look-up, and determines which one the app
+//! gets.
 
 use std::collections::HashMap;
 
@@ -14,21 +15,23 @@ use crate::{
         session_id::SessionId,
     },
     compare::Compared,
+    ids::EntryId,
     vault::{CopyState, Placement, StoredCopy, room_number},
 };
 
-/// What an event shows.
+/// The result of checking an event against the copies of a session.
 pub(super) enum Proved {
-    By(i64),
+    By(EntryId),
     No,
     NotHere,
 }
 
-/// The copies of a session, as a look-up in one room sees them: those that wait to be opened or compared are, for this once.
+/// The copies of a session, as a look-up in one room sees them. Copies that wait to be opened or compared are opened
+/// and compared for this look-up only.
 pub(super) struct InRoom {
     room: i64,
     copies: Vec<StoredCopy>,
-    keys: HashMap<i64, RoomKey>,
+    keys: HashMap<EntryId, RoomKey>,
     other_rooms: Vec<String>,
     is_locked: bool,
 }
@@ -60,7 +63,7 @@ impl InRoom {
         Ok(in_room)
     }
 
-    /// Opens what may be given out: all where they have to be compared, else the one that counts.
+    /// Opens the copies that have never been opened, compares them, and opens the copy that counts.
     fn open_all(&mut self, vault: &OpenVault, room_id: &str, id: &SessionId) -> Result<(), LookupError> {
         for position in 0..self.copies.len() {
             let copy = &self.copies[position];
@@ -96,7 +99,7 @@ impl InRoom {
             }
             match vault.open(best.version, room_id, id, &best.body)? {
                 Ok(key) => drop(self.keys.insert(entry, key)),
-                // Then the next best one counts.
+                // The next best copy counts then.
                 Err(reason) => {
                     for copy in self.copies.iter_mut().filter(|copy| copy.entry == entry) {
                         copy.state = CopyState::Failed(reason);
@@ -107,7 +110,7 @@ impl InRoom {
         Ok(())
     }
 
-    /// Puts what has not been compared yet into its class.
+    /// Puts every copy that has not been compared yet into its class.
     fn compare_all(&mut self, vault: &OpenVault, id: &SessionId) {
         let mut order: Vec<usize> = (0..self.copies.len()).collect();
         order.sort_by_key(|position| self.copies[*position].entry);
@@ -120,7 +123,7 @@ impl InRoom {
             let class = match vault.comparer(id).compare(&self.copies, entry) {
                 Compared::Placed(Placement::Joins(class)) => Some(class),
                 Compared::Placed(Placement::Founds) => Some(entry),
-                // Nobody can tell now: what is compared ranks before it.
+                // Its class cannot be determined now: copies that are compared rank before it.
                 Compared::Placed(Placement::NotNeeded) | Compared::Locked => None,
                 Compared::Unusable => {
                     self.copies[position].state = CopyState::Failed(FailureReason::InvalidSessionKey);
@@ -141,8 +144,8 @@ impl InRoom {
         self.copies.iter().find(|copy| copy.entry == best)
     }
 
-    /// The entry and the key that look-ups have.
-    pub(super) fn best(&self) -> Option<(i64, RoomKey)> {
+    /// Returns the key that look-ups in this room return, and its entry.
+    pub(super) fn best(&self) -> Option<(EntryId, RoomKey)> {
         let best = self.best_copy()?;
         let mut key = self.keys.get(&best.entry)?.clone();
         key.shared_history = may_be_shared(&self.facts(), self.room, best.class.unwrap_or(best.entry));
@@ -172,7 +175,7 @@ impl InRoom {
         })
     }
 
-    /// The copy that the event proves: of the class that counts before others, the one that begins earliest.
+    /// Returns the first copy, in order of arrival, that the event proves.
     pub(super) fn proved_by(
         &self,
         vault: &OpenVault,

@@ -1,7 +1,8 @@
-//! Looking keys up in the vault, offline: for a message that is on screen and does not decrypt.
+//! Looks up room keys in the vault, offline: for a message that is on screen and cannot be decrypted.
 //!
-//! The look-up connection and the unsealed keys are opened by the first look-up and kept for the next ones, which then
-//! cost one decryption. `close_lookups`, and `shutdown`, give both up: call it before the app is suspended.
+//! The first look-up opens a connection and unseals the decryption keys. Both are kept for the next look-ups, which
+//! then cost one decryption each. `close_lookups` and `shutdown` release both; the app must call one of them before
+//! it is suspended.
 
 mod in_room;
 mod open_vault;
@@ -18,14 +19,15 @@ use crate::{
     backup::{RoomKey, copies::Presence, ratchet::MegolmEvent, session_id::SessionId},
     blocking::blocking,
     decryption_keys::DecryptionKeys,
+    ids::EntryId,
     job::{Gate, PauseCause, Work},
     vault::{ListedEntry, StoredEntry, Vault},
 };
 
-/// Keys of a page, at most.
+/// Maximum number of keys in a page.
 const MAX_PAGE: u32 = 1_000;
 
-/// The look-up connection, while it is held.
+/// Makes look-ups, and keeps their connection open between them.
 pub(crate) struct Lookup {
     vault: Vault,
     keys: Arc<DecryptionKeys>,
@@ -85,7 +87,7 @@ impl Lookup {
         in_room.answer()
     }
 
-    /// Opens what has just come and is not kept, and holds it against what is here.
+    /// Opens an entry that was just fetched and is not stored, and compares it with the copies in the vault.
     pub(crate) fn open_alone(&self, entry: &StoredEntry) -> Result<RoomKeyLookup, LookupError> {
         self.with(|vault| {
             let opened = vault.open(entry.version, &entry.room_id, &entry.session, &entry.body)?;
@@ -98,7 +100,7 @@ impl Lookup {
                 .iter()
                 .any(|copy| copy.counts() && copy.presence != Presence::Here && !vault.continues(copy, &key));
             match is_rival {
-                // What the app's crypto has taken is another key.
+                // The app's crypto has taken another key for this session.
                 true => Ok(RoomKeyLookup::NotFound),
                 false => Ok(RoomKeyLookup::Found {
                     key,
@@ -108,7 +110,7 @@ impl Lookup {
         })
     }
 
-    /// Whether an event proves one of the copies; what it proves is kept.
+    /// Checks whether an event proves one of the copies of a session, and notes that in the vault.
     fn prove(&self, room_id: &str, id: &SessionId, event: &MegolmEvent) -> Result<KeyProof, LookupError> {
         let proved = self.with(|vault| {
             let copies = vault.connection.copies(room_id, id)?;
@@ -126,7 +128,7 @@ impl Lookup {
         }
     }
 
-    fn room_keys(&self, room_id: &str, after: i64, limit: usize) -> Result<RoomKeyPage, LookupError> {
+    fn room_keys(&self, room_id: &str, after: EntryId, limit: usize) -> Result<RoomKeyPage, LookupError> {
         self.with(|vault| {
             let page = vault.connection.room_entries(room_id, after, limit)?;
             let last = page.entries.last().map(|listed| listed.entry.id);
@@ -142,7 +144,7 @@ impl Lookup {
                 };
                 match opened {
                     Ok(key) => keys.extend(key),
-                    // Of a version that nobody has unlocked: others may be.
+                    // The version of this entry is not unlocked; others may be.
                     Err(LookupError::Locked) => locked = true,
                     Err(error) => return Err(error),
                 }
@@ -150,11 +152,14 @@ impl Lookup {
             if locked && keys.is_empty() && next.is_none() {
                 return Err(LookupError::Locked);
             }
-            Ok(RoomKeyPage { keys, next })
+            Ok(RoomKeyPage {
+                keys,
+                next: next.map(|last| last.0),
+            })
         })
     }
 
-    /// A key that stands several times comes with the copy that look-ups have.
+    /// Returns the key of an entry that has other copies, if this entry is the copy that look-ups return.
     fn one_of_several(
         &self,
         vault: &OpenVault,
@@ -166,7 +171,7 @@ impl Lookup {
         Ok(in_room.best().filter(|(best, _)| *best == entry.id).map(|(_, key)| key))
     }
 
-    /// Looks for the key of a session that an event in this room was encrypted with.
+    /// Looks up the key of a session in a room.
     pub(crate) async fn find_room_key(
         self: &Arc<Self>,
         room_id: String,
@@ -175,7 +180,7 @@ impl Lookup {
         self.look_up(move |lookup| lookup.find(&room_id, &session_id)).await
     }
 
-    /// Returns the keys of a room, at most `limit` of them, after `after`.
+    /// Returns at most `limit` keys of a room, from those after `after`.
     pub(crate) async fn page(
         self: &Arc<Self>,
         room_id: String,
@@ -183,11 +188,11 @@ impl Lookup {
         limit: u32,
     ) -> Result<RoomKeyPage, LookupError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
-        self.look_up(move |lookup| lookup.room_keys(&room_id, after.unwrap_or(0), limit))
+        self.look_up(move |lookup| lookup.room_keys(&room_id, EntryId(after.unwrap_or(0)), limit))
             .await
     }
 
-    /// Takes an event as proof of the key that it was encrypted with.
+    /// Checks whether an event proves the key that it was encrypted with.
     pub(crate) async fn prove_room_key(
         self: &Arc<Self>,
         room_id: String,
@@ -204,8 +209,8 @@ impl Lookup {
             .await
     }
 
-    /// Does one look-up, if it may be made now. While the app is in the background the database is open for that call only:
-    /// iOS kills an app that is suspended with an open one.
+    /// Makes one look-up, if look-ups are allowed now. While the app is in the background, the database is open only
+    /// during this call: iOS kills an app that is suspended with an open database.
     pub(crate) async fn look_up<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, LookupError> + Send + 'static,
@@ -222,7 +227,7 @@ impl Lookup {
         answer.await.unwrap_or(Err(LookupError::Internal))
     }
 
-    /// Fails if no look-up may be made now.
+    /// Fails if look-ups are not allowed now.
     pub(crate) fn may_look_up(&self) -> Result<(), LookupError> {
         match self.gate.now().causes().stop(Work::AskVault) {
             true => Err(LookupError::Inaccessible),

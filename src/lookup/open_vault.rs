@@ -7,6 +7,7 @@ use crate::{
     backup::{FailureReason, RoomKey, decryption::BackupDecryptionKey, ratchet::Ratchet, session_id::SessionId},
     compare::Comparer,
     decryption_keys::DecryptionKeys,
+    ids::VersionRowId,
     vault::{Connection, CopyState, Fingerprint, StoredCopy, Vault},
 };
 
@@ -14,7 +15,7 @@ use crate::{
 pub(super) struct OpenVault {
     pub(super) vault: Vault,
     pub(super) connection: Connection,
-    /// Keys of its own: a run that ends drops the shared ones.
+    /// Separate from the shared keys, which are dropped when a run ends.
     keys: DecryptionKeys,
     shared: Arc<DecryptionKeys>,
 }
@@ -31,7 +32,7 @@ impl OpenVault {
         })
     }
 
-    /// Returns what compares copies of a session.
+    /// Returns a comparer for the copies of a session.
     pub(super) fn comparer<'a>(&'a self, session: &'a SessionId) -> Comparer<'a> {
         Comparer {
             vault: &self.vault,
@@ -45,18 +46,18 @@ impl OpenVault {
         Some(self.vault.fingerprint(&session))
     }
 
-    fn key(&self, version: i64) -> Result<Option<Arc<BackupDecryptionKey>>, LookupError> {
+    fn key(&self, version: VersionRowId) -> Result<Option<Arc<BackupDecryptionKey>>, LookupError> {
         if let Some(key) = self.keys.get(version).or_else(|| self.shared.get(version)) {
             return Ok(Some(key));
         }
-        // Unlocked since the connection was opened.
+        // The version may have been unlocked since the connection was opened.
         self.keys.load(&self.connection)?;
         Ok(self.keys.get(version))
     }
 
     pub(super) fn open(
         &self,
-        version: i64,
+        version: VersionRowId,
         room_id: &str,
         id: &SessionId,
         body: &[u8],
@@ -72,7 +73,8 @@ impl OpenVault {
         Ok(opened.and_then(|key| key.ok_or(FailureReason::InvalidSessionKey)))
     }
 
-    /// Whether a key that has come connects to a copy that has left the vault, as far as that can be told.
+    /// Whether a key that was just fetched connects to a copy that has left the vault. Returns true if that cannot be
+    /// determined.
     pub(super) fn continues(&self, copy: &StoredCopy, key: &RoomKey) -> bool {
         let CopyState::Opened {
             first_index,

@@ -1,4 +1,4 @@
-//! What look-ups answer.
+//! The results and errors of look-ups.
 
 use crate::{
     backup::{FailureReason, RoomKey},
@@ -6,7 +6,7 @@ use crate::{
     vault::{VaultError, VaultMeaning},
 };
 
-/// What the vault says of a session in a room.
+/// The result of looking for the key of a session in a room.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[uniffi::export(Debug)]
 #[allow(
@@ -14,32 +14,35 @@ use crate::{
     reason = "bindings have no boxes, and it is made once for a call"
 )]
 pub enum RoomKeyLookup {
-    /// Here it is. Of several copies that connect, the one that begins earliest; of several that do not, the one that an event
-    /// has proved, else the one that came first.
+    /// The key was found. If the session has several copies whose ratchets connect, this is the one that begins
+    /// earliest. If they do not connect, it is the one that an event has proved (`prove_room_key`), or else the one
+    /// that came first.
     Found {
         /// The key.
         key: RoomKey,
-        /// Other rooms that the same session stands under, none as a rule: the server may be moving keys. Whether the key is
-        /// this room's shows when it decrypts, as the plaintext of an event names its room.
+        /// Other rooms that the backup has the same session under. Usually empty; if not, the server may be moving
+        /// keys. Decrypting an event shows whether the key belongs to this room, because the plaintext names its
+        /// room.
         other_rooms: Vec<String>,
     },
-    /// It is not in the vault. It may be in the backup: see whether the download is complete.
+    /// The key is not in the vault. It may be in the backup: check whether the download is complete.
     NotFound,
-    /// The app's crypto has taken it, and by the app's policy it has left the vault: `fetch_session` gets it again.
+    /// The app's crypto has taken the key, and the app's policy has removed it from the vault. `fetch_session`
+    /// fetches it again.
     Trimmed,
-    /// The entry is there, and can never be used.
+    /// The backup has an entry for the key, but it can never be used.
     Unusable {
-        /// Why.
+        /// Why the entry cannot be used.
         reason: FailureReason,
     },
 }
 
-/// Keys of a room.
+/// A page of the keys of one room.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct RoomKeyPage {
-    /// The keys, each once: as `find_room_key` has it. Those that cannot be opened are left out.
+    /// The keys, each once, as `find_room_key` returns them. Keys that cannot be opened are left out.
     pub keys: Vec<RoomKey>,
-    /// Pass it as `after` to go on; `None` at the end.
+    /// Pass this as `after` to get the next page; `None` on the last page.
     pub next: Option<i64>,
 }
 
@@ -48,22 +51,24 @@ pub struct RoomKeyPage {
 #[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum LookupError {
-    /// The backup has not been unlocked: call `unlock`.
+    /// The entry is in the vault, but its backup version has not been unlocked: call `unlock`.
     #[error("the backup is not unlocked")]
     Locked,
-    /// Another process writes for longer than five seconds, or the phone is locked. Passes by itself.
+    /// Another process has been writing for more than five seconds, the disk is full, or the phone is locked. Passes
+    /// by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    /// The vault was deleted, set aside or replaced after this client was opened: shut the client down, and open
+    /// another one.
     #[error("the vault is gone")]
     Gone,
-    /// The vault is damaged: shut the client down, `set_vault_aside`, and open another one.
+    /// The vault is damaged: shut the client down, call `set_vault_aside`, and open another client.
     #[error("the vault is damaged")]
     Damaged,
-    /// A bug in the crate: the log says more.
+    /// A bug in this crate. The log has details.
     #[error("a bug in the crate")]
     Internal,
-    /// The client is shut down.
+    /// The client has been shut down.
     #[error("the client is shut down")]
     ShutDown,
 }
@@ -88,15 +93,17 @@ impl From<VaultError> for LookupError {
     }
 }
 
-/// Whether an event shows that a key is genuine.
+/// The result of `prove_room_key`: whether an event shows that a key is genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum KeyProof {
-    /// It does. From now on this key ranks before every other copy of its session, everywhere and over restarts.
+    /// The event proves the key. From now on this key ranks before every other copy of its session, everywhere and
+    /// across restarts.
     Proved,
-    /// No copy in the vault decrypts the event, or its plaintext names another room. That proves nothing: the event may be
-    /// forged, or from before the key begins. `fetch_room` may bring another copy.
+    /// No copy in the vault decrypts the event, its plaintext names another room, or it cannot be parsed or names
+    /// another session. This does not show that the key is forged: the event may be forged, or be from before the key
+    /// begins. `fetch_room` may bring another copy.
     NotProved,
-    /// The vault has no key that this could be about.
+    /// The vault has no usable key for this session in this room.
     NotFound,
 }

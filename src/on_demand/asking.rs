@@ -1,4 +1,4 @@
-//! One request beside a run, if it may be made now, and given up as soon as it may not.
+//! One request beside a run: made only if requests are allowed now, and given up as soon as they are not.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,20 +12,20 @@ use crate::{
     vault::{Connection, VaultError, VersionRow},
 };
 
-/// How long the server is left in peace after a 429 that does not say.
+/// How long to wait after a 429 that does not say how long.
 const USUAL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What has become of a version.
+/// The result of checking a version again.
 pub(super) enum SameVersion {
-    /// It is there, and its mark is the same.
+    /// The version is there, and its mark is the same.
     Still(Box<VersionRow>),
-    /// It is there, and its mark has moved.
+    /// The version is there, and its mark has moved.
     Moved,
-    /// It is gone, or another backup has its number.
+    /// The version is gone, or another backup has its number.
     Gone,
 }
 
-/// The right to ask, as long as it lasts.
+/// Permission to make requests. Counts as a request in flight until it is dropped.
 pub(super) struct Asking<'a> {
     pub(super) context: Arc<Context>,
     jobs: &'a Jobs,
@@ -34,7 +34,7 @@ pub(super) struct Asking<'a> {
 }
 
 impl OnDemand {
-    /// Whether the server may be asked now.
+    /// Returns permission to make requests, or the reason why none may be made now.
     pub(super) async fn asking(&self) -> Result<Asking<'_>, OnDemandError> {
         let context = self.jobs.context().ok_or(OnDemandError::ShutDown)?;
         let asking = Asking {
@@ -64,8 +64,8 @@ impl Drop for Asking<'_> {
 }
 
 impl Asking<'_> {
-    /// The version that is worked on, else the newest that is known to be there; the server is asked where the vault knows of
-    /// none.
+    /// Returns the version that runs work on, or else the newest one that is not known to be gone. Asks the server if
+    /// the vault has neither.
     pub(super) async fn version(&self) -> Result<VersionRow, OnDemandError> {
         let known = self.vault(|vault| {
             let current = vault.current_version()?.filter(|version| !version.gone);
@@ -78,8 +78,8 @@ impl Asking<'_> {
         }
     }
 
-    /// Whether a version is as it was, asked for by its number. Where the server has nothing, that is an answer only of a version
-    /// that is there.
+    /// Asks the server for a version by its number, and returns whether it has changed. Call it if the server had
+    /// nothing: that answer counts only if the version is still there.
     pub(super) async fn same_version(&self, version: &VersionRow) -> Result<SameVersion, OnDemandError> {
         let info = match self.server(self.context.homeserver.version(&version.version)).await {
             Ok(info) => info,
@@ -96,7 +96,7 @@ impl Asking<'_> {
         })
     }
 
-    /// The version that the server says is current.
+    /// Asks the server for the current version, and notes it in the vault.
     pub(super) async fn current_version(&self) -> Result<VersionRow, OnDemandError> {
         let info: VersionInfo = self.server(self.context.homeserver.current_version()).await?;
         let keys = self.context.keys.clone();
@@ -113,7 +113,7 @@ impl Asking<'_> {
         .await
     }
 
-    /// One request.
+    /// Makes one request. Gives it up if requests are not allowed any more, and notes the wait after a 429.
     pub(super) async fn server<T>(
         &self,
         request: impl Future<Output = Result<T, HomeserverError>>,
@@ -141,7 +141,7 @@ impl Asking<'_> {
         })
     }
 
-    /// Whether the vault has taken all that it may.
+    /// Fails if the vault has reached its size limit.
     pub(super) async fn look_at_the_disk(&self) -> Result<(), OnDemandError> {
         let conditions = *self.jobs.gate.now().conditions();
         match self.vault(move |vault| conditions.is_vault_full(vault)).await? {
@@ -152,7 +152,7 @@ impl Asking<'_> {
         }
     }
 
-    /// One piece of work with the vault.
+    /// Does one piece of work with the vault.
     pub(super) async fn vault<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
@@ -160,12 +160,12 @@ impl Asking<'_> {
         Ok(self.jobs.write(work).await?)
     }
 
-    /// New entries of a room are in the vault: a run opens and delivers them.
+    /// Reports that new entries of a room are in the vault, so that a run opens and delivers them.
     pub(super) async fn has_fetched(&self, room_id: &str) {
         self.download.room_has_come(room_id).await;
     }
 
-    /// Why the server may not be asked now.
+    /// Returns the reason why the server may not be asked now; `None` if it may.
     fn refusal(&self) -> Option<OnDemandError> {
         let restraints = self.jobs.gate.now();
         if restraints.allows(Work::AskServer) {

@@ -1,10 +1,11 @@
-//! The same thing is asked for once: who asks while it is under way gets the same answer.
+//! Makes a request only once if several callers want the same thing at the same time: all of them get the same
+//! answer.
 
 use std::{collections::HashMap, hash::Hash, sync::Mutex};
 
 use tokio::sync::watch;
 
-/// What is under way, by what is asked for.
+/// The requests under way, by what they ask for.
 #[derive(Debug)]
 pub(crate) struct Flights<K, V> {
     under_way: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
@@ -19,7 +20,8 @@ impl<K, V> Default for Flights<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
-    /// The answer of `work`, or of the same work that is under way. If whoever does it gives it up, another one does.
+    /// Returns the answer of `work`, or of the same work if it is already under way. If the caller that does the work
+    /// is dropped, another caller takes over.
     pub(crate) async fn join<F: Future<Output = V>>(&self, key: K, work: impl Fn() -> F) -> V {
         loop {
             let mut answer = match self.board(&key) {
@@ -38,7 +40,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
         }
     }
 
-    /// The seat of the one who works, or where to wait for the answer.
+    /// Returns the seat of the caller that does the work, or a receiver for its answer if the work is under way.
     fn board(&self, key: &K) -> Result<Seat<'_, K, V>, watch::Receiver<Option<V>>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(answer) = under_way.get(key) {
@@ -54,7 +56,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
     }
 }
 
-/// Given up when it is dropped, also in the middle of the work.
+/// Belongs to the caller that does the work. Dropping it, even in the middle of the work, lets another caller take
+/// over.
 struct Seat<'a, K: Eq + Hash, V> {
     flights: &'a Flights<K, V>,
     key: K,

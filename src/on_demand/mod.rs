@@ -1,12 +1,14 @@
-//! A key, or a room's keys, for a message that cannot be decrypted right now: vault first, then the server.
+//! Fetches one key, or the keys of one room, for a message that cannot be decrypted right now: from the vault first,
+//! then from the server.
 //!
-//! Beside a run, of this process or another: every write is a transaction of its own. What is fetched here goes the way of
-//! all entries: into the vault first, and to the sink in a run. The server's wish to be left in peace is shared with runs.
+//! Works beside a run of this process or another one: every write is a separate transaction. Fetched entries take the
+//! path of all entries: into the vault first, and to the sink in a run. The wait that a server asks for is shared
+//! with runs.
 //!
-//! - `records`: what is answered
-//! - `flight`: the same thing is asked for once
-//! - `asking`: one request, if it may be made now
-//! - `session`, `room`, `news`: what is asked for
+//! - `records`: results and errors
+//! - `flight`: makes a request only once if several callers want the same thing
+//! - `asking`: one request, if requests are allowed now
+//! - `session`, `room`, `news`: the three operations
 
 mod asking;
 mod flight;
@@ -28,7 +30,7 @@ use crate::{
     lookup::{Lookup, RoomKeyLookup},
 };
 
-/// Gets single keys and rooms, beside whatever runs.
+/// Fetches single keys and rooms, beside a run.
 pub(crate) struct OnDemand {
     jobs: Arc<Jobs>,
     download: Arc<KeyDownload>,

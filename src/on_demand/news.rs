@@ -1,9 +1,9 @@
-//! Whether the server has anything that is not here.
+//! Checks whether the server has anything that the vault does not have.
 
 use super::{OnDemand, OnDemandError, ServerNews};
 
 impl OnDemand {
-    /// Asks the server whether there is anything new.
+    /// Asks the server whether there is anything new, and asks the app for a run if there is.
     pub(crate) async fn refresh(&self) -> Result<ServerNews, OnDemandError> {
         let asking = self.asking().await?;
         let before = asking.vault(|vault| vault.current_version()).await?;

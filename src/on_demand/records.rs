@@ -1,4 +1,4 @@
-//! What on-demand calls answer.
+//! The results and errors of on-demand calls.
 
 use crate::{
     homeserver::{HomeserverError, Meaning},
@@ -6,86 +6,94 @@ use crate::{
     lookup::LookupError,
 };
 
-/// A room's keys have been fetched.
+/// The result of `KeyBackupClient.fetch_room`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct RoomFetch {
-    /// Keys that were not in the vault before, or not as good.
+    /// Number of entries that this call added to the vault: new keys, and other copies of keys that the vault had.
     pub new_keys: u64,
-    /// The server was asked for the room; false where nothing had changed since the vault got all of it.
+    /// Whether the server was asked for the keys of the room. False if nothing had changed since the vault got all of
+    /// them.
     pub asked_server: bool,
 }
 
-/// What the server has, compared with the vault.
+/// The result of `KeyBackupClient.refresh`: what the server has that the vault does not have.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[uniffi::export(Debug)]
 #[non_exhaustive]
 pub enum ServerNews {
-    /// Everything that the server has is here.
+    /// There is nothing to fetch: the vault has everything that the server has.
     NothingNew,
-    /// The backup has keys that are not here, or has changed since it was complete here: run the download.
+    /// The backup has keys that are not in the vault, or has changed since the vault had all of it. Run the download.
     NewKeys {
-        /// How many, as the server says; 0 where keys have only been replaced, by better copies as a rule.
+        /// Number of keys that are not in the vault, by the server's count. 0 if keys have only been replaced,
+        /// usually by better copies.
         count: u64,
     },
-    /// Another backup version is current: run the download, and unlock it if it needs another key.
+    /// Another backup version is current. Run the download, and unlock the version if it needs another key.
     OtherVersion {
-        /// Its name.
+        /// The version, as the server names it.
         version: String,
-        /// Its decryption key is known already.
+        /// Whether its decryption key is already known.
         unlocked: bool,
     },
-    /// There is no key backup any more. What is in the vault stays.
+    /// The account has no key backup any more. The vault keeps what it has.
     NoBackup,
 }
 
-/// What was asked for could not be got now. Nothing has changed.
+/// An on-demand call could not be completed. Entries that `fetch_room` stored before the error stay in the vault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum OnDemandError {
-    /// The key is in the vault, and the backup has not been unlocked: call `unlock`.
+    /// The key is in the vault, but its backup version has not been unlocked: call `unlock`.
     #[error("the backup is not unlocked")]
     Locked,
-    /// The homeserver cannot be reached, or wants to be left in peace. Passes by itself.
+    /// The homeserver cannot be reached, asks to slow down (429), or something else (such as a captive portal)
+    /// answers in its place. Passes by itself.
     #[error("the homeserver cannot be reached")]
     Unreachable {
-        /// Milliseconds to wait at least, where the server has said so.
+        /// Minimum time to wait after a 429, in milliseconds (at most one hour; 5,000 if the server does not say);
+        /// `None` without a 429.
         retry_after_ms: Option<u64>,
     },
-    /// The homeserver was reached, and answers with a fault (5xx), or with something else than was asked for. Try again later.
+    /// The homeserver was reached, but answers with a fault (5xx), or with something other than what was asked for.
+    /// Try again later.
     #[error("the homeserver has a fault")]
     ServerFault,
-    /// The access token is not accepted, or the app gave none.
+    /// The access token is not accepted, or the app provided none.
     #[error("the account is not signed in")]
     NotSignedIn {
-        /// The server says that the device is still known.
+        /// Whether the server says that it still knows the device.
         soft_logout: bool,
     },
-    /// The homeserver refuses the request.
+    /// The homeserver refuses the request, or its certificate is not trusted.
     #[error("the homeserver refuses the request")]
     Refused,
     /// The account has no key backup on the server.
     #[error("there is no key backup")]
     NoBackup,
-    /// Something holds such requests. Passes when the host says that it is over.
+    /// Requests are on hold. Passes when the host reports the end of every cause; `DiskLimit` ends by itself when the
+    /// vault has room again.
     #[error("requests are on hold")]
     OnHold {
-        /// What holds them.
+        /// The causes that hold requests.
         causes: Vec<PauseCause>,
     },
-    /// Another process writes for longer than five seconds, or the phone is locked. Passes by itself.
+    /// Another process has been writing for more than five seconds, the disk is full, or the phone is locked. Passes
+    /// by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    /// The vault was deleted, set aside or replaced after this client was opened: shut the client down, and open
+    /// another one.
     #[error("the vault is gone")]
     Gone,
-    /// The vault is damaged: shut the client down, `set_vault_aside`, and open another one.
+    /// The vault is damaged: shut the client down, call `set_vault_aside`, and open another client.
     #[error("the vault is damaged")]
     Damaged,
-    /// A bug in the crate: the log says more.
+    /// A bug in this crate. The log has details.
     #[error("a bug in the crate")]
     Internal,
-    /// The client is shut down.
+    /// The client has been shut down.
     #[error("the client is shut down")]
     ShutDown,
 }

@@ -1,4 +1,4 @@
-//! One room.
+//! Fetches all keys of one room.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,18 +13,19 @@ use crate::{
         session_id::SessionId,
     },
     homeserver::{HomeserverError, KeysRequest},
+    ids::VersionRowId,
     vault::{Connection, EntryBatch, VaultError, VersionRow},
 };
 
-/// Entries of a transaction: few, as a run may be waiting.
+/// Number of entries at which a transaction is made: few, because a run may be waiting.
 const BATCH_ENTRIES: usize = 500;
-/// Bytes of a transaction, for entries that are larger than usual.
+/// Number of bytes at which a transaction is made, for entries that are larger than usual.
 const BATCH_BYTES: usize = 1024 * 1024;
-/// Bytes that are read at a time.
+/// Number of bytes that are parsed at a time.
 const PART_BYTES: usize = 32 * 1024;
 
 impl OnDemand {
-    /// Gets all keys of a room.
+    /// Fetches all keys of a room, unless the vault has them.
     pub(crate) async fn fetch_room(&self, room_id: String) -> Result<RoomFetch, OnDemandError> {
         self.room_flights
             .join(room_id.clone(), || self.fetch_room_once(&room_id))
@@ -37,7 +38,8 @@ impl OnDemand {
         let asking = self.asking().await?;
         let mut version = asking.version().await?;
         if room_is_complete(&asking, &version, room_id).await? {
-            // As of the last look: a small request tells whether anything has come since.
+            // The room was complete when the server was last asked: a small request shows whether anything has
+            // changed since.
             version = asking.current_version().await?;
             if room_is_complete(&asking, &version, room_id).await? {
                 return Ok(RoomFetch {
@@ -47,10 +49,10 @@ impl OnDemand {
             }
         }
         match fetch(&asking, &version, room_id).await {
-            // A room without keys, or a version that is gone.
+            // Either the room has no keys, or the version is gone.
             Err(OnDemandError::NoBackup) => match asking.same_version(&version).await? {
                 SameVersion::Still(_) | SameVersion::Moved => Err(OnDemandError::Refused),
-                // The room may be in the one that is current now.
+                // The room may be in the version that is current now.
                 SameVersion::Gone => {
                     let current = asking.current_version().await?;
                     fetch(&asking, &current, room_id).await
@@ -89,7 +91,7 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
         }
     };
     if ended.is_ok() && !room.has_entries {
-        // Some servers say the same of a version that is not there.
+        // Some servers give the same answer for a version that is gone.
         ended = match asking.same_version(version).await {
             Ok(SameVersion::Still(_)) => Ok(()),
             Ok(SameVersion::Moved | SameVersion::Gone) => Err(OnDemandError::NoBackup),
@@ -109,10 +111,10 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
     })
 }
 
-/// Takes a chunk in, however large a transport makes it.
+/// Parses a chunk, however large the transport makes it, and stores full batches.
 async fn take(
     asking: &Asking<'_>,
-    version: i64,
+    version: VersionRowId,
     chunk: &[u8],
     reader: &mut BackupReader,
     room: &mut Room<'_>,
@@ -123,7 +125,7 @@ async fn take(
         if room.batch.len() >= BATCH_ENTRIES || room.batch.bodies.len() >= BATCH_BYTES {
             let kept = keep(asking, version, &mut room.batch).await?;
             *new_keys += kept;
-            // What is here already takes no room.
+            // Entries that the vault already has take no space.
             if kept > 0 {
                 asking.look_at_the_disk().await?;
             }
@@ -132,11 +134,11 @@ async fn take(
     Ok(())
 }
 
-async fn keep(asking: &Asking<'_>, version: i64, batch: &mut EntryBatch) -> Result<u64, OnDemandError> {
+async fn keep(asking: &Asking<'_>, version: VersionRowId, batch: &mut EntryBatch) -> Result<u64, OnDemandError> {
     if batch.is_empty() {
         return Ok(0);
     }
-    // The answer goes on in the next one.
+    // The next batch continues the same answer.
     let taken = Arc::new(Mutex::new(std::mem::take(batch)));
     let shared = taken.clone();
     let insert = move |vault: &mut Connection| {

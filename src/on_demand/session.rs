@@ -1,4 +1,4 @@
-//! One session.
+//! Fetches the key of one session.
 
 use super::{
     OnDemand, OnDemandError,
@@ -11,12 +11,13 @@ use crate::{
         session_id::SessionId,
     },
     homeserver::HomeserverError,
+    ids::{EntryId, VersionRowId},
     lookup::{LookupError, RoomKeyLookup},
     vault::{Connection, EntryBatch, StoredEntry, VersionRow},
 };
 
 impl OnDemand {
-    /// Gets one key, from the vault or from the server.
+    /// Returns one key, from the vault or from the server.
     pub(crate) async fn fetch_session(
         &self,
         room_id: String,
@@ -34,17 +35,17 @@ impl OnDemand {
     }
 }
 
-/// The key that is asked for.
+/// The key that a caller asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WantedSession {
     room_id: String,
     session_id: String,
-    /// It has to begin before that index.
+    /// The key must begin before this index.
     better_than: Option<u32>,
 }
 
 impl WantedSession {
-    /// What a look-up says of the key that is asked for.
+    /// Returns the result of a look-up, or `NotFound` if the key that was found does not begin early enough.
     fn if_it_suits(&self, found: RoomKeyLookup) -> RoomKeyLookup {
         match (&found, self.better_than) {
             (RoomKeyLookup::Found { key, .. }, Some(index)) if key.first_known_index >= index => {
@@ -54,7 +55,7 @@ impl WantedSession {
         }
     }
 
-    /// Under which it is remembered that the server has not got it.
+    /// Returns the name under which the vault remembers that the server does not have the key.
     fn name(&self) -> String {
         match self.better_than {
             Some(index) => format!("{} before {index}", self.session_id),
@@ -70,7 +71,7 @@ impl OnDemand {
         } = wanted;
         let in_vault = self.find_for_event(wanted).await;
         match &in_vault {
-            // There may be a better copy, or one of a version that is unlocked.
+            // The server may have a better copy, or one in a version that is unlocked.
             Ok(RoomKeyLookup::NotFound | RoomKeyLookup::Trimmed | RoomKeyLookup::Unusable { .. })
             | Err(LookupError::Locked) => {}
             _ => return Ok(in_vault?),
@@ -83,7 +84,7 @@ impl OnDemand {
         if in_vault.is_err() && !asking.context.keys.can_open(&version) {
             return Err(OnDemandError::Locked);
         }
-        // Twice where the backup has changed, not as often as a server likes.
+        // Tries twice if the backup has changed, but never as often as a server could make it change.
         for _ in 0..2 {
             let name = (version.clone(), room_id.clone(), wanted.name());
             let is_missing = move |vault: &mut Connection| vault.is_missing(&name.0, &name.1, &name.2);
@@ -107,13 +108,13 @@ impl OnDemand {
                 }
                 return Ok(found);
             }
-            // The same answer is given where the version itself is gone.
+            // The server gives the same answer if the version itself is gone.
             match asking.same_version(&version).await? {
                 SameVersion::Still(now) => {
                     note_missing(&asking, *now, wanted).await?;
                     break;
                 }
-                // If it has changed in between, the answer was of before.
+                // The version has changed in between, so the answer may be out of date.
                 SameVersion::Moved => break,
                 SameVersion::Gone => match asking.current_version().await {
                     Ok(current) => version = current,
@@ -134,17 +135,17 @@ impl OnDemand {
         Ok(wanted.if_it_suits(found))
     }
 
-    /// The vault has given its own copy up, or has none, and does not take it.
+    /// Opens an entry that the vault does not take: it has trimmed its own copy, or has no usable one.
     async fn open_alone(
         &self,
-        version: i64,
+        version: VersionRowId,
         wanted: &WantedSession,
         body: &[u8],
     ) -> Result<RoomKeyLookup, OnDemandError> {
         let mut packed = Vec::new();
         entry::pack(RawEntry::Json(body), &mut packed);
         let entry = StoredEntry {
-            id: 0,
+            id: EntryId::NONE,
             version,
             room_id: wanted.room_id.clone(),
             session: SessionId::parse(&wanted.session_id),
@@ -162,7 +163,7 @@ async fn note_missing(asking: &Asking<'_>, version: VersionRow, wanted: &WantedS
         .await
 }
 
-/// What the vault says, where the server has nothing.
+/// Returns the vault's result for a key that the server does not have.
 fn what_is_left(in_vault: Result<RoomKeyLookup, LookupError>) -> Result<RoomKeyLookup, OnDemandError> {
     Ok(match in_vault? {
         RoomKeyLookup::Trimmed => RoomKeyLookup::NotFound,
@@ -172,18 +173,18 @@ fn what_is_left(in_vault: Result<RoomKeyLookup, LookupError>) -> Result<RoomKeyL
 
 async fn keep(
     asking: &Asking<'_>,
-    version: i64,
+    version: VersionRowId,
     room_id: &str,
     session_id: &str,
     body: &[u8],
 ) -> Result<(), OnDemandError> {
-    // A captive portal says 200, too.
+    // A captive portal also answers 200.
     if !is_entry(body) {
         return Err(HomeserverError::NotTheHomeserver.into());
     }
     let (room, session, body) = (room_id.to_owned(), SessionId::parse(session_id), body.to_vec());
     let insert = move |vault: &mut Connection| {
-        let mut batch = EntryBatch::compared_through(i64::MAX);
+        let mut batch = EntryBatch::compared_through(EntryId::MAX);
         batch.push(0, &room, session.clone(), |packed| {
             entry::pack(RawEntry::Json(&body), packed)
         });

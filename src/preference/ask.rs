@@ -1,4 +1,4 @@
-//! Asking the homeserver, with the patience that a user has.
+//! Requests to the homeserver, with time limits for a user who waits for the answer.
 
 use std::time::Duration;
 
@@ -14,26 +14,26 @@ use crate::{
     random::dice,
 };
 
-/// How long a user waits for an answer in a settings screen, or at sign-in.
+/// How long a user should wait for an answer in a settings screen, or at sign-in.
 const INTERACTIVE: Duration = Duration::from_secs(10);
 
-/// The longest wait before a request is made again: a user stands by.
+/// The longest wait before a request is retried, because a user is waiting.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// How long an attempt may take in the background, if nobody says.
+/// How long an attempt in the background may take if the budget sets no limit.
 const BACKGROUND: Duration = Duration::from_secs(120);
 
 /// How long an attempt may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TimeLimit {
-    /// As long as a user has, who is also asked without haste.
+    /// As long as a user should wait for requests; a question to the user has no limit.
     Interactive,
-    /// Until then, also for the host's answer.
+    /// Until this moment, including the host's answer to a question.
     Until(Instant),
 }
 
 impl TimeLimit {
-    /// Of a budget.
+    /// Returns the time limit that a budget sets, from now on.
     pub(super) fn of(budget: RunBudget) -> Self {
         let limit = budget.max_duration_ms.map_or(BACKGROUND, Duration::from_millis);
         let now = Instant::now();
@@ -47,7 +47,7 @@ impl TimeLimit {
         }
     }
 
-    /// A question to the user takes as long as the user does.
+    /// Returns the deadline for a question to the user; `None` if the user may take any time.
     pub(super) fn deadline_of_a_question(self) -> Option<Instant> {
         match self {
             Self::Interactive => None,
@@ -56,7 +56,7 @@ impl TimeLimit {
     }
 }
 
-/// Reads both forms.
+/// Reads both forms from the server.
 pub(super) async fn read_both(homeserver: &Homeserver) -> Result<Reading, HomeserverError> {
     let (stable, unstable) = tokio::try_join!(
         read_form(homeserver, PreferenceForm::Stable),
@@ -70,7 +70,7 @@ async fn read_form(homeserver: &Homeserver, form: PreferenceForm) -> Result<Form
     Ok(form.read(content.as_ref()))
 }
 
-/// Whether the account has a key backup.
+/// Asks the server whether the account has a key backup.
 pub(super) async fn backup_exists(homeserver: &Homeserver) -> Result<bool, PreferenceError> {
     let ask = patiently(|| homeserver.current_version());
     match within(TimeLimit::Interactive.deadline(), ask).await {
@@ -81,7 +81,7 @@ pub(super) async fn backup_exists(homeserver: &Homeserver) -> Result<bool, Prefe
     }
 }
 
-/// Tries again where a failure passes by itself, and soon.
+/// Makes a request, and tries again after failures that pass soon and by themselves.
 pub(super) async fn patiently<T, F>(request: impl Fn() -> F) -> Result<T, HomeserverError>
 where
     F: Future<Output = Result<T, HomeserverError>>,
@@ -95,7 +95,7 @@ where
     }
 }
 
-/// Waits for a failure to pass, if it does by itself, and soon. Gives it back otherwise.
+/// Waits for a failure to pass, if it passes soon and by itself. Returns it as an error otherwise.
 pub(super) async fn soon(backoff: &mut Backoff, error: HomeserverError) -> Result<(), HomeserverError> {
     match backoff.after(&error, dice()) {
         Verdict::Retry(wait) if wait <= LONGEST_WAIT => {
@@ -106,7 +106,7 @@ pub(super) async fn soon(backoff: &mut Backoff, error: HomeserverError) -> Resul
     }
 }
 
-/// `None` if time is up before.
+/// Does `work` until the deadline. Returns `None` if the deadline comes first.
 pub(super) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
     match deadline {
         Some(deadline) => timeout_at(deadline, work).await.ok(),

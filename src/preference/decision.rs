@@ -1,28 +1,30 @@
-//! What to do about backups at sign-in. A pure function of what the account says and what the app wants.
+//! Decides what to do about backups at sign-in: a pure function of what the account says and what the app wants.
 //!
-//! `docs/preference.md` has it as a table; a test holds the two together.
+//! `docs/preference.md` has the function as a table; a test compares the two.
 
 use super::wire::{PreferenceValue, SharedPreference};
 
-/// How an app takes part in the preference. Chosen once, before anybody signs in.
+/// How an app takes part in the backup preference (MSC4287). Set it once, before the user signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 #[uniffi::export(Debug)]
 pub enum PreferencePolicy {
-    /// The preference is read and written.
+    /// Reads and writes the preference.
     TakePart {
-        /// What to do about a value that is there.
+        /// What to do at sign-in if the account has a value.
         determined: DeterminedPolicy,
-        /// What to do where nobody has said.
+        /// What to do at sign-in if the account has no value.
         undetermined: UndeterminedPolicy,
-        /// Whether the unstable form is written beside the stable one, for clients from before 2026. Reading takes both.
+        /// Whether to write the unstable form as well as the stable one, for clients from before 2026. Both forms are
+        /// always read.
         write_unstable: bool,
     },
-    /// The preference is neither read nor written: every call that would do so answers that, and no request is made.
+    /// Neither reads nor writes the preference: every call that would do so fails with `PreferenceError.OptedOut`,
+    /// and no request is made.
     OptOut,
 }
 
 impl Default for PreferencePolicy {
-    /// Follows a value, asks the user where there is none, and writes both forms.
+    /// Follows the account's value, asks the user if there is no value, and writes both forms.
     fn default() -> Self {
         Self::TakePart {
             determined: DeterminedPolicy::Follow,
@@ -32,21 +34,21 @@ impl Default for PreferencePolicy {
     }
 }
 
-/// What to do at sign-in about a value that is there.
+/// What to do at sign-in if the account has a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 pub enum DeterminedPolicy {
-    /// Follow it, and tell the user.
+    /// Follow the value, and tell the user.
     Follow,
-    /// Ask the user, with the value as the default: account data is not encrypted, so a server can invent one.
+    /// Ask the user, with the value as the default: account data is not encrypted, so a server can invent a value.
     Confirm,
 }
 
-/// What to do at sign-in where nobody has said.
+/// What to do at sign-in if the account has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 pub enum UndeterminedPolicy {
-    /// Choose backups on, and write that.
+    /// Choose backups on, and write that to account data.
     ChooseOn,
-    /// Choose backups off, and write that.
+    /// Choose backups off, and write that to account data.
     ChooseOff,
     /// Ask the user, and write the answer with `set_enabled`.
     AskUser,
@@ -54,45 +56,45 @@ pub enum UndeterminedPolicy {
     LeaveOff,
 }
 
-/// Why a decision is what it is.
+/// Why a `SignInDecision` is what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum DecisionReason {
-    /// The account's value is followed.
+    /// The account has a value, and the decision follows it.
     FollowsValue,
-    /// The account's value is the default of a question to the user.
+    /// The account has a value, and the user should confirm it: ask them, with that value as the default.
     ValueToConfirm,
-    /// There was no value; the policy has chosen, and the choice is written.
+    /// The account had no value, so the policy has chosen one. `SignInDecision.write` says whether it is written.
     ChosenByPolicy,
-    /// There is no value, and the user has to choose.
+    /// The account has no value, and the user must choose.
     UserHasToChoose,
-    /// There is no value, and the policy leaves backups off.
+    /// The account has no value, and the policy leaves backups off.
     LeftOff,
-    /// The user has chosen on this device, and that was not yet written.
+    /// The user made a choice on this device that had not been written yet.
     ChosenHere,
-    /// The user has chosen on this device, that was not yet written, and another device has chosen the opposite since: the
-    /// account's value is the default of a question to the user.
+    /// The user made a choice on this device that is not written yet, and another device has chosen the opposite
+    /// since. Ask the user, with the account's value as the default.
     ChoicesDiffer,
 }
 
-/// The pure part of a decision.
+/// The part of a `SignInDecision` that is decided without asking or writing anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) backups: PreferenceValue,
     pub(crate) reason: DecisionReason,
     pub(crate) ask_user: bool,
-    /// To be written to account data.
+    /// The value to write to account data.
     pub(crate) write: Option<bool>,
 }
 
-/// What was chosen on this device and is not written yet.
+/// A choice that was made on this device and is not written yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChosenHere {
     pub(crate) enabled: bool,
     pub(crate) by_user: bool,
 }
 
-/// Decides where this device and another have chosen the opposite of each other.
+/// Returns the decision if this device and another one have made opposite choices: the user must be asked.
 pub(crate) fn choices_differ(theirs: SharedPreference) -> Decision {
     Decision {
         backups: theirs.value,
@@ -102,7 +104,8 @@ pub(crate) fn choices_differ(theirs: SharedPreference) -> Decision {
     }
 }
 
-/// Decides.
+/// Decides whether backups stay on, from the account's value, the app's policy, and a choice on this device that is
+/// not written yet.
 pub(crate) fn decide(
     determined: DeterminedPolicy,
     undetermined: UndeterminedPolicy,
@@ -140,7 +143,7 @@ pub(crate) fn decide(
             UndeterminedPolicy::LeaveOff => decision(Disabled, DecisionReason::LeftOff),
         };
     }
-    // What the policy has chosen gives way to it.
+    // A choice of the policy that is not written yet gives way to the account's value.
     match determined {
         DeterminedPolicy::Follow => decision(shared.value, DecisionReason::FollowsValue),
         DeterminedPolicy::Confirm => decision(shared.value, DecisionReason::ValueToConfirm),
@@ -184,7 +187,7 @@ mod tests {
         text
     }
 
-    /// The lines of the table: one for each pair of forms, one column for each policy.
+    /// Returns the lines of the table in the docs: one for each pair of forms, with one column for each policy.
     fn table() -> String {
         let mut table = String::new();
         for (stable, stable_name) in READINGS {

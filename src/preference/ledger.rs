@@ -1,72 +1,73 @@
-//! What is remembered of the preference, and what follows from it: what to tell the host, and what to write next.
+//! The ledger: what this device remembers of the preference. It determines what to tell the host and what to write
+//! next.
 //!
-//! Pure: the vault keeps it, `writer` acts on it.
+//! Pure: the vault stores it, and `writer` acts on it.
 
 use super::wire::{FormReading, PreferenceForm, PreferenceSource, PreferenceValue, Reading, SharedPreference};
 
-/// A value that has changed since the host was last told.
+/// A change of the account's preference since the host was last told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct PreferenceNotice {
-    /// What it was when the host was told last; `None` if it never was told of a value.
+    /// The value that the host was last told; `None` if it has never been told one.
     pub before: Option<SharedPreference>,
-    /// What it is now.
+    /// The current value.
     pub now: SharedPreference,
     /// The form that changed; the stable one if both did.
     pub changed: PreferenceForm,
 }
 
-/// Forms as they came, perhaps not both.
+/// The readings of both forms; `None` for a form that was not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) stable: Option<FormReading>,
     pub(crate) unstable: Option<FormReading>,
 }
 
-/// What is wanted on this device, until it is written.
+/// A choice made on this device, until it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wish {
-    /// Wishes are numbered: a later one takes the place of an earlier one.
+    /// Wishes are numbered; a later one replaces an earlier one.
     pub(crate) number: i64,
     pub(crate) enabled: bool,
-    /// The user made it. One that the policy made gives way to what another device has chosen.
+    /// Whether the user made it. A wish that the policy made gives way to the choice of another device.
     pub(crate) by_user: bool,
-    /// The account's value when the wish was made, or as we wrote it since; `None` if it was not known.
+    /// The account's value when the wish was made, or as we have written it since; `None` if it was not known.
     pub(super) base: Option<PreferenceValue>,
 }
 
-/// All of it.
+/// Everything that is remembered of the preference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
     pub(crate) seen: Seen,
-    /// As the host knows it.
+    /// The readings that the host knows.
     pub(super) told: Seen,
-    /// Writes whose end is not known: what reads like one of them is our own.
+    /// Writes whose outcome is not known: a reading that equals one of them is our own.
     pub(super) attempted: Seen,
     pub(crate) wish: Option<Wish>,
     pub(super) last_number: i64,
-    /// Attempts at writing the wish that came to nothing.
+    /// Number of failed attempts at writing the wish.
     pub(crate) tries: u32,
 }
 
-/// A notice, and what the host knows after it.
+/// A notice for the host, and the readings that the host knows after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct News {
     pub(crate) notice: PreferenceNotice,
     to: Seen,
 }
 
-/// What a wish asks for next.
+/// The next step for the wish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NextStep {
-    /// Nothing is wished for.
+    /// There is no wish.
     Nothing,
-    /// Another device has chosen the opposite meanwhile: ask the host.
+    /// Another device has chosen the opposite meanwhile, and the user made the wish: ask the host.
     AskHost(SharedPreference),
-    /// The same, and the wish is the policy's: it ends.
+    /// Another device has chosen the opposite meanwhile, and the policy made the wish: end it.
     GiveWay(SharedPreference),
     /// Write this form.
     Write(PreferenceForm),
-    /// The account says what was wished for.
+    /// The account has the value that was wished for.
     Done,
 }
 
@@ -80,7 +81,7 @@ impl From<Reading> for Seen {
 }
 
 impl Seen {
-    /// Both forms together; `None` if neither was ever seen.
+    /// Combines both forms into one value; `None` if neither was ever seen.
     pub(crate) fn shared(self) -> Option<SharedPreference> {
         let seen = self.stable.is_some() || self.unstable.is_some();
         seen.then(|| self.reading().shared())
@@ -100,7 +101,7 @@ impl Seen {
         }
     }
 
-    /// As if a form that was never seen were not there.
+    /// Returns both readings, as if a form that was never seen did not exist.
     fn reading(self) -> Reading {
         Reading {
             stable: self.stable.unwrap_or(FormReading::Nothing),
@@ -110,7 +111,7 @@ impl Seen {
 }
 
 impl Ledger {
-    /// Takes note of what was seen. What we may have written ourselves is no news.
+    /// Notes what was seen. A reading that we may have written ourselves is not news for the host.
     pub(crate) fn observe(&mut self, seen: Seen) {
         for form in PreferenceForm::ALL {
             let Some(reading) = seen.get(form) else { continue };
@@ -132,14 +133,14 @@ impl Ledger {
         }
     }
 
-    /// The same for both forms, read from the server while nothing was being written: then every attempt has come to an
-    /// end.
+    /// Notes both forms, which were read from the server while nothing was being written: every attempt has ended by
+    /// then.
     pub(crate) fn observe_all(&mut self, reading: Reading) {
         self.observe(reading.into());
         self.attempted = Seen::default();
     }
 
-    /// What the host is to be told.
+    /// Returns what the host must be told.
     pub(crate) fn news(&self) -> Option<News> {
         let now = self.seen.shared()?;
         let before = self.told.shared();
@@ -158,7 +159,7 @@ impl Ledger {
         })
     }
 
-    /// The host has been told of that. Where we have written since, it knows what we wrote already.
+    /// Notes that the host has been told. If we have written since, the host already knows what we wrote.
     pub(crate) fn has_told(&mut self, news: News, has_written_since: bool) {
         for form in PreferenceForm::ALL {
             let is_ours = has_written_since && self.told.get(form) == self.seen.get(form);
@@ -168,19 +169,20 @@ impl Ledger {
         }
     }
 
-    /// The first sight of a value is no change for one who has asked for it.
+    /// Notes a value that is seen for the first time as told: for a host that asked for it, it is not a change.
     pub(crate) fn first_sight_is_told(&mut self) {
         if self.told.shared().is_none() {
             self.told = self.seen;
         }
     }
 
-    /// Takes note of what the user wants. Gives the number of the wish.
+    /// Notes what the user wants. Returns the number of the wish.
     pub(crate) fn wish(&mut self, enabled: bool) -> i64 {
         self.make_wish(enabled, true)
     }
 
-    /// Takes note of what the policy chooses, if nobody else has chosen. To be called with what has just been read.
+    /// Notes the choice of the policy, if there is no other choice. Returns the number of the wish. Call it right
+    /// after both forms were read.
     pub(crate) fn choose(&mut self, enabled: bool) -> Option<i64> {
         let shared = self.seen.shared()?;
         let is_free = self.wish.is_none() && shared.value == PreferenceValue::Undetermined;
@@ -199,7 +201,7 @@ impl Ledger {
         self.last_number
     }
 
-    /// What the wish asks for, by what was seen last.
+    /// Returns the next step for the wish, from what was seen last.
     pub(crate) fn next_step(&self, write_unstable: bool) -> NextStep {
         let Some(wish) = self.wish else {
             return NextStep::Nothing;
@@ -224,8 +226,8 @@ impl Ledger {
         }
     }
 
-    /// A write of this wish is about to be made, unless something has come in between. Until its end is known, what reads
-    /// like it is ours.
+    /// Notes that this wish is about to be written. Returns false if that is no longer the next step. Until the
+    /// outcome of the write is known, a reading that equals it is ours.
     pub(crate) fn attempts(&mut self, wish: Wish, form: PreferenceForm, write_unstable: bool) -> bool {
         let is_due = self.wish.is_some_and(|current| current.number == wish.number)
             && self.next_step(write_unstable) == NextStep::Write(form);
@@ -235,12 +237,13 @@ impl Ledger {
         is_due
     }
 
-    /// The server has refused it.
+    /// Notes that the server has refused a write of this form.
     pub(crate) fn was_refused(&mut self, form: PreferenceForm) {
         self.attempted.set(form, None);
     }
 
-    /// The server has taken it. What it says from now on is ours, also if a later wish has been made meanwhile.
+    /// Notes that the server has accepted a write. Its value is ours from now on, even if a later wish was made
+    /// meanwhile.
     pub(crate) fn wrote(&mut self, form: PreferenceForm, enabled: bool) {
         let written = Some(FormReading::Says(enabled));
         self.attempted.set(form, None);
@@ -251,7 +254,8 @@ impl Ledger {
         }
     }
 
-    /// What the server says now is no surprise to this wish: the host keeps its own value.
+    /// Notes that this wish was made in full knowledge of the server's current value, so that the two are not in
+    /// conflict.
     pub(crate) fn expect(&mut self, number: i64, value: PreferenceValue) {
         if let Some(wish) = &mut self.wish
             && wish.number == number
@@ -260,7 +264,7 @@ impl Ledger {
         }
     }
 
-    /// What the server says now was there when the wish was made, a moment ago, if it was not known better.
+    /// Takes the server's current value as the one from when the wish was made, a moment ago, if that was not known.
     pub(crate) fn expect_if_unknown(&mut self, number: i64) {
         if let Some(shared) = self.seen.shared()
             && self.wish.is_some_and(|wish| wish.base.is_none())
@@ -269,7 +273,8 @@ impl Ledger {
         }
     }
 
-    /// Gives the wish up, because it is fulfilled or because the account's value is taken. False if it is gone already.
+    /// Ends the wish, because it is fulfilled or because the account's value is taken. Returns false if it has ended
+    /// already.
     pub(crate) fn end_wish(&mut self, number: i64) -> bool {
         let is_it = self.wish.is_some_and(|wish| wish.number == number);
         if is_it {

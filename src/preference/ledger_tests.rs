@@ -18,7 +18,7 @@ fn reading(stable: FormReading, unstable: FormReading) -> Seen {
     both(stable, unstable).into()
 }
 
-/// What the host is told after that.
+/// Notes `seen`, and returns what the host is told then.
 fn told(ledger: &mut Ledger, seen: Seen) -> Option<PreferenceNotice> {
     ledger.observe(seen);
     let news = ledger.news()?;
@@ -94,10 +94,10 @@ fn a_choice_between_our_two_writes_is_no_surprise_only_if_it_is_ours() {
     ledger.wish(false);
     assert_eq!(ledger.next_step(true), NextStep::Write(PreferenceForm::Stable));
     ledger.wrote(PreferenceForm::Stable, false);
-    // Killed here, and read again.
+    // The process is killed here, and the server is read again.
     ledger.observe_all(both(Says(false), Says(true)));
     assert_eq!(ledger.next_step(true), NextStep::Write(PreferenceForm::Unstable));
-    // Another device turns backups on again meanwhile.
+    // Meanwhile another device turns backups on again.
     ledger.observe_all(both(Says(true), Says(true)));
     assert!(matches!(ledger.next_step(true), NextStep::AskHost(_)));
 }
@@ -125,7 +125,7 @@ fn what_was_told_does_not_undo_what_was_written_meanwhile() {
     ledger.wrote(PreferenceForm::Stable, true);
     ledger.has_told(news, true);
     assert_eq!(ledger.news(), None, "our own write is no news");
-    // Another device's is, also if it is a change back.
+    // A change by another device is news, even if it is a change back.
     ledger.observe_all(both(Says(false), Nothing));
     let news = ledger.news().expect("news");
     ledger.observe_all(both(Says(true), Nothing));
@@ -139,7 +139,7 @@ fn a_later_wish_takes_the_place_of_an_earlier_one() {
     ledger.observe(reading(Nothing, Nothing));
     let first = ledger.wish(true);
     let second = ledger.wish(false);
-    // The first one was on its way, and arrives.
+    // The first write was under way, and arrives.
     ledger.wrote(PreferenceForm::Stable, true);
     ledger.end_wish(first);
     assert_eq!(ledger.next_step(false), NextStep::Write(PreferenceForm::Stable));
@@ -236,16 +236,16 @@ fn a_write_whose_end_is_not_known_is_ours_until_the_server_says_otherwise() {
         "the stable form comes first"
     );
     assert!(ledger.attempts(wish, PreferenceForm::Stable, true));
-    // It had arrived, and only the answer was lost.
+    // The write had arrived, and only the answer was lost.
     let mut arrived = ledger;
     arrived.observe_all(both(Says(false), Nothing));
     assert_eq!(arrived.news(), None);
-    // Nor is it another device that contradicts the user, who has changed their mind.
+    // If the user changes their mind, the value does not count as another device's objection either.
     let mut changed_mind = ledger;
     changed_mind.wish(true);
     changed_mind.observe_all(both(Says(false), Nothing));
     assert_eq!(changed_mind.next_step(true), NextStep::Write(PreferenceForm::Stable));
-    // It had not; from then on the same value is another device's.
+    // The write had not arrived: from then on, the same value comes from another device.
     ledger.observe_all(both(Says(true), Nothing));
     assert!(told(&mut ledger, reading(Says(false), Nothing)).is_some());
 }

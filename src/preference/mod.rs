@@ -1,16 +1,18 @@
-//! The preference: whether the user wants room keys to be backed up, as all their clients share it (MSC4287).
+//! The preference: whether the user wants room keys backed up, as all their clients share it (MSC4287).
 //!
-//! It never switches anything: it says what it found, and the app acts. What is uncertain is decided in pure code (`wire`,
-//! `decision`, `ledger`), what is durable is in the vault. Nothing here knows about the download.
+//! It must never switch backups on or off: it reports what it found, and the app acts. Uncertain cases are decided in
+//! pure code (`wire`, `decision`, `ledger`), and durable state is kept in the vault. Nothing here knows about the
+//! download.
 //!
 //! - `object`: the exported object
 //! - `wire`: account data, in both forms
 //! - `decision`: what to do at sign-in (pure, and a table in `docs/preference.md`)
-//! - `ledger`: what was seen, what is wished for, and the next step (pure)
-//! - `stored`: the ledger as the vault keeps it
-//! - `ask`, `writer`: asking the homeserver, and writing what is wished for
-//! - `news`, `wake_up`: what the app is told, and when it is to wake us; `parties`: whom all this works with
-//! - `records`: in which words
+//! - `ledger`: what was seen, what this device wishes to write, and the next step (pure)
+//! - `stored`: the ledger as the vault stores it
+//! - `ask`, `writer`: requests to the homeserver, and writing a wish
+//! - `news`, `wake_up`: notices to the app, and the wake-ups that it is asked for
+//! - `parties`: the objects that all of these work with
+//! - `records`: the exported records and errors
 
 mod ask;
 mod decision;

@@ -1,4 +1,4 @@
-//! Telling the app what has changed, once.
+//! Tells the app about each change, once.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -13,15 +13,15 @@ use super::{
     stored::{change, read_ledger},
 };
 
-/// How long the app has for what it is told.
+/// How long the app may take to process a notice.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What of the news has been told, in this client.
+/// Tells the app about changes, for one client.
 #[derive(Default)]
 pub(super) struct News {
-    /// Held while the app is told.
+    /// Held while the app is being told.
     telling: tokio::sync::Mutex<()>,
-    /// How often this client has written: what is read before a write is no news after it.
+    /// Number of writes by this client: a value that was read before a write is not news after it.
     writes: AtomicU64,
 }
 
@@ -30,10 +30,11 @@ impl News {
         self.writes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Tells the app what it does not know yet, and notes that it does. Dropped in between, it is told again.
+    /// Tells the app what it does not know yet, and notes that it has been told. If this is dropped in between, the
+    /// app is told again.
     pub(super) async fn tell(&self, parties: &Parties) {
         loop {
-            // Whoever is telling looks again before it is done.
+            // The call that holds the lock checks again before it returns.
             let Ok(telling) = self.telling.try_lock() else { return };
             loop {
                 let writes = self.writes.load(Ordering::SeqCst);
@@ -43,7 +44,7 @@ impl News {
                 let deadline = Some(Instant::now() + PATIENCE);
                 let told = within(deadline, parties.listener.on_preference_changed(news.notice)).await;
                 if told != Some(true) {
-                    log::warn!("the app could not be told of a change of the preference");
+                    log::warn!("the app could not be told about a change of the preference");
                 }
                 let has_written = self.writes.load(Ordering::SeqCst) != writes;
                 let noted = change(&parties.jobs, move |ledger| ledger.has_told(news, has_written)).await;

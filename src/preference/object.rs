@@ -22,13 +22,14 @@ use crate::{
     until_shut_down::UntilShutDown,
 };
 
-/// Whether the user wants room keys to be backed up, as all their clients share it (MSC4287). Get it from
-/// `KeyBackupClient.preference()`.
+/// Reads and writes the user's backup preference: whether they want room keys backed up, as all their clients share
+/// it (MSC4287). Get it from `KeyBackupClient.preference()`.
 ///
-/// It decides about *backing up* only: a backup that exists may be restored from whatever it says. It switches nothing by
-/// itself; the app acts on what it is told.
+/// The preference is about *backing up* only: an existing backup may be restored from, whatever the preference says.
+/// This object does not switch backups on or off; the app acts on the results and notices.
 ///
-/// Every call may be dropped: what was durable by then stays, and `pending` tells of it. Open one client for a vault.
+/// Every call may be cancelled: what was stored by then stays, and `pending` returns it. Open only one client for
+/// each vault.
 #[derive(uniffi::Object)]
 pub struct KeyBackupPreference {
     parties: UntilShutDown<Parties>,
@@ -46,29 +47,40 @@ struct Part {
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyBackupPreference {
-    /// What to do about backups on this device, now that the user has signed in. Ask before the app joins an existing
-    /// backup as well as before it creates one.
+    /// Decides what to do about backups on this device after the user has signed in. Call it before the app joins an
+    /// existing backup, and before it creates one.
     ///
-    /// Reads both forms and whether a backup exists. Where the policy chooses, it reads once more and writes the choice;
-    /// what it leaves off it does not write. Only an answer of the homeserver that there is no value counts as none. A
-    /// choice of the user on this device that is still to be written is written on the way, and the host is asked if
-    /// another device has chosen the opposite. Takes at most some 20 seconds, and as long as the host takes to answer.
+    /// Reads both forms of the preference, and whether a backup exists. If the policy makes the choice, reads both
+    /// forms once more and writes the choice; if the policy leaves backups off, writes nothing. Only the homeserver's
+    /// answer that there is no value counts as no value. A choice that the user made on this device and that is not
+    /// yet written is written in this call; if another device has chosen the opposite, the host is asked. Takes at
+    /// most about 20 seconds, plus the time that the host takes to answer.
     ///
     /// # Errors
-    /// A [`PreferenceError`]: then nothing is decided, and nothing written. Leave backups as they are and ask again.
+    /// Any `PreferenceError`: nothing is decided or written then. Leave backups as they are, and call this again.
     pub async fn decide_at_sign_in(&self) -> Result<SignInDecision, PreferenceError> {
         let (parties, part) = self.take_part()?;
         self.unless_closed(self.decide(&parties, part)).await
     }
 
-    /// The user turns backups on or off on this device. The wish is durable before anything is asked of the network, and
-    /// the last one counts. Takes at most some 10 seconds, and as long as the host takes to answer a conflict.
+    /// Stores the user's choice to turn backups on or off, and writes it to account data. The choice is in the vault
+    /// before the first request, and the last choice counts. Takes at most about 10 seconds, plus the time that the
+    /// host takes to resolve a conflict.
     ///
-    /// Delete or create a backup only after [`PreferenceWrite::Written`].
+    /// Delete or create a backup only after `PreferenceWrite.Written`. In Kotlin:
+    ///
+    /// ```kotlin
+    /// when (preference.setEnabled(false)) {
+    ///     is PreferenceWrite.Written -> deleteBackup()
+    ///     is PreferenceWrite.Pending -> showThatItIsPending() // `flush` writes it later
+    ///     else -> showCurrentValue() // another choice took its place
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault: then the wish is not kept. What is wrong
-    /// with the network is no error here, but [`PreferenceWrite::Pending`].
+    /// `PreferenceError.OptedOut`, `PreferenceError.ShutDown`, or an error of the vault (`Inaccessible`, `Gone`,
+    /// `Damaged`, `Internal`): the choice is not stored then. A failure of the network is not an error here: the
+    /// result is `PreferenceWrite.Pending`.
     pub async fn set_enabled(&self, enabled: bool) -> Result<PreferenceWrite, PreferenceError> {
         let (parties, part) = self.take_part()?;
         self.unless_closed(async {
@@ -84,18 +96,19 @@ impl KeyBackupPreference {
             let write = self
                 .writer
                 .write(&parties, part.write_unstable, intent, TimeLimit::Interactive);
-            // None: somebody else has dealt with it, through another client on the same vault.
+            // `None`: another client on the same vault has dealt with the wish.
             Ok(write.await?.unwrap_or(PreferenceWrite::Superseded))
         })
         .await
     }
 
-    /// Writes a wish that is pending: call it on a wake-up, when the network is back, and when the app starts. `None` if
-    /// there is none; then no request is made. Without a limit in the budget it takes at most two minutes; the app's own
-    /// callbacks may add some seconds.
+    /// Writes the pending choice. Call it on a wake-up for `WakeUpPurpose.PreferenceWrite`, when the network is back,
+    /// and when the app starts. Returns `None`, without a request, if no choice is pending. Without a limit in
+    /// `budget` it takes at most two minutes; the app's own callbacks may add some seconds.
     ///
     /// # Errors
-    /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault.
+    /// `PreferenceError.OptedOut`, `PreferenceError.ShutDown`, or an error of the vault (`Inaccessible`, `Gone`,
+    /// `Damaged`, `Internal`).
     pub async fn flush(&self, budget: RunBudget) -> Result<Option<PreferenceWrite>, PreferenceError> {
         let (parties, part) = self.take_part()?;
         let patience = TimeLimit::of(budget);
@@ -111,10 +124,11 @@ impl KeyBackupPreference {
         .await
     }
 
-    /// The wish that is not yet written, if there is one. Without network, and also for an app that takes no part.
+    /// Returns the choice that is not yet written, if there is one. Needs no network, and also works with
+    /// `PreferencePolicy.OptOut`.
     ///
     /// # Errors
-    /// [`PreferenceError::ShutDown`], or what is wrong with the vault.
+    /// `PreferenceError.ShutDown`, or an error of the vault (`Inaccessible`, `Gone`, `Damaged`, `Internal`).
     pub async fn pending(&self) -> Result<Option<PendingPreference>, PreferenceError> {
         let ledger = read_ledger(&self.parties()?.jobs).await?;
         Ok(ledger.wish.map(|wish| PendingPreference {
@@ -127,20 +141,20 @@ impl KeyBackupPreference {
         }))
     }
 
-    /// The account's value as it was seen last on this device; `None` if it never was. Without network, and also for an
-    /// app that takes no part.
+    /// Returns the account's value as this device last saw it; `None` if it has never seen it. Needs no network, and
+    /// also works with `PreferencePolicy.OptOut`.
     ///
     /// # Errors
-    /// [`PreferenceError::ShutDown`], or what is wrong with the vault.
+    /// `PreferenceError.ShutDown`, or an error of the vault (`Inaccessible`, `Gone`, `Damaged`, `Internal`).
     pub async fn last_seen(&self) -> Result<Option<SharedPreference>, PreferenceError> {
         Ok(read_ledger(&self.parties()?.jobs).await?.seen.shared())
     }
 
-    /// Reads the account's value now. It switches nothing; a change is told to the host as well. Takes at most some 10
-    /// seconds.
+    /// Reads the account's value from the server. Also reports a change to the host
+    /// (`JobHost.on_preference_changed`). Does not switch backups on or off. Takes at most about 10 seconds.
     ///
     /// # Errors
-    /// A [`PreferenceError`].
+    /// Any `PreferenceError`.
     pub async fn refresh(&self) -> Result<SharedPreference, PreferenceError> {
         let (parties, _) = self.take_part()?;
         self.unless_closed(async {
@@ -152,12 +166,14 @@ impl KeyBackupPreference {
         .await
     }
 
-    /// Takes note of account data that a sync has brought: pass all events of one answer at once, and one answer after the
-    /// other. Other types, and what is no JSON, are passed over. It switches nothing; a change is told to the host, our own
-    /// echo is not. Makes a request only where it could be either.
+    /// Processes account data from a sync. Pass all events of one sync response in one call, and one response after
+    /// the other. Ignores events of other types, and content that is not JSON. Reports a change to the host
+    /// (`JobHost.on_preference_changed`), but not the echo of our own write; makes a request only if an event could
+    /// be either. Does not switch backups on or off.
     ///
     /// # Errors
-    /// [`PreferenceError::OptedOut`], `ShutDown`, or what is wrong with the vault.
+    /// `PreferenceError.OptedOut`, `PreferenceError.ShutDown`, or an error of the vault (`Inaccessible`, `Gone`,
+    /// `Damaged`, `Internal`).
     pub async fn account_data_arrived(&self, events: Vec<AccountDataEvent>) -> Result<(), PreferenceError> {
         let (parties, _) = self.take_part()?;
         let seen = seen_in(&events);
@@ -188,7 +204,7 @@ impl KeyBackupPreference {
         }
     }
 
-    /// Ends every call, and drops the callbacks. A wish stays pending.
+    /// Ends every call, and drops the callbacks. An unwritten wish stays pending.
     pub(crate) fn shut_down(&self) {
         self.closed.send_replace(true);
         self.parties.shut_down();
@@ -248,7 +264,7 @@ impl KeyBackupPreference {
             write = match written.await {
                 Ok(write) => write,
                 Err(error) => {
-                    // There is no wish to be woken for.
+                    // No wish was made, so no wake-up is needed.
                     reschedule(parties, None, None).await;
                     return Err(error);
                 }
@@ -262,7 +278,7 @@ impl KeyBackupPreference {
                     ..
                 }) => decision = choices_differ(*theirs),
                 Some(PreferenceWrite::Pending { .. }) if ledger.wish.map(|wish| wish.enabled) == Some(enabled) => {}
-                // It came to nothing: what is there now counts.
+                // Another choice took its place: decide again, from what is known now.
                 _ => decision = part.decide(ledger)?,
             }
         }

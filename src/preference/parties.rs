@@ -1,4 +1,4 @@
-//! Whom the preference works with.
+//! The objects that the preference works with.
 
 use std::sync::Arc;
 
@@ -10,16 +10,16 @@ use super::{
 };
 use crate::{context::Context, homeserver::Homeserver, job::Jobs, wake_up::WakeUps};
 
-/// Hears of the preference, and decides where devices disagree.
+/// Is told about changes of the preference, and decides if devices disagree.
 #[async_trait]
 pub(crate) trait PreferenceListener: Send + Sync {
-    /// Returns false if the app could not be told.
+    /// Tells the app about a change. Returns false if the app could not be told.
     async fn on_preference_changed(&self, notice: PreferenceNotice) -> bool;
-    /// May take as long as the user does.
+    /// Asks the app which value counts. May take as long as the user takes to answer.
     async fn resolve_preference_conflict(&self, conflict: PreferenceConflict) -> PreferenceResolution;
 }
 
-/// The parties, until the client is shut down.
+/// Everything outside the preference that it calls, until the client is shut down.
 pub(super) struct Parties {
     pub(super) jobs: Arc<Jobs>,
     pub(super) homeserver: Homeserver,

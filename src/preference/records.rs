@@ -1,4 +1,4 @@
-//! What the preference says to apps, and how it fails.
+//! The records that the preference passes to apps, and its errors.
 
 use std::time::Duration;
 
@@ -10,161 +10,163 @@ use crate::{
     vault::VaultMeaning,
 };
 
-/// What to do about backups at sign-in, and why.
+/// The result of `KeyBackupPreference.decide_at_sign_in`: what to do about backups on this device, and why.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct SignInDecision {
-    /// Keep backups on, keep them off, or undetermined. "Off" stops *backing up*: a backup that exists may still be
-    /// restored from, with the download of this client.
+    /// Whether to back up room keys on this device; `Undetermined` until the user has chosen. `Disabled` stops
+    /// *backing up* only: an existing backup may still be restored from, with `KeyBackupClient.download()`.
     pub backups: PreferenceValue,
-    /// Why.
+    /// Why the decision is what it is.
     pub reason: DecisionReason,
-    /// The user should be asked, with `backups` as the default; write the answer with `set_enabled`.
+    /// Whether to ask the user, with `backups` as the default answer. Write the answer with `set_enabled`.
     pub ask_user: bool,
-    /// What the account says.
+    /// The account's value, including what this call has written.
     pub preference: SharedPreference,
-    /// The account has a key backup on the server.
+    /// Whether the account has a key backup on the server.
     pub backup_exists: bool,
-    /// What became of a choice that was to be written; `None` if there was none.
+    /// The result of writing a choice; `None` if there was no choice to write.
     pub write: Option<PreferenceWrite>,
 }
 
-/// What became of a wish to write the preference.
+/// The result of writing a choice to account data.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[uniffi::export(Debug)]
 #[non_exhaustive]
 pub enum PreferenceWrite {
-    /// It is in account data. Only now delete or create a backup: killed in between, "no backup, no preference" would
-    /// be left, which other clients answer by switching backups on again.
+    /// The choice is in account data. Only now delete or create a backup: an app that is killed in between would
+    /// leave "no backup, no preference", and other clients respond to that by switching backups on again.
     Written,
-    /// It is durable on this device, and not yet written: `flush` does that later.
+    /// The choice is stored on this device, but not yet written. `flush` writes it later.
     Pending {
-        /// What is in the way.
+        /// What prevents the write.
         reason: PendingReason,
-        /// Milliseconds from now before which there is no point in trying again; `None` if waiting does not help.
+        /// How long to wait before trying again, in milliseconds from now (30 seconds to 24 hours); `None` if waiting
+        /// does not help.
         retry_after_ms: Option<u64>,
     },
-    /// Another device had chosen otherwise, and the host has taken that, or a choice of the policy has given way to it: act
-    /// on it.
+    /// Another device had chosen the opposite. The host took that value (`PreferenceResolution.TakeTheirs`), or a
+    /// choice of the policy gave way to it. Act on that value.
     TheirsTaken {
-        /// What the account says.
+        /// The account's value.
         theirs: SharedPreference,
     },
-    /// A later wish took the place of this one: act on what that one's call answers.
+    /// A later choice replaced this one. Act on the result of the call that made the later one.
     Superseded,
 }
 
-/// Why a wish is not yet written.
+/// Why a choice is not yet written to account data.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[uniffi::export(Debug)]
 #[non_exhaustive]
 pub enum PendingReason {
-    /// The homeserver cannot be reached, has a fault, asks to slow down, or something else answers in its place. Passes
-    /// by itself.
+    /// The homeserver cannot be reached, has a fault, asks to slow down, or something else (such as a captive portal)
+    /// answers in its place. Passes by itself.
     Unreachable,
-    /// The access token is not accepted, or the app gave none: sign in again.
+    /// The access token is not accepted, or the app provided none: sign in again.
     NotSignedIn {
-        /// The server says that the device is still known.
+        /// Whether the server says that it still knows the device.
         soft_logout: bool,
     },
     /// The homeserver refuses the request, or its certificate is not trusted.
     Refused,
-    /// Another device has chosen the opposite since the wish was made, and the host has not said which one counts: ask the
-    /// user, and call `set_enabled` with the answer.
+    /// Another device has chosen the opposite since this choice was made, and the host has not said which one counts.
+    /// Ask the user, and call `set_enabled` with the answer.
     ChangedMeanwhile {
-        /// What the account says.
+        /// The account's value.
         theirs: SharedPreference,
     },
-    /// Time was up: the server is slow, or the budget small.
+    /// Time ran out: the server is slow, or the budget is small.
     OutOfTime,
-    /// The vault could not be written for the next step: it is busy, or the disk is full. The wish itself is in it.
+    /// The next step could not be stored in the vault: it is busy, or the disk is full. The choice itself is stored.
     Vault,
 }
 
-/// A wish that is not yet written.
+/// A choice that is stored on this device and not yet written to account data.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct PendingPreference {
-    /// What the user wants.
+    /// Whether the choice is to back up room keys.
     pub enabled: bool,
-    /// Attempts at writing it that came to nothing.
+    /// Number of failed attempts at writing it.
     pub tries: u32,
-    /// What another device has chosen meanwhile, if that is in the way.
+    /// The opposite value that another device has chosen meanwhile, if that prevents the write.
     pub changed_meanwhile: Option<SharedPreference>,
 }
 
-/// Two devices want different things.
+/// This device and another one have made opposite choices. Passed to `JobHost.resolve_preference_conflict`.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct PreferenceConflict {
-    /// What was wished for on this device.
+    /// The choice made on this device: true to back up room keys.
     pub ours: bool,
-    /// What the account says by now.
+    /// The account's current value.
     pub theirs: SharedPreference,
 }
 
-/// The host's answer to a conflict.
+/// The host's answer to a `PreferenceConflict`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 pub enum PreferenceResolution {
-    /// Write what was wished for on this device.
+    /// Write the choice made on this device.
     KeepOurs,
-    /// Give the wish up.
+    /// Give up the choice made on this device, and keep the account's value.
     TakeTheirs,
-    /// Not now, because there is nobody to ask: the wish stays pending.
+    /// Decide later, because the user cannot be asked now. The choice stays pending.
     AskLater,
 }
 
-/// One event of the account data that a sync brings.
+/// One account data event from a sync.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct AccountDataEvent {
-    /// The type, such as `m.key_backup`.
+    /// The type of the event, such as `m.key_backup`.
     pub event_type: String,
-    /// The content, as the JSON text that it is.
+    /// The content of the event, as JSON text.
     pub content_json: String,
 }
 
-/// The preference could not be read. Nothing has been decided, and nothing written.
+/// The preference could not be read or stored. Nothing has been decided or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum PreferenceError {
-    /// The app has chosen to take no part ([`PreferencePolicy::OptOut`](super::PreferencePolicy)). No request was made.
+    /// The app has chosen to take no part (`PreferencePolicy.OptOut`). No request was made.
     #[error("this app takes no part in the preference")]
     OptedOut,
-    /// The homeserver cannot be reached, has a fault, asks to slow down, or something else answers in its place. Passes
-    /// by itself. It says nothing about the preference.
+    /// The homeserver cannot be reached, has a fault, asks to slow down, or something else (such as a captive portal)
+    /// answers in its place. Passes by itself. It says nothing about the preference.
     #[error("the homeserver cannot be reached")]
     Unreachable {
-        /// Milliseconds to wait, where the server has said so.
+        /// How long the server asks to wait, in milliseconds (at most one hour); `None` if it does not ask.
         retry_after_ms: Option<u64>,
     },
-    /// The access token is not accepted, or the app gave none.
+    /// The access token is not accepted, or the app provided none.
     #[error("the account is not signed in")]
     NotSignedIn {
-        /// The server says that the device is still known.
+        /// Whether the server says that it still knows the device.
         soft_logout: bool,
     },
     /// The homeserver refuses the request, or its certificate is not trusted.
     #[error("the homeserver refuses the request")]
     Refused,
-    /// The vault cannot be read or written now: another process writes for longer than five seconds, the disk is full, or the
-    /// phone is locked. Passes by itself.
+    /// The vault cannot be read or written now: another process has been writing for more than five seconds, the disk
+    /// is full, or the phone is locked. Passes by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    /// The vault was deleted, set aside or replaced after this client was opened: shut the client down, and open
+    /// another one.
     #[error("the vault is gone")]
     Gone,
-    /// The vault is damaged: shut the client down, `set_vault_aside`, and open another one.
+    /// The vault is damaged: shut the client down, call `set_vault_aside`, and open another client.
     #[error("the vault is damaged")]
     Damaged,
-    /// A bug in the crate: the log says more.
+    /// A bug in this crate. The log has details.
     #[error("a bug in the crate")]
     Internal,
-    /// The client is shut down.
+    /// The client has been shut down.
     #[error("the client is shut down")]
     ShutDown,
 }
 
 impl From<NoAccess> for PreferenceError {
     fn from(reason: NoAccess) -> Self {
-        log::warn!("the preference is not in reach: {reason:?}");
+        log::warn!("the preference cannot be accessed: {reason:?}");
         match reason {
             NoAccess::ShutDown => Self::ShutDown,
             NoAccess::Vault(
@@ -199,7 +201,7 @@ impl From<&HomeserverError> for PendingReason {
     }
 }
 
-/// How long the server asks to be left alone.
+/// Returns how long the server asks us to wait.
 pub(super) fn asked_to_wait(error: &HomeserverError) -> Option<Duration> {
     match error {
         HomeserverError::RateLimited { retry_after } | HomeserverError::ServerFault { retry_after, .. } => *retry_after,
@@ -207,7 +209,8 @@ pub(super) fn asked_to_wait(error: &HomeserverError) -> Option<Duration> {
     }
 }
 
-/// When to try again, after `tries` attempts that came to nothing. `None`: trying again alone does not help.
+/// Returns how long to wait before trying again, after `tries` failed attempts. `None` if trying again alone does not
+/// help.
 pub(super) fn retry_after(reason: &PendingReason, asked: Option<Duration>, tries: u32) -> Option<Duration> {
     const FIRST: Duration = Duration::from_secs(30);
     const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -215,7 +218,7 @@ pub(super) fn retry_after(reason: &PendingReason, asked: Option<Duration>, tries
     match reason {
         PendingReason::ChangedMeanwhile { .. } => None,
         PendingReason::Vault => Some(FIRST),
-        // It may be mended, and not by us.
+        // Somebody may fix the cause, but we cannot.
         PendingReason::Refused => Some(DAY),
         PendingReason::Unreachable | PendingReason::OutOfTime | PendingReason::NotSignedIn { .. } => {
             let grown = FIRST.saturating_mul(1 << tries.saturating_sub(1).min(10)).min(LONGEST);

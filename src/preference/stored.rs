@@ -1,4 +1,4 @@
-//! The ledger as the vault keeps it: numbers, whose meaning is here.
+//! Reads and writes the ledger in the vault, which stores numbers. Their meaning is defined here.
 
 use super::{
     PreferenceValue,

@@ -8,18 +8,20 @@ use crate::{
     wake_up::{self, WakeUp, WakeUpPurpose},
 };
 
-/// Before that a wake-up comes too early for a wish that is just being written.
+/// The earliest useful wake-up for a wish that is just being written.
 const FIRST_WAKE_UP: Duration = Duration::from_secs(30);
-/// How long the app may take to note it.
+/// How long the app may take to accept a request for a wake-up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks for the first wake-up, before there is a wish: a process that dies right after making one is woken for it.
+/// Asks for the first wake-up, before there is a wish, so that a process that dies right after making one is woken
+/// for it.
 pub(super) async fn schedule_first(parties: &Parties) {
     schedule(parties, Some(FIRST_WAKE_UP)).await;
 }
 
-/// Asks the host to be woken for the wish of this number, after this long; if there is another one by now, for that; if
-/// there is none, cancels. Looks again afterwards, because the last one to ask is the one that counts.
+/// Asks the host for a wake-up after `wait`, for the wish with this number. If there is another wish by now, asks for
+/// a wake-up for that one; if there is no wish, cancels the wake-up. Checks again afterwards, because the last
+/// request counts.
 pub(super) async fn reschedule(parties: &Parties, number: Option<i64>, wait: Option<Duration>) {
     let wished = async || -> Result<_, NoAccess> { Ok(read_ledger(&parties.jobs).await?.wish.map(|wish| wish.number)) };
     let Ok(mut current) = wished().await else {
@@ -50,6 +52,6 @@ async fn schedule(parties: &Parties, wait: Option<Duration>) {
     });
     let purpose = WakeUpPurpose::PreferenceWrite;
     if !wake_up::schedule(&*parties.wake_ups, purpose, wake_up, PATIENCE).await {
-        log::warn!("the app takes no wake-up for the preference");
+        log::warn!("the app did not accept a wake-up for the preference");
     }
 }

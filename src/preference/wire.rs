@@ -1,64 +1,64 @@
-//! The preference as it stands in account data: two forms of opposite sense, and how much of each is to be believed.
+//! The preference in account data (MSC4287): two forms of opposite sense, and which of them counts.
 //!
-//! MSC4287. Pure: JSON in, a reading out. Only a JSON boolean is a choice.
+//! Pure: JSON in, a reading out. Only a JSON boolean is a choice.
 
 use serde_json::{Value, json};
 
-/// One of the two ways in which clients write the preference.
+/// One of the two account data events in which clients write the preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 pub enum PreferenceForm {
     /// `m.key_backup` with `{"enabled": …}` (MSC4287).
     Stable,
-    /// `m.org.matrix.custom.backup_disabled` with `{"disabled": …}`, as clients wrote it before.
+    /// `m.org.matrix.custom.backup_disabled` with `{"disabled": …}`, the form that clients wrote before MSC4287.
     Unstable,
 }
 
-/// What the user wants, as far as it is known.
+/// Whether the user wants room keys backed up, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 pub enum PreferenceValue {
-    /// Room keys are to be backed up.
+    /// The user wants room keys backed up.
     Enabled,
-    /// Room keys are not to be backed up. A backup that exists may still be restored from.
+    /// The user does not want room keys backed up. An existing backup may still be restored from.
     Disabled,
-    /// Nobody has said.
+    /// No choice is known.
     Undetermined,
 }
 
-/// Where a value comes from.
+/// Where the value of a `SharedPreference` comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 pub enum PreferenceSource {
-    /// The stable form. It wins over the unstable one.
+    /// The stable form, which counts before the unstable one.
     Stable,
-    /// The unstable form; the stable one is not there, or malformed.
+    /// The unstable form, because the stable one is missing or malformed.
     Unstable,
     /// Neither form is there.
     Nothing,
-    /// What is there is no choice: something other than a boolean stands in its place.
+    /// Neither form contains a choice, and at least one has something other than a boolean in its place.
     Malformed,
 }
 
-/// The preference that the account's clients share, from both forms together.
+/// The preference that the account's clients share, combined from both forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Record)]
 pub struct SharedPreference {
-    /// What it says.
+    /// The combined value.
     pub value: PreferenceValue,
-    /// By which form.
+    /// The form that the value comes from.
     pub source: PreferenceSource,
-    /// Both forms are well-formed and say the opposite of each other: an older client wrote the unstable one alone, or a
-    /// newer one the stable one. The stable one counts.
+    /// Whether both forms are well-formed and say the opposite of each other: an older client wrote only the unstable
+    /// one, or a newer client only the stable one. The stable one counts.
     pub forms_disagree: bool,
 }
 
-/// What one form says.
+/// The reading of one form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FormReading {
     Nothing,
     Malformed,
-    /// In the sense of "enabled", for both forms.
+    /// A choice, in the sense of "enabled" for both forms.
     Says(bool),
 }
 
-/// Both forms, read at one time.
+/// The readings of both forms, made at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
     pub(crate) stable: FormReading,
@@ -68,7 +68,7 @@ pub(crate) struct Reading {
 impl PreferenceForm {
     pub(crate) const ALL: [Self; 2] = [Self::Stable, Self::Unstable];
 
-    /// The type of the account data event.
+    /// Returns the type of the account data event.
     pub(crate) fn event_type(self) -> &'static str {
         match self {
             Self::Stable => "m.key_backup",
@@ -83,7 +83,7 @@ impl PreferenceForm {
         }
     }
 
-    /// The boolean that stands for `enabled`, and back.
+    /// Converts "enabled" to the boolean that this form stores, and back.
     fn sense(self, value: bool) -> bool {
         match self {
             Self::Stable => value,
@@ -91,7 +91,7 @@ impl PreferenceForm {
         }
     }
 
-    /// Reads the content of the event; `None` where the server has none.
+    /// Reads the content of the event; `None` means that the server has no such event.
     pub(crate) fn read(self, content: Option<&Value>) -> FormReading {
         match content {
             None => FormReading::Nothing,
@@ -104,13 +104,13 @@ impl PreferenceForm {
         }
     }
 
-    /// The content to write.
+    /// Returns the event content to write.
     pub(crate) fn content(self, enabled: bool) -> Value {
         json!({ self.field(): self.sense(enabled) })
     }
 }
 
-/// Reads any content as both forms.
+/// Reads any content as both forms, for tests and fuzzing.
 #[cfg(any(fuzzing, test))]
 pub(crate) fn read_forms(content: &Value) {
     let read = |form: PreferenceForm| form.read(Some(content));
@@ -129,7 +129,7 @@ impl PreferenceValue {
         if enabled { Self::Enabled } else { Self::Disabled }
     }
 
-    /// True or false for a choice.
+    /// Returns the choice as a boolean; `None` if there is no choice.
     pub(crate) fn choice(self) -> Option<bool> {
         match self {
             Self::Enabled => Some(true),

@@ -1,7 +1,7 @@
-//! Reading the preference, and writing what is wished for: one at a time, asking the host where devices disagree.
+//! Reads the preference and writes wishes, one at a time. Asks the host if devices disagree.
 //!
-//! Every step is in the ledger before the next one begins, and the server is read again before anything is written, also
-//! when a write is tried again: killed or dropped anywhere, the next attempt finds out what is left to do.
+//! Every step is in the ledger before the next one begins, and the server is read again before every write, also
+//! before a retry. If a call is killed or dropped at any point, the next attempt finds out what is left to do.
 
 use std::{
     collections::HashSet,
@@ -28,26 +28,26 @@ use crate::{
     job::NoAccess,
 };
 
-/// What a write is for.
+/// The purpose of a call to [`PreferenceWriter::write`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Intent {
-    /// Whatever is wished for.
+    /// Write any wish that there is.
     Flush,
-    /// The wish of this number, which has just been made.
+    /// Write the wish with this number, which has just been made.
     Made(i64),
-    /// To make a wish for the policy, if nobody has chosen by then.
+    /// Make a wish for the policy and write it, unless there is a choice by then.
     Choose(bool),
 }
 
-/// Reads and writes for one client.
+/// Reads and writes the preference, for one client.
 #[derive(Default)]
 pub(super) struct PreferenceWriter {
-    /// Held while the server is read and written; how the last wish ended.
+    /// Held while the server is read and written. Contains how the last wish ended.
     turn: tokio::sync::Mutex<Option<EndedWish>>,
-    /// Held while the app is asked: it is, once.
+    /// Held while the app is being asked, so that it is not asked twice at the same time.
     asking: tokio::sync::Mutex<()>,
     pub(super) news: News,
-    /// What was written in this process. Read in a sync, it may be an echo that comes late.
+    /// The values that this process has written. If a sync brings one of them, it may be a late echo.
     own_writes: Mutex<HashSet<(PreferenceForm, bool)>>,
 }
 
@@ -57,37 +57,37 @@ struct EndedWish {
     write: PreferenceWrite,
 }
 
-/// What became of a question to the app.
+/// The result of a question to the app.
 enum Asked {
-    /// There is no answer.
+    /// There is no answer yet.
     Later,
-    /// The wish has ended.
+    /// The account's value was taken, and the wish has ended.
     Taken,
-    /// The next attempt goes on from what is there now.
+    /// Another attempt must be made, from the current state.
     GoOn,
 }
 
-/// How far an attempt came.
+/// The result of an attempt to write.
 enum Turn {
-    /// Nothing more is wished for; how what was meant has ended.
+    /// Nothing is left to write. Contains how the wish in question ended, if that is known.
     Ended(Option<PreferenceWrite>),
     AskHost(Wish, SharedPreference),
-    /// With the wish that it was about, if there was one.
+    /// Contains the number of the wish in question, if there was one.
     Failed(Option<i64>, HomeserverError),
     OutOfTime(Option<i64>),
 }
 
-/// How far one write came.
+/// The result of one write.
 enum Put {
     Written(Ledger),
-    /// Something has come in between.
+    /// The ledger has changed meanwhile: this write is not the next step any more.
     NotDue,
     Failed(HomeserverError),
     OutOfTime,
 }
 
 impl PreferenceWriter {
-    /// Reads both forms and takes note. What is written, or comes by a sync, meanwhile does not mix with it.
+    /// Reads both forms and notes them. Reads them again if a write or a sync has changed the ledger meanwhile.
     pub(super) async fn read(&self, parties: &Parties) -> Result<Ledger, PreferenceError> {
         let deadline = TimeLimit::Interactive.deadline();
         let out_of_time = || PreferenceError::Unreachable { retry_after_ms: None };
@@ -108,7 +108,8 @@ impl PreferenceWriter {
         }
     }
 
-    /// Takes note of what a sync brings. Where it may be a late echo of our own, the server is asked what is true.
+    /// Notes what a sync brings. If it may be a late echo of our own write, asks the server for the current value
+    /// instead.
     pub(super) async fn observe(&self, parties: &Parties, seen: Seen) -> Result<(), NoAccess> {
         let known = read_ledger(&parties.jobs).await?.seen;
         let may_be_an_echo = PreferenceForm::ALL.into_iter().any(|form| match seen.get(form) {
@@ -117,14 +118,14 @@ impl PreferenceWriter {
             }
             _ => false,
         });
-        // Unless the server answers, what the sync says is the latest there is.
+        // If the server does not answer, the sync is the latest information.
         if !may_be_an_echo || self.read(parties).await.is_err() {
             change(&parties.jobs, move |ledger| ledger.observe(seen)).await?;
         }
         Ok(())
     }
 
-    /// Writes what is wished for, until nothing is, or something is in the way.
+    /// Writes the wish, and any later one, until none is left or something prevents it.
     pub(super) async fn write(
         &self,
         parties: &Parties,
@@ -153,7 +154,7 @@ impl PreferenceWriter {
                     Ok(Asked::Later) => (Some(wish.number), PendingReason::ChangedMeanwhile { theirs }, None),
                     Err(_) => (Some(wish.number), PendingReason::Vault, None),
                 },
-                // Nothing was wished for, and nothing came of it.
+                // No wish was made, so there is none to keep for later.
                 Ok(Turn::Failed(None, error)) if is_choosing(intent) => return Err(error.into()),
                 Ok(Turn::OutOfTime(None)) if is_choosing(intent) => {
                     return Err(PreferenceError::Unreachable { retry_after_ms: None });
@@ -199,7 +200,7 @@ impl PreferenceWriter {
             };
             let wanted = *intent;
             let noted = change(&parties.jobs, move |ledger| {
-                // A sync has brought something meanwhile: that may be newer.
+                // If a sync has brought something meanwhile, that may be newer.
                 (ledger.seen == before.seen).then(|| note(ledger, reading, wanted))
             });
             let Some((mut ledger, chosen)) = noted.await? else {
@@ -208,7 +209,7 @@ impl PreferenceWriter {
             if let Intent::Choose(_) = intent {
                 match chosen {
                     Some(number) => *intent = Intent::Made(number),
-                    // Somebody else has chosen.
+                    // There is another choice by now.
                     None => return Ok(Turn::Ended(None)),
                 }
             }
@@ -274,7 +275,7 @@ impl PreferenceWriter {
         }
     }
 
-    /// Asks which value counts.
+    /// Asks the app which value counts.
     async fn ask_app(
         &self,
         parties: &Parties,
@@ -304,7 +305,7 @@ impl PreferenceWriter {
                     return Ok(Asked::Later);
                 };
                 let ended = change(&parties.jobs, move |ledger| {
-                    // An answer to what is not true any more is none.
+                    // The answer counts only if the account still has the value that the app was asked about.
                     let is_true = ledger.seen.shared().is_some_and(|now| now.value == theirs.value);
                     is_true && ledger.end_wish(wish.number)
                 });
@@ -320,7 +321,8 @@ impl PreferenceWriter {
         }
     }
 
-    /// Keeps the wish for later. `about` is the one that the attempt was for, if it got so far.
+    /// Keeps the wish for later, and asks for a wake-up. `about` is the number of the wish that the attempt was for,
+    /// if it got that far.
     async fn put_off(
         &self,
         parties: &Parties,
@@ -338,7 +340,7 @@ impl PreferenceWriter {
         });
         let (number, tries) = match tried.await {
             Ok(Some(tried)) => tried,
-            // Another wish has taken its place, or somebody else has dealt with it.
+            // A later wish has replaced it, or another client has dealt with it.
             Ok(None) => {
                 reschedule(parties, None, None).await;
                 return matches!(intent, Intent::Made(_)).then_some(PreferenceWrite::Superseded);
@@ -378,7 +380,8 @@ fn is_choosing(intent: Intent) -> bool {
     matches!(intent, Intent::Choose(_))
 }
 
-/// What is known once both forms have been read, and the number of a wish that the policy has made by it.
+/// Notes both readings. Returns the ledger, and the number of the wish that the policy made from them, if it made
+/// one.
 fn note(ledger: &mut Ledger, reading: Reading, intent: Intent) -> (Ledger, Option<i64>) {
     ledger.observe_all(reading);
     ledger.first_sight_is_told();
@@ -393,7 +396,8 @@ fn note(ledger: &mut Ledger, reading: Reading, intent: Intent) -> (Ledger, Optio
     (*ledger, chosen)
 }
 
-/// Whether there is nothing to do, and what to answer then. `about` is the wish that this turn has dealt with last.
+/// Returns the result for the caller if nothing is left to do, else `None`. `about` is the number of the wish that
+/// this turn dealt with last.
 fn end_of(
     intent: Intent,
     ledger: Ledger,

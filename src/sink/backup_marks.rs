@@ -1,7 +1,8 @@
-//! Which delivered keys count as backed up: the machine uploads every key without that mark, and none that has it.
+//! Decides which delivered keys are marked as backed up. The machine uploads every key that lacks the mark, and none
+//! that has it.
 //!
-//! A store on SQLite has one mark for a key, whichever backup it was made for. So one that is made too much is a key that
-//! never reaches the user's backup; one too few costs an upload. In doubt there is none.
+//! A store on SQLite has one mark for each key, whichever backup it was made for. A mark too many is a key that never
+//! reaches the user's backup; a mark too few costs one upload. So in doubt, none is made.
 
 use std::sync::Mutex;
 
@@ -22,14 +23,15 @@ struct UploadTarget {
 }
 
 impl UploadTarget {
-    /// `None` also where that cannot be told: then nothing may be marked.
+    /// Returns `None` also if the target cannot be determined; then nothing may be marked.
     async fn of(machine: &OlmMachine) -> Option<Self> {
         let backups = machine.backup_machine();
         let version = backups.backup_version().await?;
         Self::new(version, backups.get_backup_keys().await.ok()?)
     }
 
-    /// The machine does not tell the public key that it encrypts to, but the store has the private one with its version.
+    /// Derives the public key from the private one that the store keeps with its version, because the machine does
+    /// not expose the public key that it encrypts to.
     fn new(version: String, stored: BackupKeys) -> Option<Self> {
         let key = stored.decryption_key?;
         (stored.backup_version.as_ref() == Some(&version)).then(|| Self {
@@ -39,7 +41,7 @@ impl UploadTarget {
     }
 }
 
-/// Whether what came from there is in the backup that the machine uploads to.
+/// Whether a key of this origin is in the backup that the machine uploads to.
 fn may_be_marked(target: Option<&UploadTarget>, origin: &BackupOrigin) -> bool {
     target.is_some_and(|target| {
         origin.is_current && origin.version == target.version && origin.public_key == target.public_key
@@ -49,7 +51,7 @@ fn may_be_marked(target: Option<&UploadTarget>, origin: &BackupOrigin) -> bool {
 /// The marks of one delivery.
 pub(super) struct BackupMarks {
     target: Option<UploadTarget>,
-    /// What has been marked, or is about to be.
+    /// Sessions that have been marked, or are about to be.
     made: Mutex<Vec<(OwnedRoomId, String)>>,
 }
 
@@ -65,7 +67,7 @@ impl BackupMarks {
         may_be_marked(self.target.as_ref(), origin)
     }
 
-    /// What the store is told of a session that is saved with the mark, or without.
+    /// Returns the version to pass to the store with a session that is saved with the mark; `None` without the mark.
     pub(super) fn version_if(&self, marked: bool) -> Option<&str> {
         self.target
             .as_ref()
@@ -73,14 +75,15 @@ impl BackupMarks {
             .map(|target| target.version.as_str())
     }
 
-    /// Notes a session that will be saved with the mark: before that, as the store may take it and fail after.
+    /// Notes a session that will be saved with the mark. Called before saving, because the store may take the session
+    /// and then fail.
     pub(super) fn note(&self, room_id: &RoomId, session_id: &str) {
         if let Ok(mut made) = self.made.lock() {
             made.push((room_id.to_owned(), session_id.to_owned()));
         }
     }
 
-    /// Marks sessions that the store has as the backup has them, and forgets them.
+    /// Marks sessions that the store has exactly as the backup has them, and clears the list.
     pub(super) async fn make(
         &self,
         store: &Store,
@@ -97,9 +100,9 @@ impl BackupMarks {
             .await
     }
 
-    /// Takes the marks back if the machine uploads to another backup by now: that one may not have the keys.
+    /// Removes the marks if the machine now uploads to another backup, which may not have the keys.
     ///
-    /// Whoever changes the backup later resets all marks by that, these too.
+    /// A later change of the backup resets all marks, including these.
     pub(super) async fn settle(&self, machine: &OlmMachine) -> Result<(), CryptoStoreError> {
         let made = self.made.lock().map(|mut made| std::mem::take(&mut *made));
         let made = made.unwrap_or_default();
@@ -112,7 +115,7 @@ impl BackupMarks {
                 && session.backed_up()
             {
                 session.reset_backup_state();
-                // One at a time: what comes in between the two would be overwritten.
+                // One at a time: a copy that arrives between reading and saving would be overwritten.
                 CryptoStore::save_inbound_group_sessions(&**store, vec![session], None).await?;
             }
         }

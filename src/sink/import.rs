@@ -1,4 +1,4 @@
-//! The way of keys of different sessions into the store, with one answer for each.
+//! Imports keys of different sessions into the store, with one answer for each.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,24 +17,24 @@ use super::{
     local_sessions::Presence,
 };
 
-/// Sessions that are marked in one transaction: a better copy that comes in between the look and the mark would be marked in
-/// their place.
+/// Sessions that are marked in one transaction. A better copy that arrives between the look and the mark would be
+/// marked by mistake, so this is small.
 const MARKS_AT_ONCE: usize = 100;
 
-/// A key that is offered to the store, and its place in the batch.
+/// A key offered to the store, and its position in the batch.
 pub(super) struct Offer {
     pub(super) position: usize,
     pub(super) key: ExportedRoomKey,
     pub(super) presence: Presence,
-    /// The backup that the machine uploads to has this very key.
+    /// Whether the backup that the machine uploads to has this very key.
     pub(super) may_be_marked: bool,
 }
 
-/// What became of the key in that place. No answer where it was not looked for, and not wanted: its session has come in by
-/// another way.
+/// The position of a key in the batch, and its answer. There is no answer if the key was not looked for and the
+/// import did not take it: its session has arrived by another way.
 type Placed = (usize, Option<SinkAnswer>);
 
-/// Takes the keys of different sessions into the machine's store.
+/// Imports the keys of different sessions into the machine's store.
 pub(super) async fn import(
     machine: &OlmMachine,
     offers: Vec<Offer>,
@@ -45,7 +45,7 @@ pub(super) async fn import(
         parts_under_way.spawn(import_part(machine.clone(), part, marks.clone()));
     }
     let mut results = Vec::new();
-    // If one fails, the other is waited for all the same: whether its marks are right is asked when all is in the store.
+    // Wait for both parts, even if one fails: the marks are checked only when everything is in the store.
     while let Some(result) = parts_under_way.join_next().await {
         results.push(result);
     }
@@ -59,10 +59,11 @@ pub(super) async fn import(
     Ok(answers)
 }
 
-/// Two parts to import at the same time: one is looked up, session by session, while the other is saved.
+/// Splits the offers into two parts that are imported at the same time: one is looked up, session by session, while
+/// the other is saved.
 ///
-/// Each is sorted and has a range of session ids of its own, so that the store's index is written range by range: a
-/// quarter of the time is saved by that.
+/// Each part is sorted and has its own range of session ids, so that the store's index is written range by range.
+/// This saves a quarter of the time.
 fn parts(mut offers: Vec<Offer>) -> impl Iterator<Item = Vec<Offer>> {
     offers.sort_unstable_by(|one, other| one.key.session_id.cmp(&other.key.session_id));
     let second = offers.split_off(offers.len() / 2);
@@ -89,18 +90,18 @@ async fn import_part(
     part.finish().await
 }
 
-/// A part of a batch on its way.
+/// One part of a batch during its import.
 struct Part<'a> {
     store: &'a Store,
     marks: &'a BackupMarks,
     answers: Vec<Placed>,
-    /// To be imported without the mark.
+    /// Keys to import without the mark.
     unmarked: Vec<ExportedRoomKey>,
-    /// To be imported with the mark.
+    /// Keys to import with the mark.
     marked: Vec<ExportedRoomKey>,
-    /// What is answered for those that the import does not take, by session.
+    /// The answers for keys that the import does not take, by session.
     not_wanted: HashMap<String, Placed>,
-    /// Sessions that the store has, as the backup has them.
+    /// Sessions that the store has exactly as the backup has them.
     to_be_marked: Vec<(OwnedRoomId, String)>,
 }
 
@@ -119,7 +120,7 @@ impl Part<'_> {
             Merge::Unconnected { local_is_direct } => SinkAnswer::Unconnected { local_is_direct },
             Merge::Refused { reason } => refused(reason),
             Merge::Save(session) => {
-                // At once: what comes in meanwhile would be overwritten.
+                // Save at once: a copy that arrives in the meantime would be overwritten.
                 self.save(session).await?;
                 SinkAnswer::Imported
             }
@@ -188,7 +189,7 @@ async fn look_and_merge(store: &Store, offer: Offer) -> Result<Merge, CryptoStor
             reason: "the store has this session under another room",
         }),
         Ok(None) => Ok(as_it_is(key)),
-        // One row that cannot be read, in a store that can.
+        // This row cannot be read, but the store itself can.
         Err(_) if store.load_account().await.is_ok() => Ok(Merge::Refused {
             reason: "the store's own copy cannot be read",
         }),

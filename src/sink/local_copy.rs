@@ -1,9 +1,10 @@
-//! What becomes of a key whose session the app's crypto has already: the better ratchet, and what is known of where it came
-//! from, from whichever copy knows it better; and whether the backup then has as much as the store. Nothing here touches a
-//! store.
+//! Merges a key into the copy of its session that the app's crypto already has. The result has the better ratchet
+//! and, of what is known about the session's origin, whatever either copy knows better. Also decides whether the
+//! backup then has as much as the store. Nothing here touches a store.
 //!
-//! `Store::import_room_keys` alone would lose some: it takes two copies with other claimed keys for unconnected, it replaces
-//! the flag with the ratchet, and where a direct copy's sender is not known yet, also that it came directly.
+//! `Store::import_room_keys` alone would lose information: it treats two copies with different claimed keys as
+//! unconnected, it replaces the flag together with the ratchet, and if a direct copy's sender is not known yet, it
+//! also forgets that the copy came directly.
 
 use matrix_sdk_crypto::{
     olm::{ExportedRoomKey, InboundGroupSession, PickledInboundGroupSession, SenderDataType},
@@ -11,39 +12,39 @@ use matrix_sdk_crypto::{
 };
 use ruma::OwnedRoomId;
 
-/// What is to be done with a key.
+/// What to do with a key.
 pub(super) enum Merge {
-    /// The store has one that is as good.
+    /// Nothing: the store has a copy that is as good.
     Known,
-    /// To be marked as backed up: the store has what the backup has, and does not know it.
+    /// Mark the session as backed up: the store has what the backup has, but does not know it.
     Mark { room_id: OwnedRoomId, session_id: String },
-    /// To be imported.
+    /// Import the key.
     Import {
-        /// Like this.
+        /// The key in the form to import.
         key: ExportedRoomKey,
-        /// The backup has all that the store has then.
+        /// Whether the backup then has all that the store has.
         marked: bool,
     },
-    /// To be saved, with the mark that it has: what the import would make of it is less.
+    /// Save the session with the mark that it has, because the import would lose information.
     Save(InboundGroupSession),
-    /// The store has another ratchet of this session. Which of them is the true one, a direct copy tells.
+    /// The store has another ratchet for this session. If the store's copy came directly, it is the genuine one.
     Unconnected { local_is_direct: bool },
-    /// The store is better off without it.
+    /// Leave the store as it is: it is better off without the key.
     Refused {
         /// Why.
         reason: &'static str,
     },
 }
 
-/// Holds the key of a backup against the copy that the store has. `may_be_marked` if the machine uploads to that backup.
+/// Compares a backup's key with the store's copy. `may_be_marked` says whether the machine uploads to that backup.
 pub(super) async fn merge(local: &InboundGroupSession, mut key: ExportedRoomKey, may_be_marked: bool) -> Merge {
     if local.session_id() != key.session_id || local.room_id() != key.room_id {
         return replace(&key, may_be_marked).await;
     }
     let merged_flag = shared_history(local, &key);
-    // A copy with a better flag has to be uploaded, even if its ratchet is there.
+    // If the store's copy has a better flag, it must be uploaded, even if the backup has its ratchet.
     let backup_has_flag = may_be_marked && merged_flag == key.shared_history;
-    // Claims of a backup prove nothing: whether the two are the same session, their ratchets tell.
+    // A backup's claims prove nothing. The ratchets show whether the two copies are the same session.
     key.sender_key = local.sender_key();
     key.sender_claimed_keys = local.signing_keys().clone();
     key.shared_history = merged_flag;
@@ -68,7 +69,7 @@ pub(super) async fn merge(local: &InboundGroupSession, mut key: ExportedRoomKey,
                 ..local.pickle().await
             })
         }
-        // Of a ratchet that begins earlier here, the backup has less: it is not for this key to say that it has it.
+        // The store's ratchet begins earlier, so the backup has less, and this key must not mark it as backed up.
         SessionOrdering::Worse if merged_flag == local.shared_history() => Merge::Known,
         SessionOrdering::Equal if merged_flag == local.shared_history() => {
             match backup_has_flag && !local.backed_up() {
@@ -87,13 +88,13 @@ pub(super) async fn merge(local: &InboundGroupSession, mut key: ExportedRoomKey,
     }
 }
 
-/// Answers a key of an algorithm that the store does not know.
+/// The answer to a key of an algorithm that the store does not know.
 const NOT_READABLE: Merge = Merge::Refused {
     reason: "the key cannot be read",
 };
 
-/// What the store has under that name is another session, or one of another room: it can decrypt nothing there, and an import
-/// would give way to it.
+/// Replaces what the store has under the key's name: another session, or one of another room. It can decrypt nothing
+/// there, but an import would give way to it.
 async fn replace(key: &ExportedRoomKey, may_be_marked: bool) -> Merge {
     let Ok(ours) = InboundGroupSession::from_export(key) else {
         return NOT_READABLE;
@@ -103,7 +104,7 @@ async fn replace(key: &ExportedRoomKey, may_be_marked: bool) -> Merge {
         ..ours.pickle().await
     });
     match saved {
-        // By the key itself, not by what it is called.
+        // Compared with the id of the key itself, not with the claimed one.
         Merge::Save(session) if session.session_id() == key.session_id => Merge::Save(session),
         _ => Merge::Refused {
             reason: "the key is not that session's",
@@ -111,8 +112,8 @@ async fn replace(key: &ExportedRoomKey, may_be_marked: bool) -> Merge {
     }
 }
 
-/// A copy that came directly knows its flag (MSC4268). Of two that did not, one may have lost it on its way: clients write and
-/// read it under different names.
+/// Returns the merged flag (MSC4268). A copy that came directly knows its flag. If neither did, either may have lost
+/// it on its way, because clients write and read it under different names.
 fn shared_history(local: &InboundGroupSession, key: &ExportedRoomKey) -> bool {
     match local.has_been_imported() {
         true => local.shared_history() || key.shared_history,
@@ -120,12 +121,13 @@ fn shared_history(local: &InboundGroupSession, key: &ExportedRoomKey) -> bool {
     }
 }
 
-/// Whether the import keeps all that the local copy knows. It is preferred: it tells those who wait for the key.
+/// Whether the import keeps everything that the local copy knows. If so, it is preferred, because it notifies those
+/// who wait for the key.
 fn import_is_lossless(local: &InboundGroupSession, key: &ExportedRoomKey) -> bool {
     match local.sender_data_type() {
-        // The imported copy takes the place of the local one.
+        // The imported copy replaces the local one.
         SenderDataType::UnknownDevice => local.has_been_imported() && local.forwarder_data.is_none(),
-        // The local copy gets the ratchet, and keeps all else.
+        // The local copy gets the ratchet and keeps everything else.
         _ => key.shared_history == local.shared_history(),
     }
 }

@@ -1,8 +1,8 @@
-//! Which sessions the app's crypto may have by now.
+//! Tracks which sessions the app's crypto may have by now.
 //!
-//! Each key has to be held against a copy that is there already, and to look for one costs half as much as the whole delivery.
-//! So the sessions of a small store are noted once, and then all that come in, ours and those of others; only where that
-//! cannot be, each is looked for.
+//! Each key must be compared with a copy that is already there, and looking for one costs half as much as the whole
+//! delivery. So the sessions of a small store are noted once, and then all that arrive, from us or from others. Only
+//! where that is not possible is each session looked for.
 
 use std::{
     array,
@@ -19,36 +19,37 @@ use matrix_sdk_crypto::{
 use ruma::{OwnedRoomId, RoomId};
 use tokio::task::unconstrained;
 
-/// Bytes of a store whose sessions are read once: some five thousand of them.
+/// Bytes of a store whose sessions are read once: about five thousand sessions.
 const SMALL_STORE_BYTES: usize = 8 * 1024 * 1024;
-/// Sessions of others whose room is noted, too.
+/// Sessions from others whose room is noted, too.
 const MOST_ROOMS: usize = 10_000;
 
 /// The sessions of one machine's store.
 pub(super) struct LocalSessions {
-    /// Of which machine: only an address, to tell when the app has replaced it.
+    /// The address of the machine's store, to notice when the app has replaced the machine.
     machine: usize,
-    /// `None`: any session may be there.
+    /// The noted sessions. `None` means that any session may be in the store.
     noted: Option<SessionFilter>,
-    /// The rooms of those that did not come from here.
+    /// The rooms of sessions that we did not deliver.
     rooms: HashMap<String, OwnedRoomId>,
-    /// What has come in since, from wherever. `None` in place of what was missed.
+    /// Sessions that have arrived since, from anywhere. An item is `None` if some were missed.
     news: Pin<Box<dyn Stream<Item = Option<Vec<RoomKeyInfo>>> + Send>>,
 }
 
-/// Whether a session is there.
+/// Whether a session is in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     No,
     Perhaps,
-    /// Under another room. A database that has one place for a session would lose it to an import.
+    /// The store has it under another room. A database with one row for each session would lose that row to an
+    /// import.
     Elsewhere,
 }
 
 impl LocalSessions {
     pub(super) async fn of(machine: &OlmMachine) -> Result<Self, CryptoStoreError> {
         let store = machine.store();
-        // From before the reading on: none is missed.
+        // Subscribe before reading, so that no session is missed.
         let news = Box::pin(store.room_keys_received_stream().map(Result::ok));
         let mut sessions = Self {
             machine: address(machine),
@@ -56,7 +57,7 @@ impl LocalSessions {
             rooms: HashMap::new(),
             news,
         };
-        // Where one of them cannot be read, that is a matter of this one.
+        // If one of them cannot be read, only that one may suffer: nothing is noted, and each session is looked for.
         if store.get_size().await?.is_some_and(|bytes| bytes <= SMALL_STORE_BYTES)
             && let Ok(found) = store.get_inbound_group_sessions().await
         {
@@ -74,7 +75,7 @@ impl LocalSessions {
         self.machine == address(machine)
     }
 
-    /// Whether the session is there, which is then on its way.
+    /// Returns whether the session is in the store, and notes that it is about to be.
     pub(super) fn offer(&mut self, room_id: &RoomId, session_id: &str) -> Presence {
         let Some(noted) = &mut self.noted else {
             return Presence::Perhaps;
@@ -83,7 +84,8 @@ impl LocalSessions {
             return Presence::Elsewhere;
         }
         let may_have = noted.may_have(session_id);
-        // Also if nobody is there to hear of it: the store may take it after the delivery was given up.
+        // Noted even if the answer is never received: the store may take the session after the delivery was
+        // abandoned.
         noted.add(session_id);
         match may_have {
             true => Presence::Perhaps,
@@ -91,9 +93,10 @@ impl LocalSessions {
         }
     }
 
-    /// Notes what has come in since the last time, of which `is_ours` came from here. False if some of it was missed.
+    /// Notes sessions that have arrived since the last call; `is_ours` tells which came from here. Returns false if
+    /// some that should have been noted were missed.
     pub(super) fn note_news(&mut self, is_ours: impl Fn(&str) -> bool) -> bool {
-        // A task that has used its turn up would see nothing there.
+        // `unconstrained`, because a task that has used up its tokio budget would see an empty stream.
         while let Some(news) = unconstrained(self.news.next()).now_or_never() {
             let Some(news) = news.flatten() else {
                 return self.noted.is_none();
@@ -110,13 +113,13 @@ impl LocalSessions {
     }
 }
 
-/// Of what all clones of a machine share.
+/// Returns the address of the store, which all clones of a machine share.
 fn address(machine: &OlmMachine) -> usize {
     std::ptr::from_ref(machine.store()).addr()
 }
 
-/// A Bloom filter: half a megabyte, however many there are. At half a million sessions it is wrong about one in forty, which
-/// costs a look.
+/// A Bloom filter of half a megabyte, however many sessions it holds. With half a million, about one answer in forty
+/// is a false positive, which costs a look-up.
 struct SessionFilter {
     bits: Vec<u64>,
     hasher: RandomState,
@@ -144,7 +147,7 @@ impl SessionFilter {
             .all(|(word, bit)| self.bits[*word] & bit != 0)
     }
 
-    /// Four of them, from two halves of one hash.
+    /// Returns the four bits of a session id, from the two halves of one hash.
     fn places(&self, session_id: &str) -> [(usize, u64); 4] {
         let hash = self.hasher.hash_one(session_id);
         let (first, step) = (hash & 0xffff_ffff, hash >> 32 | 1);

@@ -1,8 +1,8 @@
 //! The sink: the app's crypto, which takes opened room keys.
 //!
-//! Who can feed one today: apps on matrix-sdk-crypto (`OlmMachineSink`, feature `matrix-sdk-sink`) or on
-//! matrix-sdk-crypto-ffi. matrix-sdk's `Client` keeps its `OlmMachine` private and matrix-sdk-ffi has no import of room
-//! keys: such apps use look-ups, or the export file, or add one function to their bindings.
+//! Apps on matrix-sdk-crypto (`OlmMachineSink`, feature `matrix-sdk-sink`) or on matrix-sdk-crypto-ffi can provide
+//! one today. matrix-sdk's `Client` keeps its `OlmMachine` private, and matrix-sdk-ffi cannot import room keys: such
+//! apps use look-ups or the export file, or add one function to their bindings.
 
 #[cfg(feature = "matrix-sdk-sink")]
 mod backup_marks;
@@ -21,59 +21,62 @@ pub use olm_machine::OlmMachineSink;
 
 use crate::backup::RoomKey;
 
-/// Takes opened room keys into the app's crypto store.
+/// Takes opened room keys into the app's crypto store. Implemented by the app.
 ///
-/// Delivery is *at least once*: after a crash the last batch may come again, so taking a key twice must do no harm.
-/// The next batch comes when the last one is answered.
+/// Delivery is *at least once*: after a crash the last batch may be delivered again, so taking a key twice must do no
+/// harm. The next batch is delivered only after the last one has been answered.
 ///
-/// A key may come in several copies, over backup versions or because a better one has taken its place on the server; in one
-/// batch too, and not always the better one last. Keep what begins earliest (`first_known_index`).
+/// Several copies of a key may be delivered, because they come from different backup versions or because a better
+/// copy has replaced one on the server. They may be in one batch, and the better copy is not always the last. Keep
+/// the one that begins earliest (lowest `first_known_index`).
 ///
-/// When a run is stopped, the call under way has another 100 ms to answer. One that takes longer is dropped, which cancels
-/// its coroutine or task; its batch comes again in the next run, perhaps while the work of the dropped call still goes on.
+/// When a run is stopped, the call under way has another 100 ms to answer. A call that takes longer is dropped, which
+/// cancels its coroutine or task. Its batch is delivered again in the next run, perhaps while the dropped call is
+/// still working.
 #[uniffi::export(foreign)]
 #[async_trait]
 pub trait RoomKeySink: Send + Sync {
-    /// Takes a batch of at most 2,000 keys and answers for each, in the same order. When it returns, what it answered
-    /// `Imported` or `Known` must be durable: it will not be delivered again.
+    /// Takes a batch of at most 2,000 keys and returns one answer for each, in the same order. When it returns, the
+    /// keys that it answers with `Imported` or `Known` must be durable: they will not be delivered again.
     ///
     /// # Errors
-    /// A [`SinkError`] means that nothing of the batch counts as delivered; it comes again in a later run. An answer
-    /// of another length than the batch is taken as an error too.
+    /// A `SinkError` means that no key of the batch counts as delivered; the batch is delivered again in a later run.
+    /// A list of answers whose length differs from the batch is treated as an error, too.
     async fn deliver(&self, keys: Vec<RoomKey>) -> Result<Vec<SinkAnswer>, SinkError>;
 }
 
-/// What became of one key.
+/// What the app's crypto store did with one key.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[uniffi::export(Debug)]
 pub enum SinkAnswer {
-    /// It is new to the store, or better than what was there.
+    /// The key is new to the store, or better than the store's copy.
     Imported,
-    /// The store had it already, as good or better.
+    /// The store already had the key, as good or better.
     Known,
-    /// The store has another key under this session id: the two ratchets do not connect, so at most one of them is genuine.
-    /// Counted as refused. Another copy that the vault has is offered next, if there is one.
+    /// The store has another key under this session id: the two ratchets do not connect, so at most one of them is
+    /// genuine. Counted as refused. If the vault has another copy, that copy is offered next.
     Unconnected {
-        /// The store's copy was received from the sender directly, encrypted for this device: it is the genuine one. The
-        /// vault's copy then ranks behind every other copy of the session.
+        /// Whether the store received its copy directly from the sender, encrypted for this device, which makes it
+        /// the genuine one. The vault's copy then ranks behind every other copy of the session.
         local_is_direct: bool,
     },
-    /// The store will not have it. It is counted and not offered again.
+    /// The store does not accept the key. It is counted, and not offered again.
     Refused {
-        /// Why, in a few words; no secret. Kept in the vault (up to 200 characters) and listed by `refusals`.
+        /// Why, in a few words and without secrets. The vault keeps up to 200 characters, and `KeyDownload.refusals`
+        /// lists them.
         reason: String,
     },
 }
 
-/// The sink can take nothing now.
+/// The sink cannot take keys now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum SinkError {
-    /// The store is closed, locked or full: later may do.
+    /// The store is closed, locked or full. Delivery may work later.
     #[error("the app's crypto takes no keys now")]
     Unavailable {
-        /// For the app's own diagnosis; never logged, never shown.
+        /// For the app's own diagnosis; keyferry never logs or shows it.
         detail: String,
     },
 }

@@ -1,7 +1,7 @@
 //! A sink over a live `OlmMachine`, for teams that link matrix-sdk-crypto and keyferry into one Rust library.
 //!
-//! An imported key is never trusted more than a directly received one; what becomes of a session that is there already is in
-//! `local_copy`, and in `docs/odd-entries.md`.
+//! An imported key is never trusted more than a directly received one. `local_copy` and `docs/odd-entries.md` say
+//! what happens to a session that is already there.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -30,26 +30,27 @@ type MachineSource = dyn Fn() -> Option<OlmMachine> + Send + Sync;
 
 /// Delivers into `OlmMachine::store().import_room_keys`. Feature `matrix-sdk-sink`.
 ///
-/// Of a session that the store has already, each copy gives what it knows better: the earlier ratchet is taken, and a copy that
-/// was received directly keeps its sender, its trust and its flag.
+/// If the store already has a session, the two copies are merged, and each contributes what it knows better: the
+/// earlier ratchet is taken, and a copy that was received directly keeps its sender, its trust and its flag.
 ///
-/// What the backup that the machine uploads to has is marked as backed up, and not uploaded again: keys of the current version,
-/// if the machine uploads to that version and has its decryption key (`save_decryption_key`). Everything else stays to be
-/// uploaded: keys of other versions, and sessions that the store has from an earlier index or with another flag. So switch the
-/// machine's backups on before the download: what comes before that is uploaded again.
+/// Keys that are in the backup that the machine uploads to are marked as backed up, and not uploaded again. These are
+/// keys of the current version, if the machine uploads to that version and has its decryption key
+/// (`save_decryption_key`). Everything else will be uploaded: keys of other versions, and sessions that the store has
+/// from an earlier index or with another flag. So switch the machine's backups on before the download: keys that are
+/// delivered before that are uploaded again.
 pub struct OlmMachineSink {
     machine: Arc<MachineSource>,
     local: Mutex<Option<LocalSessions>>,
 }
 
 impl OlmMachineSink {
-    /// A sink over one machine.
+    /// Creates a sink over one machine.
     pub fn new(machine: OlmMachine) -> Self {
         Self::with_source(move || Some(machine.clone()))
     }
 
-    /// A sink that asks for the machine before every batch, for apps that replace it (after a store was reset, or
-    /// when a notification extension took over). `None` means: not now.
+    /// Creates a sink that asks for the machine before every batch, for apps that replace it (after a store was
+    /// reset, or when a notification extension took over). If `source` returns `None`, the batch is delivered later.
     pub fn with_source(source: impl Fn() -> Option<OlmMachine> + Send + Sync + 'static) -> Self {
         Self {
             machine: Arc::new(source),
@@ -65,7 +66,7 @@ impl RoomKeySink for OlmMachineSink {
         let mut slot = self.local.lock().await;
         let marks = Arc::new(BackupMarks::for_delivery_to(&machine).await);
         let answers = deliver(&machine, &mut slot, &keys, &marks).await;
-        // After a failure, too: a part of it may be in the store.
+        // Also after a failure: part of the batch may be in the store.
         marks
             .settle(&machine)
             .await
@@ -96,7 +97,7 @@ async fn deliver(
         };
         let mut offers = Vec::with_capacity(waiting.len());
         let mut seen = HashSet::with_capacity(waiting.len());
-        // Of the copies of a session one at a time: the others are held against what the store has then.
+        // One copy of a session at a time: the next is then compared with what the store has by then.
         for position in waiting.extract_if(.., |position| seen.insert(&keys[*position].session_id)) {
             match export(&keys[position], &mut signing_keys) {
                 None => answers[position] = Some(refused("invalid key or room id")),
@@ -119,7 +120,7 @@ async fn deliver(
     Ok(answers.into_iter().flatten().collect())
 }
 
-/// The signing keys of devices that made sessions: few devices make many, and a key is costly to parse.
+/// Caches the signing keys of devices that created sessions: few devices create many, and a key is costly to parse.
 #[derive(Default)]
 struct SigningKeys(BTreeMap<(DeviceKeyAlgorithm, String), Option<SigningKey>>);
 
@@ -132,7 +133,8 @@ impl SigningKeys {
     }
 }
 
-/// The key in that crate's type. Its fields are strict where ours are patient: parts that it would refuse are left out.
+/// Converts a key to matrix-sdk-crypto's type. Its fields are strict where ours are lenient: parts that it would
+/// refuse are left out. Returns `None` if the key is useless without such a part.
 fn export(key: &RoomKey, signing_keys: &mut SigningKeys) -> Option<ExportedRoomKey> {
     let sender_claimed_keys = key
         .sender_claimed_keys

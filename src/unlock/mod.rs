@@ -1,7 +1,7 @@
 //! Unlocking: from what a user or an app has to the backup's decryption key.
 //!
-//! A recovery key may be the key of secret storage or the decryption key itself, in the same form: both are tried. What
-//! counts in the end is that the public half equals the one that the backup names.
+//! A recovery key may be the key of secret storage or the decryption key itself, in the same form, so both are tried.
+//! The decisive test is that the public half equals the public key of the backup.
 
 mod secret_storage;
 
@@ -23,22 +23,23 @@ use crate::{
     vault::{Connection, VaultMeaning, VersionRow},
 };
 
-/// What a user or an app has to unlock a backup with.
+/// What a user or an app unlocks a backup with.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[uniffi::export(Debug)]
 pub enum UnlockSecret {
-    /// What the user typed as recovery key (or security key): base58, in any spacing, of secret storage or of the backup.
+    /// The recovery key (or security key) that the user typed: base58 in any spacing, of secret storage or of the
+    /// backup.
     RecoveryKey {
         /// The text as typed.
         text: SecretString,
     },
-    /// What the user typed as passphrase (or security phrase): of secret storage, or of an old backup. Takes a second or
-    /// more of key derivation on a phone.
+    /// The passphrase (or security phrase) that the user typed: of secret storage, or of an old backup. Its key
+    /// derivation takes a second or more on a phone.
     Passphrase {
         /// The text as typed.
         text: SecretString,
     },
-    /// The decryption key itself, as apps get it by gossip, by QR login or from their own store.
+    /// The decryption key itself, which apps get by secret sharing (gossip), by QR login, or from their own store.
     DecryptionKey {
         /// Base64 of 32 bytes, padded or not.
         base64: SecretString,
@@ -48,28 +49,29 @@ pub enum UnlockSecret {
 /// A backup that has been unlocked.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct UnlockedBackup {
-    /// The newest of the versions that the key opens.
+    /// The newest backup version that the key opens.
     pub version: String,
-    /// Keys in it, as the server says.
+    /// Number of keys in that version: the server's count, or the number already fetched if that is higher.
     pub total: u64,
-    /// All versions that the key opens, the oldest first: a backup may have been made again with the key of another.
+    /// All versions that the key opens, oldest first. A backup may have been created again with the key of an earlier
+    /// one.
     pub versions: Vec<String>,
-    /// The key is only in memory: after a restart the user will be asked again.
+    /// Whether the key is only in memory. The user must then be asked again after a restart.
     pub restart_needs_recovery_key: bool,
 }
 
-/// A backup could not be unlocked. A key that was there before is still there.
+/// Why a backup could not be unlocked. A key that was there before is still there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum UnlockError {
-    /// The text is not of the form of a recovery key, or of a decryption key.
+    /// The text does not have the form of a recovery key or of a decryption key.
     #[error("this is no recovery key")]
     NotAKey,
-    /// It looks like a recovery key, and a character is wrong or missing: ask the user to check it.
+    /// The text looks like a recovery key, but a character is wrong or missing: ask the user to check it.
     #[error("the recovery key has a typing error")]
     Mistyped,
-    /// The key or the passphrase is sound, and opens no version of the backup that is known.
+    /// The key or the passphrase is well-formed, but opens no known version of the backup.
     #[error("the key does not fit the backup")]
     WrongKey,
     /// Neither secret storage nor the backup was set up with a passphrase: ask for the recovery key.
@@ -78,38 +80,39 @@ pub enum UnlockError {
     /// The account has no key backup on the server.
     #[error("there is no key backup")]
     NoBackup,
-    /// The backup, or its key derivation, is not one that this version of the crate takes.
+    /// This version of keyferry does not support the backup or its key derivation.
     #[error("the backup cannot be unlocked by this version")]
     Unsupported,
     /// The homeserver cannot be reached, or something else answers in its place. Passes by itself.
     #[error("the homeserver cannot be reached")]
     Unreachable,
-    /// The homeserver was reached, and answers with a fault (5xx). Try again later.
+    /// The homeserver was reached, but answers with a fault (5xx). Try again later.
     #[error("the homeserver has a fault")]
     ServerFault,
-    /// The access token is not accepted, or the app gave none.
+    /// The access token is not accepted, or the app returned none.
     #[error("the account is not signed in")]
     NotSignedIn {
-        /// The server says that the device is still known.
+        /// Whether the server says that the device is still known (a soft logout).
         soft_logout: bool,
     },
     /// The homeserver refuses the request.
     #[error("the homeserver refuses the request")]
     Refused,
-    /// The vault cannot be written now: another process writes for longer than five seconds, the disk is full, or the phone is
-    /// locked. Passes by itself.
+    /// The vault cannot be written now: another process has been writing for longer than five seconds, the disk is
+    /// full, or the phone is locked. Passes by itself.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    /// The vault was deleted, set aside or replaced after this client was opened: shut the client down and open
+    /// another one.
     #[error("the vault is gone")]
     Gone,
-    /// The vault is damaged: shut the client down, `set_vault_aside`, and open another one.
+    /// The vault is damaged: shut the client down, call `set_vault_aside`, and open another client.
     #[error("the vault is damaged")]
     Damaged,
-    /// A bug in the crate: the log says more.
+    /// There is a bug in keyferry: the log says more.
     #[error("a bug in the crate")]
     Internal,
-    /// The client is shut down.
+    /// The client has been shut down.
     #[error("the client is shut down")]
     ShutDown,
 }
@@ -140,10 +143,10 @@ impl From<HomeserverError> for UnlockError {
     }
 }
 
-/// Finds the decryption key of a backup version, and keeps it.
+/// Finds the decryption key of a backup version, and keeps it for every version that it opens.
 pub(crate) async fn unlock(jobs: &Jobs, secret: UnlockSecret) -> Result<UnlockedBackup, UnlockError> {
     let context = jobs.context().ok_or(UnlockError::ShutDown)?;
-    // A typing error is told before anything is asked of the network.
+    // Report a typing error before using the network.
     let candidate = match &secret {
         UnlockSecret::RecoveryKey { text } => {
             Some(recovery_key::parse_base58(text.expose()).map_err(|flaw| match flaw {
@@ -174,15 +177,15 @@ pub(crate) async fn unlock(jobs: &Jobs, secret: UnlockSecret) -> Result<Unlocked
     keep(jobs, &context, opened_by(&versions, &key), &key).await
 }
 
-/// Those of the versions that a key opens.
+/// Returns the versions that a key opens.
 fn opened_by(versions: &[VersionRow], key: &KeyBytes) -> Vec<VersionRow> {
     let public_key = *BackupDecryptionKey::from_bytes(key).public_key();
     let opened = versions.iter().filter(|version| version.public_key == Some(public_key));
     opened.cloned().collect()
 }
 
-/// The versions that are known, with the one that the server says is current. Where it does not say, those that are known
-/// are enough.
+/// Returns the known versions, including the one that the server says is current. If the server does not say, known
+/// versions with a public key are enough.
 async fn with_the_current_one(
     jobs: &Jobs,
     context: &Context,

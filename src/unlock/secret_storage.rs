@@ -1,7 +1,7 @@
 //! Secret storage ("4S"): from its key or passphrase to the backup's decryption key in `m.megolm_backup.v1`.
 //!
-//! Client-server API, "Secret storage". The cryptography is matrix-sdk-crypto's; what the server may make us compute is
-//! bounded here before it is asked.
+//! Client-server API, "Secret storage". The cryptography is matrix-sdk-crypto's; the work that a server can make us
+//! do is bounded here before it starts.
 
 use matrix_sdk_crypto::secret_storage::{AesHmacSha2EncryptedData, SecretStorageKey};
 use ruma::events::{
@@ -25,26 +25,26 @@ use crate::{
 const BACKUP_SECRET: &str = "m.megolm_backup.v1";
 const DEFAULT_KEY: &str = "m.secret_storage.default_key";
 
-/// What there is to open secret storage with.
+/// What to open secret storage with.
 #[derive(Clone)]
 pub(super) enum StorageInput {
     RecoveryKey(SecretString),
     Passphrase(SecretString),
 }
 
-/// What secret storage gave.
+/// What secret storage returned.
 pub(super) enum FromStorage {
-    /// A decryption key; whether it is this backup's is not known here.
+    /// A decryption key, which may not be that of this backup: the caller checks.
     Key(KeyBytes),
-    /// There are keys to try, and none takes the input.
+    /// There are keys to try, but none accepts the input.
     WrongSecret,
-    /// There is no secret storage, no backup key in it, or no key of it has a passphrase.
+    /// There is no secret storage, no backup key in it, or none of its keys has the passphrase that the input needs.
     NothingToTry,
-    /// There is something to try that this version cannot, or will not for the rounds it asks for.
+    /// There is a key that this version cannot try, or will not because it asks for too many rounds.
     Unsupported,
 }
 
-/// Asks the server for what is stored, and opens it.
+/// Asks the server for the stored secret, and opens it.
 pub(super) async fn backup_key(homeserver: &Homeserver, input: StorageInput) -> Result<FromStorage, HomeserverError> {
     let Some(secret) = homeserver.account_data(BACKUP_SECRET).await? else {
         return Ok(FromStorage::NothingToTry);
@@ -69,13 +69,13 @@ pub(super) async fn backup_key(homeserver: &Homeserver, input: StorageInput) -> 
     Ok(result)
 }
 
-/// Reads any content as the description of a key, the secret that it opens, and the list of keys.
+/// Reads any content as a key's description, as the secret that the key opens, and as the list of keys.
 #[cfg(any(fuzzing, test))]
 pub(crate) fn read_secret_storage(content: Value) {
     assert!(key_ids(&content, Some(&content)).len() <= MAX_STORAGE_KEYS);
     let (description, encrypted) = (content["key"].clone(), content["secret"].clone());
     let rounds = description["passphrase"]["iterations"].as_i64().unwrap_or(0);
-    // As long as a passphrase is not the thing to be tried, no rounds are run.
+    // No rounds are run unless a passphrase is tried.
     let key = StorageInput::RecoveryKey("EsTQ 9MAv 4Qk2 cr4k".into());
     open("id", description.clone(), encrypted.clone(), &key);
     if rounds < 2 || rounds > i64::from(crate::backup::limits::MAX_KDF_ITERATIONS) {
@@ -88,7 +88,7 @@ pub(crate) fn read_secret_storage(content: Value) {
     }
 }
 
-/// The keys that the secret is encrypted under, the default one first.
+/// Returns the ids of the keys that the secret is encrypted under, the default key first.
 fn key_ids(secret: &Value, default_key: Option<&Value>) -> Vec<String> {
     let Some(encrypted) = secret["encrypted"].as_object() else {
         return Vec::new();
@@ -112,7 +112,7 @@ fn open(key_id: &str, mut description: Value, encrypted: Value, input: &StorageI
     };
     let mut content = SecretStorageKeyEventContent::new(key_id.to_owned(), algorithm);
     let text = match input {
-        // Without the passphrase in the description no rounds are run for what is a key.
+        // The description has no passphrase here, so that no rounds are run for a recovery key.
         StorageInput::RecoveryKey(text) => text,
         StorageInput::Passphrase(text) => {
             let Some(passphrase) = passphrase.filter(|value| !value.is_null()) else {

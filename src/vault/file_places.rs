@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Connection, VaultError, VaultTx, Writer, seal::Sealed};
+use crate::ids::{Era, VersionRowId};
 
 /// A place in an answer, behind an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(crate) struct FilePlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AskedUnder {
     /// The era of the version.
-    pub(crate) era: i64,
+    pub(crate) era: Era,
     /// Keys that the server counted.
     pub(crate) count: Option<u64>,
 }
@@ -35,7 +36,7 @@ impl Connection {
 
     /// How far that one has been read, and what it was asked for under.
     pub(crate) fn file_place(&self, name: &str) -> Result<Option<(FilePlace, AskedUnder)>, VaultError> {
-        let found: Option<(i64, Vec<u8>, i64, Option<i64>)> = self
+        let found: Option<(i64, Vec<u8>, Era, Option<i64>)> = self
             .inner
             .prepare_cached("SELECT place, sealed_room, era, server_count FROM file_place WHERE name = ?1")?
             .query_row([name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
@@ -56,7 +57,12 @@ impl Connection {
 
 impl Writer {
     /// Notes that a download into a file is begun, and nothing of it read.
-    pub(crate) fn note_file(&mut self, version: i64, begun: &FilePlace, under: AskedUnder) -> Result<(), VaultError> {
+    pub(crate) fn note_file(
+        &mut self,
+        version: VersionRowId,
+        begun: &FilePlace,
+        under: AskedUnder,
+    ) -> Result<(), VaultError> {
         self.write(|tx| {
             let room = tx.keys.seal(Sealed::RoomId, begun.room_id.as_bytes());
             let count = under.count.map(u64::cast_signed);

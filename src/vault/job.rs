@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::{Connection, VaultError, VaultTx, Writer, rests::wait_left};
+use crate::ids::EntryId;
 use crate::{backup::limits::MAX_ASKED_WAIT, clock::wall_ms};
 
 /// What the user wants of the download; it stays over restarts.
@@ -38,7 +39,7 @@ impl UserIntent {
 /// Figures that rise when an answer brings something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FetchProgress {
-    last_entry: i64,
+    last_entry: EntryId,
     complete_rooms: i64,
     names: i64,
 }
@@ -52,7 +53,7 @@ impl FetchProgress {
 
 impl Connection {
     /// Every entry up to this id needs no more work: opened or failed, and with a sink delivered too.
-    pub(crate) fn settled_through(&self, with_sink: bool) -> Result<i64, VaultError> {
+    pub(crate) fn settled_through(&self, with_sink: bool) -> Result<EntryId, VaultError> {
         let sql = if with_sink {
             "SELECT min(opened_through, delivered_through) FROM job"
         } else {

@@ -14,6 +14,7 @@ use super::{
     session_index::{self, RecentSessions},
 };
 use crate::backup::session_id::SessionId;
+use crate::ids::{EntryId, RoomRowId, VersionRowId};
 
 /// Entries that are read ahead: so many at first, and twice as many each time, up to the second figure.
 const AHEAD: RangeInclusive<i64> = 32..=2_048;
@@ -30,7 +31,7 @@ pub(crate) struct KnownEntries {
     connection: Connection,
     recent: RecentSessions,
     /// The last entry that there was when the era of the version began.
-    era_began: i64,
+    era_began: EntryId,
 }
 
 /// What is known of an entry.
@@ -48,13 +49,13 @@ pub(crate) enum Known {
 #[derive(Debug)]
 pub(crate) struct KnownRoom {
     /// Row id; `None` where nothing of it is known.
-    id: Option<i64>,
+    id: Option<RoomRowId>,
     hash: [u8; 16],
     /// Its own answer has been read to the end: all of it is known.
     is_complete: bool,
     /// The entry after which what comes in order is still to come.
-    after: i64,
-    ahead: VecDeque<(i64, SessionId, Known)>,
+    after: EntryId,
+    ahead: VecDeque<(EntryId, SessionId, Known)>,
     /// Entries to read ahead the next time; 0 where nothing comes in order.
     next_ahead: i64,
     out_of_turn: u32,
@@ -64,7 +65,7 @@ pub(crate) struct KnownRoom {
 
 impl KnownEntries {
     /// Of a version whose era began after that entry.
-    pub(crate) fn new(connection: Connection, era_began: i64) -> Result<Self, VaultError> {
+    pub(crate) fn new(connection: Connection, era_began: EntryId) -> Result<Self, VaultError> {
         let recent = RecentSessions::read(&connection.inner)?;
         Ok(Self {
             connection,
@@ -74,7 +75,7 @@ impl KnownEntries {
     }
 
     /// Begins with a room.
-    pub(crate) fn room(&self, version: i64, room_id: &str) -> Result<KnownRoom, VaultError> {
+    pub(crate) fn room(&self, version: VersionRowId, room_id: &str) -> Result<KnownRoom, VaultError> {
         let Connection { inner, keys, .. } = &self.connection;
         let hash = keys.room_hash(room_id);
         let row = inner
@@ -88,7 +89,7 @@ impl KnownEntries {
             id: row.map(|(id, _)| id),
             hash,
             is_complete: row.is_some_and(|(_, is_complete)| is_complete),
-            after: 0,
+            after: EntryId::NONE,
             ahead: VecDeque::new(),
             next_ahead: *AHEAD.start(),
             out_of_turn: 0,
@@ -129,7 +130,7 @@ impl KnownEntries {
         Ok(known)
     }
 
-    fn read_ahead(&self, row: i64, room: &mut KnownRoom) -> Result<(), VaultError> {
+    fn read_ahead(&self, row: RoomRowId, room: &mut KnownRoom) -> Result<(), VaultError> {
         if room.next_ahead == 0 {
             return Ok(());
         }
@@ -141,7 +142,7 @@ impl KnownEntries {
                 (SELECT max(first_entry) FROM room_run WHERE room = ?2 AND first_entry <= ?3 + 1), 0)
              ORDER BY first_entry, known.id LIMIT ?4"
         ))?;
-        let mut rows = statement.query([self.era_began, row, room.after, room.next_ahead])?;
+        let mut rows = statement.query(params![self.era_began, row, room.after, room.next_ahead])?;
         while let Some(row) = rows.next()? {
             room.ahead
                 .push_back((row.get(0)?, session_from_row(row, 1)?, known(row.get(2)?)));
@@ -153,7 +154,12 @@ impl KnownEntries {
         Ok(())
     }
 
-    fn find(&self, row: i64, hash: &[u8; 16], session: &SessionId) -> Result<Option<(i64, Known)>, VaultError> {
+    fn find(
+        &self,
+        row: RoomRowId,
+        hash: &[u8; 16],
+        session: &SessionId,
+    ) -> Result<Option<(EntryId, Known)>, VaultError> {
         let Connection { inner, keys, .. } = &self.connection;
         let session = &*session.to_bytes();
         let name = keys.name_hash(session, hash);

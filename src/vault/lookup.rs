@@ -4,13 +4,14 @@ use rusqlite::params;
 
 use super::{Connection, VaultError, entries::session_from_row};
 use crate::backup::{FailureReason, limits::MAX_PAGE_BYTES, session_id::SessionId};
+use crate::ids::{EntryId, RoomRowId, VersionRowId};
 
 /// An entry with all it takes to open it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredEntry {
-    pub(crate) id: i64,
+    pub(crate) id: EntryId,
     /// Row id.
-    pub(crate) version: i64,
+    pub(crate) version: VersionRowId,
     pub(crate) room_id: String,
     pub(crate) session: SessionId,
     /// Empty where it was trimmed.
@@ -35,11 +36,11 @@ pub(crate) struct ListedEntry {
 /// A copy that is held back, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HeldBack {
-    pub(crate) entry: i64,
+    pub(crate) entry: EntryId,
     pub(crate) room_id: String,
     pub(crate) session: SessionId,
     /// Row id.
-    pub(crate) version: i64,
+    pub(crate) version: VersionRowId,
     pub(crate) cause: HeldBackCause,
 }
 
@@ -56,14 +57,14 @@ pub(crate) enum HeldBackCause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ArrivedRow {
     pub(crate) batch: i64,
-    pub(crate) entry: i64,
+    pub(crate) entry: EntryId,
     pub(crate) room_id: String,
     pub(crate) session: SessionId,
 }
 
 impl Connection {
     /// Entries of a room after `after`, by entry id: `limit` of them, or as many as fit into a page.
-    pub(crate) fn room_entries(&self, room_id: &str, after: i64, limit: usize) -> Result<ListedPage, VaultError> {
+    pub(crate) fn room_entries(&self, room_id: &str, after: EntryId, limit: usize) -> Result<ListedPage, VaultError> {
         let mut in_run = self.inner.prepare_cached(
             "SELECT id, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id)
              FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
@@ -106,7 +107,7 @@ impl Connection {
     }
 
     /// Entries of all rooms and versions after `after`, by entry id: `limit` of them, or as many as fit into a page.
-    pub(crate) fn all_entries(&self, after: i64, limit: usize) -> Result<Vec<ListedEntry>, VaultError> {
+    pub(crate) fn all_entries(&self, after: EntryId, limit: usize) -> Result<Vec<ListedEntry>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT id, room, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id)
              FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2",
@@ -136,7 +137,12 @@ impl Connection {
     }
 
     /// Entries opened after the cursor (batch, entry), in the order they were opened.
-    pub(crate) fn arrived_since(&self, batch: i64, entry: i64, limit: usize) -> Result<Vec<ArrivedRow>, VaultError> {
+    pub(crate) fn arrived_since(
+        &self,
+        batch: i64,
+        entry: EntryId,
+        limit: usize,
+    ) -> Result<Vec<ArrivedRow>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT opened_batch.id, opened.entry, coalesce(entry.room, trimmed.room),
                  coalesce(entry.session, trimmed.session)
@@ -165,9 +171,9 @@ impl Connection {
     pub(crate) fn failures(
         &self,
         reason: FailureReason,
-        after: i64,
+        after: EntryId,
         limit: usize,
-    ) -> Result<Vec<(i64, String, SessionId)>, VaultError> {
+    ) -> Result<Vec<(EntryId, String, SessionId)>, VaultError> {
         self.listed(
             "SELECT opened.entry, room, session, '' FROM opened JOIN entry ON id = opened.entry
              WHERE failure = ?1 AND opened.entry > ?2 ORDER BY opened.entry LIMIT ?3",
@@ -181,7 +187,7 @@ impl Connection {
     }
 
     /// Copies that are held back, after the entry `after`.
-    pub(crate) fn held_back(&self, after: i64, limit: usize) -> Result<Vec<HeldBack>, VaultError> {
+    pub(crate) fn held_back(&self, after: EntryId, limit: usize) -> Result<Vec<HeldBack>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT copy.entry, room, session, standing FROM copy
              JOIN (SELECT id, room, session FROM entry UNION ALL SELECT entry, room, session FROM trimmed) AS known
@@ -211,9 +217,9 @@ impl Connection {
     /// Keys that the sink refused, after the entry `after`: id, room, session, why.
     pub(crate) fn refusals(
         &self,
-        after: i64,
+        after: EntryId,
         limit: usize,
-    ) -> Result<Vec<(i64, String, SessionId, String)>, VaultError> {
+    ) -> Result<Vec<(EntryId, String, SessionId, String)>, VaultError> {
         self.listed(
             "SELECT delivered.entry, room, session, refusal FROM delivered JOIN entry ON id = delivered.entry
              WHERE refusal IS NOT NULL AND delivered.entry > ?1 ORDER BY delivered.entry LIMIT ?2",
@@ -225,7 +231,7 @@ impl Connection {
         &self,
         sql: &str,
         parameters: impl rusqlite::Params,
-    ) -> Result<Vec<(i64, String, SessionId, String)>, VaultError> {
+    ) -> Result<Vec<(EntryId, String, SessionId, String)>, VaultError> {
         let mut statement = self.inner.prepare_cached(sql)?;
         let mut rows = statement.query(parameters)?;
         let mut listed = Vec::new();
@@ -241,7 +247,7 @@ impl Connection {
     fn cached_room<'a>(
         &self,
         cache: &'a mut Option<super::RoomRow>,
-        id: i64,
+        id: RoomRowId,
     ) -> Result<&'a super::RoomRow, VaultError> {
         if cache.as_ref().is_none_or(|room| room.id != id) {
             *cache = Some(self.room(id)?);

@@ -10,6 +10,7 @@ use super::{
     seal::Fingerprint,
 };
 use crate::backup::FailureReason;
+use crate::ids::{EntryId, VersionRowId};
 
 /// Characters of a refusal's reason that are kept.
 const MAX_REFUSAL_CHARS: usize = 200;
@@ -38,12 +39,12 @@ impl Writer {
     /// `through` is settled. Gives what became of those whose session the vault has several times, as far as fingerprints tell.
     pub(crate) fn commit_opened(
         &mut self,
-        outcomes: &[(i64, i64, Outcome)],
-        through: i64,
+        outcomes: &[(EntryId, VersionRowId, Outcome)],
+        through: EntryId,
     ) -> Result<OpenedCopies, VaultError> {
         self.write(|tx| {
             let copies = copies_among(tx, outcomes)?;
-            let mut counts: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+            let mut counts: BTreeMap<VersionRowId, (i64, i64)> = BTreeMap::new();
             tx.prepare_cached("UPDATE job SET opened_through = max(opened_through, ?1)")?
                 .execute([through])?;
             let mut note = NoteOutcome::new(tx, note_batch(tx, outcomes)?)?;
@@ -62,7 +63,7 @@ impl Writer {
                 tx.prepare_cached(
                     "UPDATE backup_version SET opened = opened + ?2, failed = failed + ?3 WHERE id = ?1",
                 )?
-                .execute([version, opened, failed])?;
+                .execute(params![version, opened, failed])?;
             }
             let mut opened = OpenedCopies::default();
             for (entry, _, outcome) in outcomes.iter().filter(|(entry, ..)| copies.contains(entry)) {
@@ -75,11 +76,11 @@ impl Writer {
     /// Notes what the sink answered for entries (id, version, answer), and that every entry up to `through` is settled.
     pub(crate) fn commit_delivered(
         &mut self,
-        answers: &[(i64, i64, DeliveredAnswer)],
-        through: i64,
+        answers: &[(EntryId, VersionRowId, DeliveredAnswer)],
+        through: EntryId,
     ) -> Result<(), VaultError> {
         self.write(|transaction| {
-            let mut counts: BTreeMap<i64, (i64, i64, i64)> = BTreeMap::new();
+            let mut counts: BTreeMap<VersionRowId, (i64, i64, i64)> = BTreeMap::new();
             let any_copy = any_copy(transaction)?;
             let mut insert =
                 transaction.prepare_cached("INSERT OR IGNORE INTO delivered (entry, refusal) VALUES (?1, ?2)")?;
@@ -112,10 +113,10 @@ impl Writer {
                              withheld = withheld - ?4
                          WHERE id = ?1",
                     )?
-                    .execute([version, delivered, refused, withheld])?;
+                    .execute(params![version, delivered, refused, withheld])?;
             }
             // Rooms that are wanted come before their turn: what is trimmed then does not end the trimming before them.
-            let first = answers.iter().map(|(entry, ..)| *entry).min().unwrap_or(i64::MAX);
+            let first = answers.iter().map(|(entry, ..)| *entry).min().unwrap_or(EntryId::MAX);
             transaction
                 .prepare_cached(
                     "UPDATE job SET delivered_through = max(delivered_through, ?1),
@@ -132,13 +133,16 @@ impl Writer {
 pub(crate) struct OpenedCopies {
     pub(crate) judged: Vec<Judged>,
     /// Those that have made way for another copy.
-    pub(crate) gone: Vec<i64>,
+    pub(crate) gone: Vec<EntryId>,
     /// Those whose ratchets have to be compared.
-    pub(crate) unsettled: Vec<i64>,
+    pub(crate) unsettled: Vec<EntryId>,
 }
 
 /// Of entries that have been opened, those whose session the vault has several times.
-fn copies_among(transaction: &Transaction<'_>, outcomes: &[(i64, i64, Outcome)]) -> Result<HashSet<i64>, VaultError> {
+fn copies_among(
+    transaction: &Transaction<'_>,
+    outcomes: &[(EntryId, VersionRowId, Outcome)],
+) -> Result<HashSet<EntryId>, VaultError> {
     let mut copies = HashSet::new();
     if !any_copy(transaction)? {
         return Ok(copies);
@@ -167,7 +171,7 @@ impl<'a> NoteOutcome<'a> {
         Ok(Self { batch, insert })
     }
 
-    fn note(&mut self, entry: i64, outcome: &Outcome) -> Result<(), VaultError> {
+    fn note(&mut self, entry: EntryId, outcome: &Outcome) -> Result<(), VaultError> {
         match outcome {
             Outcome::Opened {
                 first_known_index,
@@ -201,7 +205,7 @@ impl<'a> NoteOutcome<'a> {
 fn open_copy(
     tx: &VaultTx<'_>,
     note: &mut NoteOutcome<'_>,
-    entry: i64,
+    entry: EntryId,
     outcome: &Outcome,
     opened: &mut OpenedCopies,
 ) -> Result<(), VaultError> {
@@ -223,7 +227,7 @@ fn open_copy(
 }
 
 /// Where no ratchet has to be advanced to tell.
-fn placement_by_fingerprint(copies: &[StoredCopy], entry: i64) -> Option<Placement> {
+fn placement_by_fingerprint(copies: &[StoredCopy], entry: EntryId) -> Option<Placement> {
     let own = copies.iter().find(|copy| copy.entry == entry)?;
     let CopyState::Opened {
         first_index,
@@ -260,7 +264,7 @@ fn placement_by_fingerprint(copies: &[StoredCopy], entry: i64) -> Option<Placeme
 }
 
 /// Whether another entry is counted in the place of this one, and whether it is held back.
-fn how_it_counts(transaction: &Transaction<'_>, entry: i64) -> Result<(bool, bool), VaultError> {
+fn how_it_counts(transaction: &Transaction<'_>, entry: EntryId) -> Result<(bool, bool), VaultError> {
     let mut statement = transaction.prepare_cached("SELECT is_extra, standing <> 0 FROM copy WHERE entry = ?1")?;
     let found = statement.query_row([entry], |row| Ok((row.get(0)?, row.get(1)?)));
     Ok(found.optional()?.unwrap_or_default())
@@ -268,7 +272,7 @@ fn how_it_counts(transaction: &Transaction<'_>, entry: i64) -> Result<(bool, boo
 
 impl Connection {
     /// Those of the entries that sinks do not get, by now.
-    pub(crate) fn held_back_among(&self, entries: &[i64]) -> Result<Vec<i64>, VaultError> {
+    pub(crate) fn held_back_among(&self, entries: &[EntryId]) -> Result<Vec<EntryId>, VaultError> {
         let mut held_back = Vec::new();
         if !any_copy(&self.inner)? {
             return Ok(held_back);
@@ -309,7 +313,7 @@ fn any_copy(connection: &rusqlite::Connection) -> Result<bool, VaultError> {
 }
 
 /// Makes a batch of these, so that what was opened since another one can be found by range, without an index.
-fn note_batch(transaction: &Transaction<'_>, outcomes: &[(i64, i64, Outcome)]) -> Result<i64, VaultError> {
+fn note_batch(transaction: &Transaction<'_>, outcomes: &[(EntryId, VersionRowId, Outcome)]) -> Result<i64, VaultError> {
     let entries = || outcomes.iter().map(|(entry, ..)| *entry);
     if let (Some(first), Some(last)) = (entries().min(), entries().max()) {
         transaction

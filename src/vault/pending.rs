@@ -6,6 +6,7 @@ use rusqlite::{Row, params};
 
 use super::{Connection, VaultError, entries::session_from_row};
 use crate::backup::{limits::MAX_PAGE_BYTES, session_id::SessionId};
+use crate::ids::{EntryId, RoomRowId};
 
 /// Bytes of a body as clients write it today, rounded up.
 const USUAL_BODY_BYTES: usize = 640;
@@ -22,9 +23,9 @@ pub(crate) struct PendingEntries {
 /// One of them.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingEntry {
-    pub(crate) id: i64,
+    pub(crate) id: EntryId,
     /// Row id.
-    pub(crate) room: i64,
+    pub(crate) room: RoomRowId,
     pub(crate) session: SessionId,
     /// By place in `PendingEntries::bodies`.
     pub(crate) body: Range<usize>,
@@ -61,8 +62,8 @@ impl Connection {
     /// fit into a page.
     pub(crate) fn pending_entries(
         &self,
-        after: i64,
-        through: i64,
+        after: EntryId,
+        through: EntryId,
         waiting: Waiting,
         limit: usize,
     ) -> Result<PendingEntries, VaultError> {
@@ -102,7 +103,7 @@ impl Connection {
     }
 
     /// The last entry that has been opened, or has failed: whatever came later waits.
-    pub(crate) fn last_opened(&self) -> Result<i64, VaultError> {
+    pub(crate) fn last_opened(&self) -> Result<EntryId, VaultError> {
         let sql = "SELECT coalesce(max(entry), 0) FROM opened";
         Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
@@ -112,6 +113,7 @@ impl Connection {
 mod tests {
     use super::*;
     use crate::backup::entry::Claims;
+    use crate::ids::VersionRowId;
     use crate::vault::{EntryBatch, OpenVaultError, Protection, Vault};
 
     #[test]
@@ -136,23 +138,25 @@ mod tests {
                 "INSERT INTO backup_version (version, algorithm, server_count, etag) VALUES ('1', 'a', 0, '')",
             )
             .expect("a version");
-        connection.insert_beside(1, &mut batch).expect("they are written");
+        connection
+            .insert_beside(VersionRowId(1), &mut batch)
+            .expect("they are written");
         let mut sizes = Vec::new();
-        let mut after = 0;
+        let mut after = EntryId::NONE;
         loop {
             let page = connection
-                .pending_entries(after, i64::MAX, Waiting::All, 90)
+                .pending_entries(after, EntryId::MAX, Waiting::All, 90)
                 .expect("a page");
             let Some(last) = page.entries.last() else { break };
-            assert_eq!(last.id, after + page.entries.len() as i64, "without a gap");
-            assert_eq!(page.is_full, last.id < 300);
+            assert_eq!(last.id.0, after.0 + page.entries.len() as i64, "without a gap");
+            assert_eq!(page.is_full, last.id < EntryId(300));
             assert!(page.bodies.len() < MAX_PAGE_BYTES + 64 * 1024);
             sizes.push(page.entries.len());
             after = last.id;
         }
         assert_eq!(sizes, [90, 45, 35, 90, 40]);
-        let room = connection.room_entries("!r:x", 100, 90).expect("a page");
+        let room = connection.room_entries("!r:x", EntryId(100), 90).expect("a page");
         assert_eq!((room.entries.len(), room.is_full), (35, true));
-        assert_eq!(connection.all_entries(100, 90).expect("a page").len(), 35);
+        assert_eq!(connection.all_entries(EntryId(100), 90).expect("a page").len(), 35);
     }
 }

@@ -19,15 +19,28 @@ pub(crate) struct Rest {
 }
 
 /// How a failure is noted.
-pub(crate) const WRONG_SHAPE: i64 = 1;
-pub(crate) const OTHER_FAULT: i64 = 2;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The answer does not have the shape of a key backup.
+    WrongShape,
+    Other,
+}
+
+impl Fault {
+    pub(super) fn code(self) -> i64 {
+        match self {
+            Self::WrongShape => 1,
+            Self::Other => 2,
+        }
+    }
+}
 
 impl Rest {
     /// Reads the columns that rooms and versions have for it.
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             failures: row.get("failures")?,
-            has_wrong_shape: row.get::<_, i64>("fault")? == WRONG_SHAPE,
+            has_wrong_shape: row.get::<_, i64>("fault")? == Fault::WrongShape.code(),
             failed_at_ms: row.get("failed_at_ms")?,
             retry_at_ms: row.get("retry_at_ms")?,
         })

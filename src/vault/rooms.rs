@@ -6,19 +6,20 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Connection, VaultError, VaultTx, VersionRow, Writer,
-    rests::Rest,
+    rests::{Fault, Rest},
     seal::{Sealed, VaultKeys},
 };
 use crate::{
     backup::{BackupOrigin, limits::MAX_REST},
     clock::wall_ms,
+    ids::{EntryId, RoomRowId, VersionRowId},
 };
 
 /// One room of one backup version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoomRow {
-    pub(crate) id: i64,
-    pub(crate) version: i64,
+    pub(crate) id: RoomRowId,
+    pub(crate) version: VersionRowId,
     pub(crate) room_id: String,
     /// What its keys are told of their version, but for whether that is the current one.
     pub(crate) origin: Option<Arc<BackupOrigin>>,
@@ -60,7 +61,7 @@ const IS_OLDER: &str = "version = ?1 AND CASE complete WHEN 0 THEN position IS N
 
 impl Connection {
     /// The next rooms to ask for by themselves, the most wanted first. Rooms that rest are left out.
-    pub(crate) fn rooms_to_fetch(&self, version: i64, limit: usize) -> Result<Vec<RoomToFetch>, VaultError> {
+    pub(crate) fn rooms_to_fetch(&self, version: VersionRowId, limit: usize) -> Result<Vec<RoomToFetch>, VaultError> {
         let mut statement = self.inner.prepare_cached(&format!(
             "SELECT sealed_id, entries > 0 AS is_begun, position < 0 AS is_wanted, cuts, failures, fault, failed_at_ms,
                  retry_at_ms
@@ -81,19 +82,19 @@ impl Connection {
     }
 
     /// Whether a run has to ask for rooms of the list now, those that were moved to the front aside.
-    pub(crate) fn has_listed_rooms_to_fetch(&self, version: i64) -> Result<bool, VaultError> {
+    pub(crate) fn has_listed_rooms_to_fetch(&self, version: VersionRowId) -> Result<bool, VaultError> {
         let sql = format!("SELECT 1 FROM room WHERE {IS_DUE} AND position >= 0");
         Ok(self.inner.prepare_cached(&sql)?.exists(params![version, wall_ms()])?)
     }
 
     /// Whether rooms were read under an earlier mark, or are known and in no list.
-    pub(crate) fn has_older_answers(&self, version: i64) -> Result<bool, VaultError> {
+    pub(crate) fn has_older_answers(&self, version: VersionRowId) -> Result<bool, VaultError> {
         let sql = format!("SELECT 1 FROM room WHERE {IS_OLDER}");
         Ok(self.inner.prepare_cached(&sql)?.exists([version])?)
     }
 
     /// Rooms of the list that do not come through, and rest.
-    pub(crate) fn resting_rooms(&self, version: i64) -> Result<RestingRooms, VaultError> {
+    pub(crate) fn resting_rooms(&self, version: VersionRowId) -> Result<RestingRooms, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT count(*), total(fault = 1), min(retry_at_ms) - ?2,
                  EXISTS (SELECT 1 FROM room AS other WHERE other.version = ?1 AND other.complete <> 0)
@@ -120,7 +121,7 @@ impl Connection {
     }
 
     /// Rooms with entries that have failed, which have not been read in this era and do not rest.
-    pub(crate) fn rooms_with_failures(&self, version: i64, limit: usize) -> Result<Vec<String>, VaultError> {
+    pub(crate) fn rooms_with_failures(&self, version: VersionRowId, limit: usize) -> Result<Vec<String>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT sealed_id FROM room WHERE version = ?1
              AND complete <> (SELECT era FROM backup_version WHERE id = ?1)
@@ -137,7 +138,7 @@ impl Connection {
     }
 
     /// The row ids of a room and of its version, in every version, the newest first.
-    pub(super) fn rooms_named(&self, room_id: &str) -> Result<Vec<(i64, i64)>, VaultError> {
+    pub(super) fn rooms_named(&self, room_id: &str) -> Result<Vec<(RoomRowId, VersionRowId)>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             // In this order: versions are few.
             "SELECT room.id, room.version FROM backup_version
@@ -149,14 +150,14 @@ impl Connection {
 
     /// First and last entry of the first run of entries of a room that ends after `after`, from there on. However many pieces a
     /// room is in, it costs one search.
-    pub(super) fn next_run(&self, room: i64, after: i64) -> Result<Option<(i64, i64)>, VaultError> {
+    pub(super) fn next_run(&self, room: RoomRowId, after: EntryId) -> Result<Option<(EntryId, EntryId)>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT max(first_entry, ?2 + 1), last_entry FROM room_run
              WHERE room = ?1 AND last_entry > ?2 AND first_entry >= ifnull(
                 (SELECT max(first_entry) FROM room_run WHERE room = ?1 AND first_entry <= ?2 + 1), 0)
              ORDER BY first_entry LIMIT 1",
         )?;
-        let run = statement.query_row([room, after], |row| Ok((row.get(0)?, row.get(1)?)));
+        let run = statement.query_row(params![room, after], |row| Ok((row.get(0)?, row.get(1)?)));
         Ok(run.optional()?)
     }
 
@@ -165,9 +166,9 @@ impl Connection {
     pub(crate) fn room_runs(
         &self,
         room_id: &str,
-        after: i64,
+        after: EntryId,
         limit: usize,
-    ) -> Result<Vec<RangeInclusive<i64>>, VaultError> {
+    ) -> Result<Vec<RangeInclusive<EntryId>>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT first_entry, last_entry FROM room_run WHERE room = ?1 AND last_entry > ?2
              ORDER BY first_entry LIMIT ?3",
@@ -175,7 +176,7 @@ impl Connection {
         let mut runs = Vec::new();
         for (room, _) in self.rooms_named(room_id)? {
             let left = (limit - runs.len()) as i64;
-            for run in statement.query_map([room, after, left], |row| Ok(row.get(0)?..=row.get(1)?))? {
+            for run in statement.query_map(params![room, after, left], |row| Ok(row.get(0)?..=row.get(1)?))? {
                 runs.push(run?);
             }
         }
@@ -183,7 +184,7 @@ impl Connection {
     }
 
     /// Whether the room's own answer has been read to its end, in the era that the version is in.
-    pub(crate) fn room_is_complete(&self, version: i64, room_id: &str) -> Result<bool, VaultError> {
+    pub(crate) fn room_is_complete(&self, version: VersionRowId, room_id: &str) -> Result<bool, VaultError> {
         Ok(self
             .inner
             .prepare_cached(
@@ -194,7 +195,7 @@ impl Connection {
     }
 
     /// Entries of a room in one version, and how often its answer was cut.
-    pub(crate) fn room_size(&self, version: i64, room_id: &str) -> Result<(u64, u32), VaultError> {
+    pub(crate) fn room_size(&self, version: VersionRowId, room_id: &str) -> Result<(u64, u32), VaultError> {
         let sql = "SELECT entries, cuts FROM room WHERE version = ?1 AND hash = ?2";
         let mut statement = self.inner.prepare_cached(sql)?;
         let size = statement.query_row(params![version, self.keys.room_hash(room_id)], |row| {
@@ -204,7 +205,7 @@ impl Connection {
     }
 
     /// Whether a key of the room has failed, or does not begin with the session's first message.
-    pub(crate) fn room_may_be_better(&self, version: i64, room_id: &str) -> Result<bool, VaultError> {
+    pub(crate) fn room_may_be_better(&self, version: VersionRowId, room_id: &str) -> Result<bool, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT 1 FROM room JOIN room_run ON room_run.room = room.id
              JOIN opened ON opened.entry BETWEEN first_entry AND last_entry
@@ -214,14 +215,14 @@ impl Connection {
     }
 
     /// Rooms that were moved to the front, and that no run has asked for yet.
-    pub(crate) fn wanted_rooms(&self, version: i64, limit: usize) -> Result<Vec<String>, VaultError> {
+    pub(crate) fn wanted_rooms(&self, version: VersionRowId, limit: usize) -> Result<Vec<String>, VaultError> {
         let mut rooms = self.rooms_to_fetch(version, limit)?;
         rooms.retain(|room| room.is_wanted);
         Ok(rooms.into_iter().map(|room| room.room_id).collect())
     }
 
     /// Rooms that are complete, and rooms known.
-    pub(crate) fn room_counts(&self, version: i64) -> Result<(u64, u64), VaultError> {
+    pub(crate) fn room_counts(&self, version: VersionRowId) -> Result<(u64, u64), VaultError> {
         Ok(self
             .inner
             .prepare_cached("SELECT total(complete > 0), count(*) FROM room WHERE version = ?1")?
@@ -231,11 +232,11 @@ impl Connection {
     }
 
     /// A room by its row id.
-    pub(crate) fn room(&self, id: i64) -> Result<RoomRow, VaultError> {
+    pub(crate) fn room(&self, id: RoomRowId) -> Result<RoomRow, VaultError> {
         let sql = "SELECT room.version, sealed_id, backup_version.version, public_key
                    FROM room JOIN backup_version ON backup_version.id = room.version WHERE room.id = ?1";
         let mut statement = self.inner.prepare_cached(sql)?;
-        let (version, sealed, name, key): (i64, Vec<u8>, String, Option<Vec<u8>>) =
+        let (version, sealed, name, key): (VersionRowId, Vec<u8>, String, Option<Vec<u8>>) =
             statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
         Ok(RoomRow {
             id,
@@ -249,7 +250,12 @@ impl Connection {
 impl Writer {
     /// Notes rooms in the order they are wanted in; a room that is noted already takes its new place, unless it was moved
     /// to the front.
-    pub(crate) fn list_rooms(&mut self, version: i64, rooms: &[String], first_position: u64) -> Result<(), VaultError> {
+    pub(crate) fn list_rooms(
+        &mut self,
+        version: VersionRowId,
+        rooms: &[String],
+        first_position: u64,
+    ) -> Result<(), VaultError> {
         self.write(|tx| {
             for (position, room_id) in (first_position..).zip(rooms) {
                 place(tx, version, room_id, position.cast_signed())?;
@@ -259,7 +265,7 @@ impl Writer {
     }
 
     /// Asks again for rooms that were read under an earlier mark, and for those that are known and in no list.
-    pub(crate) fn ask_again_for_rooms(&mut self, version: i64) -> Result<(), VaultError> {
+    pub(crate) fn ask_again_for_rooms(&mut self, version: VersionRowId) -> Result<(), VaultError> {
         self.write(|transaction| {
             let sql = format!(
                 "UPDATE room SET complete = 0, position = ifnull(position,
@@ -271,7 +277,7 @@ impl Writer {
     }
 
     /// Counts an answer for a room that was cut.
-    pub(crate) fn count_room_cut(&mut self, version: i64, room_id: &str) -> Result<(), VaultError> {
+    pub(crate) fn count_room_cut(&mut self, version: VersionRowId, room_id: &str) -> Result<(), VaultError> {
         self.write(|tx| {
             tx.prepare_cached("UPDATE room SET cuts = cuts + 1 WHERE version = ?1 AND hash = ?2")?
                 .execute(params![version, tx.keys.room_hash(room_id)])?;
@@ -282,9 +288,9 @@ impl Writer {
     /// Notes that a room does not come through, and when it may be asked for again: until then it stands behind all others.
     pub(crate) fn rest_room(
         &mut self,
-        version: i64,
+        version: VersionRowId,
         room_id: &str,
-        fault: i64,
+        fault: Fault,
         wait: Duration,
     ) -> Result<(), VaultError> {
         self.write(|tx| {
@@ -296,7 +302,7 @@ impl Writer {
             .execute(params![
                 version,
                 tx.keys.room_hash(room_id),
-                fault,
+                fault.code(),
                 now,
                 now + wait.as_millis() as i64
             ])?;
@@ -308,7 +314,7 @@ impl Writer {
 impl VaultTx<'_> {
     pub(crate) fn prioritise(&self, rooms: &[String]) -> Result<(), VaultError> {
         let mut versions = self.prepare_cached("SELECT id FROM backup_version WHERE settled = 0 AND gone = 0")?;
-        let versions: Vec<i64> = versions.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let versions: Vec<VersionRowId> = versions.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         for version in versions {
             let first: i64 = self.query_row(
                 "SELECT coalesce(min(position), 0) FROM room WHERE version = ?1",
@@ -322,7 +328,7 @@ impl VaultTx<'_> {
                     "UPDATE room SET complete = 0 WHERE id = ?1 AND complete <> 0
                          AND complete <> (SELECT era FROM backup_version WHERE id = ?2)",
                 )?
-                .execute([room, version])?;
+                .execute(params![room, version])?;
             }
         }
         Ok(())
@@ -330,7 +336,7 @@ impl VaultTx<'_> {
 }
 
 /// Gives the room its place in the list, unless it has a better one; its row id.
-fn place(tx: &VaultTx<'_>, version: i64, room_id: &str, position: i64) -> Result<i64, VaultError> {
+fn place(tx: &VaultTx<'_>, version: VersionRowId, room_id: &str, position: i64) -> Result<RoomRowId, VaultError> {
     let id = room_row(tx, version, room_id)?;
     tx.prepare_cached(
         "UPDATE room SET position = ?2 WHERE id = ?1 AND (position IS NULL OR position > ?2 OR position >= 0)
@@ -341,7 +347,7 @@ fn place(tx: &VaultTx<'_>, version: i64, room_id: &str, position: i64) -> Result
 }
 
 /// The row of a room, made if there is none.
-pub(super) fn room_row(tx: &VaultTx<'_>, version: i64, room_id: &str) -> Result<i64, VaultError> {
+pub(super) fn room_row(tx: &VaultTx<'_>, version: VersionRowId, room_id: &str) -> Result<RoomRowId, VaultError> {
     let hash = tx.keys.room_hash(room_id);
     let found = tx
         .prepare_cached("SELECT id FROM room WHERE version = ?1 AND hash = ?2")?
@@ -352,7 +358,7 @@ pub(super) fn room_row(tx: &VaultTx<'_>, version: i64, room_id: &str) -> Result<
     }
     tx.prepare_cached("INSERT INTO room (version, hash, sealed_id) VALUES (?1, ?2, ?3)")?
         .execute(params![version, hash, tx.keys.seal(Sealed::RoomId, room_id.as_bytes())])?;
-    Ok(tx.last_insert_rowid())
+    Ok(RoomRowId(tx.last_insert_rowid()))
 }
 
 fn room_id(keys: &VaultKeys, sealed: &[u8]) -> Result<String, VaultError> {

@@ -346,6 +346,7 @@ const FROM_1_TO_2: &str = r"
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::EntryId;
 
     #[test]
     fn a_vault_of_the_first_schema_keeps_its_entries_and_finds_those_of_one_session() {
@@ -391,6 +392,6 @@ mod tests {
             "the first two have one session"
         );
         let places = session_index::places(&connection, keys.name_hash(&[1], &rooms[0])).expect("places");
-        assert_eq!((places.of_name, places.elsewhere), (vec![1], vec![2]));
+        assert_eq!((places.of_name, places.elsewhere), (vec![EntryId(1)], vec![EntryId(2)]));
     }
 }

@@ -15,6 +15,7 @@ use super::{
     seal::{NameHash, VaultKeys},
     session_filter::SessionFilter,
 };
+use crate::ids::EntryId;
 
 /// Hashes that wait to be merged: half a megabyte of memory, and what a look-up reads through at most.
 const MOST_RECENT: usize = 32_000;
@@ -30,7 +31,7 @@ const MOST_PLACES: usize = 64;
 #[derive(Default)]
 pub(super) struct RecentSessions {
     /// Hash and entry, in that order.
-    sorted: Vec<(i64, i64)>,
+    sorted: Vec<(i64, EntryId)>,
     /// What is in the tree, where this has seen all of it go there.
     in_tree: Option<SessionFilter>,
     /// The number of transactions beside a run that it knows of.
@@ -41,15 +42,15 @@ pub(super) struct RecentSessions {
 #[derive(Debug, Default)]
 pub(super) struct Places {
     /// Those in the room itself, whatever the version.
-    pub(super) of_name: Vec<i64>,
+    pub(super) of_name: Vec<EntryId>,
     /// Those in other rooms.
-    pub(super) elsewhere: Vec<i64>,
+    pub(super) elsewhere: Vec<EntryId>,
     /// There are more elsewhere than are looked at.
     pub(super) is_flooded: bool,
 }
 
 impl Places {
-    fn add(&mut self, name: NameHash, hash: i64, entry: i64) {
+    fn add(&mut self, name: NameHash, hash: i64, entry: EntryId) {
         match hash == name.0 {
             true => self.of_name.push(entry),
             false => self.elsewhere.push(entry),
@@ -75,18 +76,18 @@ impl RecentSessions {
     }
 
     /// Hashes and entries of a range.
-    fn between(&self, first: i64, last: i64) -> impl Iterator<Item = (i64, i64)> {
+    fn between(&self, first: i64, last: i64) -> impl Iterator<Item = (i64, EntryId)> {
         let begin = self.sorted.partition_point(|(other, _)| *other < first);
         let range = self.sorted[begin..].iter().take_while(move |(hash, _)| *hash <= last);
         range.copied()
     }
 
     /// The entries of a name.
-    pub(super) fn of_name(&self, name: NameHash) -> impl Iterator<Item = i64> {
+    pub(super) fn of_name(&self, name: NameHash) -> impl Iterator<Item = EntryId> {
         self.between(name.0, name.0).map(|(_, entry)| entry)
     }
 
-    fn add(&mut self, added: Vec<(i64, i64)>) {
+    fn add(&mut self, added: Vec<(i64, EntryId)>) {
         self.sorted.extend(added);
         // Two runs, each in order: this merges them.
         self.sorted.sort();
@@ -94,14 +95,14 @@ impl RecentSessions {
 }
 
 /// The entries of a name that are in the tree.
-pub(super) fn in_tree(connection: &Connection, name: NameHash) -> Result<Vec<i64>, VaultError> {
+pub(super) fn in_tree(connection: &Connection, name: NameHash) -> Result<Vec<EntryId>, VaultError> {
     let mut find = connection.prepare_cached(OF_NAME)?;
     let rows = find.query_map([name.0], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The entries of a name, for one transaction.
-pub(super) fn entries_of_name(transaction: &Transaction<'_>, name: NameHash) -> Result<Vec<i64>, VaultError> {
+pub(super) fn entries_of_name(transaction: &Transaction<'_>, name: NameHash) -> Result<Vec<EntryId>, VaultError> {
     let mut entries = Vec::new();
     scan(transaction, |hash, entry| {
         if hash == name.0 {
@@ -157,7 +158,7 @@ pub(super) struct SessionIndex<'a> {
     transaction: &'a Transaction<'a>,
     recent: &'a RecentSessions,
     /// In the order of the entries, which follow each other.
-    added: Vec<(i64, i64)>,
+    added: Vec<(i64, EntryId)>,
     /// The first hash of each session in `added`: nearly all that comes is new, and need not read through it.
     added_sessions: HashSet<i64>,
 }
@@ -183,7 +184,7 @@ impl<'a> SessionIndex<'a> {
                 places.of_name = in_tree(self.transaction, name)?;
             }
         }
-        let added: &[(i64, i64)] = match self.added_sessions.contains(&first) {
+        let added: &[(i64, EntryId)] = match self.added_sessions.contains(&first) {
             true => &self.added,
             false => &[],
         };
@@ -205,14 +206,14 @@ impl<'a> SessionIndex<'a> {
         Ok(places)
     }
 
-    pub(super) fn add(&mut self, name: NameHash, entry: i64) {
-        debug_assert!(self.added.last().is_none_or(|(_, last)| last + 1 == entry));
+    pub(super) fn add(&mut self, name: NameHash, entry: EntryId) {
+        debug_assert!(self.added.last().is_none_or(|(_, last)| last.next() == entry));
         self.added.push((name.0, entry));
         self.added_sessions.insert(name.of_session().0);
     }
 
     /// What was added, to be written.
-    pub(super) fn into_added(self) -> Vec<(i64, i64)> {
+    pub(super) fn into_added(self) -> Vec<(i64, EntryId)> {
         self.added
     }
 }
@@ -222,7 +223,7 @@ impl<'a> SessionIndex<'a> {
 pub(super) fn write(
     transaction: &Transaction<'_>,
     mut recent: RecentSessions,
-    mut added: Vec<(i64, i64)>,
+    mut added: Vec<(i64, EntryId)>,
 ) -> Result<RecentSessions, VaultError> {
     let Some((_, first_entry)) = added.first().copied() else {
         return Ok(recent);
@@ -242,7 +243,7 @@ pub(super) fn write(
     // Row by row: in one statement, SQLite would keep what every page was before in memory, to take it back.
     let mut insert = transaction.prepare_cached("INSERT INTO session_index (hash, entry) VALUES (?1, ?2)")?;
     for (hash, entry) in recent.sorted.drain(..) {
-        insert.execute([hash, entry])?;
+        insert.execute((hash, entry))?;
         if let Some(tree) = &mut recent.in_tree {
             tree.add(NameHash(hash));
         }
@@ -264,14 +265,14 @@ pub(super) fn rebuild(transaction: &Transaction<'_>, keys: &VaultKeys) -> Result
     while let Some(row) = rows.next()? {
         let room_hash: [u8; 16] = row.get(1)?;
         let session = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-        hashes.push((keys.name_hash(session, &room_hash), row.get::<_, i64>(0)?));
+        hashes.push((keys.name_hash(session, &room_hash), row.get::<_, EntryId>(0)?));
     }
     hashes.sort_unstable();
     let mut insert = transaction.prepare("INSERT INTO session_index (hash, entry) VALUES (?1, ?2)")?;
     let mut note = transaction.prepare("INSERT INTO copy (entry, standing) VALUES (?1, 4)")?;
     for same in hashes.chunk_by(|(one, _), (other, _)| one.of_session() == other.of_session()) {
         for (hash, entry) in same {
-            insert.execute([hash.0, *entry])?;
+            insert.execute((hash.0, *entry))?;
             if same.len() > 1 {
                 note.execute([entry])?;
             }
@@ -296,14 +297,17 @@ fn is_tree_empty(connection: &Connection) -> Result<bool, VaultError> {
 }
 
 /// Hash and entry of everything that is not in the tree.
-fn scan(connection: &Connection, mut see: impl FnMut(i64, i64)) -> Result<(), VaultError> {
+fn scan(connection: &Connection, mut see: impl FnMut(i64, EntryId)) -> Result<(), VaultError> {
     let mut statement = connection.prepare_cached("SELECT first_entry, hashes FROM session_recent")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let first_entry: i64 = row.get(0)?;
         let hashes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
         for (entry, hash) in (first_entry..).zip(hashes.chunks_exact(HASH)) {
-            see(i64::from_le_bytes(hash.try_into().expect("eight bytes")), entry);
+            see(
+                i64::from_le_bytes(hash.try_into().expect("eight bytes")),
+                EntryId(entry),
+            );
         }
     }
     Ok(())
@@ -319,9 +323,21 @@ mod tests {
         let transaction = connection.transaction().expect("a transaction");
         let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
         for entry in first..first + count {
-            assert!(!index.places(name(entry)).expect("a look-up").of_name.contains(&entry));
-            index.add(name(entry), entry);
-            assert!(index.places(name(entry)).expect("a look-up").of_name.contains(&entry));
+            assert!(
+                !index
+                    .places(name(entry))
+                    .expect("a look-up")
+                    .of_name
+                    .contains(&EntryId(entry))
+            );
+            index.add(name(entry), EntryId(entry));
+            assert!(
+                index
+                    .places(name(entry))
+                    .expect("a look-up")
+                    .of_name
+                    .contains(&EntryId(entry))
+            );
         }
         let added = index.into_added();
         let recent = write(&transaction, recent, added).expect("it is written");
@@ -351,8 +367,8 @@ mod tests {
         assert_eq!((merged, recent.sorted.len()), (1, 100));
         for entry in (1..first).step_by(7).chain(first - 2_200..first) {
             let found = places(&connection, name(entry)).expect("a look-up").of_name;
-            assert!(found.contains(&entry), "entry {entry}");
-            assert!(found.iter().all(|other| name(*other) == name(entry)));
+            assert!(found.contains(&EntryId(entry)), "entry {entry}");
+            assert!(found.iter().all(|other| name(other.0) == name(entry)));
             let mut twice = found.clone();
             twice.dedup();
             assert_eq!(twice, found);
@@ -379,7 +395,7 @@ mod tests {
             let transaction = connection.transaction().expect("a transaction");
             let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
             for number in rooms..rooms + count {
-                index.add(name(number), i64::from(number) + 1);
+                index.add(name(number), EntryId(i64::from(number) + 1));
             }
             rooms += count;
             let added = index.into_added();
@@ -387,13 +403,13 @@ mod tests {
             transaction.commit().expect("it is durable");
             for number in [0, 2, rooms - 1, rooms / 2] {
                 let found = places(&connection, name(number)).expect("a look-up");
-                assert_eq!(found.of_name, [i64::from(number) + 1]);
+                assert_eq!(found.of_name, [EntryId(i64::from(number) + 1)]);
                 assert!(found.elsewhere.len() >= 2 && found.elsewhere.len() <= 3 * MOST_PLACES);
                 let transaction = connection.transaction().expect("a transaction");
                 let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
                 assert_eq!(
                     index.places(name(number)).expect("a look-up").of_name,
-                    [i64::from(number) + 1]
+                    [EntryId(i64::from(number) + 1)]
                 );
             }
         }

@@ -12,6 +12,7 @@ use crate::backup::{
     copies::{Standing, judge, may_be_shared},
     session_id::SessionId,
 };
+use crate::ids::{EntryId, RoomRowId};
 
 /// Keys of a room, over all versions; one that is there several times counts once, as its best copy has it: the one that is
 /// given out.
@@ -52,7 +53,7 @@ impl Connection {
     /// that can never be opened are left out.
     fn count_room(
         &self,
-        room: i64,
+        room: RoomRowId,
         counts: &mut SharingCounts,
         several: &mut HashSet<Vec<u8>>,
     ) -> Result<(), VaultError> {
@@ -63,9 +64,9 @@ impl Connection {
              LEFT JOIN copy ON copy.entry = known.id
              WHERE known.id BETWEEN ?1 AND ?2",
         )?;
-        let mut after = 0;
+        let mut after = EntryId::NONE;
         while let Some((first, last)) = self.next_run(room, after)? {
-            after = last.min(first + STEP - 1);
+            after = last.min(EntryId(first.0 + STEP - 1));
             let mut rows = in_run.query([first, after])?;
             while let Some(row) = rows.next()? {
                 let (is_unopened, failure): (bool, Option<i64>) = (row.get(1)?, row.get(2)?);

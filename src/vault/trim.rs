@@ -4,6 +4,7 @@
 use rusqlite::{Transaction, params};
 
 use super::{Connection, VaultError, Writer};
+use crate::ids::{EntryId, RoomRowId};
 
 /// Entries of a step: some 30 ms.
 const STEP: i64 = 1_000;
@@ -39,12 +40,12 @@ impl Writer {
     /// Takes the next delivered entries out, and gives their room back. False if there are none left.
     pub(crate) fn trim_step(&mut self) -> Result<bool, VaultError> {
         let goes_on = self.write(|transaction| {
-            let (from, settled): (i64, i64) = transaction.query_row(
+            let (from, settled): (EntryId, EntryId) = transaction.query_row(
                 "SELECT trimmed_through, (SELECT coalesce(max(entry), 0) FROM delivered) FROM job",
                 [],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
-            let through = settled.min(from + STEP);
+            let through = settled.min(EntryId(from.0 + STEP));
             // What was refused, has failed or is held back stays.
             // Moved, not emptied: only rows that go let their pages go.
             for sql in [
@@ -68,15 +69,15 @@ impl Writer {
     /// give other keys in their place. False if there are none left.
     pub(crate) fn refetch_step(&mut self) -> Result<bool, VaultError> {
         let goes_on = self.write(|transaction| {
-            let from: i64 = transaction.query_row("SELECT refetched_through FROM job", [], |row| row.get(0))?;
+            let from: EntryId = transaction.query_row("SELECT refetched_through FROM job", [], |row| row.get(0))?;
             let last = "SELECT coalesce(max(entry), 0) FROM trimmed WHERE NOT is_forgotten";
-            let last: i64 = transaction.query_row(last, [], |row| row.get(0))?;
-            let through = last.min(from + STEP);
+            let last: EntryId = transaction.query_row(last, [], |row| row.get(0))?;
+            let through = last.min(EntryId(from.0 + STEP));
             forget_trimmed(transaction, from, through)?;
             let goes_on = through < last;
             transaction.execute(
                 "UPDATE job SET refetched_through = ?1, refetch = ?2, last_forgotten = max(last_forgotten, ?3)",
-                params![if goes_on { through } else { 0 }, goes_on, last],
+                params![if goes_on { through } else { EntryId::NONE }, goes_on, last],
             )?;
             Ok(goes_on)
         })?;
@@ -86,25 +87,25 @@ impl Writer {
 }
 
 /// Those in that range. What is under way for their versions is of before: another era begins.
-fn forget_trimmed(transaction: &Transaction<'_>, from: i64, through: i64) -> Result<(), VaultError> {
+fn forget_trimmed(transaction: &Transaction<'_>, from: EntryId, through: EntryId) -> Result<(), VaultError> {
     let mut trimmed = transaction.prepare_cached(
         "SELECT room, count(*), count(*) - total(ifnull(is_extra, 0)) FROM trimmed LEFT JOIN copy USING (entry)
          WHERE entry > ?1 AND entry <= ?2 AND NOT is_forgotten GROUP BY room",
     )?;
-    let rooms: Vec<(i64, i64, f64)> = trimmed
+    let rooms: Vec<(RoomRowId, i64, f64)> = trimmed
         .query_map([from, through], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
     for (room, entries, counted) in rooms {
         let counted = counted as i64;
         transaction.execute(
             "UPDATE room SET complete = 0, entries = entries - ?2 WHERE id = ?1",
-            [room, entries],
+            params![room, entries],
         )?;
         transaction.execute(
             "UPDATE backup_version SET era = era + 1, settled = 0, settled_in = 0, is_carried = 1,
                  fetched = fetched - ?2, opened = opened - ?2, names = max(0, names - ?2)
              WHERE id = (SELECT version FROM room WHERE id = ?1)",
-            [room, counted],
+            params![room, counted],
         )?;
     }
     transaction.execute(

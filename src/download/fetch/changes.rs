@@ -1,9 +1,9 @@
-//! A backup that was complete and has changed: as a rule some keys have come in rooms that are in use, and the app knows
-//! those. Asking for a few rooms is cheaper than everything, and the count tells whether that was all. Where it is the same as
-//! before, keys have been replaced by better copies: in rooms that are in use, too, and only what could be better counts.
+//! Fetches what has changed in a backup that was complete. Usually some keys were added in rooms that are in use, and
+//! the app knows those rooms. Requesting a few rooms is cheaper than requesting everything, and the count shows
+//! whether that was all. If the count is unchanged, keys were replaced by better copies, also in rooms that are in
+//! use; then only rooms whose keys could be better are requested.
 //!
-//! For keys that have come it is a short cut, and no more: at the first obstacle the plan goes its usual way, with the patience
-//! that it takes.
+//! For added keys this is only a short cut: at the first obstacle the plan continues as usual, with its retries.
 
 use super::{
     requests::RequestError,
@@ -12,14 +12,15 @@ use super::{
 };
 use crate::{homeserver::KeysRequest, vault::VaultError};
 
-/// Rooms that are asked for, at most: each is a round trip.
+/// Most rooms that are requested this way: each is a round trip.
 const MOST_ROOMS: usize = 20;
-/// Keys that are fetched again for better copies alone, at most: 9 MB. The key of a message on screen is asked for by itself.
+/// Most keys that are fetched again only for better copies: 9 MB. The key of a message on screen is requested by
+/// itself.
 const MOST_KEYS_FOR_BETTER_ONES: u64 = 10_000;
 
 impl FetchStage {
-    /// Asks for the rooms that the app names first, one by one, until nothing is missing by the count, or until they would
-    /// cost half as much as everything; where nothing is missing, for those whose keys may be better.
+    /// Requests the rooms that the app names first, one by one, until the count shows nothing missing, or until they
+    /// would cost half as much as everything. If nothing is missing, requests the rooms whose keys may be better.
     pub(super) async fn latest_rooms(&self) -> Result<(), FetchEnd> {
         self.want_beside().await?;
         let mut cost = 0;
@@ -46,7 +47,7 @@ impl FetchStage {
                 break;
             }
             if !lacked_some && cost > MOST_KEYS_FOR_BETTER_ONES {
-                // A smaller one may still be worth it.
+                // A smaller room may still be worth it.
                 cost -= entries;
                 continue;
             }
@@ -57,8 +58,8 @@ impl FetchStage {
         Ok(())
     }
 
-    /// Asks once more for rooms with entries that failed: they may have been replaced by sound ones since. A room that does not
-    /// come through rests, and is asked for in a later run.
+    /// Requests rooms with failed entries again: the entries may have been replaced by sound ones. A room that fails
+    /// is postponed, and is requested in a later run.
     pub(super) async fn failed_rooms(&self) -> Result<(), FetchEnd> {
         loop {
             let rooms = self
@@ -77,7 +78,8 @@ impl FetchStage {
         }
     }
 
-    /// False if it was not to be had, and everything is asked for next. Where nothing follows, it is asked for with patience.
+    /// Requests one room. If everything is requested next, does not retry, and returns false if the room fails.
+    /// Otherwise retries, and postpones the room if it fails.
     async fn ask_for_changes(&self, room_id: String, everything_is_next: bool) -> Result<bool, FetchEnd> {
         if self.phase.stop.winds_down() {
             return Err(FetchEnd::Stopped);

@@ -1,4 +1,4 @@
-//! The fetch stage: carries out the plan, request by request, with patience where a failure passes by itself.
+//! The fetch stage: carries out the plan, request by request, and retries failures that pass by themselves.
 
 use std::time::Instant;
 
@@ -14,25 +14,26 @@ use crate::{
     clock::wall_ms,
     download::telling::FetchActivity,
     homeserver::{Backoff, HomeserverError, KeysRequest, TransportError, rest_after},
+    ids::Era,
     random::dice,
-    vault::{AskedUnder, OTHER_FAULT, VaultError, WRONG_SHAPE},
+    vault::{AskedUnder, Fault, VaultError},
 };
 
-/// Milliseconds for which a list of the rooms that the user has joined is good.
+/// How long a list of the joined rooms stays valid, in milliseconds.
 const ROOM_LIST_MS: i64 = 60 * 60 * 1_000;
 
-/// What counts within one run only.
+/// Facts that hold within one run only.
 #[derive(Clone, Copy, Debug, Default)]
 struct InThisRun {
-    /// How often a request for everything was cut, also where not even its beginning came.
+    /// How often a request for everything was cut off, even before its first byte.
     cuts: u32,
     latest_rooms_asked: bool,
-    /// Everything has come in a wrong shape, and is asked for once more: the names that there were before that.
+    /// Set once everything has come in a wrong shape and is requested again: the number of names before that.
     names_before_wrong_shape: Option<u64>,
 }
 
 impl FetchStage {
-    /// Fetches until nothing is missing, or until it cannot go on.
+    /// Fetches until nothing is missing, or until fetching cannot continue.
     pub(crate) async fn work(&self) -> Result<(), FetchEnd> {
         self.note_wanted_rooms().await?;
         tokio::select! {
@@ -78,13 +79,13 @@ impl FetchStage {
                             .await?
                     }
                 },
-                Step::GiveUpForNow => self.rest_everything(OTHER_FAULT).await?,
+                Step::GiveUpForNow => self.rest_everything(Fault::Other).await?,
                 Step::Rest => return Err(self.rest().await),
             }
         }
     }
 
-    /// Settles the version, if its mark is still the one that was asked for.
+    /// Settles the version if its mark is still the one that this run knows.
     async fn settle(&self, in_this_run: InThisRun) -> Result<(), FetchEnd> {
         let info = self
             .patiently(|| self.phase.context.homeserver.version(&self.version.version))
@@ -117,7 +118,7 @@ impl FetchStage {
         }
     }
 
-    /// An answer for everything has come to its well-formed end.
+    /// Records that an answer for everything reached its well-formed end.
     async fn everything_is_read(&self, under: AskedUnder) -> Result<(), FetchEnd> {
         let is_noted = self
             .vault(move |writer, version| writer.mark_everything_read(version, under))
@@ -129,7 +130,8 @@ impl FetchStage {
         }
     }
 
-    /// What is wrong with everything at once need not keep single rooms from coming. `names` were there before.
+    /// Handles a failed request for everything, after which single rooms may still come. `names` is the number of
+    /// names before the request.
     async fn everything_failed(
         &self,
         error: RequestError,
@@ -141,7 +143,7 @@ impl FetchStage {
             in_this_run.cuts += 1;
         }
         if error.is_a_cut() {
-            // Something came: the next failure is a new one.
+            // Something came, so the next failure is a new one.
             backoff.reset();
         }
         if error.has_wrong_shape() {
@@ -149,28 +151,28 @@ impl FetchStage {
                 in_this_run.names_before_wrong_shape = Some(names);
                 return Ok(());
             };
-            self.rest_everything(WRONG_SHAPE).await?;
+            self.rest_everything(Fault::WrongShape).await?;
             return self.count_without_what_came(names_before).await;
         }
         let is_of_the_request = error.is_of_the_request();
         if error.is_not_found() && self.version_is_there().await {
-            return self.rest_everything(OTHER_FAULT).await;
+            return self.rest_everything(Fault::Other).await;
         }
         match self.wait_or_end(backoff, error).await {
-            Err(FetchEnd::Failed(_)) if is_of_the_request => self.rest_everything(OTHER_FAULT).await,
+            Err(FetchEnd::Failed(_)) if is_of_the_request => self.rest_everything(Fault::Other).await,
             Err(FetchEnd::Blocked { error, .. }) if is_of_the_request || self.is_only_of_this(&error).await => {
-                self.rest_everything(OTHER_FAULT).await
+                self.rest_everything(Fault::Other).await
             }
             Err(FetchEnd::Blocked { error, retry_after }) if error.is_a_fault() => {
-                // The server has asked for patience. If it asks time and again for this alone, rooms come meanwhile.
-                self.rest_everything(OTHER_FAULT).await?;
+                // The server asked to wait. If it asks so repeatedly for this request alone, rooms come meanwhile.
+                self.rest_everything(Fault::Other).await?;
                 Err(FetchEnd::Blocked { error, retry_after })
             }
             result => result,
         }
     }
 
-    /// What came with answers of another shape proves nothing.
+    /// Counts names from the beginning if answers of a wrong shape added any: those prove nothing.
     async fn count_without_what_came(&self, names_before: u64) -> Result<(), FetchEnd> {
         let is_begun = self
             .vault(move |writer, version| {
@@ -185,7 +187,7 @@ impl FetchStage {
         if is_begun { Err(FetchEnd::Again) } else { Ok(()) }
     }
 
-    async fn rest_everything(&self, fault: i64) -> Result<(), FetchEnd> {
+    async fn rest_everything(&self, fault: Fault) -> Result<(), FetchEnd> {
         self.vault(move |writer, version| {
             let failures = writer
                 .reader()
@@ -196,7 +198,7 @@ impl FetchStage {
         .await
     }
 
-    /// Nothing is left but what does not come through now: by what, and until when.
+    /// Returns how fetching ends if only postponed requests are left: which ones, and when to retry them.
     async fn rest(&self) -> FetchEnd {
         let look = self
             .vault(|writer, version| {
@@ -226,7 +228,7 @@ impl FetchStage {
         }
     }
 
-    /// Those that the vault and the clock know.
+    /// Collects the facts that the vault and the clock know.
     async fn facts(&self, in_this_run: InThisRun) -> Result<Facts, FetchEnd> {
         let (version, first_room, listed_rooms_left, resting, has_failures, has_older_answers) = self
             .vault(move |writer, version| {
@@ -245,7 +247,7 @@ impl FetchStage {
                 ))
             })
             .await?;
-        // A clock that has jumped makes the list again.
+        // If the clock has jumped, the list is made again.
         let rooms_listed = version
             .rooms_listed_ms
             .is_some_and(|listed| (0..ROOM_LIST_MS).contains(&(wall_ms() - listed)));
@@ -259,7 +261,7 @@ impl FetchStage {
                 everything: version.everything,
                 rooms_have_answered: version.rooms_listed_in_era && !rooms_left && resting.rooms == 0,
                 has_older_answers,
-                change_is_explained: version.settled_in > 0
+                change_is_explained: version.settled_in > Era::default()
                     && (version.names > version.settled_names || version.is_replaced),
                 is_anything_sick: everything_rests || resting.rooms > 0,
                 is_everything_sick: everything_rests,
@@ -267,13 +269,13 @@ impl FetchStage {
                 accepted: version.accepted,
             },
             is_settled: version.settled.is_some(),
-            has_changed: version.settled_in > 0 && version.is_carried,
+            has_changed: version.settled_in > Era::default() && version.is_carried,
             latest_rooms_asked: in_this_run.latest_rooms_asked,
             has_failures_to_ask: has_failures,
             cuts: version.cuts,
             cuts_in_this_run: in_this_run.cuts,
             everything_rests,
-            // Without an end there is time enough to read it as it comes.
+            // Without a deadline, there is time to read the answer as it comes.
             files: self.phase.context.files.is_some() && self.phase.deadline.is_some(),
             rooms_left,
             rooms_wanted: first_room.is_some_and(|room| room.is_wanted && room.cuts < ROOM_CUTS_BEFORE_FILE),
@@ -286,14 +288,15 @@ impl FetchStage {
         })
     }
 
-    /// In the order that the server likes, but for the rooms that are wanted.
+    /// Requests everything, in the order that the server chooses; wanted rooms are requested beside it.
     async fn everything(&self) -> Result<(), RequestError> {
         self.count_from_the_beginning().await.map_err(RequestError::Ended)?;
         self.want_beside().await.map_err(RequestError::Ended)?;
         self.ask(&KeysRequest::AllRooms).await
     }
 
-    /// An answer for everything is to prove by itself what there is under this mark.
+    /// Counts names from the beginning if some are carried over, because an answer for everything must prove by
+    /// itself what exists under this mark.
     async fn count_from_the_beginning(&self) -> Result<(), FetchEnd> {
         let is_begun = self
             .vault(|writer, version| {

@@ -1,5 +1,5 @@
-//! Answers that are too long for any slice: the OS downloads them into a file meanwhile, and they are read in slices from
-//! there.
+//! Answers that are too long for any time slice: the OS downloads them into a file, and runs read the file slice by
+//! slice.
 
 use std::{
     fs::File,
@@ -20,20 +20,20 @@ use crate::{
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 128 * 1024;
-/// The app is woken when a download ends; this is for one that is not.
+/// When to check again. The app is usually woken when a download ends; this is for an app that is not.
 const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
 
-/// What became of it in this slice.
+/// How far an answer has come in this slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FromFile {
-    /// It has been read to its end.
+    /// The answer was read to its end; holds the mark under which it was requested.
     Read(AskedUnder),
-    /// The OS is at it.
+    /// The OS is still downloading the answer.
     UnderWay,
 }
 
 impl FetchStage {
-    /// Goes on with an answer that comes by file.
+    /// Continues with an answer that comes as a file.
     pub(super) async fn by_file(&self, request: &KeysRequest) -> Result<FromFile, RequestError> {
         let Some(files) = &self.phase.context.files else {
             return Ok(FromFile::UnderWay);
@@ -50,7 +50,7 @@ impl FetchStage {
         let (name, place) = found.map_err(RequestError::Ended)?;
         let mut state = files.state(name.clone()).map_err(HomeserverError::from)?;
         if place.is_none() && state != FileDownload::Unknown {
-            // Nobody knows any more when it was asked for: what has come since would be taken to be in it.
+            // When this file was requested is unknown: keys that were added since would be taken to be in it.
             files.discard(name.clone()).map_err(HomeserverError::from)?;
             state = FileDownload::Unknown;
         }
@@ -67,7 +67,7 @@ impl FetchStage {
             }
         };
         if head.status == 401 {
-            // The token may have expired since.
+            // The token may have expired since the request.
             self.discard(&name).await.map_err(RequestError::Ended)?;
             return self.begin_file(&name, request, TokenRequest::PreviousRejected).await;
         }
@@ -82,7 +82,7 @@ impl FetchStage {
         let response = self.ingest.begin_file(request.room_id(), name.clone(), place).await?;
         let result = self.unless_stopped(pump(response, path, offset)).await;
         let result = result.map_err(|_| RequestError::Stopped)?;
-        // What cannot be read is no better the next time.
+        // A file that cannot be read will not be readable next time either.
         match &result {
             Err(RequestError::Stopped | RequestError::Ended(_)) => {}
             Ok(()) | Err(_) => {
@@ -120,7 +120,7 @@ impl FetchStage {
         Ok(FromFile::UnderWay)
     }
 
-    /// The mark that the version has in this run.
+    /// Returns the mark that the version has in this run.
     pub(super) fn mark(&self) -> AskedUnder {
         AskedUnder {
             era: self.version.era,
@@ -128,20 +128,20 @@ impl FetchStage {
         }
     }
 
-    /// Gives a file up, and forgets it.
+    /// Discards a file, and forgets how far it was read.
     async fn discard(&self, name: &str) -> Result<(), FetchEnd> {
         let forgotten = name.to_owned();
         self.vault(move |writer, _| writer.forget_file_place(&forgotten))
             .await?;
         if let Some(files) = &self.phase.context.files {
-            // What is left behind is found by the next run.
+            // If this fails, the next run finds the file.
             let _ = files.discard(name.to_owned());
         }
         Ok(())
     }
 }
 
-/// Where nothing is left to do but to wait for the OS.
+/// Returns the end of a stage that can only wait for the OS.
 pub(super) fn waits_for_file() -> FetchEnd {
     FetchEnd::WaitsForFile {
         retry_after: LOOK_AGAIN,

@@ -1,6 +1,7 @@
-//! The way in for what is fetched: responses, chunk by chunk, to the thread that writes.
+//! Passes fetched responses, chunk by chunk, to the thread that writes.
 //!
-//! One thread takes in all requests of a run (`ingest_worker`). The queue to it is short: a slow disk stops the network.
+//! One thread (`ingest_worker`) takes in all requests for a version. The queue to it is short, so that a slow disk
+//! holds up the network.
 
 use std::sync::{
     Arc, Mutex,
@@ -13,29 +14,30 @@ use super::{
     ingest_message::{IngestError, Message, Source},
     ingest_worker::IngestWorker,
 };
+use crate::ids::Era;
 use crate::vault::{FilePlace, VaultError};
 
-/// Chunks that wait for the thread: what a slow disk can pile up.
+/// Chunks that wait for the thread if the disk is slow.
 const CHUNKS_IN_FLIGHT: usize = 4;
 
-/// The way to the thread.
+/// The sending end of the queue to the thread.
 #[derive(Clone)]
 pub(crate) struct Ingest {
     messages: mpsc::Sender<Message>,
     next: Arc<Mutex<u64>>,
 }
 
-/// One response on its way in. Dropped before its end, it leaves the entries it brought.
+/// One response that is being stored. If it is dropped before its end, the entries that it brought are kept.
 pub(crate) struct IngestedResponse {
     ingest: Ingest,
     request: u64,
-    /// Set by the thread when the response cannot be read on: no need to send more of it.
+    /// Set by the thread if the rest of the response cannot be read: sending more is useless.
     broken: Arc<AtomicBool>,
     ended: bool,
 }
 
 impl Ingest {
-    /// The way in, and the work of the thread: run it where blocking is allowed.
+    /// Returns the sending end of the queue, and the work of the thread, which blocks.
     pub(crate) fn new(worker: IngestWorker) -> (Self, impl FnOnce() -> Result<(), VaultError>) {
         let (messages, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
         (
@@ -47,7 +49,7 @@ impl Ingest {
         )
     }
 
-    /// Begins a response: of one room, or of all.
+    /// Begins a response of one room, or of all rooms if `room_id` is `None`.
     pub(crate) async fn begin(&self, room_id: Option<&str>) -> Result<IngestedResponse, IngestError> {
         self.begin_source(Source {
             room_id: room_id.map(str::to_owned),
@@ -56,12 +58,12 @@ impl Ingest {
         .await
     }
 
-    /// Goes on with a response that lies in a file.
+    /// Continues a response that is read from a file.
     pub(crate) async fn begin_file(
         &self,
         room_id: Option<&str>,
         name: String,
-        place: Option<(FilePlace, i64)>,
+        place: Option<(FilePlace, Era)>,
     ) -> Result<IngestedResponse, IngestError> {
         self.begin_source(Source {
             room_id: room_id.map(str::to_owned),
@@ -92,7 +94,7 @@ impl Ingest {
         })
     }
 
-    /// Waits until everything sent before is durable.
+    /// Waits until everything that was sent before is durable.
     pub(crate) async fn flush(&self) -> Result<(), IngestError> {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Flush { reply }).await?;
@@ -105,7 +107,7 @@ impl Ingest {
 }
 
 impl IngestedResponse {
-    /// False if there is no point in sending more: `end` says why.
+    /// Sends the next chunk. Returns false if sending more is useless; `end` then fails with the reason.
     pub(crate) async fn chunk(&self, bytes: Vec<u8>) -> Result<bool, IngestError> {
         self.ingest
             .send(Message::Chunk {
@@ -116,7 +118,7 @@ impl IngestedResponse {
         Ok(!self.broken.load(Ordering::Relaxed))
     }
 
-    /// Says that the body has ended; tells whether it was whole.
+    /// Ends the response. Fails if the body was not whole.
     pub(crate) async fn end(mut self) -> Result<(), IngestError> {
         self.ended = true;
         let (reply, answer) = oneshot::channel();
@@ -133,7 +135,7 @@ impl IngestedResponse {
 impl Drop for IngestedResponse {
     fn drop(&mut self) {
         if !self.ended {
-            // If the queue is full the reader stays until the run ends: it is small.
+            // If the queue is full, the reader stays until the run ends; it is small.
             let _ = self
                 .ingest
                 .messages

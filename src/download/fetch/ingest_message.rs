@@ -1,12 +1,13 @@
-//! What fetching and the thread that writes tell each other.
+//! The messages from fetching to the thread that writes.
 
 use std::sync::{Arc, atomic::AtomicBool};
 
 use tokio::sync::oneshot;
 
+use crate::ids::Era;
 use crate::{backup::reader::ReadError, vault::FilePlace};
 
-/// What fetching tells the thread.
+/// A message from fetching to the thread.
 pub(super) enum Message {
     Begin {
         request: u64,
@@ -29,23 +30,23 @@ pub(super) enum Message {
     },
 }
 
-/// What a response is of, and where it is read from.
+/// What a response contains, and where it is read from.
 #[derive(Default)]
 pub(super) struct Source {
-    /// The room, or all of them.
+    /// The room; `None` for all rooms.
     pub(super) room_id: Option<String>,
-    /// The name of the file that it lies in, if it does.
+    /// The name of the file that the response is read from, if any.
     pub(super) file: Option<String>,
-    /// Where to go on in it, and the era in which it was asked for.
-    pub(super) place: Option<(FilePlace, i64)>,
+    /// Where to continue in the file, and the era in which the file was requested.
+    pub(super) place: Option<(FilePlace, Era)>,
 }
 
-/// Why a response could not be taken in.
+/// Why a response could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IngestError {
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The thread has ended, by a failure of the vault or a stop.
+    /// The thread has ended, because the vault failed or the run was stopped.
     #[error("the vault takes no more")]
     Closed,
 }

@@ -1,6 +1,7 @@
-//! The end of fetching that writes: chunks into readers, entries into batches, batches into the vault.
+//! The writing end of fetching: parses chunks into entries, collects entries in batches, and writes batches to the
+//! vault.
 //!
-//! One thread does it for all requests of a run, so that many small rooms share a transaction.
+//! One thread does this for all requests for a version, so that many small rooms share a transaction.
 
 use std::{
     collections::HashMap,
@@ -21,44 +22,47 @@ use crate::{
         session_id::SessionId,
     },
     download::phase::Phase,
+    ids::{EntryId, Era, VersionRowId},
     job::{PauseCause, StopCause},
     vault::{EntryBatch, FilePlace, Known, KnownEntries, KnownRoom, VaultError, Writer},
 };
 
-/// Entries of a transaction: 20 to 50 ms.
+/// Entries per transaction, which takes 20 to 50 ms.
 const BATCH_ENTRIES: usize = 4_000;
-/// The same for the first; the next ones grow with what is there. So the cores soon have something to open.
+/// Entries in the first transaction, so that the cores soon have something to open. Later ones grow with the number
+/// of keys.
 const FIRST_BATCH_ENTRIES: usize = 125;
-/// Bytes of a transaction, for entries that are larger than usual.
+/// Bytes per transaction, for entries that are larger than usual.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes that are read at a time, with no look at anything else: a thousand entries of the smallest.
+/// Bytes that are parsed between two checks of the batch: a thousand of the smallest entries.
 const PART_BYTES: usize = 32 * 1024;
-/// How long an entry waits for company.
+/// How long an entry waits for others to share its transaction.
 const BATCH_AGE: Duration = Duration::from_millis(250);
-/// What the thread works with.
+/// The thread that writes, with everything it works with.
 pub(crate) struct IngestWorker {
     pub(crate) phase: Phase,
-    pub(crate) version: i64,
-    /// The era of the version that is asked for.
-    pub(crate) era: i64,
-    /// The vault had entries of this version before: those need not be written again. `None` where each has to be looked at.
-    pub(crate) known_since: Option<i64>,
+    pub(crate) version: VersionRowId,
+    /// The era of the version that is being fetched.
+    pub(crate) era: Era,
+    /// The last entry before the era, if the vault already has entries of this version, which need not be written
+    /// again. `None` if every entry must be read.
+    pub(crate) known_since: Option<EntryId>,
     pub(crate) runtime: Handle,
 }
 
 struct Response {
-    /// What tells the answer from others.
+    /// Distinguishes the answer from others.
     number: u64,
     reader: BackupReader,
     room_id: Option<String>,
-    /// The room that entries stand under now.
+    /// The room that the next entries belong to.
     current_room: String,
-    /// What is known of that room; `None` where nothing is known of any.
+    /// What the vault knows of that room; `None` until it is looked up.
     known_room: Option<KnownRoom>,
-    /// The name of the file that it lies in, if it does.
+    /// The name of the file that the response is read from, if any.
     file: Option<String>,
-    /// The era that it is of.
-    era: i64,
+    /// The era in which it was requested.
+    era: Era,
     result: Result<(), ReadError>,
     broken: Arc<AtomicBool>,
 }
@@ -95,9 +99,9 @@ impl IngestWorker {
             }
             self.take(message, &mut responses, &mut batch, known.as_ref())?;
         }
-        // Every whole entry that arrived is kept, also when the run was stopped.
+        // Every whole entry that arrived is kept, even if the run was stopped.
         self.commit(&mut batch)?;
-        // Now, beside the opening: the less is left for the end of the run.
+        // Done now, while entries are being opened, so that less is left for the end of the run.
         self.phase.writer.fold_log();
         Ok(())
     }
@@ -149,7 +153,7 @@ impl IngestWorker {
             }
             Message::Flush { reply } => {
                 self.commit(batch)?;
-                // As above.
+                // A sender that is gone needs no answer.
                 let _ = reply.send(());
             }
         }
@@ -184,7 +188,7 @@ impl IngestWorker {
         *result = reader.push(chunk, &mut visitor);
         let failure = visitor.failure;
         if result.is_err() {
-            // Relaxed: a sender that sees it late sends a chunk for nothing.
+            // Relaxed: a sender that sees it late sends one useless chunk.
             broken.store(true, Ordering::Relaxed);
         }
         failure.map_or(Ok(()), Err)
@@ -213,7 +217,7 @@ impl IngestWorker {
             .with(commit)
             .inspect_err(|_| self.phase.stop.stop(StopCause::Abandoned))?;
         if is_full {
-            // The phase ends, and the next one does not fetch.
+            // This ends the phase, and the next one does not fetch.
             self.phase.run.gate.hold(PauseCause::DiskLimit);
         }
         progress.add_rooms_done(batch.complete_rooms() as u64);
@@ -224,7 +228,7 @@ impl IngestWorker {
 }
 
 impl Response {
-    fn new(number: u64, source: Source, mut era: i64, broken: Arc<AtomicBool>) -> Self {
+    fn new(number: u64, source: Source, mut era: Era, broken: Arc<AtomicBool>) -> Self {
         let Source { room_id, file, place } = source;
         let mut reader = if room_id.is_some() {
             BackupReader::one_room()
@@ -252,7 +256,7 @@ impl Response {
         }
     }
 
-    /// Every entry before that place is in this batch, or in one before it.
+    /// Notes how far the file has been read. Every entry before that place is in this batch or in an earlier one.
     fn note_place(&self, batch: &mut EntryBatch) {
         if let (Some(name), Some(offset)) = (&self.file, self.reader.place()) {
             batch.file_places.retain(|place| place.name != *name);
@@ -280,7 +284,7 @@ struct BatchVisitor<'a> {
     current_room: &'a mut String,
     known_room: &'a mut Option<KnownRoom>,
     known: Option<&'a KnownEntries>,
-    version: i64,
+    version: VersionRowId,
     failure: Option<VaultError>,
 }
 

@@ -1,10 +1,11 @@
-//! Network to vault: which backup versions and which requests, in which order, and what comes of them.
+//! From the network to the vault: which backup versions and rooms are requested, in which order, and how answers are
+//! stored.
 //!
 //! - `versions`: which backup versions, in which order
-//! - `plan`: which request comes next (pure); `execute`: carries it out
+//! - `plan`: which request comes next (pure); `execute`: carries the plan out
 //! - `stage`: what these share for one version; `requests`: one request for keys
-//! - `rooms`, `changes`, `file`: room by room, what has changed, answers that come by file
-//! - `ingest`, `ingest_message`, `ingest_worker`: chunks in, batches of entries out
+//! - `rooms`, `changes`, `file`: requests room by room, for what has changed, and for answers that come as files
+//! - `ingest`, `ingest_message`, `ingest_worker`: from chunks of answers to batches of entries
 
 mod changes;
 mod execute;

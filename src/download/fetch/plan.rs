@@ -1,88 +1,88 @@
-//! Which request comes next. Pure: facts in, a step out.
+//! Decides which request comes next. Pure: facts in, a step out.
 //!
-//! There is no pagination and no Range: only "everything", "one room", "one session" (element-meta #2176). Everything is
-//! one request, but starts over when it is cut; room by room survives interruption, but misses rooms that nobody knows
-//! of. So: everything at once where it is likely to come through, else room by room and everything at the end, if the
-//! count says that something is missing. Where one way does not bring what the server counts, the other is tried once.
-//! Whether that is enough, [`Evidence::settled`] says.
+//! There is no pagination and no Range: only "everything", "one room", "one session" (element-meta #2176). Everything
+//! is one request, but starts over when it is cut off; room by room survives interruption, but misses unknown rooms.
+//! So the plan requests everything at once if that is likely to succeed. Otherwise it goes room by room, and requests
+//! everything at the end if the count says that something is missing. If one way does not bring what the server
+//! counts, the plan tries the other one once. [`Evidence::settled`] decides whether that is enough.
 
 use crate::backup::completeness::Evidence;
 
-/// Bytes that an entry takes on the wire, on average.
+/// Average size of an entry on the wire, in bytes.
 const BYTES_PER_KEY: u64 = 860;
-/// A mobile network on an average day, in bytes a millisecond (16 Mbit/s).
+/// Speed of a mobile network on an average day, in bytes per millisecond (16 Mbit/s).
 const BYTES_PER_MS: u64 = 2_000;
-/// With no budget to keep, a request for everything should take no longer than this on such a network.
+/// Without a budget, the longest that a request for everything should take on such a network.
 const PATIENCE_MS: u64 = 60_000;
-/// How often a request for everything may be cut before it is taken in parts.
+/// How often a request for everything may be cut off before the plan goes room by room.
 const CUTS_BEFORE_ROOMS: u32 = 2;
-/// How often everything may be cut, over all runs, before it is left to the OS.
+/// How often a request for everything may be cut off, over all runs, before it is left to the OS.
 pub(crate) const SWEEP_CUTS_BEFORE_FILE: u32 = CUTS_BEFORE_ROOMS + 1;
-/// Everything is asked for again and again only this often, where even that is always cut.
+/// How often requests for everything may be cut off in one run before they are postponed to a later run.
 const CUTS_BEFORE_PAUSE: u32 = 3;
 
-/// Bytes that so many keys take on the wire, about.
+/// Returns roughly how many bytes this many keys take on the wire.
 pub(crate) fn bytes_of(keys: u64) -> u64 {
     keys.saturating_mul(BYTES_PER_KEY)
 }
 
-/// What the plan is made from.
+/// The facts that the plan is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// What the answers so far have shown.
     pub(crate) evidence: Evidence,
-    /// Nothing is left to be asked for under this mark.
+    /// Whether nothing is left to request under the mark that the version has now.
     pub(crate) is_settled: bool,
-    /// It was settled once, and its mark has moved since.
+    /// Whether the version was settled once, and its mark has moved since.
     pub(crate) has_changed: bool,
-    /// The rooms that the app names first have been asked for in this run, for that reason.
+    /// Whether the rooms that the app names first were requested in this run because the mark moved.
     pub(crate) latest_rooms_asked: bool,
-    /// There are rooms with entries that failed, which have not been asked for under this mark.
+    /// Whether there are rooms with failed entries that were not requested under this mark.
     pub(crate) has_failures_to_ask: bool,
-    /// How often a request for everything was cut, over all runs.
+    /// How often a request for everything was cut off, over all runs.
     pub(crate) cuts: u32,
-    /// How often in this run, also where not even its beginning came.
+    /// How often a request for everything was cut off in this run, even before its first byte.
     pub(crate) cuts_in_this_run: u32,
-    /// The request for everything has failed, and waits for its time.
+    /// Whether the request for everything has failed, and is postponed.
     pub(crate) everything_rests: bool,
-    /// The OS downloads into files, and this is a slice of time.
+    /// Whether the OS can download into files, and the run has a budget.
     pub(crate) files: bool,
-    /// Rooms of the list have not been asked for; wanted ones count only once there is a list.
+    /// Whether rooms of the list were not requested yet. Wanted rooms count only once there is a list.
     pub(crate) rooms_left: bool,
-    /// There are rooms that are wanted before all others. In a request for everything they are asked for beside it.
+    /// Whether there are rooms that are wanted before all others. They are requested beside a request for everything.
     pub(crate) rooms_wanted: bool,
-    /// The list of rooms has been made lately.
+    /// Whether the list of rooms was made recently.
     pub(crate) rooms_listed: bool,
-    /// It has been made under this mark.
+    /// Whether the list of rooms was made under this mark.
     pub(crate) rooms_listed_in_era: bool,
-    /// Milliseconds that the run still has.
+    /// Milliseconds left for the run; `None` if it has no budget.
     pub(crate) time_left_ms: Option<u64>,
 }
 
-/// What to do next.
+/// The next step of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Ask for the rooms that the app names first, and see whether anything is missing then.
+    /// Request the rooms that the app names first, and check whether anything is missing then.
     LatestRooms,
-    /// Ask for everything.
+    /// Request everything.
     Everything,
     /// Let the OS download everything into a file, and read that.
     EverythingByFile,
     /// Make the list of rooms.
     ListRooms,
-    /// Ask for the next rooms.
+    /// Request the next rooms.
     Rooms,
-    /// Ask once more for rooms that have been read under an earlier mark, and for those that are in no list.
+    /// Request again the rooms that were read under an earlier mark, and those that are on no list.
     RoomsAgain,
-    /// Ask once more for rooms with entries that failed: they may have been replaced.
+    /// Request rooms with failed entries again: the entries may have been replaced.
     FailedRooms,
-    /// Look whether the mark is still the same, and settle the version if it is.
+    /// Check whether the mark is still the same, and settle the version if it is.
     Settle,
-    /// Even everything is always cut: leave it for a better time.
+    /// Postpone the request for everything, which is always cut off.
     GiveUpForNow,
-    /// What is left does not come through now.
+    /// End the run: only postponed requests are left.
     Rest,
-    /// Nothing is left to be asked for.
+    /// Nothing is left to request.
     Done,
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
         return Step::Done;
     }
     let evidence = &facts.evidence;
-    // Of what was settled a few keys lack, as a rule; the rooms in use are cheaper than everything.
+    // Usually a few keys were added; requesting the rooms in use is cheaper than requesting everything.
     if facts.has_changed && !facts.latest_rooms_asked && evidence.count.is_some_and(|count| evidence.names <= count) {
         return Step::LatestRooms;
     }
@@ -129,7 +129,8 @@ pub(crate) fn next_step(facts: &Facts) -> Step {
     Step::Everything
 }
 
-/// Everything has come, and it was not all that the server counts: what is missing may come room by room.
+/// Returns the step after everything has come with fewer names than the server counts: missing keys may come room by
+/// room.
 fn after_everything(facts: &Facts) -> Step {
     match (facts.rooms_listed_in_era, facts.rooms_left) {
         (false, _) => Step::ListRooms,
@@ -139,7 +140,7 @@ fn after_everything(facts: &Facts) -> Step {
     }
 }
 
-/// Everything does not come at once now: what can be had comes room by room.
+/// Returns the step while the request for everything is postponed: keys may come room by room.
 fn without_everything(facts: &Facts) -> Step {
     match (facts.rooms_listed && facts.rooms_listed_in_era, facts.rooms_left) {
         (false, _) => Step::ListRooms,
@@ -244,7 +245,7 @@ mod tests {
                 everything_rests: true,
                 ..FRESH
             },
-            // Begun room by room, it is gone on with room by room.
+            // A fetch that began room by room continues that way.
             Facts {
                 rooms_left: true,
                 ..FRESH
@@ -285,7 +286,7 @@ mod tests {
             }),
             Step::Settle
         );
-        // The mark has moved, nothing lacks, and nothing that was seen explains it: the count may be wrong.
+        // The mark has moved, nothing is missing, and nothing that was seen explains it: the count may be wrong.
         let unexplained = Evidence {
             change_is_explained: false,
             ..found
@@ -297,7 +298,7 @@ mod tests {
             }),
             Step::Everything
         );
-        // More than the server counts: its count tells nothing.
+        // There are more names than the server counts: its count proves nothing.
         assert_eq!(
             next_step(&Facts {
                 has_changed: true,
@@ -365,7 +366,7 @@ mod tests {
         };
         assert_eq!(next_step(&after(20_000)), Step::Settle);
         assert_eq!(next_step(&after(19_999)), Step::Everything);
-        // The count is too low: then it proves nothing.
+        // A count that is too low proves nothing.
         assert_eq!(next_step(&after(20_001)), Step::Everything);
         assert_eq!(
             next_step(&Facts {
@@ -421,7 +422,7 @@ mod tests {
             ..listed
         };
         assert_eq!(next_step(&both), Step::Settle);
-        // A room that does not answer keeps it open.
+        // A room that does not answer keeps the version open.
         let sick = Facts {
             evidence: Evidence {
                 is_anything_sick: true,
@@ -443,7 +444,7 @@ mod tests {
             ..FRESH
         };
         assert_eq!(next_step(&neither), Step::Rest);
-        // Without everything, what has come since must be looked for in every room, once for each mark.
+        // Without an answer for everything, every room must be checked for new keys, once under each mark.
         let older = Facts {
             evidence: Evidence {
                 has_older_answers: true,

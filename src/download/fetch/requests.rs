@@ -1,4 +1,4 @@
-//! One request for keys: asked, read to its end or as far as it comes, and what is wrong with it.
+//! One request for keys: sends it, reads the answer as far as it comes, and classifies what went wrong.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::{
     download::telling::FetchActivity,
     homeserver::{Backoff, Body, HomeserverError, KeysRequest, TransportError, Verdict},
     random::dice,
-    vault::OTHER_FAULT,
+    vault::Fault,
 };
 
 impl FetchStage {
-    /// One small request, again and again where a failure passes.
+    /// Sends a small request, and retries it while the failure can pass by itself.
     pub(super) async fn patiently<T, F: Future<Output = Result<T, HomeserverError>>>(
         &self,
         request: impl Fn() -> F,
@@ -40,7 +40,7 @@ impl FetchStage {
         match backoff.after(&error, dice()) {
             Verdict::Retry(wait) => {
                 log::info!(
-                    "a request failed and is tried again in {} ms: {error}",
+                    "a request failed and will be retried in {} ms: {error}",
                     wait.as_millis()
                 );
                 self.phase.download.progress.set_fetch(FetchActivity::WaitingToRetry);
@@ -53,13 +53,14 @@ impl FetchStage {
         }
     }
 
-    /// A 404 for a room may be about the version.
+    /// Whether the server still has the version: a 404 for a room may be about the version.
     pub(super) async fn version_is_there(&self) -> bool {
         let version = self.phase.context.homeserver.version(&self.version.version);
         matches!(self.phase.stop.unless_stopped(version).await, Some(Ok(_)))
     }
 
-    /// Whether what looks like a fault of the whole server concerns one request: the server answers something small.
+    /// Whether an error that looks like a fault of the whole server concerns this request only: the server answers a
+    /// small one.
     pub(super) async fn is_only_of_this(&self, error: &HomeserverError) -> bool {
         let may_be = matches!(
             error,
@@ -90,17 +91,18 @@ impl FetchStage {
         }
     }
 
-    /// What keeps silent for so long may do so until the process ends: the next run begins with something else.
+    /// Notes a request that is silent for so long that it may stay silent until the process ends: the next run then
+    /// begins with another one.
     async fn note_late(&self, request: &KeysRequest) -> Result<(), FetchEnd> {
         let room_id = request.room_id().map(str::to_owned);
         self.vault(move |writer, version| match room_id {
-            Some(room_id) => writer.rest_room(version, &room_id, OTHER_FAULT, LATE_REST),
+            Some(room_id) => writer.rest_room(version, &room_id, Fault::Other, LATE_REST),
             None => writer.count_request(version, 0, true),
         })
         .await
     }
 
-    /// One answer, read to its end or as far as it comes.
+    /// Reads one answer, to its end or as far as it comes.
     pub(super) async fn once(
         &self,
         request: &KeysRequest,
@@ -119,7 +121,7 @@ impl FetchStage {
         };
         let everything = *request == KeysRequest::AllRooms;
         if everything && self.ingest.flush().await.is_err() {
-            // The failure of the vault is told elsewhere.
+            // The ingest thread reports the failure of the vault.
             return Err(RequestError::Stopped);
         }
         let result = result.map_err(|error| if bytes > 0 { error.after_a_beginning() } else { error });
@@ -149,18 +151,18 @@ impl FetchStage {
     }
 }
 
-/// Silence after which a request counts as one that does not come through, unless it does.
+/// Silence after which a request counts as failed, unless it succeeds later.
 const LATE: Duration = Duration::from_secs(15);
 const LATE_REST: Duration = Duration::from_secs(60);
 
-/// Why a request did not bring all it was to bring.
+/// Why a request did not bring everything that it should.
 pub(super) enum RequestError {
     Homeserver(HomeserverError),
-    /// The answer had begun and broke off.
+    /// The answer began, and was cut off.
     Cut(HomeserverError),
     /// The run was stopped, or the vault takes no more.
     Stopped,
-    /// Nothing goes on after it.
+    /// Fetching cannot continue.
     Ended(FetchEnd),
 }
 
@@ -174,12 +176,12 @@ impl RequestError {
         }
     }
 
-    /// The answer had begun, and did not come to its end.
+    /// Whether the answer began and did not reach its end.
     pub(super) fn is_a_cut(&self) -> bool {
         matches!(self, Self::Cut(_) | Self::Stopped)
     }
 
-    /// The server does not take the room id.
+    /// Whether the server rejects the room id.
     pub(super) fn is_of_the_room(&self) -> bool {
         matches!(
             self,
@@ -189,7 +191,7 @@ impl RequestError {
         )
     }
 
-    /// It says something about what was asked for, not about the server, the network or the account as a whole.
+    /// Whether the error concerns what was requested, not the server, the network or the account as a whole.
     pub(super) fn is_of_the_request(&self) -> bool {
         match self {
             Self::Cut(_) => true,
@@ -221,7 +223,7 @@ impl RequestError {
         matches!(self, Self::Homeserver(HomeserverError::NotFound))
     }
 
-    /// It may have been too much for the server, or for the way from there.
+    /// Whether the answer may have been too large for the server, or for the network in between.
     pub(super) fn is_too_much(&self) -> bool {
         matches!(
             self,

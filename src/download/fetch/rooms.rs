@@ -1,4 +1,4 @@
-//! Fetching room by room: the list of rooms, their order, those that are wanted now, and those that come by file.
+//! Fetches room by room: the list of rooms, their order, wanted rooms, and rooms that come as files.
 
 use std::time::Duration;
 
@@ -14,27 +14,27 @@ use crate::{
     clock::wall_ms,
     homeserver::{Backoff, KeysRequest, Meaning, Verdict, rest_after},
     random::dice,
-    vault::{OTHER_FAULT, RoomToFetch, WRONG_SHAPE},
+    vault::{Fault, RoomToFetch},
 };
 
-/// Rooms that are asked for at the same time in a run with a budget, at most: what waits shares the link with what is
-/// read, and is lost when time is up.
+/// Most rooms that are requested at the same time in a run with a budget: pending answers share the link with the one
+/// that is read, and are lost when time is up.
 const ROOMS_AT_ONCE_IN_A_SLICE: usize = 2;
-/// How often the answer for a room is cut before it is left to the OS, where that downloads into files.
+/// How often the answer for a room is cut off before the room is left to the OS, if the OS can download into files.
 pub(super) const ROOM_CUTS_BEFORE_FILE: u32 = 2;
-/// How long the plan waits for a room that is asked for beside it.
+/// How long the plan waits for a room that is being requested beside it.
 const LOOK_BESIDE: Duration = Duration::from_millis(50);
-/// How often a room is asked for in a run before it rests.
+/// How often a room is requested in a run before it is postponed.
 const TRIES_OF_A_ROOM: u32 = 2;
-/// Rooms that fail in a row before the server is asked something small: is it the rooms, or is it the server?
+/// Rooms that fail in a row before a small request checks whether the server itself fails.
 const FAILURES_BEFORE_A_LOOK: u32 = 3;
-/// How long the next wanted room waits where the last ones failed time and again.
+/// How long the next wanted room waits after the last ones failed repeatedly.
 const BETWEEN_WANTED_ROOMS: Duration = Duration::from_secs(30);
-/// Rooms of the list that go into one transaction.
+/// Rooms of the list that are written in one transaction.
 const ROOMS_PER_NOTE: usize = 1_000;
 
 impl FetchStage {
-    /// Rooms that are wanted now, beside the plan. Ends only where nothing goes on any more.
+    /// Fetches wanted rooms beside the plan. Returns only if fetching cannot continue.
     pub(super) async fn wanted_rooms(&self) -> FetchEnd {
         let mut backoff = Backoff::default();
         loop {
@@ -51,7 +51,8 @@ impl FetchStage {
                 Err(RequestError::Ended(end)) => return end,
                 Err(RequestError::Stopped) => return FetchEnd::Stopped,
                 Err(error) if error.is_of_the_room() => {}
-                // The plan comes to it. The next one is asked for with the patience that it takes, however often that was.
+                // The plan requests this room later. The next wanted room waits first, however often requests have
+                // failed.
                 Err(RequestError::Homeserver(error) | RequestError::Cut(error)) => {
                     let wait = match backoff.after(&error, dice()) {
                         Verdict::Retry(wait) => wait,
@@ -90,21 +91,21 @@ impl FetchStage {
         }
     }
 
-    /// In a request for everything, the rooms of the list that are wanted are asked for beside it.
+    /// Queues the wanted rooms of the list, to be requested beside a request for everything.
     pub(super) async fn want_beside(&self) -> Result<(), FetchEnd> {
         let wanted = self.vault(|writer, version| writer.reader().wanted_rooms(version, ROOMS_PER_ROUND));
         self.phase.download.wanted.want(&wanted.await?);
         Ok(())
     }
 
-    /// A wanted room: its keys are opened before all others.
+    /// Makes the keys of a wanted room be opened before all others.
     fn open_first(&self, room_id: String) {
         self.phase.download.wanted.open_first(room_id);
         self.phase.run.wake.notify();
     }
 
-    /// Rooms that were wanted before take their places at the front of the list, also where nobody knew of this version yet.
-    /// From there the plan takes them.
+    /// Moves rooms that were wanted earlier to the front of the list, even if this version was not known then. The
+    /// plan requests them from there.
     pub(super) async fn note_wanted_rooms(&self) -> Result<(), FetchEnd> {
         let wanted = self.phase.download.wanted.waiting();
         if wanted.is_empty() {
@@ -117,7 +118,7 @@ impl FetchStage {
         Ok(())
     }
 
-    /// The app's rooms come first, as it wants them now; those that are listed already take their new places.
+    /// Moves the rooms that the app prefers now to the first places on the list, also rooms that are listed already.
     pub(super) async fn prefer_rooms(&self) -> Result<(), FetchEnd> {
         if self.version.settled.is_some() || self.version.rooms_listed_ms.is_none() {
             return Ok(());
@@ -132,23 +133,23 @@ impl FetchStage {
         Ok(valid_room_ids(rooms))
     }
 
-    /// The app's rooms first, then all others that the user has joined.
+    /// Makes the list of rooms: the rooms that the app prefers first, then all others that the user has joined.
     pub(super) async fn list_rooms(&self) -> Result<(), FetchEnd> {
         let preferred = self.preferred_rooms().await?;
         let joined = match self.patiently(|| self.phase.context.homeserver.joined_rooms()).await {
             Ok(joined) => valid_room_ids(joined),
-            // The request for everything brings what those have.
+            // The request for everything brings the keys of all other rooms.
             Err(FetchEnd::Blocked { error, .. } | FetchEnd::Failed(error))
                 if error.meaning() == Meaning::ServerFault =>
             {
-                log::warn!("the server does not tell which rooms are joined: {error}");
+                log::warn!("the server does not return the joined rooms: {error}");
                 Vec::new()
             }
             Err(end) => return Err(end),
         };
         self.vault(|writer, version| writer.ask_again_since_it_was_settled(version))
             .await?;
-        // Written later, the app's rooms take their places before all others.
+        // Written last, so that the app's rooms come before all others.
         self.note_rooms(&joined, preferred.len()).await?;
         self.note_rooms(&preferred, 0).await?;
         let rooms = self
@@ -185,7 +186,7 @@ impl FetchStage {
         self.rooms_by_file(by_file, only_files).await?;
         let rooms_at_once = self.phase.policy.rooms_at_once as usize;
         let (at_once, alone) = match self.phase.deadline {
-            // What was cut gets the link to itself, or the end of the slice would cut it again.
+            // A room that was cut off is requested alone, or the end of the slice would cut it off again.
             Some(_) => (
                 rooms_at_once.min(ROOMS_AT_ONCE_IN_A_SLICE),
                 usize::from(rooms.first().is_some_and(|room| room.is_begun)),
@@ -195,11 +196,11 @@ impl FetchStage {
         let rest = rooms.split_off(alone);
         self.ask_rooms(rooms, 1).await?;
         self.ask_rooms(rest, at_once).await?;
-        // Only then does the vault know that these rooms are done.
+        // The flush makes it durable that these rooms are done.
         self.flush().await
     }
 
-    /// Those that are always cut. Ends where nothing is left but to wait for them.
+    /// Fetches rooms as files whose answers are always cut off. Fails if nothing is left but to wait for them.
     async fn rooms_by_file(&self, rooms: Vec<RoomToFetch>, only_these: bool) -> Result<(), FetchEnd> {
         let mut waits_for_all = only_these && !rooms.is_empty();
         for RoomToFetch { room_id, rest, .. } in rooms {
@@ -225,8 +226,9 @@ impl FetchStage {
     }
 
     async fn ask_rooms(&self, rooms: Vec<RoomToFetch>, at_once: usize) -> Result<(), FetchEnd> {
-        // Answers are waited for together and read one by one: a short run finishes some rooms instead of beginning many. One
-        // that does not come keeps its place among those that are waited for, and no other room.
+        // Answers are awaited together and read one by one: a short run finishes some rooms instead of beginning
+        // many. A room that does not answer occupies one place among those that are awaited, and blocks no other
+        // room.
         let mut answers = stream::iter(rooms)
             .map(|room| async move {
                 if self.phase.stop.winds_down() {
@@ -244,7 +246,7 @@ impl FetchStage {
         let mut failed_in_a_row = 0;
         while let Some(answer) = answers.next().await {
             let Some(answer) = answer else {
-                // It is on its way beside the plan; there may be nothing else to do.
+                // The room is being requested beside the plan, and there may be nothing else to do: wait.
                 self.unless_stopped(tokio::time::sleep(LOOK_BESIDE)).await?;
                 continue;
             };
@@ -255,7 +257,7 @@ impl FetchStage {
                 false => failed_in_a_row += 1,
             }
             if failed_in_a_row >= FAILURES_BEFORE_A_LOOK {
-                // Is it the rooms, or the server?
+                // A small request shows whether the rooms or the server are at fault.
                 self.patiently(|| self.phase.context.homeserver.version(&self.version.version))
                     .await?;
                 failed_in_a_row = 0;
@@ -268,14 +270,14 @@ impl FetchStage {
         Ok(())
     }
 
-    /// Asks for one room; what does not come through rests.
+    /// Requests one room, and postpones it if that fails. Returns whether it succeeded.
     pub(super) async fn ask_or_rest(&self, room_id: &str) -> Result<bool, FetchEnd> {
         let result = self.ask(&KeysRequest::OneRoom(room_id.to_owned())).await;
         self.retry_or_rest(room_id, 0, result).await
     }
 
-    /// Asks once more for a room whose answer was of no use, and lets it rest if that was not better: behind all others, over
-    /// runs, for longer each time. False if it rests now.
+    /// Requests a room again if its answer was of no use, and postpones it if that fails too: it then comes after all
+    /// other rooms, also in later runs, and waits longer each time. Returns false if the room is postponed.
     async fn retry_or_rest(
         &self,
         room_id: &str,
@@ -302,7 +304,8 @@ impl FetchStage {
                         return Ok(false);
                     }
                     Err(FetchEnd::Blocked { error, retry_after }) if error.is_a_fault() => {
-                        // The server has asked for patience. If it is for this room alone, the others come first next time.
+                        // The server asked to wait. In case only this room is affected, the other rooms come first
+                        // next time.
                         self.rest_room(room_id, failures, &error.clone().into()).await?;
                         return Err(FetchEnd::Blocked { error, retry_after });
                     }
@@ -316,11 +319,11 @@ impl FetchStage {
     }
 
     async fn rest_room(&self, room_id: &str, failures: u32, error: &RequestError) -> Result<(), FetchEnd> {
-        log::warn!("a room does not come through, and is asked for again later");
+        log::warn!("a room could not be fetched, and will be requested again later");
         let fault = if error.has_wrong_shape() {
-            WRONG_SHAPE
+            Fault::WrongShape
         } else {
-            OTHER_FAULT
+            Fault::Other
         };
         let (room, wait) = (room_id.to_owned(), rest_after(failures, dice()));
         self.vault(move |writer, version| writer.rest_room(version, &room, fault, wait))
@@ -328,9 +331,9 @@ impl FetchStage {
     }
 }
 
-/// Those that can be room ids.
+/// Returns the texts that can be room ids.
 pub(in crate::download) fn valid_room_ids(mut rooms: Vec<String>) -> Vec<String> {
-    // A path cannot hold a dot alone.
+    // A segment of a URL path cannot be `.` or `..`.
     rooms.retain(|room| (1..=MAX_ID_BYTES).contains(&room.len()) && !matches!(room.as_str(), "." | ".."));
     rooms
 }

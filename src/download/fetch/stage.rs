@@ -6,54 +6,55 @@ use super::ingest::Ingest;
 use crate::{
     download::phase::Phase,
     homeserver::HomeserverError,
+    ids::VersionRowId,
     vault::{VaultError, VersionRow, Writer},
 };
 
 /// Rooms that are taken from the list at a time.
 pub(super) const ROOMS_PER_ROUND: usize = 128;
 
-/// What the fetch stage works with.
+/// The fetch stage of one backup version, with everything it works with.
 pub(crate) struct FetchStage {
     pub(crate) phase: Phase,
     pub(crate) ingest: Ingest,
     pub(crate) version: VersionRow,
-    /// The wanted room that is on its way beside the plan.
+    /// The wanted room that is being requested beside the plan.
     pub(crate) asked_beside: Mutex<Option<String>>,
 }
 
-/// Why fetching has ended before everything was there.
+/// Why fetching ended before everything was there.
 #[derive(Debug)]
 pub(crate) enum FetchEnd {
-    /// The mark of the version has moved meanwhile.
+    /// The mark of the version (its etag and count) has moved meanwhile.
     MovedOn {
-        /// Under the mark that it had, nothing was missing any more.
+        /// Whether nothing was missing any more under the earlier mark.
         was_complete: bool,
     },
-    /// The names are counted from the beginning: what is known of the version has to be read again.
+    /// Names are counted from the beginning, so the version must be read from the vault again.
     Again,
-    /// What is left comes by file, and the OS is at it.
+    /// What is left comes as a file, which the OS is still downloading.
     WaitsForFile {
         retry_after: Duration,
     },
     /// The run was stopped.
     Stopped,
-    /// It passes by itself, but not soon.
+    /// The failure passes by itself, but not soon.
     Blocked {
         error: HomeserverError,
         retry_after: Duration,
     },
-    /// All that comes through is here; so many rooms do not.
+    /// Everything that the server answers is here; for this many rooms it does not answer.
     Resting {
         rooms: u64,
         retry_after: Duration,
     },
     /// The backup changes faster than it can be fetched.
     Changing,
-    /// Neither everything at once nor a single room comes in the shape of a key backup.
+    /// Neither the request for everything nor any room returns the shape of a key backup.
     NotServed,
-    /// It does not pass by itself.
+    /// The failure does not pass by itself.
     Failed(HomeserverError),
-    /// The version is not there any more.
+    /// The server no longer has the version.
     VersionGone,
     Vault(VaultError),
 }
@@ -69,7 +70,7 @@ impl FetchStage {
 
     pub(super) async fn vault<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Writer, i64) -> Result<T, VaultError> + Send + 'static,
+        work: impl FnOnce(&mut Writer, VersionRowId) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, FetchEnd> {
         let version = self.version.id;
         let result = self.phase.in_vault(move |writer| work(writer, version)).await;

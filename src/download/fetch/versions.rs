@@ -1,5 +1,6 @@
-//! Which backup versions are fetched, in which order: what is left of older ones first, while they can still be read, then
-//! the current one. A version that the vault knows is asked for by its number, whatever the server says is current.
+//! Decides which backup versions are fetched, and in which order: older ones first, while the server still has them,
+//! then the current one. A version that the vault knows is requested by its number, whichever version the server
+//! names as current.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -12,7 +13,7 @@ use super::{
     stage::{FetchEnd, FetchStage},
 };
 use crate::{
-    backup::{completeness::Settled, limits::MAX_VERSION_CHANGES, version::CURVE25519_AES_SHA2},
+    backup::{completeness::Settled, limits::MAX_VERSION_CHANGES, version::Algorithm},
     blocking::blocking,
     download::{
         phase::Phase,
@@ -20,14 +21,15 @@ use crate::{
         work_left::{ShortLook, WorkLeft, look_at_short},
     },
     homeserver::{Backoff, HomeserverError, TransportError, Verdict, outage_wait},
+    ids::{EntryId, VersionRowId},
     random::dice,
     vault::{FetchProgress, VaultError, VersionRow, Writer},
 };
 
-/// Where not even the first request came through, the next run should not come sooner.
+/// The least wait before the next run if not even the first request succeeded.
 const LEAST_WAIT: Duration = Duration::from_secs(30);
 
-/// Fetches all there is to fetch.
+/// Fetches everything that is left to fetch, in all versions.
 pub(crate) async fn fetch_versions(phase: &Phase) -> Result<(), FetchEnd> {
     discard_useless_files(phase).await;
     let result = fetch_with_patience(phase).await;
@@ -36,11 +38,11 @@ pub(crate) async fn fetch_versions(phase: &Phase) -> Result<(), FetchEnd> {
     result
 }
 
-/// Gives up what the OS downloads for versions that are gone or settled, and what this vault knows nothing of: it was set aside,
-/// or deleted.
+/// Discards downloads by the OS for versions that are gone or settled, and those that this vault does not know
+/// because an earlier vault was set aside or deleted.
 async fn discard_useless_files(phase: &Phase) {
     let Some(files) = &phase.context.files else { return };
-    // Where the vault takes nothing any more, the run ends for that reason.
+    // The run ends anyway if the vault takes no more.
     if let Ok(kept) = phase.in_vault(Writer::forget_useless_files).await {
         files.discard_all_but(&kept);
     }
@@ -56,8 +58,9 @@ async fn fetch_with_patience(phase: &Phase) -> Result<(), FetchEnd> {
     count_outage(phase, result, before).await
 }
 
-/// Waits grow over runs where the server lets none get anywhere: answers of no use are none. What it has asked for holds for
-/// look-ups too, and over a restart.
+/// Counts runs in a row in which the server let nothing come through, and makes the wait grow with them; useless
+/// answers do not count as progress. A wait that the server asked for also holds for requests beside a run, and after
+/// a restart.
 async fn count_outage(phase: &Phase, result: Result<(), FetchEnd>, before: FetchProgress) -> Result<(), FetchEnd> {
     let now = phase.in_vault(|writer| writer.reader().fetch_progress()).await?;
     let came = now.has_come_since(&before);
@@ -87,7 +90,7 @@ async fn fetch_while_versions_change(phase: &Phase) -> Result<(), FetchEnd> {
     let mut changes = 0;
     loop {
         match fetch_all(phase).await {
-            // Another version is current now, older or newer; or there is none any more.
+            // Another version is current now, older or newer, or none is.
             Err(FetchEnd::VersionGone | FetchEnd::MovedOn { .. }) if changes < MAX_VERSION_CHANGES => changes += 1,
             Err(FetchEnd::MovedOn { was_complete: true }) => return settle_what_never_rests(phase).await,
             Err(FetchEnd::MovedOn { was_complete: false }) => return Err(FetchEnd::Changing),
@@ -102,7 +105,7 @@ async fn fetch_while_versions_change(phase: &Phase) -> Result<(), FetchEnd> {
     }
 }
 
-/// The mark of the current version moves whenever it is looked at, and each time nothing was missing until then.
+/// Settles the current version if its mark moved at every check although nothing was missing each time.
 async fn settle_what_never_rests(phase: &Phase) -> Result<(), FetchEnd> {
     let settle = |writer: &mut Writer| match writer.reader().current_version()? {
         Some(version) => writer.settle_version(version.id, version.era, Settled::Counted),
@@ -135,14 +138,14 @@ async fn fetch_all(phase: &Phase) -> Result<(), FetchEnd> {
         .partition(|version| version.cuts >= SWEEP_CUTS_BEFORE_FILE || version.rest.failures > 0);
     let mut left = None;
     for older in older {
-        log::info!("an older backup version is fetched first, while it is there");
+        log::info!("fetching an older backup version first, while the server has it");
         left = fetch_older(phase, older).await?.or(left);
     }
     if let Some(current) = current {
         fetch_one(phase, current).await?;
     }
     for older in stuck {
-        log::info!("an older backup version that did not come through is fetched last");
+        log::info!("fetching an older backup version last, because it failed before");
         left = fetch_older(phase, older).await?.or(left);
         show_by_id(phase, current_id).await?;
     }
@@ -152,7 +155,7 @@ async fn fetch_all(phase: &Phase) -> Result<(), FetchEnd> {
     }
 }
 
-/// Whether an answer to "which version is current" leaves those that are known to be asked for by their numbers.
+/// Whether known versions can still be requested by their numbers after this error for "which version is current".
 fn is_about_the_current_one(error: &HomeserverError) -> bool {
     matches!(
         error,
@@ -166,8 +169,8 @@ fn is_about_the_current_one(error: &HomeserverError) -> bool {
     )
 }
 
-/// How a run ends whose server names no current version: as if nothing was wrong where it says that there is none, and those
-/// that are known are all here.
+/// Decides how a run ends if the server names no current version. If the server says that it has none, and everything
+/// in the known versions was fetched, the run ends as if nothing were wrong.
 async fn without_a_current_version(phase: &Phase, end: FetchEnd, left: Option<FetchEnd>) -> Result<(), FetchEnd> {
     let versions = phase.in_vault(|writer| writer.reader().versions()).await?;
     let any_is_there = versions.iter().any(|version| !version.gone);
@@ -177,11 +180,12 @@ async fn without_a_current_version(phase: &Phase, end: FetchEnd, left: Option<Fe
     }
 }
 
-/// Older versions may have grown before they were superseded; and where none is current, all of them are such.
-async fn look_at_older_versions(phase: &Phase, current: Option<i64>) -> Result<(), FetchEnd> {
+/// Checks older versions, which may have grown before they were superseded. If no version is current, all of them
+/// count as older.
+async fn look_at_older_versions(phase: &Phase, current: Option<VersionRowId>) -> Result<(), FetchEnd> {
     let versions = phase.in_vault(|writer| writer.reader().versions()).await?;
     for version in versions {
-        // Without a current one, what is settled may be as it was.
+        // Without a current version, settled ones need no check.
         let may_have_grown = match current {
             Some(_) => !version.superseded,
             None => version.is_open(),
@@ -207,9 +211,9 @@ async fn look_again(phase: &Phase, older: VersionRow, is_superseded: bool) -> Re
         Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
             phase.in_vault(move |writer| writer.mark_gone(id)).await?;
         }
-        // Then it stays as it was known.
+        // What is known of the version stays as it is.
         Err(FetchEnd::Failed(_)) => {}
-        // It is asked for again in the next run.
+        // The next run asks again.
         Err(FetchEnd::Blocked { error, .. }) if is_of_the_version(&error) => return Ok(()),
         Err(end) => return Err(end),
     }
@@ -219,9 +223,9 @@ async fn look_again(phase: &Phase, older: VersionRow, is_superseded: bool) -> Re
     Ok(())
 }
 
-/// A look at a version that is short costs this one small request; everything is asked for again once a week, where that is
-/// not metered.
-async fn look_at_short_one(phase: &Phase, id: i64) -> Result<(), FetchEnd> {
+/// Handles a short version after the small request that checks it: once a week everything is requested again, unless
+/// the network is metered. Otherwise only counts the check.
+async fn look_at_short_one(phase: &Phase, id: VersionRowId) -> Result<(), FetchEnd> {
     let is_metered = phase.run.gate.now().is_metered();
     let look = move |writer: &mut Writer| {
         let Some(version) = writer.reader().version_by_id(id)? else {
@@ -239,24 +243,25 @@ async fn look_at_short_one(phase: &Phase, id: i64) -> Result<(), FetchEnd> {
     Ok(phase.in_vault(look).await?)
 }
 
-/// Fetches an older version. What keeps it from coming is given back where it does not keep the current one from it.
+/// Fetches an older version. Returns what prevents that if the current version can still be fetched, and fails with
+/// it otherwise.
 async fn fetch_older(phase: &Phase, older: VersionRow) -> Result<Option<FetchEnd>, FetchEnd> {
     let (id, before) = (older.id, older.counts.fetched);
     let Err(end) = fetch_one(phase, older).await else {
         return Ok(None);
     };
     if matches!(end, FetchEnd::Stopped) {
-        // A run that got nothing of it counts as a cut, whatever it waited for.
+        // A run that received nothing of this version counts as cut off, whatever it waited for.
         let count = move |writer: &mut Writer| match writer.reader().version_by_id(id)? {
             Some(version) if version.counts.fetched == before => writer.count_request(id, 0, true),
             _ => Ok(()),
         };
-        // Where the vault takes nothing any more, the run ends for that reason.
+        // The run ends anyway if the vault takes no more.
         let _ = phase.in_vault(count).await;
     }
     match end {
         FetchEnd::VersionGone | FetchEnd::MovedOn { .. } => Ok(None),
-        // It may be forbidden by now, or sick.
+        // The version may be forbidden by now, or failing.
         FetchEnd::Failed(_)
         | FetchEnd::WaitsForFile { .. }
         | FetchEnd::Resting { .. }
@@ -267,7 +272,7 @@ async fn fetch_older(phase: &Phase, older: VersionRow) -> Result<Option<FetchEnd
     }
 }
 
-/// Whether another version may be had where this one is not.
+/// Whether another version may be available although this one is not.
 fn is_of_the_version(error: &HomeserverError) -> bool {
     !error.asks_for_patience() && !is_no_network(error)
 }
@@ -279,8 +284,8 @@ fn is_no_network(error: &HomeserverError) -> bool {
     )
 }
 
-/// What is shown is the current one.
-async fn show_by_id(phase: &Phase, id: Option<i64>) -> Result<(), FetchEnd> {
+/// Shows the figures of this version again.
+async fn show_by_id(phase: &Phase, id: Option<VersionRowId>) -> Result<(), FetchEnd> {
     let Some(id) = id else { return Ok(()) };
     match phase.in_vault(move |writer| writer.reader().version_by_id(id)).await? {
         Some(version) => show(phase, &version).await,
@@ -296,19 +301,19 @@ async fn show(phase: &Phase, version: &VersionRow) -> Result<(), FetchEnd> {
     Ok(())
 }
 
-/// Fetches one version; notes that it is gone if it is.
+/// Fetches one version, and marks it as gone if the server no longer has it.
 async fn fetch_one(phase: &Phase, version: VersionRow) -> Result<(), FetchEnd> {
     let (row, name) = (version.id, version.version.clone());
     let mut result = Err(FetchEnd::Again);
     while matches!(result, Err(FetchEnd::Again)) {
-        // It may have got some meanwhile.
+        // Read again: entries may have come meanwhile.
         let now = phase.in_vault(move |writer| writer.reader().version_by_id(row)).await?;
         result = fetch_entries(phase, now.ok_or(VaultError::Corrupt)?).await;
     }
     if !matches!(result, Err(FetchEnd::VersionGone)) {
         return result;
     }
-    // A 404 also says that an entry is missing: the version itself is asked for before it is given up.
+    // A 404 can also mean that an entry is missing: the version itself is checked before it is given up.
     match ask(phase, || phase.context.homeserver.version(&name)).await {
         Err(FetchEnd::Failed(HomeserverError::NotFound)) => {
             phase.in_vault(move |writer| writer.mark_gone(row)).await?;
@@ -322,7 +327,7 @@ async fn fetch_one(phase: &Phase, version: VersionRow) -> Result<(), FetchEnd> {
                 error: HomeserverError::NotFound,
                 retry_after: LEAST_WAIT,
             }),
-            // Another backup has its name.
+            // Another backup has its number now.
             _ => Err(FetchEnd::VersionGone),
         },
         Err(end) => Err(end),
@@ -331,8 +336,8 @@ async fn fetch_one(phase: &Phase, version: VersionRow) -> Result<(), FetchEnd> {
 
 async fn fetch_entries(phase: &Phase, version: VersionRow) -> Result<(), FetchEnd> {
     show(phase, &version).await?;
-    // While names are counted from the beginning, each entry has to be seen.
-    let knows_all = version.counts.fetched > 0 && version.confirm_through == 0;
+    // While names are counted from the beginning, every entry must be read.
+    let knows_all = version.counts.fetched > 0 && version.confirm_through == EntryId::NONE;
     let (ingest, thread) = Ingest::new(IngestWorker {
         phase: phase.clone(),
         version: version.id,
@@ -349,16 +354,16 @@ async fn fetch_entries(phase: &Phase, version: VersionRow) -> Result<(), FetchEn
     };
     let work = async move { stage.work().await };
     let (result, written) = tokio::join!(work, thread);
-    // What the thread could not write explains why the stage stopped.
+    // A write error of the thread explains why the stage stopped.
     written.unwrap_or(Err(VaultError::Panicked))?;
     result
 }
 
-/// Asks which version is current, and makes it the one that is worked on.
+/// Asks the server which version is current, and makes it the one to work on.
 async fn begin_version(phase: &Phase) -> Result<VersionRow, FetchEnd> {
     let info = ask(phase, || phase.context.homeserver.current_version()).await?;
-    if info.algorithm != CURVE25519_AES_SHA2 {
-        log::warn!("the backup is of an unknown algorithm; its entries are kept as they are");
+    if matches!(info.algorithm, Algorithm::Unknown(_)) {
+        log::warn!("the backup uses an unknown algorithm; its entries are kept as they are");
     }
     let keys = phase.context.keys.clone();
     let begin = move |writer: &mut Writer| {
@@ -382,7 +387,7 @@ async fn begin_version(phase: &Phase) -> Result<VersionRow, FetchEnd> {
     Ok(version.ok_or(VaultError::Corrupt)?)
 }
 
-/// One small request, with patience.
+/// Sends a small request, with retries.
 async fn ask<T, F: Future<Output = Result<T, HomeserverError>>>(
     phase: &Phase,
     request: impl FnMut() -> F,

@@ -1,4 +1,4 @@
-//! What the host and the user say to a download: pause, resume, stop, which rooms first, what it may use.
+//! How the host and the user control a download: pause, resume, stop, which rooms come first, what it may use.
 
 use crate::{
     blocking::blocking,
@@ -7,17 +7,22 @@ use crate::{
     vault::{Connection, UserIntent},
 };
 
-/// Rooms of one call that are moved to the front.
+/// Most rooms that one call can move to the front.
 const MOST_WANTED_ROOMS: usize = 1_000;
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyDownload {
-    /// Holds the download for a cause, until `resume` with it; a run under way ends if nothing may go on, and goes on with
-    /// the rest otherwise. Several causes can hold at once. Returns when what the cause stops is at rest, in a fraction of a
-    /// second, whatever the server and the sink do; what the cause stops is in the docs of [`PauseCause`].
+    /// Pauses the download for a cause, until `resume` is called with the same cause. Several causes can hold at
+    /// once. A run under way ends if they leave it nothing to do; otherwise it continues with the work that they
+    /// allow. The table in `docs/background-execution.md` shows what each cause stops. `PauseCause.TimeExpiring`
+    /// holds only until this call returns.
+    ///
+    /// Returns once everything that the cause stops has stopped: in a fraction of a second, whatever the server and
+    /// the sink do.
     ///
     /// # Errors
-    /// A [`StatusError`] if the user's pause cannot be kept over a restart; it holds until then nevertheless.
+    /// Fails with a `StatusError` if a pause by the user (`PauseCause.User`) cannot be stored in the vault. It then
+    /// holds until the process ends.
     pub async fn pause(&self, cause: PauseCause) -> Result<(), StatusError> {
         let kept = match cause {
             PauseCause::User => self.keep_intent(UserIntent::Pause, false).await,
@@ -31,10 +36,11 @@ impl KeyDownload {
         kept
     }
 
-    /// The cause is gone. If it was the last one, a run under way goes on, or the host is asked for one.
+    /// Ends the pause for a cause. If no other cause holds the download, a run under way continues, or the host is
+    /// asked for a run with `JobHost.schedule_wake_up`.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be written, for the user's pause.
+    /// Fails with a `StatusError` if `cause` is `PauseCause.User` and the vault cannot be written.
     pub async fn resume(&self, cause: PauseCause) -> Result<(), StatusError> {
         match cause {
             PauseCause::User => self.keep_intent(UserIntent::Download, false).await?,
@@ -44,11 +50,11 @@ impl KeyDownload {
         Ok(())
     }
 
-    /// Gives the download up: a run under way ends, what is in the vault stays, and no wake-up is asked for until `start`.
-    /// Stays over restarts. Returns when all is at rest.
+    /// Gives up the download until `start` is called, also after a restart of the app. A run under way ends, and the
+    /// host is asked for no more wake-ups. What is in the vault stays. Returns once nothing is running any more.
     ///
     /// # Errors
-    /// A [`StatusError`] if that cannot be kept over a restart; it holds until then nevertheless.
+    /// Fails with a `StatusError` if this cannot be stored in the vault. It then holds until the process ends.
     pub async fn stop(&self) -> Result<(), StatusError> {
         let kept = self.keep_intent(UserIntent::Stop, true).await;
         self.settle(None).await;
@@ -58,34 +64,36 @@ impl KeyDownload {
         kept
     }
 
-    /// Takes up what was given up, or paused by the user, and asks the host for a run.
+    /// Starts the download again after `stop`, or after a pause by the user, and asks the host for a run with
+    /// `JobHost.schedule_wake_up`.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be written.
+    /// Fails with a `StatusError` if the vault cannot be written.
     pub async fn start(&self) -> Result<(), StatusError> {
         self.keep_intent(UserIntent::Download, true).await?;
         self.ask_for_a_run().await;
         Ok(())
     }
 
-    /// Makes a run under way return, as paused by [`PauseCause::TimeExpiring`]. Returns at once, from any thread: for
-    /// expiration handlers and for tasks that are cancelled. Without a run it does nothing. `await_quiescent` waits for the
-    /// end.
+    /// Ends a run under way, which returns as paused by `PauseCause.TimeExpiring`. Does nothing if no run is under
+    /// way. Returns at once, from any thread: call it from expiration handlers and when a task is cancelled.
+    /// `await_quiescent` waits until the run has ended.
     pub fn end_run(&self) {
         self.jobs.end_run();
     }
 
-    /// Waits until no run and no request of this download is at work, also after a future of it was dropped: no database,
-    /// lock, socket or busy thread. It does not end anything.
+    /// Waits until no run and no request of this download is active, not even one whose future was dropped: no
+    /// database is open, no lock or socket is held, and no thread is busy. Does not end anything itself.
     pub async fn await_quiescent(&self) {
         self.jobs.quiescent().await;
     }
 
-    /// Moves these rooms to the front, the first of them first: they are fetched, opened and delivered before all others, at
-    /// once where a run is under way, and in the next one otherwise. At most 1,000 at a time.
+    /// Moves rooms to the front, the first one foremost: their keys are fetched, opened and delivered before all
+    /// others, at once if a run is under way, otherwise in the next run. Takes at most 1,000 rooms in one call, and
+    /// ignores the rest.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be written: a run under way has them in front nevertheless.
+    /// Fails with a `StatusError` if the vault cannot be written. A run under way still moves the rooms to the front.
     pub async fn prioritise_rooms(&self, room_ids: Vec<String>) -> Result<(), StatusError> {
         let mut rooms = valid_room_ids(room_ids);
         rooms.truncate(MOST_WANTED_ROOMS);
@@ -96,35 +104,35 @@ impl KeyDownload {
             .await?)
     }
 
-    /// Changes what the download may use; a run under way follows at once.
+    /// Changes what the download may use. A run under way follows at once.
     pub fn set_policy(&self, policy: DownloadPolicy) {
         self.policy.set(policy, &self.jobs.gate);
-        // With another limit it may be gone; if not, it is seen again.
+        // The vault may be below the new limit. If it is not, the cause is set again.
         self.jobs.gate.release(PauseCause::DiskLimit);
     }
 }
 
 impl KeyDownload {
-    /// Says what the user wants, durably. What was given up is only taken up by `start`.
+    /// Stores what the user wants in the vault. A stopped download changes only if `also_when_stopped` is set.
     async fn keep_intent(&self, intent: UserIntent, also_when_stopped: bool) -> Result<(), StatusError> {
         self.jobs.gate.follow_user(UserWord {
             intent,
             also_when_stopped,
         });
         let gate = self.jobs.gate.clone();
-        // In there, as the call may be given up while it is written.
+        // Inside the write, because the caller may drop this future while it is in progress.
         let write = move |vault: &mut Connection| {
             gate.write_user_words(|word| vault.keep_user_intent(word.intent, word.also_when_stopped))
         };
         Ok(self.jobs.write(write).await?)
     }
 
-    /// Waits until nothing is at work that may not be.
+    /// Waits until no work runs that `cause` stops; `None` stands for `stop`.
     async fn settle(&self, cause: Option<PauseCause>) {
         self.jobs
             .obey(cause.is_some_and(|cause| cause.stops(Work::AskServer)))
             .await;
-        // An open database holds a lock, and an app that is suspended with one is killed.
+        // An open database holds a lock, and the OS kills an app that it suspends with one.
         if matches!(
             cause,
             Some(PauseCause::InBackground | PauseCause::TimeExpiring | PauseCause::StorageLocked)
@@ -135,7 +143,7 @@ impl KeyDownload {
     }
 }
 
-/// Time that expires holds for the length of a call. Where that is given up, the run ends nevertheless.
+/// Releases `PauseCause::TimeExpiring` when the call ends. Ends the run even if the call was dropped.
 struct OverOnDrop<'a>(&'a KeyDownload);
 
 impl Drop for OverOnDrop<'_> {

@@ -1,4 +1,5 @@
-//! What the app says of single backup versions: fetch one by its number, accept what one lacks, give a locked one up.
+//! What the app decides about single backup versions: fetch one by its number, accept missing keys, give up a locked
+//! one.
 
 use base64::Engine;
 
@@ -10,12 +11,13 @@ use crate::{
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyDownload {
-    /// Fetches a backup version by its number, as long as the server answers for it, whatever it says is the current one. For a
-    /// number that the app knows from its own crypto store: some servers name no current version although older ones are there.
-    /// Asks the host for a run. Does nothing for a text that cannot be a version (empty, `.`, `..`, over 128 characters).
+    /// Adds a backup version by its number, and asks the host for a run. The version is fetched as long as the server
+    /// answers for it, whichever version is the current one. Use it for a number that the app knows from its own
+    /// crypto store: some servers name no current version although older ones still exist. Does nothing if `version`
+    /// cannot be a version: empty, `.`, `..`, or longer than 128 characters.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be written.
+    /// Fails with a `StatusError` if the vault cannot be written.
     pub async fn include_version(&self, version: String) -> Result<(), StatusError> {
         let is_one =
             (1..=MAX_VERSION_CHARS).contains(&version.chars().count()) && !matches!(version.as_str(), "." | "..");
@@ -26,12 +28,16 @@ impl KeyDownload {
         Ok(())
     }
 
-    /// Accepts that the server does not give all the keys that it counts in a version: up to `most` may be missing, whatever
-    /// its etag does. The outcome is `Completed` then, and says how many are missing. 0 takes it back. False if the vault knows
-    /// no version of that number with that public key (`VersionStatus.public_key`).
+    /// Accepts that the server does not return all keys that it counts in a version: up to `most` keys may be
+    /// missing, also after its etag has changed. Runs then end as `RunOutcome.Completed`, with the number of missing
+    /// keys in `accepted_shortfall`. 0 withdraws the acceptance. Returns false if the vault knows no version with
+    /// this number and public key.
+    ///
+    /// Example: a run ended as `RunOutcome.Short`, and the user accepts the loss. Pass `version` and `missing` of
+    /// each of its `MissingKeys`, and the `public_key` that `status` reports for that version.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be written.
+    /// Fails with a `StatusError` if the vault cannot be written.
     pub async fn accept_shortfall(&self, version: String, public_key: String, most: u64) -> Result<bool, StatusError> {
         let Some(key) = BASE64.decode(&public_key).ok().and_then(|key| key.try_into().ok()) else {
             return Ok(false);
@@ -40,11 +46,12 @@ impl KeyDownload {
         Ok(self.jobs.write(accept).await?)
     }
 
-    /// Gives a version up that nobody can unlock: outcomes do not name it any more. What is fetched of it stays, sealed, and an
-    /// unlock takes it up again. False if the vault knows no version of that number.
+    /// Gives up a version that can never be unlocked: run outcomes no longer name it. Its fetched entries stay in the
+    /// vault, still encrypted, and a later unlock takes the version up again. Returns false if the vault knows no
+    /// version with this number.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be written.
+    /// Fails with a `StatusError` if the vault cannot be written.
     pub async fn give_up_version(&self, version: String) -> Result<bool, StatusError> {
         Ok(self.jobs.write(move |vault| vault.give_up_version(&version)).await?)
     }

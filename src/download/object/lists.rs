@@ -1,4 +1,4 @@
-//! What the vault can list for an app: what arrived, what failed, what was refused, what stands under two rooms.
+//! What the vault can list for an app: keys that arrived, failed, were refused, or are held back.
 
 use crate::{
     backup::{FailureReason, session_id::SessionId},
@@ -6,26 +6,30 @@ use crate::{
         ArrivalCursor, ArrivedPage, ArrivedRoomKeys, ConflictCause, ConflictPage, EntryPage, EntryRef, KeyConflict,
         KeyDownload, RefusedEntry, RefusedPage, StatusError,
     },
+    ids::EntryId,
     vault::{Connection, HeldBackCause, VaultError},
 };
 
-/// Rows of a page, at most.
+/// Most rows of a page.
 const MAX_PAGE: u32 = 10_000;
-/// Conflicts of a page, at most: each is looked up.
+/// Most conflicts of a page, because each one needs look-ups.
 const MAX_CONFLICTS: u32 = 1_000;
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyDownload {
-    /// Keys that were opened after `cursor`, at most `limit` (1 to 10,000), in the order of arrival: none is left out,
-    /// and none comes twice, unless the backup has got a better copy of it. Keep `next` where the app keeps its own state.
+    /// Returns keys that were opened after `cursor`, in the order of arrival, at most `limit` (1 to 10,000) of them.
+    /// Every key comes, and none comes twice unless the backup got a better copy of it.
+    ///
+    /// Example: begin with the default cursor. While a page has `more`, call again with its `next`. Store the last
+    /// `next` where the app keeps its own state, and continue there next time.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be read.
+    /// Fails with a `StatusError` if the vault cannot be read.
     pub async fn arrived_since(&self, cursor: ArrivalCursor, limit: u32) -> Result<ArrivedPage, StatusError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let rows = self
             .jobs
-            .read(move |vault| vault.arrived_since(cursor.batch, cursor.entry, limit + 1))
+            .read(move |vault| vault.arrived_since(cursor.batch, EntryId(cursor.entry), limit + 1))
             .await?;
         let more = rows.len() > limit;
         let mut page = ArrivedPage {
@@ -36,7 +40,7 @@ impl KeyDownload {
         for row in rows.into_iter().take(limit) {
             page.next = ArrivalCursor {
                 batch: row.batch,
-                entry: row.entry,
+                entry: row.entry.0,
             };
             let session_id = row.session.to_string();
             match page.arrived.last_mut() {
@@ -50,10 +54,11 @@ impl KeyDownload {
         Ok(page)
     }
 
-    /// Entries that failed for `reason`, at most `limit` (1 to 10,000), from `after` on (`None`: from the first).
+    /// Returns entries that failed for `reason`, at most `limit` (1 to 10,000) of them. Pass `None` as `after` for
+    /// the first page, then the `next` of the page before.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be read.
+    /// Fails with a `StatusError` if the vault cannot be read.
     pub async fn failures(
         &self,
         reason: FailureReason,
@@ -63,33 +68,35 @@ impl KeyDownload {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let rows = self
             .jobs
-            .read(move |vault| vault.failures(reason, after.unwrap_or(0), limit))
+            .read(move |vault| vault.failures(reason, EntryId(after.unwrap_or(0)), limit))
             .await?;
         Ok(entry_page(rows, limit))
     }
 
-    /// Copies of keys that are held back, each with the copy that counts, at most `limit` (1 to 1,000), from `after` on. The
-    /// server, or somebody who can write to the backup, may be moving or forging keys.
+    /// Returns copies of keys that are held back, each with the copy that counts, at most `limit` (1 to 1,000) of
+    /// them. Pass `None` as `after` for the first page, then the `next` of the page before. A conflict can mean that
+    /// the server, or someone else who can write to the backup, is moving or forging keys.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be read.
+    /// Fails with a `StatusError` if the vault cannot be read.
     pub async fn conflicts(&self, after: Option<i64>, limit: u32) -> Result<ConflictPage, StatusError> {
         let limit = limit.clamp(1, MAX_CONFLICTS) as usize;
-        let read = move |vault: &mut Connection| conflict_page(vault, after.unwrap_or(0), limit);
+        let read = move |vault: &mut Connection| conflict_page(vault, EntryId(after.unwrap_or(0)), limit);
         Ok(self.jobs.read(read).await?)
     }
 
-    /// Keys that the sink refused, with its reasons, at most `limit` (1 to 10,000), from `after` on.
+    /// Returns keys that the sink refused, each with the reason, at most `limit` (1 to 10,000) of them. Pass `None`
+    /// as `after` for the first page, then the `next` of the page before.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be read.
+    /// Fails with a `StatusError` if the vault cannot be read.
     pub async fn refusals(&self, after: Option<i64>, limit: u32) -> Result<RefusedPage, StatusError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let rows = self
             .jobs
-            .read(move |vault| vault.refusals(after.unwrap_or(0), limit))
+            .read(move |vault| vault.refusals(EntryId(after.unwrap_or(0)), limit))
             .await?;
-        let next = (rows.len() == limit).then(|| rows.last().map(|row| row.0)).flatten();
+        let next = (rows.len() == limit).then(|| rows.last().map(|row| row.0.0)).flatten();
         let entries = rows
             .into_iter()
             .map(|(_, room_id, session, reason)| RefusedEntry {
@@ -104,10 +111,10 @@ impl KeyDownload {
     }
 }
 
-fn conflict_page(vault: &Connection, after: i64, limit: usize) -> Result<ConflictPage, VaultError> {
+fn conflict_page(vault: &Connection, after: EntryId, limit: usize) -> Result<ConflictPage, VaultError> {
     let rows = vault.held_back(after, limit)?;
     let next = (rows.len() == limit)
-        .then(|| rows.last().map(|row| row.entry))
+        .then(|| rows.last().map(|row| row.entry.0))
         .flatten();
     let mut conflicts = Vec::with_capacity(rows.len());
     for row in rows {
@@ -151,8 +158,8 @@ impl From<HeldBackCause> for ConflictCause {
     }
 }
 
-fn entry_page(rows: Vec<(i64, String, SessionId)>, limit: usize) -> EntryPage {
-    let next = (rows.len() == limit).then(|| rows.last().map(|row| row.0)).flatten();
+fn entry_page(rows: Vec<(EntryId, String, SessionId)>, limit: usize) -> EntryPage {
+    let next = (rows.len() == limit).then(|| rows.last().map(|row| row.0.0)).flatten();
     let entries = rows
         .into_iter()
         .map(|(_, room_id, session)| EntryRef {

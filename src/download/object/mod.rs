@@ -1,4 +1,4 @@
-//! The download as apps see it: the one run, what it leads to, and how far it is.
+//! The download as apps see it: the one run, its outcome, and its progress.
 
 mod controls;
 mod known_versions;
@@ -40,8 +40,8 @@ const WORKS: WorkSet = WorkSet::of(&[Work::Fetch, Work::Open]);
 
 /// The download of one account's key backup. Get it from `KeyBackupClient.download()`.
 ///
-/// The host schedules, this remembers: call `run` whenever there is an opportunity, from a worker or a background task,
-/// and it goes on where the last one ended. What it waits for it says through `JobHost.schedule_wake_up`.
+/// The host schedules, and this object remembers: call `run` at every opportunity, from a worker or a background
+/// task, and it continues where the last run ended. It asks for its next opportunity with `JobHost.schedule_wake_up`.
 #[derive(uniffi::Object)]
 pub struct KeyDownload {
     jobs: Arc<Jobs>,
@@ -52,9 +52,9 @@ pub struct KeyDownload {
     keeps_secrets: bool,
     policy: PolicyCell,
     wanted: WantedRooms,
-    /// The figures of the last run.
+    /// The figures of the current run, or of the last one.
     progress: Mutex<Arc<Progress>>,
-    /// A run was asked for while one was under way: its end looks again.
+    /// Whether a run was asked for: a run under way looks at this when it ends.
     asked_meanwhile: AtomicBool,
 }
 
@@ -81,7 +81,8 @@ impl KeyDownload {
         }
     }
 
-    /// A decryption key has come: a run under way opens what it has passed over; without one the app is asked for a run.
+    /// Reacts to a new decryption key: a run under way opens the entries that it passed over. Without a run, asks the
+    /// app for one.
     pub(crate) async fn keys_have_changed(&self) {
         if let Some(run) = self.jobs.current() {
             run.wake.notify();
@@ -89,8 +90,8 @@ impl KeyDownload {
         self.ask_for_a_run().await;
     }
 
-    /// New entries of a room are in the vault: a run under way opens and delivers them before all others; without one the app
-    /// is asked for a run.
+    /// Reacts to new entries of a room in the vault: a run under way opens and delivers them before all others.
+    /// Without a run, asks the app for one.
     pub(crate) async fn room_has_come(&self, room_id: &str) {
         match self.jobs.current() {
             Some(run) => {
@@ -101,12 +102,12 @@ impl KeyDownload {
         }
     }
 
-    /// Drops the callbacks: nothing can be run any more.
+    /// Drops the callbacks. After this, no run can start.
     pub(crate) fn shut_down(&self) {
         self.listener.shut_down();
     }
 
-    /// Asks the app for a run as soon as it can, if there is anything to do and nothing holds all of it.
+    /// Asks the app for a run as soon as possible, if there is work to do and pauses do not hold all of it.
     pub(crate) async fn ask_for_a_run(&self) {
         self.asked_meanwhile.store(true, Ordering::SeqCst);
         if self.jobs.current().is_none() {
@@ -114,7 +115,7 @@ impl KeyDownload {
         }
     }
 
-    /// Asks for a run if there was reason to. To be called when no run is under way.
+    /// Asks the app for a run if one was asked for. Must be called only while no run is under way.
     async fn ask_now(&self) -> Option<WakeUp> {
         if !self.asked_meanwhile.swap(false, Ordering::SeqCst) {
             return None;
@@ -145,25 +146,26 @@ impl KeyDownload {
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyDownload {
-    /// Fetches, opens and delivers until everything is done, the budget is used up, or something is in the way. Returns
-    /// how it ended; there is no error to catch. When it has returned, no database, socket or thread of it is busy, and the
-    /// host has been asked for the wake-up that the next run needs.
+    /// Fetches, opens and delivers keys until everything is done, the budget is used up, or something prevents it.
+    /// Returns a report of how the run ended, and never fails. Once it has returned, the run uses no database, socket
+    /// or thread any more, and the host has been asked for the wake-up that the next run needs.
     ///
-    /// Only one run at a time, over all clients and processes: others are told whose it is. Safe to drop: what was under
-    /// way ends by itself (`await_quiescent` tells when), and nothing is lost. Cancelling a Swift task does not cancel it:
-    /// call `end_run`.
+    /// Only one run can be under way, over all clients and processes that use the vault. Any other call returns
+    /// `RunOutcome.AlreadyRunning`, which names the holder. The future is safe to drop: work under way then ends by
+    /// itself (`await_quiescent` waits for that), and nothing is lost. Cancelling a Swift task does not cancel the
+    /// run: call `end_run`.
     pub async fn run(&self, budget: RunBudget) -> RunReport {
         let (result, run) = self.run_once(budget).await;
-        // Read while the vault was open: nothing is, once the run has ended.
+        // Use what was read while the vault was open: after the run it is closed.
         let seen = run.as_ref().and_then(|run| run.inventory.borrow().clone());
         let inventory = match seen {
             Some(inventory) => Some(inventory),
             None => self.inventory().await.ok(),
         };
-        // Where the vault cannot be read, there may be anything left.
+        // If the vault cannot be read, any amount of work may be left.
         let left = inventory.as_ref().map_or(WorkLeft::UNKNOWN, |inventory| inventory.left);
         let wake_up = self.ask_for_the_next(&result, left).await;
-        // What came while the run was ending it has not seen.
+        // The run has not seen requests that came while it was ending.
         let wake_up = self.ask_now().await.or(wake_up);
         let every_key_is_here = match (&result, &inventory) {
             (Ok(finished), Some(inventory)) => finished.is_every_key_here(&inventory.versions),
@@ -190,10 +192,10 @@ impl KeyDownload {
         }
     }
 
-    /// What is in the vault, with no network, whether or not a run is under way.
+    /// Returns what is in the vault, without using the network, whether or not a run is under way.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be read.
+    /// Fails with a `StatusError` if the vault cannot be read.
     pub async fn status(&self) -> Result<DownloadStatus, StatusError> {
         let (keys, epoch) = (self.keys.clone(), self.jobs.gate.intent_epoch());
         let read = move |connection: &mut Connection| {
@@ -228,11 +230,12 @@ impl KeyDownload {
         })
     }
 
-    /// The app's crypto store is a new one: the next run delivers everything again. A run that is under way ends as overtaken.
-    /// A vault that is opened for another device id does this by itself.
+    /// Tells the download that the app's crypto store is a new one: the next run delivers every key again. A run
+    /// under way ends as `RunOutcome.Failed` with `RunFailure.Overtaken`. Opening a vault for another device id has
+    /// the same effect, without this call.
     ///
     /// # Errors
-    /// A [`StatusError`] if the vault cannot be written.
+    /// Fails with a `StatusError` if the vault cannot be written.
     pub async fn crypto_store_was_replaced(&self) -> Result<(), StatusError> {
         self.jobs.write(Connection::deliver_again).await?;
         self.ask_for_a_run().await;
@@ -241,22 +244,22 @@ impl KeyDownload {
 }
 
 impl KeyDownload {
-    /// Returns how a run ended, and the run, where there was one.
+    /// Returns how a run ended, and the run itself if there was one.
     async fn run_once(&self, budget: RunBudget) -> (Result<Finished, JobEnd>, Option<DownloadRun>) {
         let claim = match self.jobs.claim(WORKS) {
             Ok(claim) => claim,
             Err(end) => return (Err(end), None),
         };
-        // Only now: a shutdown before the claim would not have ended this run.
+        // Read after the claim: a shutdown before it would not have ended this run.
         let (Some(context), Some(listener)) = (self.jobs.context(), self.listener.get()) else {
             return (Err(JobEnd::Paused { causes: Vec::new() }), None);
         };
-        // Before the claim is given back, as the next run reads the keys again.
+        // Dropped before the claim, because the next run loads the keys again.
         let _keys = ClearOnDrop(self.keeps_secrets.then(|| self.keys.clone()));
         let run = DownloadRun::new(context.clone(), listener, self.policy.clone(), self.wanted.clone());
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = run.progress.clone();
         let download = run.clone();
-        // Boxed: nested as deep as it is, its layout is more than a caller's compiler wants to see.
+        // Boxed, so that a calling crate need not compute the layout of this deeply nested future.
         let work = Box::pin(job::run(&self.jobs, &context, &claim.run, budget, |turn| {
             phases::work(turn, download)
         }));
@@ -267,7 +270,7 @@ impl KeyDownload {
         (result, Some(run))
     }
 
-    /// Asks for a wake-up at the beginning: the process may be killed before the run can ask for another.
+    /// Asks for a wake-up at the beginning of a run, because the process may be killed before the run ends.
     async fn ask_at_the_beginning(&self, context: &Context, run: &DownloadRun) -> Infallible {
         let mut inventory = run.inventory.subscribe();
         let left = match inventory.wait_for(Option::is_some).await {
@@ -297,7 +300,7 @@ impl KeyDownload {
     }
 }
 
-/// Drops the decryption keys in memory when a run ends: with a sealed vault the next one reads them from there.
+/// Drops the decryption keys in memory when a run ends. The next run reads them from the sealed vault.
 struct ClearOnDrop(Option<Arc<DecryptionKeys>>);
 
 impl Drop for ClearOnDrop {

@@ -1,4 +1,4 @@
-//! Pages that have been opened, on their way into the vault and to the sink: several share a transaction.
+//! Writes opened pages to the vault, and passes them to the sink. Several pages share a transaction.
 
 use std::{
     mem,
@@ -15,39 +15,40 @@ use super::{
 use crate::{
     backup::RoomKey,
     download::{ArrivedRoomKeys, phase::Phase},
+    ids::{EntryId, VersionRowId},
     vault::{Judged, OpenedCopies, Outcome, VaultError},
 };
 
-/// Entries of a transaction: 20 ms.
+/// Entries per transaction, which takes 20 ms.
 const COMMIT_ENTRIES: usize = 8_000;
-/// How long a page waits for company.
+/// How long a page waits for others to share its transaction.
 const COMMIT_AGE: Duration = Duration::from_millis(250);
 
-/// One page, opened as far as it goes.
+/// One page, opened as far as possible.
 pub(crate) struct FinishedPage {
     pub(crate) opened: OpenedPage,
-    /// Entry, version and outcome of each that was not opened before.
-    pub(crate) outcomes: Vec<(i64, i64, Outcome)>,
-    /// Entries that were opened before, and turn out to be of no use.
-    pub(crate) unusable: Vec<i64>,
+    /// Entry, version and outcome of each entry that was not opened before.
+    pub(crate) outcomes: Vec<(EntryId, VersionRowId, Outcome)>,
+    /// Entries that were opened before and turn out to be unusable.
+    pub(crate) unusable: Vec<EntryId>,
     pub(crate) hints: Vec<ArrivedRoomKeys>,
     pub(crate) for_the_sink: bool,
-    /// Broken off by the end of the run: it keeps its place, and the next run claims what is left of it.
+    /// Whether the end of the run cut the page short: the mark stays before it, and the next run claims the rest.
     pub(crate) interrupted: bool,
 }
 
 /// Opened keys on their way to the sink.
 pub(crate) struct OpenedPage {
-    /// `None` where it was claimed before its turn.
+    /// The number of the page; `None` if it was claimed early.
     pub(crate) number: Option<u64>,
     /// Entry and version of each key.
-    pub(crate) entries: Vec<(i64, i64)>,
+    pub(crate) entries: Vec<(EntryId, VersionRowId)>,
     pub(crate) keys: Vec<RoomKey>,
-    /// With the queue that the page came from, to settle it there.
+    /// Holds the queue that the page came from, to settle it there.
     pub(crate) queue: PageSeat,
 }
 
-/// Where pages wait for each other.
+/// Pages that wait to share a transaction.
 pub(crate) struct FinishedPages<'a> {
     phase: &'a Phase,
     deliveries: Option<&'a mpsc::Sender<OpenedPage>>,
@@ -76,7 +77,7 @@ impl<'a> FinishedPages<'a> {
         }
     }
 
-    /// Takes a page, and commits if enough are waiting. A page for the sink waits for nothing. Blocks.
+    /// Adds a page, and commits if enough pages wait. A page for the sink does not wait. Blocks.
     pub(crate) fn add(&self, page: FinishedPage) -> Result<(), VaultError> {
         let is_due = {
             let mut waiting = self.waiting.lock().map_err(|_| VaultError::Panicked)?;
@@ -89,14 +90,14 @@ impl<'a> FinishedPages<'a> {
         if is_due { self.commit() } else { Ok(()) }
     }
 
-    /// Commits what waits, and sends it on. Blocks.
+    /// Commits the waiting pages, and passes them on. Blocks.
     pub(crate) fn commit(&self) -> Result<(), VaultError> {
         let WaitingPages { mut pages, .. } = mem::take(&mut *self.waiting.lock().map_err(|_| VaultError::Panicked)?);
         if pages.is_empty() {
             return Ok(());
         }
         let outcomes: Vec<_> = pages.iter_mut().flat_map(|page| page.outcomes.drain(..)).collect();
-        let unusable: Vec<i64> = pages.iter_mut().flat_map(|page| page.unusable.drain(..)).collect();
+        let unusable: Vec<EntryId> = pages.iter_mut().flat_map(|page| page.unusable.drain(..)).collect();
         let ended: Vec<Option<u64>> = pages
             .iter()
             .filter(|page| !page.interrupted)
@@ -120,8 +121,9 @@ impl<'a> FinishedPages<'a> {
         Ok(())
     }
 
-    /// Compares what fingerprints do not tell. Gives what became of copies, and those that nobody gets.
-    fn settle(&self, copies: OpenedCopies) -> Result<(Vec<Judged>, Vec<i64>), VaultError> {
+    /// Compares copies that fingerprints cannot decide. Returns what became of the copies, and the entries that the
+    /// sink does not get.
+    fn settle(&self, copies: OpenedCopies) -> Result<(Vec<Judged>, Vec<EntryId>), VaultError> {
         let OpenedCopies {
             mut judged,
             gone: mut left_out,
@@ -143,7 +145,7 @@ impl<'a> FinishedPages<'a> {
         Ok((judged, left_out))
     }
 
-    fn send_on(&self, mut page: FinishedPage, judged: &[Judged], left_out: &[i64]) {
+    fn send_on(&self, mut page: FinishedPage, judged: &[Judged], left_out: &[EntryId]) {
         self.phase.hints.send(page.hints);
         for one in judged.iter().filter(|one| one.shared_history) {
             page.opened.mark_shared(one.entry);
@@ -162,17 +164,18 @@ impl<'a> FinishedPages<'a> {
 }
 
 impl OpenedPage {
-    /// Another copy of the key says that it may be shared.
-    fn mark_shared(&mut self, entry: i64) {
+    /// Marks a key as shareable, because another copy of it is.
+    fn mark_shared(&mut self, entry: EntryId) {
         if let Some(position) = self.entries.iter().position(|(other, _)| *other == entry) {
             let key = &mut self.keys[position];
-            // The backup has it without the flag: a store that marked it as backed up would never upload the better one.
+            // The backup has this copy without the flag: a store that marked the key as backed up would never upload
+            // the better copy.
             key.origin.is_current &= key.shared_history;
             key.shared_history = true;
         }
     }
 
-    pub(crate) fn leave_out(&mut self, conflicts: &[i64]) {
+    pub(crate) fn leave_out(&mut self, conflicts: &[EntryId]) {
         let keep: Vec<bool> = self
             .entries
             .iter()

@@ -1,8 +1,9 @@
-//! Vault to opened keys, on all cores, and what is learnt back into the vault.
+//! From the vault to opened keys, on all cores; the results go back into the vault.
 //!
 //! - `stage`: the workers
-//! - `queue`: which page comes next; `watermark`: up to where everything has ended (pure)
-//! - `commit`: finished pages into the vault and on to the sink; `settle_copies`: copies of a session held against each other
+//! - `queue`: which page comes next; `watermark`: the entry up to which everything has ended (pure)
+//! - `commit`: writes finished pages to the vault and passes them to the sink; `settle_copies`: compares copies of a
+//!   session
 
 mod commit;
 mod queue;

@@ -1,6 +1,7 @@
-//! What to open next: workers claim pages of entries in the order they came, but for rooms that are wanted first.
+//! Decides what to open next: workers claim pages of entries in the order in which they came, but wanted rooms come
+//! first.
 //!
-//! Pages end in any order; the mark that a restart begins from moves only over pages that have all ended (`settled`).
+//! Pages end in any order. The mark from which a restart continues passes only pages that have ended (`watermark`).
 
 use std::{
     collections::VecDeque,
@@ -15,69 +16,70 @@ use super::watermark::{Taken, Watermark};
 use crate::{
     decryption_keys::DecryptionKeys,
     download::wanted_rooms::WantedRooms,
+    ids::{EntryId, RoomRowId},
     job::Wake,
     vault::{Connection, PendingEntries, PendingEntry, RoomRow, VaultError, Waiting},
 };
 
-/// Pages between the workers and the sink: what a slow sink can pile up.
+/// Pages that wait between the workers and a slow sink.
 pub(crate) const PAGES_IN_FLIGHT: usize = 1;
 
-/// Keys of a page without a sink: the smaller, the more evenly the cores end.
+/// Entries per page without a sink: the smaller the pages, the more evenly the cores finish.
 const PAGE_ENTRIES_WITHOUT_SINK: usize = 250;
 
-/// Runs of entries of a wanted room that are claimed before their turn. A room has a few; what a server tears into more waits
-/// its turn.
+/// Most runs of consecutive entries that are claimed early for a wanted room. A room usually has a few; if a server
+/// scatters it over more, the rest waits its turn.
 const RUNS_OF_A_ROOM: usize = 1_000;
 
-/// Hands out pages.
+/// Hands out pages to the workers.
 pub(crate) struct PageQueue {
     state: Mutex<QueueState>,
     with_sink: AtomicBool,
     sink: SinkPages,
-    /// Pages that have been claimed and have not come to their end.
+    /// Number of claimed pages that have not ended.
     on_their_way: AtomicUsize,
-    /// Told when one has.
+    /// Notified when a page ends.
     wake: Wake,
     wanted: WantedRooms,
-    /// Tells this queue from those of earlier passes.
+    /// Distinguishes this queue from those of earlier passes.
     pass: u64,
 }
 
-/// Pages for a sink.
+/// Sizes of pages for a sink, and how many of them may be under way.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SinkPages {
-    /// Keys of one, a batch: 2,000 are worth 30 to 150 ms of a core.
+    /// Keys per page, which is one batch: 2,000 keys take 30 to 150 ms of a core.
     pub(crate) keys: usize,
-    /// So many are on their way: where one takes long, all that come after it wait in memory.
+    /// Most pages under way: if one takes long, all pages after it wait in memory.
     pub(crate) most: usize,
 }
 
 struct QueueState {
     connection: Connection,
-    cursor: i64,
-    /// Past this one nothing was opened before: it need not be looked at.
-    opened_before: i64,
+    cursor: EntryId,
+    /// No entry after this one was opened before, so those need no check.
+    opened_before: EntryId,
     next_page: u64,
     room: Option<Arc<RoomRow>>,
     keys_seen: u64,
     opened: Watermark,
     delivered: Watermark,
-    /// Entries of wanted rooms that are to be claimed before all others.
-    urgent: VecDeque<RangeInclusive<i64>>,
-    /// Those that have been, past the cursor.
+    /// Entries of wanted rooms, to claim before all others.
+    urgent: VecDeque<RangeInclusive<EntryId>>,
+    /// Entries after the cursor that were claimed early.
     taken: Taken,
 }
 
-/// Entries that one worker opens.
+/// Entries for one worker to open.
 pub(crate) struct Page {
-    /// Pages are numbered in order, without gaps; what is claimed before its turn has no number.
+    /// Pages are numbered in order, without gaps; a page that was claimed early has no number.
     pub(crate) number: Option<u64>,
     pub(crate) entries: Vec<(PendingEntry, Arc<RoomRow>)>,
-    /// The bodies of them all.
+    /// The bodies of all entries.
     pub(crate) bodies: Vec<u8>,
 }
 
-/// The place of a page among those that are on their way, in the queue that it came from; free again when this is dropped.
+/// Counts a page as under way in the queue that it came from, until this is dropped.
 pub(crate) struct PageSeat(Arc<PageQueue>);
 
 impl Deref for PageSeat {
@@ -95,20 +97,21 @@ impl Drop for PageSeat {
     }
 }
 
-/// What there is to do.
+/// What a worker can do next.
 pub(crate) enum Claim {
     Page(Page, PageSeat),
-    /// Enough is on its way to the sink.
+    /// There is nothing to do until a page ends: enough pages are on their way to the sink.
     Enough,
-    /// Entries that nobody can open yet. There may be more.
+    /// The next entries cannot be opened yet, or were claimed early. Others may follow: claim again.
     PassedOver,
-    /// Nothing now.
+    /// There is nothing to do until new entries come.
     Nothing,
-    /// The set of keys has changed: what was passed over is to be looked at again, from the start.
+    /// The set of decryption keys has changed, and entries that were passed over may be openable: start from the
+    /// beginning.
     KeysChanged,
 }
 
-/// The same without a seat.
+/// What `QueueState::claim_next` found: a `Claim` without its seat.
 enum Next {
     Page(Page),
     PassedOver,
@@ -117,7 +120,7 @@ enum Next {
 
 type Openable = (Vec<(PendingEntry, Arc<RoomRow>)>, Vec<u8>, bool);
 
-/// Which stage a page has passed.
+/// The stage that a page has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passed {
     Opened,
@@ -125,7 +128,7 @@ pub(crate) enum Passed {
 }
 
 impl PageQueue {
-    /// `sink`: `None` if there is none.
+    /// Creates a queue that starts at the vault's mark. `sink` is `None` if there is no sink.
     pub(crate) fn new(
         connection: Connection,
         sink: Option<SinkPages>,
@@ -160,7 +163,7 @@ impl PageQueue {
         })
     }
 
-    /// Gives the queue the number of its pass.
+    /// Sets the number of the pass.
     pub(crate) fn of_pass(self, pass: u64) -> Self {
         Self { pass, ..self }
     }
@@ -169,7 +172,7 @@ impl PageQueue {
         self.pass
     }
 
-    /// The sink takes nothing any more in this run: from here on pages are only opened.
+    /// Stops delivery in this pass, because the sink takes no more: from now on pages are only opened.
     pub(crate) fn sink_is_gone(&self) {
         self.with_sink.store(false, Ordering::SeqCst);
     }
@@ -178,12 +181,12 @@ impl PageQueue {
         self.with_sink.load(Ordering::SeqCst)
     }
 
-    /// Whether a page that was claimed has not come to its end.
+    /// Whether a claimed page has not ended.
     pub(crate) fn is_under_way(&self) -> bool {
         self.on_their_way.load(Ordering::SeqCst) > 0
     }
 
-    /// The next page.
+    /// Claims the next page.
     pub(crate) fn claim(self: &Arc<Self>, keys: &DecryptionKeys) -> Result<Claim, VaultError> {
         let mut state = self.state.lock().map_err(|_| VaultError::Panicked)?;
         if state.keys_seen != keys.changes() {
@@ -218,12 +221,15 @@ impl PageQueue {
         PageSeat(self.clone())
     }
 
-    /// Where the mark will be once these pages have passed. To be written in the same transaction as they.
-    pub(crate) fn mark_with(&self, pages: &[Option<u64>], passed: Passed) -> i64 {
-        self.state.lock().map_or(0, |mut state| state.mark(passed).with(pages))
+    /// Returns where the mark will be once these pages have passed. Must be written in the same transaction as the
+    /// pages.
+    pub(crate) fn mark_with(&self, pages: &[Option<u64>], passed: Passed) -> EntryId {
+        self.state
+            .lock()
+            .map_or(EntryId::NONE, |mut state| state.mark(passed).with(pages))
     }
 
-    /// Says that the page has passed, durably.
+    /// Records that the page has passed and is durable.
     pub(crate) fn settle(&self, page: Option<u64>, passed: Passed) {
         if let Ok(mut state) = self.state.lock() {
             state.mark(passed).settle(page);
@@ -238,20 +244,22 @@ impl QueueState {
             true => Waiting::UnopenedOrUndelivered,
             false => Waiting::Unopened,
         };
-        let pending = self.connection.pending_entries(self.cursor, i64::MAX, waiting, most)?;
+        let pending = self
+            .connection
+            .pending_entries(self.cursor, EntryId::MAX, waiting, most)?;
         let Some(last) = pending.entries.last().map(|entry| entry.id) else {
             return Ok(Next::Nothing);
         };
         let (entries, bodies, whole) = self.openable(pending, keys)?;
-        // Nothing is claimed before all of it could be read.
+        // The cursor moves only after all entries could be read: a failed claim claims nothing.
         self.cursor = last;
         self.taken.forget_through(last);
         if entries.is_empty() && whole {
-            // All of it was claimed before its turn: the next page moves the mark over it.
+            // All of these entries were claimed early: the next page moves the mark past them.
             return Ok(Next::PassedOver);
         }
         let number = self.next_page;
-        // What nobody can open yet holds the mark back, and is passed over.
+        // Entries without a decryption key hold the mark back, and are passed over.
         self.opened.claim(number, last, whole);
         self.delivered.claim(number, last, whole);
         if entries.is_empty() {
@@ -265,15 +273,15 @@ impl QueueState {
         }))
     }
 
-    /// A page of a wanted room, if there is anything in it that waits and has not been claimed.
+    /// Claims a page of a wanted room. Returns `None` if no unclaimed entry of the range waits.
     fn claim_urgent(
         &mut self,
-        range: RangeInclusive<i64>,
+        range: RangeInclusive<EntryId>,
         with_sink: bool,
         most: usize,
         keys: &DecryptionKeys,
     ) -> Result<Option<Page>, VaultError> {
-        let after = self.cursor.max(range.start() - 1);
+        let after = self.cursor.max(range.start().previous());
         let waiting = if with_sink {
             Waiting::UnopenedOrUndelivered
         } else {
@@ -284,16 +292,16 @@ impl QueueState {
             return Ok(None);
         };
         if pending.is_full {
-            self.urgent.push_front(last + 1..=*range.end());
+            self.urgent.push_front(last.next()..=*range.end());
         }
         let (entries, bodies, _) = self.openable(pending, keys)?;
         if entries.is_empty() {
             return Ok(None);
         }
-        // Until it is settled, no mark may pass over it.
+        // No mark may pass these entries until the page is settled.
         self.opened.hold();
         self.delivered.hold();
-        self.taken.add(after + 1, last);
+        self.taken.add(after.next(), last);
         self.opened_before = self.opened_before.max(last);
         Ok(Some(Page {
             number: None,
@@ -302,7 +310,7 @@ impl QueueState {
         }))
     }
 
-    /// Those that there is a key for and that nobody has claimed, and whether only claimed ones are missing.
+    /// Returns the unclaimed entries that have a decryption key, their bodies, and whether no entry lacks a key.
     fn openable(&mut self, pending: PendingEntries, keys: &DecryptionKeys) -> Result<Openable, VaultError> {
         let PendingEntries {
             entries: pending,
@@ -325,7 +333,7 @@ impl QueueState {
         Ok((entries, bodies, whole))
     }
 
-    fn room(&mut self, id: i64) -> Result<Arc<RoomRow>, VaultError> {
+    fn room(&mut self, id: RoomRowId) -> Result<Arc<RoomRow>, VaultError> {
         match &self.room {
             Some(room) if room.id == id => Ok(room.clone()),
             _ => Ok(self.room.insert(Arc::new(self.connection.room(id)?)).clone()),
@@ -377,7 +385,7 @@ mod tests {
             seats.push(seat);
         }
         assert!(matches!(claim(), Claim::Enough));
-        // Whichever comes to its end makes room.
+        // Any page that ends makes room.
         seats.remove(1);
         assert!(matches!(claim(), Claim::Page(..)), "and gives its seat back at once");
         let Claim::Page(_, seat) = claim() else {

@@ -1,26 +1,27 @@
-//! Copies of a session that have been opened: held against each other, before any of them goes to the sink.
+//! Compares the opened copies of a session, before any of them goes to the sink.
 
 use crate::{
     compare::{Compared, Comparer},
     download::phase::Phase,
+    ids::EntryId,
     vault::{Connection, Judged, Placement, VaultError},
 };
 
-/// Copies that are compared at a time.
+/// Copies that are read from the vault at a time.
 const AT_A_TIME: usize = 500;
 
 /// What became of a copy.
 pub(super) enum SettledCopy {
-    /// Whether the sink gets it, and what it may say of sharing.
+    /// Says whether the sink gets the copy, and whether its history may be shared.
     Judged(Judged),
-    /// It has made way for another one, can never be used, or waits for a key.
+    /// The copy was replaced by another one, can never be used, or waits for a decryption key.
     NotForTheSink,
 }
 
-/// Settles what an earlier run has opened and not compared, or could not.
+/// Settles copies that an earlier run opened and did not, or could not, compare.
 pub(super) fn settle_copies(phase: &Phase) -> Result<(), VaultError> {
     let connection = phase.context.vault.connect()?;
-    let mut after = 0;
+    let mut after = EntryId::NONE;
     loop {
         let entries = connection.unsettled_copies(after, AT_A_TIME)?;
         let Some(last) = entries.last() else { return Ok(()) };
@@ -35,7 +36,7 @@ pub(super) fn settle_copies(phase: &Phase) -> Result<(), VaultError> {
 }
 
 /// Settles one copy. Blocks.
-pub(super) fn settle_copy(phase: &Phase, connection: &Connection, entry: i64) -> Result<SettledCopy, VaultError> {
+pub(super) fn settle_copy(phase: &Phase, connection: &Connection, entry: EntryId) -> Result<SettledCopy, VaultError> {
     let copies = connection.copies_of_entry(entry)?;
     let Some(session) = connection.session_of(entry)? else {
         return Ok(SettledCopy::NotForTheSink);
@@ -51,12 +52,12 @@ pub(super) fn settle_copy(phase: &Phase, connection: &Connection, entry: i64) ->
             phase.writer.with(|writer| writer.mark_unusable(&[entry]))?;
             None
         }
-        // Somebody unlocks it later.
+        // Settled in a run after the version is unlocked.
         Compared::Locked => None,
     };
     Ok(judged.map_or(SettledCopy::NotForTheSink, SettledCopy::Judged))
 }
 
-fn place(phase: &Phase, entry: i64, placement: Placement) -> Result<Option<Judged>, VaultError> {
+fn place(phase: &Phase, entry: EntryId, placement: Placement) -> Result<Option<Judged>, VaultError> {
     phase.writer.with(|writer| writer.settle_copy(entry, placement))
 }

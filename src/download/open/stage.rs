@@ -1,6 +1,6 @@
-//! The open stage: entries from the vault, decrypted and checked on all cores, what was learnt noted in the vault.
+//! The open stage: decrypts and checks entries from the vault on all cores, and writes the results to the vault.
 //!
-//! With a sink the same decryption serves delivery: X25519 is most of the cost of either.
+//! With a sink, the same decryption serves delivery: X25519 is most of the cost of both.
 
 use std::{
     num::NonZeroUsize,
@@ -25,31 +25,32 @@ use crate::{
     vault::{Outcome, VaultError},
 };
 
-/// Entries between two looks at the stop signal: a few milliseconds on a slow core.
+/// Entries between two checks of the stop signal: a few milliseconds on a slow core.
 const ENTRIES_PER_LOOK: usize = 32;
 
-/// What the open stage works with.
+/// The open stage, with everything it works with.
 pub(crate) struct OpenStage {
     pub(crate) phase: Phase,
-    /// Where opened keys go, if there is a sink.
+    /// Where opened keys go; `None` if there is no sink.
     pub(crate) deliveries: Option<mpsc::Sender<OpenedPage>>,
     /// True once nothing more is being fetched.
     pub(crate) fetch_ended: Arc<AtomicBool>,
 }
 
 impl OpenStage {
-    /// Opens everything there is and everything that comes, until fetching has ended or the run is stopped. Blocks.
+    /// Opens all entries, including those that arrive meanwhile, until fetching has ended or the run is stopped.
+    /// Blocks.
     pub(crate) fn work(&self) -> Result<(), VaultError> {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = self.phase.policy.cores.map_or(cores, |most| cores.min(most as usize));
         settle_copies(&self.phase)?;
-        // Delivery of an earlier pass must be over before its keys may be claimed again.
+        // Delivery of an earlier pass must be over before its entries are claimed again.
         for pass in 0.. {
             let queue = PageQueue::new(
                 self.phase.context.vault.connect()?,
                 self.deliveries.as_ref().map(|_| SinkPages {
                     keys: self.phase.policy.batch_keys as usize,
-                    // One with each worker, or all but one of them, and those with the sink or before it.
+                    // One page with each worker and one in the channel. While the sink has one too, a worker waits.
                     most: workers + PAGES_IN_FLIGHT,
                 }),
                 self.phase.download.wanted.clone(),
@@ -61,7 +62,7 @@ impl OpenStage {
             let results: Vec<_> = thread::scope(|scope| {
                 let workers: Vec<_> = (0..workers)
                     .map(|_| {
-                        // Without one worker, its page is missing: the others must not go on as if it had passed.
+                        // If a worker fails, its page is lost: the others must not continue as if it had been opened.
                         scope.spawn(|| {
                             self.worker(&queue, &finished)
                                 .inspect_err(|_| self.phase.stop.stop(StopCause::Abandoned))
@@ -86,7 +87,7 @@ impl OpenStage {
         Ok(())
     }
 
-    /// True if the keys have changed and another pass is due.
+    /// Opens pages until there are none. Returns true if the keys have changed and another pass is due.
     fn worker(&self, queue: &Arc<PageQueue>, finished: &FinishedPages<'_>) -> Result<bool, VaultError> {
         let mut buffer = Vec::new();
         loop {
@@ -142,7 +143,7 @@ impl OpenStage {
             decrypted += 1;
             let result = key.open(&page.bodies[entry.body.clone()], &entry.session, buffer, |found| {
                 if wanted {
-                    // What no crypto library takes is not offered to one.
+                    // A key that no crypto library accepts is not offered to the sink.
                     if Ratchet::import(found.session()).is_none() {
                         return Outcome::Failed(FailureReason::InvalidSessionKey);
                     }
@@ -190,7 +191,7 @@ impl OpenStage {
     }
 }
 
-/// Adds a session to the hints, grouped by room as they come.
+/// Adds a session to the hints. Consecutive sessions of one room share an element.
 pub(crate) fn push_hint(hints: &mut Vec<ArrivedRoomKeys>, room_id: &str, session_id: String) {
     match hints.last_mut() {
         Some(last) if last.room_id == room_id => last.session_ids.push(session_id),

@@ -1,4 +1,4 @@
-//! Telling the app that copies of keys are held back: somebody may be tampering with the backup.
+//! Notifies the app that copies of keys are held back: someone may be tampering with the backup.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::{
     vault::{SharedWriter, VaultError, Writer},
 };
 
-/// How long the app may take to note a conflict.
+/// How long the app may take to accept a notice.
 const NOTICE: Duration = Duration::from_secs(1);
 
-/// Tells the app of conflicts that it does not know of, once for each version and cause.
+/// Notifies the app of conflicts that it does not know yet, once for each version and cause.
 pub(crate) async fn tell_conflicts(listener: &dyn DownloadListener, writer: &SharedWriter) -> Result<(), VaultError> {
     let look = |writer: &mut Writer| {
         let reader = writer.reader();
@@ -40,7 +40,7 @@ pub(crate) async fn tell_conflicts(listener: &dyn DownloadListener, writer: &Sha
         Ok(notices)
     };
     for (version, bit, notice) in in_writer(writer, look).await? {
-        // An app that does not take it in time is told again.
+        // If the app does not accept the notice in time, the next phase sends it again.
         let told = tokio::time::timeout(NOTICE, listener.on_conflicts(notice)).await;
         if told.unwrap_or(false) {
             in_writer(writer, move |writer| writer.mark_conflicts_told(version, bit)).await?;

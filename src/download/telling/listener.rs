@@ -1,6 +1,7 @@
-//! Telling the app: progress at most ten times a second and at every change of stage, and hints of keys that arrived.
+//! Reports to the app: progress at most ten times a second and at every change of stage, and hints of keys that
+//! arrived.
 //!
-//! An app that is slow is told less often; it never holds a stage up.
+//! A slow app gets fewer reports, and never delays a stage.
 
 use std::{
     convert::Infallible,
@@ -17,24 +18,24 @@ use super::{
     status::{DownloadProgress, DownloadStage},
 };
 
-/// Hears of a download, and says which rooms come first.
+/// Receives the reports of a download, and says which rooms come first.
 #[async_trait]
 pub(crate) trait DownloadListener: Send + Sync {
-    /// Returns the rooms that the app knows, the most wanted first; none where it cannot say.
+    /// Returns the rooms that the app knows, the most wanted first; empty if the app cannot say.
     async fn rooms_by_priority(&self) -> Vec<String>;
     async fn on_progress(&self, progress: DownloadProgress);
     async fn on_room_keys_arrived(&self, arrived: Vec<ArrivedRoomKeys>);
-    /// Returns false if the app could not be told.
+    /// Returns false if the notice did not reach the app.
     async fn on_conflicts(&self, notice: ConflictNotice) -> bool;
 }
 
 const INTERVAL: Duration = Duration::from_millis(100);
-/// How long the last call may take before the run ends without it.
+/// How long the last progress call may take before the run ends without it.
 const LAST_WORD: Duration = Duration::from_millis(200);
-/// Batches of hints that wait for a slow host; more are dropped, `arrived_since` knows them.
+/// Batches of hints that wait for a slow host. Further hints are dropped; `arrived_since` still lists their keys.
 const HINTS_IN_FLIGHT: usize = 8;
 
-/// Takes hints from the stages.
+/// Passes hints from the stages to the app.
 #[derive(Clone)]
 pub(crate) struct ArrivalHints(mpsc::Sender<Vec<ArrivedRoomKeys>>);
 
@@ -44,21 +45,21 @@ impl ArrivalHints {
         (Self(sender), receiver)
     }
 
-    /// Whether there is room for a hint: otherwise none need be made.
+    /// Whether there is room for a hint. If not, the stages need not make one.
     pub(crate) fn are_taken(&self) -> bool {
         self.0.capacity() > 0
     }
 
-    /// Passes a hint on, or drops it where the host does not keep up.
+    /// Passes a hint on, or drops it if the host does not keep up.
     pub(crate) fn send(&self, arrived: Vec<ArrivedRoomKeys>) {
         if !arrived.is_empty() {
-            // A hint, no more.
+            // A hint may be lost.
             let _ = self.0.try_send(arrived);
         }
     }
 }
 
-/// Tells the app while `work` goes on, and once more when it is done.
+/// Reports progress and hints while `work` runs, and progress once more when it is done.
 pub(crate) async fn telling<T>(
     listener: &dyn DownloadListener,
     progress: &Progress,
@@ -73,7 +74,7 @@ pub(crate) async fn telling<T>(
     };
     let mut last = progress.now();
     last.stage = DownloadStage::Resting;
-    // An app that never answers must not hold the run.
+    // An app that never answers must not delay the end of the run.
     let _ = tokio::time::timeout(LAST_WORD, listener.on_progress(last)).await;
     result
 }
@@ -98,7 +99,7 @@ async fn tell_progress(listener: &dyn DownloadListener, progress: &Progress, rat
             }
         }
         if !changes.has_one() && progress.stage() == stage {
-            // Nothing new: sleep until there is.
+            // Nothing is new: sleep until something changes or the rate is out of date.
             let _ = tokio::time::timeout(RATE_WINDOW, changes.next()).await;
         }
     }

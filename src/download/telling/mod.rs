@@ -1,4 +1,4 @@
-//! What the app is told of a download, and in which words.
+//! What the app learns about a download, and the records that carry it.
 //!
 //! - `report`, `status`, `pages`: records and enums that cross to Kotlin and Swift as they are
 //! - `progress`, `rate`: the figures of a run while it is under way

@@ -1,51 +1,52 @@
-//! Keys that have arrived, and entries in pages, as apps see them.
+//! Keys that arrived, and entries in pages, as apps see them.
 
-/// Keys that have arrived in one room.
+/// Keys that arrived in one room.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct ArrivedRoomKeys {
-    /// The room.
+    /// The room id.
     pub room_id: String,
-    /// The sessions.
+    /// The ids of the sessions whose keys arrived.
     pub session_ids: Vec<String>,
 }
 
-/// A place in the order of arrival. Keep it as it is; the default is the beginning.
+/// A position in the order in which keys arrived, for `KeyDownload.arrived_since`. Store it unchanged; the default is
+/// the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct ArrivalCursor {
-    /// Opaque.
+    /// Opaque; 0 at the beginning.
     #[uniffi(default = 0)]
     pub batch: i64,
-    /// Opaque.
+    /// Opaque; 0 at the beginning.
     #[uniffi(default = 0)]
     pub entry: i64,
 }
 
-/// Keys that arrived after a cursor.
+/// A page of keys that arrived after a cursor, from `KeyDownload.arrived_since`.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct ArrivedPage {
-    /// The keys, in the order of arrival, those of one room together.
+    /// The keys in the order of arrival; consecutive keys of one room share an element.
     pub arrived: Vec<ArrivedRoomKeys>,
-    /// Where to go on.
+    /// The cursor to pass to the next call.
     pub next: ArrivalCursor,
-    /// There are more by now.
+    /// Whether more keys have arrived after this page.
     pub more: bool,
 }
 
-/// One entry of the backup.
+/// Names one entry of the backup.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct EntryRef {
-    /// The room that it is listed under.
+    /// The room id that the entry is listed under.
     pub room_id: String,
-    /// The session that it is listed as.
+    /// The session id that the entry is listed under.
     pub session_id: String,
 }
 
-/// A page of entries.
+/// A page of failed entries, from `KeyDownload.failures`.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct EntryPage {
-    /// The entries.
+    /// The entries of this page.
     pub entries: Vec<EntryRef>,
-    /// Pass it as `after` to go on; `None` at the end.
+    /// Pass this as `after` to get the next page; `None` at the end.
     pub next: Option<i64>,
 }
 
@@ -53,62 +54,65 @@ pub struct EntryPage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum ConflictCause {
-    /// The same session stands under two rooms: the server may be moving keys. Look-ups in either room have it.
+    /// The same session is listed under two rooms: the server may be moving keys. Look-ups in either room find it.
     TwoRooms,
-    /// There are two keys of one session id, and their ratchets do not connect: at most one is genuine. Look-ups have the one
-    /// that came first, until `prove_room_key` shows that it is the other.
+    /// Two keys share one session id, and their ratchets do not connect: at most one is genuine. Look-ups return the
+    /// one that came first, until `KeyBackupClient.prove_room_key` proves the other.
     Unconnected,
 }
 
-/// A copy of a key that is held back, and the one that counts in its place.
+/// A copy of a key that is held back, and the copy that counts in its place.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct KeyConflict {
-    /// The copy that is held back.
+    /// The room and session that the held-back copy is listed under.
     pub held_back: EntryRef,
-    /// The backup version that it is in.
+    /// The backup version that the held-back copy is in.
     pub version: String,
-    /// The place of the copy that counts; `None` where none of them does, as one answer brought both and nothing proves either.
+    /// The room and session of the copy that counts; `None` if no copy counts, because one answer brought both and
+    /// nothing proves either.
     pub counts: Option<EntryRef>,
-    /// The backup version of that one.
+    /// The backup version of the copy that counts; `None` if no copy counts.
     pub counts_version: Option<String>,
-    /// Why.
+    /// Why the copy is held back.
     pub cause: ConflictCause,
 }
 
-/// A page of conflicts.
+/// A page of conflicts, from `KeyDownload.conflicts`.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct ConflictPage {
-    /// The conflicts.
+    /// The conflicts of this page.
     pub conflicts: Vec<KeyConflict>,
-    /// Pass it as `after` to go on; `None` at the end.
+    /// Pass this as `after` to get the next page; `None` at the end.
     pub next: Option<i64>,
 }
 
-/// Conflicts of a kind that the host has not been told of in this version: somebody may be tampering with the backup.
+/// Reports conflicts of a kind that is new in a backup version, to `JobHost.on_conflicts`. Someone may be tampering
+/// with the backup.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct ConflictNotice {
-    /// The backup version.
+    /// The backup version that the conflicts are in.
     pub version: String,
-    /// What kind. Each is told once for a version.
+    /// The kind of conflict. Each kind is reported once for each version, or again if the host did not accept the
+    /// notice.
     pub cause: ConflictCause,
-    /// How many copies of keys are held back in that version by now, for whatever cause.
+    /// Number of copies of keys that are held back in that version now, for any cause.
     pub held_back: u64,
 }
 
-/// A key that the sink refused.
+/// A key that the sink refused to take.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct RefusedEntry {
-    /// Which one.
+    /// The room and session of the key.
     pub entry: EntryRef,
-    /// What the sink said.
+    /// The sink's reason, at most 200 characters.
     pub reason: String,
 }
 
-/// A page of refused keys.
+/// A page of refused keys, from `KeyDownload.refusals`.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct RefusedPage {
-    /// The keys.
+    /// The refused keys of this page.
     pub entries: Vec<RefusedEntry>,
-    /// Pass it as `after` to go on; `None` at the end.
+    /// Pass this as `after` to get the next page; `None` at the end.
     pub next: Option<i64>,
 }

@@ -1,6 +1,6 @@
-//! The figures of a run while it is under way: the stages change them, and whoever tells the app reads them.
+//! The figures of a run while it is under way: the stages update them, and the listener reports them.
 //!
-//! After each transaction they are what the vault has then: nothing is reported before it is durable, and nothing is counted
+//! After each transaction they match the vault: nothing is reported before it is durable, and nothing is counted
 //! twice.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::status::{DownloadProgress, DownloadStage};
 use crate::{
     decryption_keys::DecryptionKeys,
+    ids::VersionRowId,
     vault::{Connection, KeyCounts, VaultError, VersionRow},
 };
 
@@ -23,8 +24,9 @@ pub(crate) struct Progress {
 struct Figures {
     fetch: FetchActivity,
     has_sink: bool,
-    /// Row id of the version that is counted; entries of others are opened and delivered beside it.
-    version: i64,
+    /// Row id of the version that is counted. Entries of other versions are opened and delivered too, but not
+    /// counted.
+    version: VersionRowId,
     total: u64,
     counts: KeyCounts,
     /// Keys in all versions that wait for a decryption key.
@@ -57,7 +59,7 @@ impl Progress {
         }
     }
 
-    /// Counts this version from here on.
+    /// Counts this version from now on.
     pub(crate) fn show(&self, version: &VersionRow, rooms: (u64, u64)) {
         self.update(|figures| {
             figures.version = version.id;
@@ -66,7 +68,7 @@ impl Progress {
         });
     }
 
-    /// Takes over what the vault has by now: whatever a transaction did, the figures are those that it left.
+    /// Takes over the figures that the vault holds after a transaction.
     pub(crate) fn follow(&self, vault: &Connection) -> Result<(), VaultError> {
         let id = self.figures.borrow().version;
         let version = vault.version_by_id(id)?;
@@ -83,7 +85,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Shows how many of the rooms that are known are done.
+    /// Sets the number of rooms that are done, and of rooms that are known.
     pub(crate) fn set_rooms(&self, rooms: (u64, u64)) {
         self.update(|figures| figures.set_rooms(rooms));
     }
@@ -96,7 +98,7 @@ impl Progress {
         self.update(|figures| figures.bytes += bytes);
     }
 
-    /// Counts entries that were decrypted, for whichever stage.
+    /// Counts entries that any stage decrypted.
     pub(crate) fn add_decrypted(&self, entries: u64) {
         self.update(|figures| figures.decrypted += entries);
     }
@@ -109,12 +111,13 @@ impl Progress {
         self.figures.borrow().stage()
     }
 
-    /// Returns the figures now; rate and time left are the reporter's to add.
+    /// Returns the current figures. The listener adds the rate and the time left.
     pub(crate) fn now(&self) -> DownloadProgress {
         self.figures.borrow().progress()
     }
 
-    /// Returns how many times a key has got a stage further, in this run and before: it rises when a phase achieves anything.
+    /// Returns how many steps keys have taken through the stages, in this run and before. It rises when a phase
+    /// achieves anything.
     pub(crate) fn steps(&self) -> u64 {
         let counts = self.figures.borrow().counts;
         counts.fetched + counts.opened + counts.failed + counts.delivered + counts.refused
@@ -128,7 +131,7 @@ impl Progress {
         self.figures.borrow().decrypted
     }
 
-    /// Tells when a figure or the stage has changed.
+    /// Subscribes to changes of the figures and of the stage.
     pub(crate) fn changes(&self) -> ProgressChanges {
         ProgressChanges(self.figures.subscribe())
     }
@@ -146,7 +149,7 @@ impl Progress {
 pub(crate) struct ProgressChanges(watch::Receiver<Figures>);
 
 impl ProgressChanges {
-    /// Waits for the next change. Returns at once, with false, where there will be none.
+    /// Waits for the next change. Returns false at once if there will be none.
     pub(crate) async fn next(&mut self) -> bool {
         self.0.changed().await.is_ok()
     }

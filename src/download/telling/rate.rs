@@ -1,4 +1,4 @@
-//! How fast a run gets on, and how long it will take at that rate.
+//! How fast a run progresses, and how long it will take at that rate.
 
 use std::{
     collections::VecDeque,
@@ -7,19 +7,19 @@ use std::{
 
 use super::status::{DownloadProgress, DownloadStage};
 
-/// How far back the rate looks.
+/// The period over which the rate is measured.
 pub(super) const RATE_WINDOW: Duration = Duration::from_secs(3);
-/// Below this the rate is not told yet.
+/// The shortest period from which a rate is reported.
 const LEAST_TIME: Duration = Duration::from_millis(100);
 
-/// Keys a second, over a window.
+/// Keys per second, over a sliding window.
 #[derive(Default)]
 pub(super) struct Rate {
     samples: VecDeque<(Instant, DownloadStage, u64)>,
 }
 
 impl Rate {
-    /// Adds rate and time left, both of the stage that ends last.
+    /// Adds the rate and the time left, both for the current stage.
     pub(super) fn complete(&mut self, mut progress: DownloadProgress, now: Instant) -> DownloadProgress {
         let (done, all) = match progress.stage {
             DownloadStage::Fetching | DownloadStage::WaitingToRetry => (progress.fetched, progress.total),

@@ -1,4 +1,4 @@
-//! How a run has ended, as apps see it.
+//! How a run ended, as apps see it.
 
 use super::status::DownloadSummary;
 use crate::{
@@ -6,93 +6,96 @@ use crate::{
     wake_up::WakeUp,
 };
 
-/// How a run ended, and what there is by now.
+/// How a run ended, and what the vault holds now. `KeyDownload.run` returns it.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct RunReport {
-    /// How it ended.
+    /// How the run ended.
     pub outcome: RunOutcome,
-    /// What is in the vault now.
+    /// What is in the vault now; empty if the vault could not be read.
     pub summary: DownloadSummary,
-    /// Bytes of response bodies in this run.
+    /// Bytes of response bodies that this run received.
     pub bytes_downloaded: u64,
-    /// Entries that were decrypted in this run, whichever stage needed them.
+    /// Number of entries that this run decrypted, in any stage.
     pub decrypted: u64,
-    /// Every room key of every backup version that is known can be had: nothing is missing, failed, locked, held back or
-    /// refused. Only then tell the user that every key is here; else say what is not, from `outcome` and `summary`.
+    /// Whether every room key of every known backup version is available: none is missing, failed, locked, held back
+    /// or refused. Only if this is true, tell the user that every key is here. Otherwise say what is not, from
+    /// `outcome` and `summary`.
     pub every_key_is_here: bool,
-    /// The wake-up that the host was asked for at the end of this run, if it was.
+    /// The wake-up that the host was asked for at the end of this run; `None` if it was asked for none.
     pub wake_up: Option<WakeUp>,
 }
 
-/// How a run ended. All are resting states: nothing is lost, and the next run goes on from here.
+/// How a run ended. Nothing is lost with any outcome, and the next run continues from here.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 #[uniffi::export(Debug)]
 #[non_exhaustive]
 pub enum RunOutcome {
-    /// Nothing is left to do until the backup changes: everything that the server counts is fetched, opened where that is
-    /// possible, and with a sink delivered. `RunReport.every_key_is_here` says whether every key can be had.
+    /// Nothing is left to do until the backup changes: everything that the server counts was fetched, opened if
+    /// possible, and delivered if there is a sink. `RunReport.every_key_is_here` says whether every key is available.
     Completed {
-        /// What shows that nothing is missing.
+        /// What proves that nothing is missing.
         proof: CompletionProof,
-        /// Keys that the server counts and does not give, which the app has accepted by `accept_shortfall`; 0 as a rule.
+        /// Number of keys that the server counts and does not return, and that the app accepted with
+        /// `KeyDownload.accept_shortfall`; usually 0.
         accepted_shortfall: u64,
     },
-    /// The server does not give all the keys that it counts, asked for everything at once and room by room. What it gives is
-    /// here. It is looked at again after 6 hours, a day, and then weekly.
+    /// The server returns fewer keys than it counts, both in a request for everything and room by room. All keys that
+    /// it returns are here. The next checks come after 6 hours, after a day, and then weekly.
     Short {
         /// The backup versions that lack keys.
         versions: Vec<MissingKeys>,
     },
-    /// Something holds it. What the host has paused goes on when the causes are gone: the crate asks for a wake-up then.
+    /// Pause causes hold the download. When a cause ends that the host has set, it calls `KeyDownload.resume`, and is
+    /// then asked for a wake-up.
     Paused {
-        /// What holds it, or a part of it that is not done; none where the client was shut down.
+        /// The causes that hold the download, or the part of it that is not done; empty if the client was shut down.
         causes: Vec<PauseCause>,
     },
-    /// `stop()` was called: nothing is done until `start()`.
+    /// `KeyDownload.stop` was called. Nothing is done until `KeyDownload.start` is called.
     Stopped,
     /// The budget is used up. Run again at the next opportunity.
     OutOfBudget,
-    /// Something outside has to change first, by itself. Run again then.
+    /// Something outside the crate must change first, and changes by itself. Run again then.
     Blocked {
-        /// What is in the way.
+        /// What the run waits for.
         reason: BlockedReason,
-        /// Milliseconds to wait at least, where that is known.
+        /// Least time to wait before the next run, in milliseconds; `None` if unknown.
         retry_after_ms: Option<u64>,
     },
-    /// Everything is fetched, and some of it is locked: ask the user for the recovery key of these versions, or give them up by
-    /// `give_up_version`, then run again.
+    /// Everything was fetched, and some of it is locked. Ask the user for the recovery key of these versions, or give
+    /// them up with `KeyDownload.give_up_version`; then run again.
     NeedsUnlock {
-        /// The backup versions that nobody has unlocked, the oldest first.
+        /// The locked backup versions, oldest first.
         versions: Vec<String>,
     },
-    /// Another run is under way, of this client, another one or another process; this call did nothing.
+    /// Another run is under way, in this client, in another client or in another process. This call did nothing.
     AlreadyRunning {
-        /// Whose it is.
+        /// The holder of that run.
         by: RunHolder,
     },
-    /// It cannot go on by itself.
+    /// The download cannot continue by itself.
     Failed {
-        /// Why, and so what to do.
+        /// Why the run failed, and so what the app can do.
         reason: RunFailure,
     },
 }
 
-/// What shows that nothing of a backup is missing.
+/// What proves that nothing of a backup is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum CompletionProof {
-    /// The server gave everything at once, in a whole answer, and counts no more keys than came.
+    /// The server returned everything in one complete answer, and counts no more keys than came.
     Whole,
-    /// Room by room, or by what has come since the last time, as many keys have come as the server counts. A server that counts
-    /// wrongly may have more.
+    /// As many keys came as the server counts, room by room or with what was added since the last time. A server that
+    /// counts too few may have more.
     Counted,
 }
 
-/// A backup version whose server does not give all that it counts.
+/// A backup version whose server returns fewer keys than it counts.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct MissingKeys {
-    /// The version.
+    /// The backup version.
     pub version: String,
-    /// Keys that are missing.
+    /// Number of keys that are missing.
     pub missing: u64,
 }

@@ -6,184 +6,193 @@ use crate::{
     vault::VaultMeaning,
 };
 
-/// What the vault has of the current backup version.
+/// What the vault holds of the current backup version, with a few figures for all versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct DownloadSummary {
-    /// The backup version; `None` until the first run has asked for it.
+    /// The current backup version; `None` until the first run has asked the server for it.
     pub version: Option<String>,
-    /// Keys in the backup: as many as the server counts, or as many as have come where that is more.
+    /// Number of keys in the backup: as many as the server counts, or as many as were fetched if that is more.
     pub total: u64,
-    /// Keys that are durable in the vault, still encrypted. A key that stands several times counts once, here and in what
-    /// follows.
+    /// Number of keys that are durable in the vault, still encrypted. A key with several copies counts once, here and
+    /// in the figures below.
     pub fetched: u64,
-    /// Keys that decrypted and passed every check.
+    /// Number of keys that were decrypted and passed every check.
     pub opened: u64,
-    /// Keys that the app's crypto has taken (imported or known).
+    /// Number of keys that the app's crypto has taken: imported, or known already.
     pub delivered: u64,
-    /// Keys that can never be opened; `failures` lists them.
+    /// Number of keys that cannot be opened. `KeyDownload.failures` lists them.
     pub failed: u64,
-    /// Keys that the sink refused.
+    /// Number of keys that the sink refused. `KeyDownload.refusals` lists them.
     pub refused: u64,
-    /// Copies of keys that are held back from the sink and from exports: of another room than the one that came first, or with
-    /// a ratchet that does not connect to it. `KeyDownload.conflicts` lists them.
+    /// Number of copies of keys that are held back from the sink and from exports: their session came first under
+    /// another room, or their ratchet does not connect to the one that came first. `KeyDownload.conflicts` lists
+    /// them.
     pub conflicts: u64,
-    /// Keys that the server counts and does not give, in all versions.
+    /// Number of keys, in all versions, that the server counts and does not return.
     pub missing: u64,
-    /// Keys in all versions that wait for a decryption key.
+    /// Number of keys, in all versions, that wait for a decryption key.
     pub locked: u64,
-    /// Failed keys by reason, of all versions.
+    /// Number of failed keys for each reason, in all versions.
     pub failures: Vec<FailureCount>,
-    /// Rooms that keys were found in, or that were asked for.
+    /// Number of known rooms: rooms that have keys, or that were listed to be requested.
     pub rooms: u64,
-    /// Bytes of response bodies so far, over all runs.
+    /// Bytes of response bodies received for this version, over all runs.
     pub bytes_downloaded: u64,
 }
 
 /// How many keys failed for one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct FailureCount {
-    /// The reason.
+    /// The reason why they failed.
     pub reason: FailureReason,
-    /// Keys.
+    /// Number of keys that failed for it.
     pub count: u64,
 }
 
-/// Where a download is.
+/// What a download is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum DownloadStage {
     /// No run is under way.
     #[default]
     Resting,
-    /// A run has begun and asks for the backup version.
+    /// A run has begun, and asks the server for the backup version.
     Preparing,
-    /// Keys come in; opening and delivering go on beside it.
+    /// Keys are being fetched. Opening and delivering go on at the same time.
     Fetching,
-    /// A request failed for now; the run waits to try again.
+    /// A request failed for now, and the run waits to try again.
     WaitingToRetry,
-    /// Everything is here; keys are being opened (and delivered).
+    /// Everything is fetched; keys are being opened, and delivered if there is a sink.
     Opening,
     /// Everything is opened; the sink is still taking keys.
     Delivering,
 }
 
-/// How far a run is.
+/// How far a run is. The host gets it through `JobHost.on_progress`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct DownloadProgress {
-    /// What it is doing.
+    /// What the run is doing.
     pub stage: DownloadStage,
-    /// Keys in the backup: as many as the server counts, or as many as have come where that is more; 0 until it has been asked.
+    /// Number of keys in the backup: as many as the server counts, or as many as were fetched if that is more; 0
+    /// until the server has been asked.
     pub total: u64,
-    /// Keys in the vault, never more than `total`.
+    /// Number of keys in the vault, never more than `total`.
     pub fetched: u64,
-    /// Keys decrypted and checked.
+    /// Number of keys that were decrypted and checked.
     pub opened: u64,
-    /// Keys that the sink has taken.
+    /// Number of keys that the sink has taken.
     pub delivered: u64,
-    /// Keys that cannot be opened.
+    /// Number of keys that cannot be opened.
     pub failed: u64,
-    /// Keys that the sink refused.
+    /// Number of keys that the sink refused.
     pub refused: u64,
-    /// Copies of keys that are held back from the sink.
+    /// Number of copies of keys that are held back from the sink.
     pub conflicts: u64,
-    /// Keys in all backup versions that wait for another decryption key than those that are known: `unlock` opens them.
+    /// Number of keys, in all backup versions, that wait for a decryption key that is not known yet. `unlock` opens
+    /// them.
     pub locked: u64,
-    /// Rooms that are done, where rooms are asked for one by one.
+    /// Number of rooms that are done, if rooms are requested one by one.
     pub rooms_done: u64,
-    /// Rooms that are known.
+    /// Number of rooms that are known.
     pub rooms: u64,
-    /// Bytes of response bodies in this run.
+    /// Bytes of response bodies received in this run.
     pub bytes_downloaded: u64,
-    /// Keys a second in the stage that ends last, over the last few seconds; 0 until known.
+    /// Keys per second in the current stage, over the last 3 seconds; 0 until known.
     pub keys_per_second: u64,
-    /// Milliseconds left at that rate, where it can be told.
+    /// Milliseconds left in the current stage at that rate; `None` if unknown.
     pub time_left_ms: Option<u64>,
 }
 
-/// Everything about a download that can be said without a network.
+/// Everything that can be said about a download without the network. `KeyDownload.status` returns it.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct DownloadStatus {
-    /// What a run of this client is doing, or `Resting`.
+    /// What a run of this client is doing, or `DownloadStage.Resting`.
     pub stage: DownloadStage,
-    /// Every key that the server counts in the current version is fetched, as of the last look at it.
+    /// Whether every key that the server counts in the current version is fetched, as of the last check with the
+    /// server.
     pub fetch_complete: bool,
-    /// The current backup version can be opened: its decryption key is known.
+    /// Whether the current backup version can be opened, because its decryption key is known.
     pub unlocked: bool,
-    /// The decryption key, if known at all, is only in memory: after a restart the user will be asked again.
+    /// Whether a decryption key, if known at all, is kept only in memory: after a restart the user must enter the
+    /// recovery key again.
     pub restart_needs_recovery_key: bool,
-    /// What holds the download, or a part of it, right now.
+    /// The causes that pause the download, or a part of it, right now.
     pub causes: Vec<PauseCause>,
-    /// `stop()` was called, and no `start()` since.
+    /// Whether `KeyDownload.stop` was called, and `KeyDownload.start` not since.
     pub stopped: bool,
-    /// Who has a run under way on this vault, as far as can be told.
+    /// The holder of the run that is under way on this vault, as far as is known; `None` if there is no run.
     pub running: Option<RunHolder>,
-    /// Every backup version that the vault has entries of or was told of, the oldest first.
+    /// Every backup version that the vault knows, oldest first.
     pub versions: Vec<VersionStatus>,
     /// The figures of the current version.
     pub summary: DownloadSummary,
 }
 
-/// One backup version.
+/// One backup version that the vault knows.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct VersionStatus {
-    /// Its name.
+    /// The number of the version, as the server names it.
     pub version: String,
-    /// How far it is.
+    /// How far fetching it is.
     pub state: VersionState,
-    /// Its decryption key is known.
+    /// Whether its decryption key is known.
     pub unlocked: bool,
-    /// Keys in it, as the server said last.
+    /// Number of its keys: as many as the server last counted, or as many as were fetched if that is more.
     pub total: u64,
-    /// Keys of it in the vault.
+    /// Number of its keys that are in the vault.
     pub fetched: u64,
-    /// Keys of it that decrypted.
+    /// Number of its keys that were decrypted.
     pub opened: u64,
-    /// Keys that the server counts and does not give.
+    /// Number of its keys that the server counts and does not return.
     pub missing: u64,
-    /// Its public key, unpadded base64; `None` where the server has not told it, or it is of an unknown algorithm. Version
-    /// numbers can repeat: the public key tells two backups apart.
+    /// Its public key in unpadded base64; `None` if the server has not named it, or if its algorithm is unknown.
+    /// Version numbers can repeat: the public key distinguishes two backups with the same number.
     pub public_key: Option<String>,
-    /// The app has given up unlocking it.
+    /// Whether the app has given up unlocking it, with `KeyDownload.give_up_version`.
     pub given_up: bool,
 }
 
-/// How far a backup version is.
+/// How far fetching a backup version is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum VersionState {
-    /// The current one, and not all of it is fetched. Becomes `Complete`, `Short`, `Draining` or `Gone`.
+    /// The current version, not fully fetched. Becomes `Complete`, `Short`, `Draining` or `Gone`.
     Fetching,
-    /// An older one that is still there, and not all of it is fetched: it comes first. Becomes `Complete`, `Short` or `Gone`.
+    /// An older version that the server still has, not fully fetched; usually it is fetched before the current one.
+    /// Becomes `Complete`, `Short` or `Gone`.
     Draining,
-    /// All of it is fetched. Becomes `Fetching` when the server has more.
+    /// Everything is fetched. Becomes `Fetching` (an older version: `Draining`) when the server has more.
     Complete,
-    /// All that the server gives is fetched, and it counts more. Becomes `Fetching` when its mark moves, and weekly.
+    /// All keys that the server returns are fetched, but it counts more. Becomes `Fetching` (an older version:
+    /// `Draining`) when the etag or the count changes, and weekly.
     Short,
-    /// The server does not have it any more; what was fetched of it is kept, with its key.
+    /// The server no longer has the version. Its fetched entries are kept, with the decryption key.
     Gone,
 }
 
-/// The vault could not be read.
+/// Why the vault could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum StatusError {
-    /// The client is shut down: open another one.
+    /// The client is shut down. Open another one.
     #[error("the client is shut down")]
     ShutDown,
-    /// Another process writes for longer than five seconds. Passes by itself.
+    /// Another process has been writing to the vault for more than five seconds. Passes by itself.
     #[error("the vault is busy")]
     Busy,
-    /// The vault cannot be read now: the phone is locked, as a rule. Passes by itself.
+    /// The vault cannot be read or written now: usually the phone is locked, or the disk is full. Passes by itself,
+    /// or when there is room.
     #[error("the vault cannot be accessed")]
     Inaccessible,
-    /// The vault was deleted, set aside or replaced since this client was opened: shut it down, and open another one.
+    /// The vault was deleted, set aside or replaced since this client was opened. Shut the client down, and open
+    /// another one.
     #[error("the vault is gone")]
     Gone,
-    /// The vault is damaged: shut the client down, `set_vault_aside`, and open another one.
+    /// The vault is damaged. Shut the client down, call `set_vault_aside`, and open another client.
     #[error("the vault is damaged")]
     Damaged,
-    /// A bug in the crate: the log says more.
+    /// A bug in the crate. The log says more.
     #[error("a bug in the crate")]
     Internal,
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     backup::copies::{Copy, Presence, Standing, judge},
+    ids::{EntryId, RoomRowId, VersionRowId},
     vault::{VaultError, VaultTx, session_index},
 };
 
@@ -52,7 +53,7 @@ pub(in crate::vault) fn fail(
 }
 
 fn count(transaction: &Transaction<'_>, before: &[StoredCopy], after: &[StoredCopy]) -> Result<(), VaultError> {
-    let mut difference: BTreeMap<i64, Tally> = BTreeMap::new();
+    let mut difference: BTreeMap<VersionRowId, Tally> = BTreeMap::new();
     for copy in before {
         difference.entry(copy.version).or_default().add(copy, -1);
     }
@@ -100,7 +101,7 @@ impl Tally {
         }
     }
 
-    fn write(&self, transaction: &Transaction<'_>, version: i64) -> Result<(), VaultError> {
+    fn write(&self, transaction: &Transaction<'_>, version: VersionRowId) -> Result<(), VaultError> {
         let figures = [
             self.fetched,
             self.opened,
@@ -121,7 +122,7 @@ impl Tally {
                      refused = refused + ?8
                  WHERE id = ?1",
             )?
-            .execute([
+            .execute(params![
                 version, fetched, opened, failed, conflicts, withheld, delivered, refused,
             ])?;
         Ok(())
@@ -155,7 +156,7 @@ fn write_standings(transaction: &Transaction<'_>, copies: &mut [StoredCopy]) -> 
 
 /// Of the copies in one room of one version one is counted: the one that counts, else one that is opened, else the first.
 fn choose_counted(transaction: &Transaction<'_>, copies: &mut [StoredCopy]) -> Result<(), VaultError> {
-    let mut counted: HashMap<i64, usize> = HashMap::new();
+    let mut counted: HashMap<RoomRowId, usize> = HashMap::new();
     let rank = |copy: &StoredCopy| {
         (
             copy.presence != Presence::Forgotten,
@@ -186,7 +187,7 @@ fn choose_counted(transaction: &Transaction<'_>, copies: &mut [StoredCopy]) -> R
 }
 
 /// What became of an entry among the copies of its session.
-pub(super) fn judged(copies: &[StoredCopy], entry: i64) -> Option<Judged> {
+pub(super) fn judged(copies: &[StoredCopy], entry: EntryId) -> Option<Judged> {
     let copy = copies.iter().find(|copy| copy.entry == entry)?;
     let shares = |other: &&StoredCopy| {
         other.class == copy.class

@@ -5,6 +5,7 @@ use rusqlite::{Transaction, params};
 use super::row::{CopyState, NOT_NEEDED, Placement, StoredCopy, UNCONNECTED};
 use crate::{
     backup::{copies::Presence, limits::MAX_CLASSES_OF_A_SESSION},
+    ids::EntryId,
     vault::VaultError,
 };
 
@@ -12,7 +13,7 @@ use crate::{
 pub(super) fn place(
     transaction: &Transaction<'_>,
     copies: &[StoredCopy],
-    entry: i64,
+    entry: EntryId,
     placement: Placement,
 ) -> Result<(), VaultError> {
     let Some(own) = copies.iter().find(|copy| copy.entry == entry) else {
@@ -47,11 +48,11 @@ pub(super) fn place(
     evict(transaction, copies, own, class)
 }
 
-fn set_class(transaction: &Transaction<'_>, entry: i64, class: i64, standing: i64) -> Result<(), VaultError> {
+fn set_class(transaction: &Transaction<'_>, entry: EntryId, class: EntryId, standing: i64) -> Result<(), VaultError> {
     note(transaction, entry, standing)?;
     transaction
         .prepare_cached("UPDATE copy SET class = ?2, standing = ?3 WHERE entry = ?1")?
-        .execute([entry, class, standing])?;
+        .execute(params![entry, class, standing])?;
     Ok(())
 }
 
@@ -80,7 +81,7 @@ fn evict(
     transaction: &Transaction<'_>,
     copies: &[StoredCopy],
     own: &StoredCopy,
-    own_class: i64,
+    own_class: EntryId,
 ) -> Result<(), VaultError> {
     let mut classes: Vec<&StoredCopy> = copies
         .iter()
@@ -126,9 +127,9 @@ pub(super) fn forget(transaction: &Transaction<'_>, copy: &StoredCopy) -> Result
     Ok(())
 }
 /// Notes that the session of an entry is there several times.
-pub(super) fn note(transaction: &Transaction<'_>, entry: i64, standing: i64) -> Result<(), VaultError> {
+pub(super) fn note(transaction: &Transaction<'_>, entry: EntryId, standing: i64) -> Result<(), VaultError> {
     transaction
         .prepare_cached("INSERT OR IGNORE INTO copy (entry, standing) VALUES (?1, ?2)")?
-        .execute([entry, standing])?;
+        .execute(params![entry, standing])?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     backup::{FailureReason, session_id::SessionId},
+    ids::{EntryId, VersionRowId},
     vault::{Connection, VaultError, VaultTx, Writer},
 };
 
@@ -25,7 +26,7 @@ impl Connection {
     }
 
     /// The copies of the session that an entry is of.
-    pub(crate) fn copies_of_entry(&self, entry: i64) -> Result<Vec<StoredCopy>, VaultError> {
+    pub(crate) fn copies_of_entry(&self, entry: EntryId) -> Result<Vec<StoredCopy>, VaultError> {
         match name_of(&self.inner, entry)? {
             Some((room_hash, session)) => read(&self.inner, &self.keys, &room_hash, &session, true),
             None => Ok(Vec::new()),
@@ -42,12 +43,12 @@ impl Connection {
     }
 
     /// The session of an entry.
-    pub(crate) fn session_of(&self, entry: i64) -> Result<Option<SessionId>, VaultError> {
+    pub(crate) fn session_of(&self, entry: EntryId) -> Result<Option<SessionId>, VaultError> {
         Ok(name_of(&self.inner, entry)?.map(|(_, session)| SessionId::from_bytes(&session)))
     }
 
     /// Entries after `after` that have been opened and not compared yet.
-    pub(crate) fn unsettled_copies(&self, after: i64, limit: usize) -> Result<Vec<i64>, VaultError> {
+    pub(crate) fn unsettled_copies(&self, after: EntryId, limit: usize) -> Result<Vec<EntryId>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT copy.entry FROM copy JOIN opened ON opened.entry = copy.entry AND failure = 0
              WHERE standing = 4 AND copy.entry > ?1 ORDER BY copy.entry LIMIT ?2",
@@ -58,7 +59,7 @@ impl Connection {
 
     /// Versions with copies that are held back, and causes (by bit) that the host has not been told of: the row id, the bits of
     /// what there is, and the bits of what was told.
-    pub(crate) fn conflicts_to_tell(&self) -> Result<Vec<(i64, i64, i64)>, VaultError> {
+    pub(crate) fn conflicts_to_tell(&self) -> Result<Vec<(VersionRowId, i64, i64)>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT room.version, max(standing IN (1, 2)) + 2 * max(standing = 3) AS bits, told_conflicts FROM copy
              JOIN (SELECT id, room FROM entry UNION ALL SELECT entry, room FROM trimmed) AS known ON known.id = copy.entry
@@ -71,7 +72,7 @@ impl Connection {
     }
 
     /// Notes that an event proves a copy: from now on its class ranks before all others.
-    pub(crate) fn prove(&mut self, entry: i64) -> Result<(), VaultError> {
+    pub(crate) fn prove(&mut self, entry: EntryId) -> Result<(), VaultError> {
         self.write(|tx| {
             let Some((room_hash, session)) = name_of(tx, entry)? else {
                 return Ok(());
@@ -94,23 +95,23 @@ impl Connection {
 impl Writer {
     /// Notes what comparing showed of an entry, and what follows for every copy of its session. Gives what became of it;
     /// `None` if it has made way for another copy.
-    pub(crate) fn settle_copy(&mut self, entry: i64, placement: Placement) -> Result<Option<Judged>, VaultError> {
+    pub(crate) fn settle_copy(&mut self, entry: EntryId, placement: Placement) -> Result<Option<Judged>, VaultError> {
         self.write(|tx| settle(tx, entry, placement))
     }
 
     /// Notes of which causes the host has been told.
-    pub(crate) fn mark_conflicts_told(&mut self, version: i64, bits: i64) -> Result<(), VaultError> {
+    pub(crate) fn mark_conflicts_told(&mut self, version: VersionRowId, bits: i64) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE backup_version SET told_conflicts = told_conflicts | ?2 WHERE id = ?1",
-                [version, bits],
+                params![version, bits],
             )?;
             Ok(())
         })
     }
 
     /// Ranks a copy behind all others: the app's crypto has one that came directly, and does not connect.
-    pub(crate) fn demote_copies(&mut self, entries: &[i64]) -> Result<(), VaultError> {
+    pub(crate) fn demote_copies(&mut self, entries: &[EntryId]) -> Result<(), VaultError> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -134,7 +135,7 @@ impl Writer {
     }
 
     /// Notes that a key that was opened cannot be used after all.
-    pub(crate) fn mark_unusable(&mut self, entries: &[i64]) -> Result<(), VaultError> {
+    pub(crate) fn mark_unusable(&mut self, entries: &[EntryId]) -> Result<(), VaultError> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -147,7 +148,7 @@ impl Writer {
                 change(tx, &room_hash, &session, |_| {
                     tx.execute(
                         "UPDATE opened SET failure = ?2, first_index = NULL, fingerprint = NULL WHERE entry = ?1",
-                        [entry, reason],
+                        params![entry, reason],
                     )?;
                     Ok(())
                 })?;
@@ -167,7 +168,7 @@ fn look_again(transaction: &Transaction<'_>) -> Result<(), VaultError> {
 /// way for another copy.
 pub(in crate::vault) fn settle(
     tx: &VaultTx<'_>,
-    entry: i64,
+    entry: EntryId,
     placement: Placement,
 ) -> Result<Option<Judged>, VaultError> {
     let Some((room_hash, session)) = name_of(tx, entry)? else {

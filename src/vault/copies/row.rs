@@ -7,6 +7,7 @@ use crate::{
         FailureReason,
         copies::{Copy, Presence},
     },
+    ids::{EntryId, RoomRowId, VersionRowId},
     vault::{
         Connection, VaultError,
         seal::{Fingerprint, VaultKeys},
@@ -27,20 +28,20 @@ pub(in crate::vault) const NOT_NEEDED: i64 = 5;
 /// A copy as the vault has it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredCopy {
-    pub(crate) entry: i64,
+    pub(crate) entry: EntryId,
     /// Row id.
-    pub(crate) version: i64,
+    pub(crate) version: VersionRowId,
     /// Row id: a room of one version.
-    pub(crate) room: i64,
+    pub(crate) room: RoomRowId,
     /// The room, in whatever version.
     pub(crate) room_hash: [u8; 16],
     /// Empty where it is not in the vault any more.
     pub(crate) body: Vec<u8>,
     pub(crate) presence: Presence,
     pub(crate) state: CopyState,
-    pub(crate) class: Option<i64>,
+    pub(crate) class: Option<EntryId>,
     pub(crate) proof: i64,
-    pub(crate) tied: i64,
+    pub(crate) tied: EntryId,
     pub(super) standing: i64,
     pub(crate) is_extra: bool,
     pub(super) is_delivered: bool,
@@ -66,7 +67,7 @@ pub(crate) enum Placement {
     /// It connects to none of the others.
     Founds,
     /// It connects to that class.
-    Joins(i64),
+    Joins(EntryId),
     /// It begins later than one that has left the vault: there is nothing to compare it with, and no need of it.
     NotNeeded,
 }
@@ -74,7 +75,7 @@ pub(crate) enum Placement {
 /// What became of a copy that goes to the sink, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Judged {
-    pub(crate) entry: i64,
+    pub(crate) entry: EntryId,
     /// Whether sinks and exports have it.
     pub(crate) counts: bool,
     /// Whether any copy that connects says that it may be shared.
@@ -109,7 +110,7 @@ impl StoredCopy {
     }
 
     /// Puts it into a class for the time of a look-up; `None` where nobody can tell which.
-    pub(crate) fn set_class(&mut self, class: Option<i64>) {
+    pub(crate) fn set_class(&mut self, class: Option<EntryId>) {
         self.class = class;
         self.standing = if class.is_some() { UNCONNECTED } else { UNSETTLED };
     }
@@ -120,7 +121,7 @@ impl StoredCopy {
     }
 
     /// Whether it is the copy that look-ups have in the room of one that does not connect to it.
-    pub(crate) fn is_rival_of(&self, entry: i64, room_id: &str, vault: &Connection) -> bool {
+    pub(crate) fn is_rival_of(&self, entry: EntryId, room_id: &str, vault: &Connection) -> bool {
         self.entry != entry
             && self.room_hash == vault.keys.room_hash(room_id)
             && self.is_opened()
@@ -141,7 +142,7 @@ pub(crate) fn room_number(room_hash: &[u8; 16]) -> i64 {
 pub(in crate::vault) type Name = ([u8; 16], Vec<u8>);
 
 /// The room and the session of an entry.
-pub(in crate::vault) fn name_of(connection: &rusqlite::Connection, entry: i64) -> Result<Option<Name>, VaultError> {
+pub(in crate::vault) fn name_of(connection: &rusqlite::Connection, entry: EntryId) -> Result<Option<Name>, VaultError> {
     let mut statement = connection.prepare_cached(
         "SELECT hash, session FROM (SELECT room, session FROM entry WHERE id = ?1
             UNION ALL SELECT room, session FROM trimmed WHERE entry = ?1) AS known JOIN room ON room.id = known.room",
@@ -166,7 +167,7 @@ pub(super) fn read(
 
 pub(super) fn read_entries(
     connection: &rusqlite::Connection,
-    entries: impl IntoIterator<Item = i64>,
+    entries: impl IntoIterator<Item = EntryId>,
     room_hash: &[u8; 16],
     session: &[u8],
     with_bodies: bool,
@@ -210,7 +211,7 @@ pub(super) fn read_entries(
                 state,
                 // One that stands alone is a class of its own.
                 class: match row.get::<_, i64>("standing")? {
-                    COUNTS => Some(row.get::<_, Option<i64>>("class")?.unwrap_or(entry)),
+                    COUNTS => Some(row.get::<_, Option<EntryId>>("class")?.unwrap_or(entry)),
                     _ => row.get("class")?,
                 },
                 proof: row.get("proof")?,

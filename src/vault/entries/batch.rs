@@ -4,6 +4,7 @@ use std::{collections::HashMap, ops::Range};
 
 use crate::{
     backup::{entry::Claims, session_id::SessionId},
+    ids::{EntryId, Era},
     vault::FilePlace,
 };
 
@@ -14,13 +15,13 @@ pub(crate) struct EntryBatch {
     pub(super) entries: Vec<NewEntry>,
     pub(crate) bodies: Vec<u8>,
     /// Rooms whose own answer has been read to its end, by place in `rooms`, and the era that it is of.
-    pub(super) complete_rooms: Vec<(usize, i64)>,
+    pub(super) complete_rooms: Vec<(usize, Era)>,
     /// How far answers that lie in a file have been read with it.
     pub(crate) file_places: Vec<FilePlace>,
     /// What came later than this entry is not held against what comes now: an answer would go on for ever replacing its own.
-    pub(super) compare_through: i64,
+    pub(super) compare_through: EntryId,
     /// The first entry that each answer has brought, by whatever number tells answers apart.
-    pub(super) answers: HashMap<u64, i64>,
+    pub(super) answers: HashMap<u64, EntryId>,
     /// Answers of which no more comes than what is in this batch.
     ended_answers: Vec<u64>,
 }
@@ -50,7 +51,7 @@ pub(crate) struct InsertedEntries {
 
 impl EntryBatch {
     /// An empty one, whose entries may be better copies of those up to that one.
-    pub(crate) fn compared_through(entry: i64) -> Self {
+    pub(crate) fn compared_through(entry: EntryId) -> Self {
         Self {
             compare_through: entry,
             ..Self::default()
@@ -124,7 +125,7 @@ impl EntryBatch {
     }
 
     /// Says that the room's own answer has been read to its end, and in which era of the version it was asked for.
-    pub(crate) fn complete_room(&mut self, room_id: &str, era: i64) {
+    pub(crate) fn complete_room(&mut self, room_id: &str, era: Era) {
         let room = self.room(room_id);
         self.complete_rooms.push((room, era));
     }

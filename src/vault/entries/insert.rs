@@ -7,6 +7,7 @@ use super::{
     namesakes::{Comes, Incoming, Namesake, compare, forget_failed, known_ids, namesakes, note_copies},
     runs::{RoomRun, note_run},
 };
+use crate::ids::{EntryId, VersionRowId};
 use crate::vault::{
     Connection, VaultError, VaultTx, Writer, file_places,
     rooms::room_row,
@@ -17,7 +18,7 @@ impl Writer {
     /// Writes a batch in one transaction: entries that are new, conflicts, and rooms that are complete by now.
     pub(crate) fn insert_entries(
         &mut self,
-        version: i64,
+        version: VersionRowId,
         batch: &mut EntryBatch,
     ) -> Result<InsertedEntries, VaultError> {
         let recent = self.take_recent_sessions();
@@ -35,7 +36,7 @@ impl Writer {
 
 impl Connection {
     /// The last entry there is: what comes from now on is later.
-    pub(crate) fn last_entry(&self) -> Result<i64, VaultError> {
+    pub(crate) fn last_entry(&self) -> Result<EntryId, VaultError> {
         let sql = "SELECT max((SELECT coalesce(max(id), 0) FROM entry), (SELECT coalesce(max(entry), 0) FROM trimmed))";
         Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
@@ -43,7 +44,7 @@ impl Connection {
     /// The same beside a run, of this process or another: one transaction, without a fence.
     pub(crate) fn insert_beside(
         &mut self,
-        version: i64,
+        version: VersionRowId,
         batch: &mut EntryBatch,
     ) -> Result<InsertedEntries, VaultError> {
         self.write(|tx| {
@@ -57,7 +58,7 @@ impl Connection {
 
 fn insert(
     tx: &VaultTx<'_>,
-    version: i64,
+    version: VersionRowId,
     batch: &mut EntryBatch,
     recent: RecentSessions,
 ) -> Result<(InsertedEntries, RecentSessions), VaultError> {
@@ -85,7 +86,7 @@ fn insert(
             entry,
             body: &bodies[entry.body.clone()],
         };
-        let answer_began = answers.get(&entry.answer).copied().unwrap_or(i64::MAX);
+        let answer_began = answers.get(&entry.answer).copied().unwrap_or(EntryId::MAX);
         if let Some(id) = inserting.take(&incoming, *compare_through, answer_began)? {
             answers.entry(entry.answer).or_insert(id);
         }
@@ -100,32 +101,36 @@ fn insert(
             "UPDATE room SET complete = max(complete, ?2), failures = 0, fault = 0, failed_at_ms = 0, retry_at_ms = 0
                  WHERE id = ?1",
         )?
-        .execute([rooms[*place].0, *era])?;
+        .execute(params![rooms[*place].0, *era])?;
     }
     for place in &batch.file_places {
         file_places::note(tx, place)?;
     }
     tx.prepare_cached("UPDATE backup_version SET fetched = fetched + ?2, names = names + ?3 WHERE id = ?1")?
-        .execute([version, result.inserted.cast_signed(), names])?;
+        .execute(params![version, result.inserted.cast_signed(), names])?;
     Ok((result, recent))
 }
 
 /// The work of one transaction that inserts.
 struct Inserting<'a> {
     transaction: &'a Transaction<'a>,
-    version: i64,
+    version: VersionRowId,
     /// Entries of the version up to that one count as names once they are seen again.
-    confirm_through: i64,
+    confirm_through: EntryId,
     index: SessionIndex<'a>,
     insert_entry: CachedStatement<'a>,
-    next_id: i64,
+    next_id: EntryId,
     result: InsertedEntries,
     names: i64,
     runs: Vec<RoomRun>,
 }
 
 impl<'a> Inserting<'a> {
-    fn new(transaction: &'a Transaction<'a>, version: i64, recent: &'a RecentSessions) -> Result<Self, VaultError> {
+    fn new(
+        transaction: &'a Transaction<'a>,
+        version: VersionRowId,
+        recent: &'a RecentSessions,
+    ) -> Result<Self, VaultError> {
         Ok(Self {
             transaction,
             version,
@@ -143,7 +148,7 @@ impl<'a> Inserting<'a> {
         })
     }
 
-    fn end(self) -> (InsertedEntries, i64, Vec<RoomRun>, Vec<(i64, i64)>) {
+    fn end(self) -> (InsertedEntries, i64, Vec<RoomRun>, Vec<(i64, EntryId)>) {
         (self.result, self.names, self.runs, self.index.into_added())
     }
 
@@ -151,9 +156,9 @@ impl<'a> Inserting<'a> {
     fn take(
         &mut self,
         incoming: &Incoming<'_>,
-        compare_through: i64,
-        answer_began: i64,
-    ) -> Result<Option<i64>, VaultError> {
+        compare_through: EntryId,
+        answer_began: EntryId,
+    ) -> Result<Option<EntryId>, VaultError> {
         let places = self.index.places(incoming.name)?;
         if places.of_name.is_empty() && places.elsewhere.is_empty() {
             return self.write(incoming, 1, 1).map(Some);
@@ -190,7 +195,7 @@ impl<'a> Inserting<'a> {
     /// An answer has again what is here: it counts as a name of this mark.
     fn confirm(&mut self, known: &[&Namesake]) -> Result<(), VaultError> {
         // One of them stands for the name.
-        let first = known.iter().map(|known| known.id).min().unwrap_or(i64::MAX);
+        let first = known.iter().map(|known| known.id).min().unwrap_or(EntryId::MAX);
         if first <= self.confirm_through {
             let confirmed = self
                 .transaction
@@ -201,7 +206,7 @@ impl<'a> Inserting<'a> {
         Ok(())
     }
 
-    fn write(&mut self, incoming: &Incoming<'_>, fetched: i64, names: i64) -> Result<i64, VaultError> {
+    fn write(&mut self, incoming: &Incoming<'_>, fetched: i64, names: i64) -> Result<EntryId, VaultError> {
         let id = self.next_id;
         self.insert_entry.execute(params![
             id,
@@ -210,13 +215,13 @@ impl<'a> Inserting<'a> {
             incoming.body,
             incoming.entry.claims.forwarded_count
         ])?;
-        self.next_id += 1;
+        self.next_id = id.next();
         self.result.inserted += fetched.cast_unsigned();
         self.result.taken += 1;
         self.names += names;
         self.index.add(incoming.name, id);
         match self.runs.last_mut() {
-            Some(run) if run.room == incoming.room && run.last_entry + 1 == id => run.last_entry = id,
+            Some(run) if run.room == incoming.room && run.last_entry.next() == id => run.last_entry = id,
             _ => self.runs.push(RoomRun {
                 room: incoming.room,
                 first_entry: id,
@@ -228,7 +233,7 @@ impl<'a> Inserting<'a> {
 }
 
 /// Higher than that of any entry there is or was: those that were trimmed or forgotten, too.
-fn next_id(transaction: &Transaction<'_>) -> Result<i64, VaultError> {
+fn next_id(transaction: &Transaction<'_>) -> Result<EntryId, VaultError> {
     let sql = "SELECT 1 + max(last_forgotten, (SELECT coalesce(max(id), 0) FROM entry),
                               (SELECT coalesce(max(entry), 0) FROM trimmed)) FROM job";
     Ok(transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?)

@@ -5,12 +5,13 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::batch::NewEntry;
 use crate::{
     backup::limits::MAX_CLASSES_OF_A_SESSION,
+    ids::{EntryId, RoomRowId},
     vault::{VaultError, copies, seal::NameHash, session_index::Places},
 };
 
 /// An entry on its way in.
 pub(super) struct Incoming<'a> {
-    pub(super) room: i64,
+    pub(super) room: RoomRowId,
     pub(super) room_hash: [u8; 16],
     pub(super) session: &'a [u8],
     pub(super) name: NameHash,
@@ -20,7 +21,7 @@ pub(super) struct Incoming<'a> {
 
 /// An entry of the same session.
 pub(super) struct Namesake {
-    pub(super) id: i64,
+    pub(super) id: EntryId,
     /// It is the same entry: same room, same version. One that was forgotten is not known.
     pub(super) is_known: bool,
     in_same_room: bool,
@@ -72,13 +73,13 @@ pub(super) enum Comes {
     /// Nothing: it is one of them, or no better.
     Known,
     /// It may be better. These have failed, and make way.
-    Better { failed: Vec<i64> },
+    Better { failed: Vec<EntryId> },
 }
 
 /// Compares a copy with those that are here. What it claims is a hint: whether it is true shows when it is opened.
 pub(super) fn compare(
     transaction: &Transaction<'_>,
-    known: &[i64],
+    known: &[EntryId],
     incoming: &Incoming<'_>,
 ) -> Result<Comes, VaultError> {
     // A copy that connects to nothing that counts does not keep better ones away.
@@ -92,7 +93,7 @@ pub(super) fn compare(
         if is_same.exists((entry, incoming.body))? {
             return Ok(Comes::Known);
         }
-        let found = state.query_row([entry, copies::UNCONNECTED], |row| {
+        let found = state.query_row(params![entry, copies::UNCONNECTED], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Option<u32>>(1)?, row.get(2)?))
         });
         match found.optional()? {
@@ -116,22 +117,22 @@ pub(super) fn compare(
 /// is until this one is opened.
 pub(super) fn note_copies(
     transaction: &Transaction<'_>,
-    id: i64,
+    id: EntryId,
     is_extra: bool,
     namesakes: &[Namesake],
-    answer_began: i64,
+    answer_began: EntryId,
 ) -> Result<(), VaultError> {
     let mut insert = transaction
         .prepare_cached("INSERT OR IGNORE INTO copy (entry, standing, is_extra, tied) VALUES (?1, ?2, ?3, ?4)")?;
     let mut tie = transaction.prepare_cached("UPDATE copy SET tied = ?2 WHERE entry = ?1 AND tied = 0")?;
-    let mut tied = 0;
+    let mut tied = EntryId::NONE;
     for namesake in namesakes {
         // What is opened counts until it is judged again.
         let standing = match namesake.is_opened {
             true => copies::COUNTS,
             false => copies::UNSETTLED,
         };
-        insert.execute(params![namesake.id, standing, false, 0])?;
+        insert.execute(params![namesake.id, standing, false, EntryId::NONE])?;
         if !namesake.in_same_room && namesake.id >= answer_began {
             tied = answer_began;
             tie.execute([namesake.id, answer_began])?;
@@ -142,7 +143,7 @@ pub(super) fn note_copies(
 }
 
 /// Takes an entry that has failed out of the vault: another one takes its place.
-pub(super) fn forget_failed(transaction: &Transaction<'_>, entry: i64) -> Result<(), VaultError> {
+pub(super) fn forget_failed(transaction: &Transaction<'_>, entry: EntryId) -> Result<(), VaultError> {
     transaction
         .prepare_cached(
             "UPDATE backup_version SET fetched = fetched - 1, failed = failed - 1
@@ -162,6 +163,6 @@ pub(super) fn forget_failed(transaction: &Transaction<'_>, entry: i64) -> Result
     Ok(())
 }
 
-pub(super) fn known_ids(known: &[&Namesake]) -> Vec<i64> {
+pub(super) fn known_ids(known: &[&Namesake]) -> Vec<EntryId> {
     known.iter().map(|known| known.id).collect()
 }

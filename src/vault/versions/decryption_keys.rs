@@ -5,19 +5,20 @@ use zeroize::Zeroizing;
 
 use super::{read::version_by_id, row::VersionRow};
 use crate::{
+    ids::VersionRowId,
     secret::KeyBytes,
     vault::{Connection, VaultError, VaultTx, seal::Sealed},
 };
 
 impl Connection {
     /// The decryption keys kept here, with the row ids of their versions.
-    pub(crate) fn decryption_keys(&self) -> Result<Vec<(i64, KeyBytes)>, VaultError> {
+    pub(crate) fn decryption_keys(&self) -> Result<Vec<(VersionRowId, KeyBytes)>, VaultError> {
         let mut statement = self
             .inner
             .prepare_cached("SELECT id, version, sealed_key FROM backup_version WHERE sealed_key IS NOT NULL")?;
         let rows = statement.query_map([], |row| {
             Ok((
-                row.get::<_, i64>(0)?,
+                row.get::<_, VersionRowId>(0)?,
                 row.get::<_, String>(1)?,
                 row.get::<_, Vec<u8>>(2)?,
             ))

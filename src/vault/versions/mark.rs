@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{read::version_by_id, row::VersionRow};
 use crate::{
     backup::{completeness::names_are_carried, version::VersionInfo},
+    ids::VersionRowId,
     vault::{VaultError, VaultTx},
 };
 
@@ -32,7 +33,7 @@ impl VaultTx<'_> {
     }
 
     /// Makes a version the one to work on, unless there is one: an unlock may come before the first run.
-    pub(crate) fn begin_with(&self, version: i64) -> Result<(), VaultError> {
+    pub(crate) fn begin_with(&self, version: VersionRowId) -> Result<(), VaultError> {
         self.execute(
             "UPDATE job SET current_version = ?1 WHERE current_version IS NULL",
             [version],
@@ -44,9 +45,9 @@ impl VaultTx<'_> {
 /// Another mark than at the last look means that there may be more to fetch; of a version that is superseded only the etag
 /// counts, as some servers add the keys of others to its count. Another public key under the same name means another backup:
 /// the one that had the name is gone. Where no key is told, now or then, nothing speaks for another one. Gives the row id.
-fn note_version(tx: &VaultTx<'_>, info: &VersionInfo) -> Result<i64, VaultError> {
+fn note_version(tx: &VaultTx<'_>, info: &VersionInfo) -> Result<VersionRowId, VaultError> {
     let public_key = info.public_key.as_ref().map(|key| key.as_slice());
-    let known: Option<(i64, bool)> = tx
+    let known: Option<(VersionRowId, bool)> = tx
         .prepare_cached(
             "SELECT id, etag <> ?3 OR (NOT superseded AND (server_count <> ?4 OR has_count <> ?5)) FROM backup_version
              WHERE version = ?1 AND (?2 IS NULL OR public_key IS NULL OR public_key = ?2)
@@ -70,7 +71,7 @@ fn note_version(tx: &VaultTx<'_>, info: &VersionInfo) -> Result<i64, VaultError>
             }
             tx.execute(
                 "UPDATE backup_version SET gone = 0, algorithm = ?2, public_key = ifnull(public_key, ?3) WHERE id = ?1",
-                params![id, info.algorithm, public_key],
+                params![id, info.algorithm.name(), public_key],
             )?;
             id
         }
@@ -80,14 +81,14 @@ fn note_version(tx: &VaultTx<'_>, info: &VersionInfo) -> Result<i64, VaultError>
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT coalesce(max(id), 0) FROM entry))",
                 params![
                     info.version,
-                    info.algorithm,
+                    info.algorithm.name(),
                     public_key,
                     info.count.unwrap_or(0).cast_signed(),
                     info.count.is_some(),
                     info.etag
                 ],
             )?;
-            tx.last_insert_rowid()
+            VersionRowId(tx.last_insert_rowid())
         }
     };
     tx.execute(
@@ -98,7 +99,7 @@ fn note_version(tx: &VaultTx<'_>, info: &VersionInfo) -> Result<i64, VaultError>
 }
 
 /// Begins another era of a version.
-fn move_mark(tx: &VaultTx<'_>, id: i64, info: &VersionInfo) -> Result<(), VaultError> {
+fn move_mark(tx: &VaultTx<'_>, id: VersionRowId, info: &VersionInfo) -> Result<(), VaultError> {
     let number = |row: &Row<'_>, column| {
         row.get::<_, Option<i64>>(column)
             .map(|number| number.map(i64::cast_unsigned))
@@ -126,7 +127,7 @@ fn move_mark(tx: &VaultTx<'_>, id: i64, info: &VersionInfo) -> Result<(), VaultE
     Ok(())
 }
 
-pub(super) fn recount_names(tx: &VaultTx<'_>, id: i64) -> Result<(), VaultError> {
+pub(super) fn recount_names(tx: &VaultTx<'_>, id: VersionRowId) -> Result<(), VaultError> {
     forget_confirmations(tx, id)?;
     tx.execute(
         "UPDATE backup_version SET names = 0, is_carried = 0, confirm_through =
@@ -141,7 +142,7 @@ pub(super) fn recount_names(tx: &VaultTx<'_>, id: i64) -> Result<(), VaultError>
     Ok(())
 }
 
-pub(super) fn forget_confirmations(tx: &VaultTx<'_>, id: i64) -> Result<(), VaultError> {
+pub(super) fn forget_confirmations(tx: &VaultTx<'_>, id: VersionRowId) -> Result<(), VaultError> {
     let confirms: i64 = tx.query_row(
         "SELECT confirm_through FROM backup_version WHERE id = ?1",
         [id],

@@ -8,35 +8,36 @@ use super::mark::{forget_confirmations, recount_names};
 use crate::{
     backup::completeness::Settled,
     clock::wall_ms,
-    vault::{AskedUnder, VaultError, Writer},
+    ids::{Era, VersionRowId},
+    vault::{AskedUnder, Fault, VaultError, Writer},
 };
 
 impl Writer {
     /// Notes that it has been asked for since another one is current.
-    pub(crate) fn mark_superseded(&mut self, id: i64) -> Result<(), VaultError> {
+    pub(crate) fn mark_superseded(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.set(id, "superseded = 1")
     }
 
     /// Notes that the server does not have the version any more.
-    pub(crate) fn mark_gone(&mut self, id: i64) -> Result<(), VaultError> {
+    pub(crate) fn mark_gone(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.set(id, "gone = 1")
     }
 
     /// Notes that an answer for everything has come to its well-formed end, and the mark under which it was asked for. False if the
     /// mark has moved since: then it shows what there was before, and what lacks has come since.
-    pub(crate) fn mark_everything_read(&mut self, id: i64, under: AskedUnder) -> Result<bool, VaultError> {
+    pub(crate) fn mark_everything_read(&mut self, id: VersionRowId, under: AskedUnder) -> Result<bool, VaultError> {
         self.write(|transaction| {
             let noted = transaction.execute(
                 "UPDATE backup_version SET everything_in = era, everything_names = names, failed_asked_in = era, cuts = 0,
                     failures = 0, fault = 0, failed_at_ms = 0, retry_at_ms = 0
                  WHERE id = ?1 AND era = ?2",
-                [id, under.era],
+                params![id, under.era],
             )?;
             if let (0, Some(count)) = (noted, under.count) {
                 transaction.execute(
                     "UPDATE backup_version SET settled_in = ?2, settled_names = ?3, is_carried = 1
                      WHERE id = ?1 AND settled_in < ?2 AND names >= ?3",
-                    [id, under.era, count.cast_signed()],
+                    params![id, under.era, count.cast_signed()],
                 )?;
             }
             Ok(noted > 0)
@@ -44,23 +45,23 @@ impl Writer {
     }
 
     /// Notes that failed entries have been asked for again in this era.
-    pub(crate) fn mark_failed_asked(&mut self, id: i64) -> Result<(), VaultError> {
+    pub(crate) fn mark_failed_asked(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.set(id, "failed_asked_in = era")
     }
 
     /// Notes that the list of rooms has been made in this era.
-    pub(crate) fn mark_rooms_listed(&mut self, id: i64, now_ms: i64) -> Result<(), VaultError> {
+    pub(crate) fn mark_rooms_listed(&mut self, id: VersionRowId, now_ms: i64) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE backup_version SET rooms_listed_ms = ?2, rooms_listed_in = era WHERE id = ?1",
-                [id, now_ms],
+                params![id, now_ms],
             )?;
             Ok(())
         })
     }
 
     /// Asks again for rooms that have not been read since the version was settled last.
-    pub(crate) fn ask_again_since_it_was_settled(&mut self, id: i64) -> Result<(), VaultError> {
+    pub(crate) fn ask_again_since_it_was_settled(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE room SET complete = 0 WHERE version = ?1
@@ -73,12 +74,12 @@ impl Writer {
 
     /// Counts the names of a version from the beginning: what is here counts once an answer has it again. Every room is
     /// asked for again, unless everything comes at once.
-    pub(crate) fn recount_names(&mut self, id: i64) -> Result<(), VaultError> {
+    pub(crate) fn recount_names(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.write(|transaction| recount_names(transaction, id))
     }
 
     /// Notes that nothing is left to be asked for in that era. False if the mark has moved since.
-    pub(crate) fn settle_version(&mut self, id: i64, era: i64, settled: Settled) -> Result<bool, VaultError> {
+    pub(crate) fn settle_version(&mut self, id: VersionRowId, era: Era, settled: Settled) -> Result<bool, VaultError> {
         self.write(|transaction| {
             let settled = transaction.execute(
                 "UPDATE backup_version SET settled = ?3, settled_in = era, settled_names = names, cuts = 0,
@@ -98,7 +99,7 @@ impl Writer {
     }
 
     /// Counts a look at the mark of a version that is short.
-    pub(crate) fn count_short_look(&mut self, id: i64) -> Result<(), VaultError> {
+    pub(crate) fn count_short_look(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE backup_version SET short_looks = short_looks + 1, looked_at_ms = ?2 WHERE id = ?1 AND settled = 3",
@@ -109,7 +110,7 @@ impl Writer {
     }
 
     /// Asks once more for everything of a version that is short, under the same mark.
-    pub(crate) fn reopen_short(&mut self, id: i64) -> Result<(), VaultError> {
+    pub(crate) fn reopen_short(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE backup_version SET settled = 0, everything_in = 0, rooms_listed_in = 0 WHERE id = ?1 AND settled = 3",
@@ -120,20 +121,20 @@ impl Writer {
     }
 
     /// Notes that a request for everything does not come through, and when it may be tried again.
-    pub(crate) fn rest_everything(&mut self, id: i64, fault: i64, wait: Duration) -> Result<(), VaultError> {
+    pub(crate) fn rest_everything(&mut self, id: VersionRowId, fault: Fault, wait: Duration) -> Result<(), VaultError> {
         self.write(|transaction| {
             let now = wall_ms();
             transaction.execute(
                 "UPDATE backup_version SET failures = failures + 1, fault = ?2, failed_at_ms = ?3, retry_at_ms = ?4
                  WHERE id = ?1",
-                params![id, fault, now, now + wait.as_millis() as i64],
+                params![id, fault.code(), now, now + wait.as_millis() as i64],
             )?;
             Ok(())
         })
     }
 
     /// Counts a request for everything that was cut, and the bytes that came in any.
-    pub(crate) fn count_request(&mut self, id: i64, bytes: u64, cut: bool) -> Result<(), VaultError> {
+    pub(crate) fn count_request(&mut self, id: VersionRowId, bytes: u64, cut: bool) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE backup_version SET bytes = bytes + ?2, cuts = cuts + ?3 WHERE id = ?1",
@@ -143,7 +144,7 @@ impl Writer {
         })
     }
 
-    fn set(&mut self, id: i64, assignment: &str) -> Result<(), VaultError> {
+    fn set(&mut self, id: VersionRowId, assignment: &str) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(&format!("UPDATE backup_version SET {assignment} WHERE id = ?1"), [id])?;
             Ok(())

@@ -5,6 +5,7 @@ use rusqlite::OptionalExtension;
 use super::row::{VersionRow, version_row};
 use crate::{
     backup::BackupOrigin,
+    ids::VersionRowId,
     vault::{Connection, VaultError},
 };
 
@@ -14,12 +15,12 @@ impl Connection {
         version_where(&self.inner, "id = (SELECT current_version FROM job WHERE id = 1)", [])
     }
 
-    pub(crate) fn version_by_id(&self, id: i64) -> Result<Option<VersionRow>, VaultError> {
+    pub(crate) fn version_by_id(&self, id: VersionRowId) -> Result<Option<VersionRow>, VaultError> {
         version_by_id(&self.inner, id)
     }
 
     /// What a key of a version is told of it, but for whether that is the current one.
-    pub(crate) fn origin_of(&self, id: i64) -> Result<BackupOrigin, VaultError> {
+    pub(crate) fn origin_of(&self, id: VersionRowId) -> Result<BackupOrigin, VaultError> {
         let version = self.version_by_id(id)?.ok_or(VaultError::Corrupt)?;
         version.origin(false).ok_or(VaultError::Corrupt)
     }
@@ -34,7 +35,7 @@ impl Connection {
     }
 
     /// Returns the row id of each version, with the number of its keys that have been neither opened nor given up.
-    pub(crate) fn unopened_keys(&self) -> Result<Vec<(i64, u64)>, VaultError> {
+    pub(crate) fn unopened_keys(&self) -> Result<Vec<(VersionRowId, u64)>, VaultError> {
         let sql = "SELECT id, max(0, fetched - opened - failed) FROM backup_version";
         let mut statement = self.inner.prepare_cached(sql)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?;
@@ -54,7 +55,10 @@ impl Connection {
 }
 
 /// Reads one version, inside a transaction or outside one.
-pub(super) fn version_by_id(connection: &rusqlite::Connection, id: i64) -> Result<Option<VersionRow>, VaultError> {
+pub(super) fn version_by_id(
+    connection: &rusqlite::Connection,
+    id: VersionRowId,
+) -> Result<Option<VersionRow>, VaultError> {
     version_where(connection, "id = ?1", [id])
 }
 

@@ -3,15 +3,19 @@
 use rusqlite::Row;
 
 use crate::{
-    backup::{BackupOrigin, completeness::Settled},
+    backup::{BackupOrigin, completeness::Settled, version::Algorithm},
+    ids::{EntryId, Era, VersionRowId},
     vault::rests::Rest,
 };
 
 /// One backup version as the vault knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VersionRow {
-    pub(crate) id: i64,
+    pub(crate) id: VersionRowId,
     pub(crate) version: String,
+    /// `None` where the server has not described the version yet: the app has named it.
+    pub(crate) algorithm: Option<Algorithm>,
+    /// `None` where the server has not told it, or no key of this algorithm can be read.
     pub(crate) public_key: Option<[u8; 32]>,
     /// Keys that the server counts; `None` where it gives no count.
     pub(crate) count: Option<u64>,
@@ -20,11 +24,11 @@ pub(crate) struct VersionRow {
     /// Some of the names were counted under an earlier mark.
     pub(crate) is_carried: bool,
     /// Entries up to this one count as names only once an answer has them again; 0 for none.
-    pub(crate) confirm_through: i64,
+    pub(crate) confirm_through: EntryId,
     /// Why nothing is left to be asked for; `None` while something is.
     pub(crate) settled: Option<Settled>,
     /// The era in which it was so last; 0 for never.
-    pub(crate) settled_in: i64,
+    pub(crate) settled_in: Era,
     /// The names that there were then.
     pub(crate) settled_names: u64,
     /// The names that there were when an answer for everything came to its end in this era.
@@ -50,9 +54,9 @@ pub(crate) struct VersionRow {
     /// It has been asked for since another one is current.
     pub(crate) superseded: bool,
     /// Rises when the mark moves.
-    pub(crate) era: i64,
+    pub(crate) era: Era,
     /// The last entry that there was when the era began.
-    pub(crate) era_began: i64,
+    pub(crate) era_began: EntryId,
     /// When the list of rooms was made, in milliseconds since 1970.
     pub(crate) rooms_listed_ms: Option<i64>,
     /// How often a request for everything was cut.
@@ -119,6 +123,11 @@ impl VersionRow {
         missing
     }
 
+    /// Whether this version of the crate can open its entries, given the key.
+    pub(crate) fn is_supported(&self) -> bool {
+        self.algorithm == Some(Algorithm::Curve25519AesSha2) && self.public_key.is_some()
+    }
+
     /// Whether something is left to be asked for.
     pub(crate) fn is_open(&self) -> bool {
         self.settled.is_none() && !self.gone
@@ -133,12 +142,15 @@ impl VersionRow {
 /// Reads a version from a row of all columns and `has_key`.
 pub(super) fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
     let number = |name| row.get::<_, i64>(name).map(i64::cast_unsigned);
-    let era: i64 = row.get("era")?;
-    let is_in_era = |name| row.get::<_, i64>(name).map(|noted| noted == era);
+    let era: Era = row.get("era")?;
+    let is_in_era = |name| row.get::<_, Era>(name).map(|noted| noted == era);
     let has_count: bool = row.get("has_count")?;
     Ok(VersionRow {
         id: row.get("id")?,
         version: row.get("version")?,
+        algorithm: Some(row.get::<_, String>("algorithm")?)
+            .filter(|name| !name.is_empty())
+            .map(|name| Algorithm::of_name(&name)),
         public_key: row
             .get::<_, Option<Vec<u8>>>("public_key")?
             .and_then(|key| key.try_into().ok()),
