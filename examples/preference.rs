@@ -1,10 +1,11 @@
-//! The backup preference of an account, as the user's clients share it (MSC4287): shown, decided upon, changed.
+//! Shows, decides or changes the backup preference that an account's clients share (MSC4287).
 //!
 //! ```text
 //! preference ACCOUNT.json DATA_DIR [sign-in | on | off | flush]
 //! ```
-//! The account is what `keyferry-test-homeserver` prints: JSON with `homeserver_url`, `user_id`, `device_id` and
-//! `access_token`. Exits with 0 when it is done, with 2 when a wish is kept and not yet written.
+//! The account file has what `keyferry-test-homeserver` prints: JSON with `homeserver_url`, `user_id`, `device_id`
+//! and `access_token`. Exits with 0 when it is done, with 1 on a failure, and with 2 if a choice is stored but not
+//! yet written.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
@@ -17,7 +18,7 @@ use keyferry::{
     SecretBytes, SecretString, TokenRequest, VaultProtection, WakeUp, WakeUpPurpose,
 };
 
-/// What the app knows and wants to be told.
+/// The app around the client: it has an access token, and prints the notices that it gets.
 struct Host {
     access_token: SecretString,
 }
@@ -45,7 +46,7 @@ impl JobHost for Host {
     }
 
     async fn on_preference_changed(&self, notice: PreferenceNotice) -> Result<(), HostError> {
-        println!("changed by another device: {:?}", notice.now.value);
+        println!("another device has changed the preference: {:?}", notice.now.value);
         Ok(())
     }
 
@@ -53,14 +54,14 @@ impl JobHost for Host {
         &self,
         conflict: PreferenceConflict,
     ) -> Result<PreferenceResolution, HostError> {
-        println!("another device has chosen {:?} meanwhile", conflict.theirs.value);
+        println!("meanwhile another device has chosen {:?}", conflict.theirs.value);
         Ok(PreferenceResolution::AskLater)
     }
 
     async fn schedule_wake_up(&self, _purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> Result<(), HostError> {
         match wake_up {
-            Some(wake_up) => println!("to be woken in {} ms", wake_up.not_before_ms),
-            None => println!("no need to be woken"),
+            Some(wake_up) => println!("asks for a wake-up in {} ms", wake_up.not_before_ms),
+            None => println!("cancels the wake-up"),
         }
         Ok(())
     }

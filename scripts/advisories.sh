@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Looks for known vulnerabilities in the dependencies. Apart from the other tests, as it fetches the RustSec database with git,
-# which not every machine can reach: without it this fails, and says so.
+# Checks the dependencies for known vulnerabilities. Separate from the other tests, because it fetches the RustSec
+# database with git, which not every machine can reach. If it cannot be reached, this fails and says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

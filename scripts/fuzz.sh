@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Fuzzes what reads bytes of a server or of a user: `scripts/fuzz.sh [TARGET|all] [EXECUTIONS]`, 10 million by default.
+# Fuzzes the code that reads bytes from a server or a user: `scripts/fuzz.sh [TARGET|all] [EXECUTIONS]`, 10 million by
+# default.
 #
-# Needs no nightly compiler: coverage without sanitizers, as there is no unsafe code to sanitise. What reaches new code goes
-# into fuzz/corpus, which `cargo test` replays.
+# Needs no nightly compiler: it uses coverage without sanitizers, as there is no unsafe code to sanitise. Inputs that
+# reach new code go into fuzz/corpus, which `cargo test` replays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +20,7 @@ for target in "${targets[@]}"; do
   fewer=$(mktemp -d)
   cargo fuzz run --sanitizer none "$target" "$found" "$kept" -- \
     -runs="$executions" -max_len=4096 -print_final_stats=1
-  # Of thousands of inputs, the few that reach all there is to reach.
+  # Keeps, of thousands of inputs, only the few that together reach the same code.
   cargo fuzz run --sanitizer none "$target" "$fewer" "$kept" "$found" -- -set_cover_merge=1 -use_counters=0
   find "$fewer" -type f -exec cp -n {} "$kept" \;
   rm -rf "$found" "$fewer"

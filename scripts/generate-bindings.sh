@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the Kotlin or Swift code of the bindings from the built library.
+# Generates the Kotlin or Swift code of the bindings from the built library.
 #
 #   scripts/generate-bindings.sh kotlin    into bindings/kotlin/src/generated/kotlin
 #   scripts/generate-bindings.sh swift     into bindings/swift/generated
@@ -21,21 +21,22 @@ esac
 for file in "$generator" "$library"; do
   [ -f "$file" ] || { echo "missing: $file; first run: cargo build --release --locked" >&2; exit 1; }
 done
-# The generator asks it where the crate's uniffi.toml is; nothing is built.
+# The generator asks cargo where the crate's uniffi.toml is; nothing is built.
 command -v cargo >/dev/null || { echo "missing: cargo" >&2; exit 1; }
 
 fresh="$(mktemp -d)"
 trap 'rm -rf "$fresh"' EXIT
 "$generator" generate --library "$library" --language "$language" --no-format --out-dir "$fresh"
 
-# A file that is as before stays as it is, so that it is not compiled again.
+# Leaves an unchanged file alone, so that it is not compiled again.
 put() {
   mkdir -p "$(dirname "$2")"
   cmp -s "$1" "$2" || cp "$1" "$2"
 }
 
-# The generator gives an exception a message of its fields, which nobody may see, and lets toString() alone say what Rust
-# says. Rust's sentence becomes the message, and toString() is as it is of any exception: the name of the class, and that.
+# The generator makes an exception's message from its fields, which must not be shown, and has Rust's sentence only in
+# toString(). This makes Rust's sentence the message; toString() then is that of any exception: class name and
+# message.
 tell_exceptions() {
   sed -E '/^sealed class [A-Za-z]+: kotlin\.Exception\(\)/,/companion object ErrorHandler/ {
     /^ +override val message$/ {
@@ -56,11 +57,11 @@ case "$language" in
     tell_exceptions "$generated/org/matrix/keyferry/ffi/keyferry.kt"
     ;;
   swift)
-    # SwiftPM wants a folder for each module, and that name for the map.
+    # SwiftPM needs a folder for each module, and this name for the module map.
     generated=bindings/swift/generated
     put "$fresh/KeyferryFFI.swift" "$generated/KeyferryFFI/KeyferryFFI.swift"
     put "$fresh/KeyferryFFIFFI.h" "$generated/KeyferryFFIFFI/KeyferryFFIFFI.h"
     put "$fresh/KeyferryFFIFFI.modulemap" "$generated/KeyferryFFIFFI/module.modulemap"
     ;;
 esac
-echo "made $generated"
+echo "generated $generated"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts Synapse into a virtual environment, once, and prints the path of its Python.
+# Installs Synapse into a virtual environment, once, and prints the path of its Python.
 set -euo pipefail
 venv="${KEYFERRY_SYNAPSE_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/keyferry/synapse-1.163.2}"
 if ! "$venv/bin/python" -c 'import synapse' 2>/dev/null; then

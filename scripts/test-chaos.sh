@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Runs what needs a disk of its own: full and read-only ones, and the chaos test, which does kills, pauses, faults and full
-# disks in the order of a seed.
+# Runs the tests that need a separate disk: those with full and read-only disks, and the chaos test, which mixes
+# kills, pauses, faults and full disks in an order that a seed determines.
 #
-#   scripts/test-chaos.sh [ROUNDS] [SEED]    200 rounds if nothing is said; KEYFERRY_SEED is printed
+#   scripts/test-chaos.sh [ROUNDS] [SEED]    200 rounds by default; KEYFERRY_SEED is printed
 #
-# It mounts a tmpfs, in a mount namespace that goes with it: as root, or where a user may have namespaces.
+# Mounts a tmpfs in a mount namespace that ends with the script. Needs root, or a system where users may have
+# namespaces.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,5 +21,5 @@ if ! "${namespace[@]}" true; then
   echo "These tests need a mount namespace: run them as root, or allow user namespaces." >&2
   exit 1
 fi
-# One after the other: the chaos test times what it does.
+# One test at a time, because the chaos test measures times.
 exec "${namespace[@]}" cargo test --release --locked --test it -- --ignored --nocapture --test-threads=1 chaos:: disk::

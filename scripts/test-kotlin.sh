@@ -3,7 +3,7 @@
 #
 #   scripts/test-kotlin.sh [arguments of "mvn test"]
 #
-# Gets a JDK and Maven from Debian where they are missing (root is needed for that).
+# Installs a JDK and Maven from Debian if they are missing, which needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 project="$PWD"
@@ -23,6 +23,6 @@ if [ ${#packages[@]} -gt 0 ]; then
 fi
 
 scripts/generate-bindings.sh kotlin
-# What was compiled against other bindings is not compiled anew by itself.
+# Needs "clean": Maven does not recompile classes when only the bindings that they use have changed.
 exec mvn -B -ntp -f bindings/kotlin/pom.xml clean test \
   -Dlibrary.dir="$release" -Dhomeserver.binary="$homeserver" "$@"

@@ -3,8 +3,8 @@
 #
 #   scripts/test-swift.sh [arguments of "swift test"]
 #
-# Without Swift on the PATH, this gets Debian's, into a folder of its own (root is needed for that):
-#   KEYFERRY_SWIFT_ROOT   where; it is made once and used again
+# If Swift is not on the PATH, this installs Debian's into a separate folder, which needs root:
+#   KEYFERRY_SWIFT_ROOT   the folder; it is made once and used again
 set -euo pipefail
 cd "$(dirname "$0")/.."
 project="$PWD"
@@ -15,14 +15,14 @@ homeserver="$release/keyferry-test-homeserver"
 [ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
 scripts/generate-bindings.sh swift
 
-# What the package and its tests are told about the machine.
+# Tells the package and its tests where things are on this machine.
 settings=(
   "LIBRARY_PATH=$release"
   "LD_LIBRARY_PATH=$release"
   "DYLD_LIBRARY_PATH=$release"
   "KEYFERRY_TEST_HOMESERVER=$homeserver"
 )
-# With the checks that Swift 6 makes on Apple systems of closures which the OS calls on the wrong queue.
+# Includes the checks that Swift 6 makes on Apple systems for closures that the OS calls on the wrong queue.
 test_command=(
   swift test --disable-swift-testing -Xswiftc -enable-actor-data-race-checks --package-path "$project/bindings/swift" "$@"
 )
@@ -31,17 +31,17 @@ if command -v swift >/dev/null; then
   exec env "${settings[@]}" "${test_command[@]}"
 fi
 
-[ "$(id -u)" = 0 ] || { echo "missing: swift; as root this script gets it by debootstrap" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "missing: swift; as root, this script installs it with debootstrap" >&2; exit 1; }
 root="$(realpath -m "${KEYFERRY_SWIFT_ROOT:-$HOME/.cache/keyferry/swift-root}")"
 
 make_root() {
-  echo "no swift here: making $root, which takes some minutes and 3 GB" >&2
+  echo "Swift is missing: making $root, which takes some minutes and 3 GB" >&2
   command -v debootstrap >/dev/null || { apt-get update -q && apt-get install -y -q debootstrap; }
   mkdir -p "$root"
   debootstrap --variant=minbase trixie "$root"
 }
 
-# The packages come after the mounts: some of their scripts look at /proc.
+# Call this after the mounts: the scripts of some packages look at /proc.
 install_swift() {
   chroot "$root" env DEBIAN_FRONTEND=noninteractive sh -euc '
     apt-get update -q
@@ -58,7 +58,7 @@ unmount() {
 }
 trap unmount EXIT
 
-# Mounts the second argument on the third, unless something is there already; it goes when the script ends.
+# Calls `mount` with these arguments, unless the last one, the place, is already mounted on. Unmounts it at the end.
 mount_here() {
   local place="${*: -1}"
   mkdir -p "$place"
@@ -67,14 +67,14 @@ mount_here() {
   mounted=("$place" "${mounted[@]}")
 }
 
-# debootstrap keeps a folder of that name there until it is done.
+# debootstrap keeps a folder named "debootstrap" there until it is done.
 if ! [ -x "$root/usr/bin/apt-get" ] || [ -e "$root/debootstrap" ]; then make_root; fi
 mount_here -t proc proc "$root/proc"
 mount_here --bind /dev "$root/dev"
-# The same paths inside and outside.
+# Paths are the same inside and outside.
 mount_here --bind "$project" "$root$project"
 case "$release" in "$project"/*) ;; *) mount_here --bind "$release" "$root$release" ;; esac
-# Looked for inside: the links there are absolute.
+# Looks inside the root, because the links there are absolute.
 chroot "$root" sh -c 'command -v swift && [ -e /usr/include/stdlib.h ]' >/dev/null || install_swift
 
 chroot "$root" env -i HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 "${settings[@]}" "${test_command[@]}"

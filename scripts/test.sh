@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test there is, and gets what is missing with plain package managers.
+# Runs every test, and installs missing tools with ordinary package managers.
 #
 #   scripts/test.sh            everything
 #   scripts/test.sh rust …     only the named stages: style deny rust chaos synapse kotlin swift example
@@ -22,7 +22,7 @@ stage_style() {
 }
 
 stage_deny() {
-  # Advisories are another matter: scripts/advisories.sh.
+  # scripts/advisories.sh checks the advisories.
   scripts/tool.sh cargo-deny 0.20.2
   PATH="$PWD/target/tools/bin:$PATH" cargo deny --locked check bans licenses sources
 }

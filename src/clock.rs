@@ -72,8 +72,8 @@ fn began(id: u32) -> Option<i64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     // A dead process stays listed until its parent collects it; a stopped one does nothing for now.
-    let is_at_rest = matches!(fields.next()?, "Z" | "X" | "T");
-    fields.nth(18)?.parse().ok().filter(|_| !is_at_rest)
+    let is_dead_or_stopped = matches!(fields.next()?, "Z" | "X" | "T");
+    fields.nth(18)?.parse().ok().filter(|_| !is_dead_or_stopped)
 }
 
 fn space() -> Option<String> {

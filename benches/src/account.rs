@@ -1,4 +1,4 @@
-//! What a contestant is told of the account whose backup it is to bring.
+//! The account whose backup a contestant must restore.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,12 +10,12 @@ pub(crate) struct Account {
     pub(crate) access_token: String,
     pub(crate) backup_version: String,
     pub(crate) backup_decryption_key_base64: String,
-    /// How many keys there are to come.
+    /// Number of keys in the backup.
     pub(crate) keys: u64,
 }
 
 impl Account {
-    /// The request for the whole backup.
+    /// Returns the request for the whole backup.
     pub(crate) fn everything(&self, client: &reqwest::Client) -> reqwest::RequestBuilder {
         let url = format!(
             "{}/_matrix/client/v3/room_keys/keys?version={}",

@@ -1,4 +1,4 @@
-//! The app around a client, as small as it can be.
+//! The smallest possible app around a client.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -42,7 +42,7 @@ pub(crate) async fn unlock(client: &KeyBackupClient, account: &Account) -> Resul
     Ok(())
 }
 
-/// A sink that keeps nothing and takes everything, so long after it was offered.
+/// A sink that takes everything, after this delay, and keeps nothing.
 pub(crate) struct TakesAll(pub(crate) Duration);
 
 #[async_trait]
@@ -55,7 +55,7 @@ impl RoomKeySink for TakesAll {
     }
 }
 
-/// A host that has a token and listens to nothing.
+/// A host that has a token and ignores everything that it is told.
 struct Host(String);
 
 #[async_trait]

@@ -7,12 +7,12 @@ use lexopt::{Arg, Parser, ValueExt};
 pub(crate) const HELP: &str = "\
 Measures keyferry side by side with a plain download, matrix-sdk's way, and the floor.
 
-  --rounds N      rounds of every scenario (default: 5); the large one and the slices have a third of them
-  --keys N        keys of the backup (default: 50000)
-  --large-keys N  keys of the large backup, for memory and for the first key (default: 500000; 0: neither)
-  --only TEXT     only what has this text in its name: a scenario, 'slices', 'pause', 'first key'
-  --synapse PATH  also from Synapse: the Python that has it, see scripts/synapse-venv.sh
-  --write-to DIR  writes README.md and restore.svg there
+  --rounds N      rounds of every scenario (default: 5); a third of them for the large one and the slices
+  --keys N        keys in the backup (default: 50000)
+  --large-keys N  keys in the large backup, for memory and for the first key (default: 500000; 0: skip both)
+  --only TEXT     measure only what has TEXT in its name: a scenario, 'slices', 'pause', 'first key'
+  --synapse PATH  also measure with Synapse, run by the Python at PATH: see scripts/synapse-venv.sh
+  --write-to DIR  write README.md and restore.svg to DIR
 ";
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Options {
     pub(crate) write_to: Option<OsString>,
 }
 
-/// `None` means that help was asked for.
+/// Reads the command line. `None` means that help was asked for.
 pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, lexopt::Error> {
     let mut options = Options {
         rounds: 5,

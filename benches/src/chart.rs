@@ -1,4 +1,4 @@
-//! The figures as a picture: for each scenario a row of bars for the time, with the spread as a line across.
+//! Draws the figures: bars for time and memory in each scenario, with the spread as a line across each bar.
 
 use plotters::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A process of its own for one figure, with time and memory taken from outside.
+//! Measures one figure in a separate process, with time and memory taken from outside.
 
 use std::{
     ffi::OsString,
@@ -11,19 +11,19 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Failure;
 
-/// Makes this program a child.
+/// The argument that makes this program a child.
 pub(crate) const FLAG: &str = "--child";
 
-/// One figure.
+/// The time and memory that a piece of work took.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figure {
     /// From "go" to "done".
     pub(crate) time: Duration,
-    /// Peak memory less what was resident when the child was ready, in bytes.
+    /// Peak memory minus the memory that was resident when the child was ready, in bytes.
     pub(crate) growth: u64,
 }
 
-/// Lets the child of that name work once: its figure, and what it answers.
+/// Runs the child with this name once. Returns its figure and its answer.
 pub(crate) fn run<A: DeserializeOwned>(name: &str, told: &impl Serialize) -> Result<(Figure, A), Failure> {
     let child = Command::new(std::env::current_exe()?)
         .args([FLAG, name, &serde_json::to_string(told)?])
@@ -39,10 +39,10 @@ pub(crate) fn run<A: DeserializeOwned>(name: &str, told: &impl Serialize) -> Res
     input.write_all(b"go\n")?;
     let done = expect(&mut output, "done");
     let time = began.elapsed();
-    let answer = done.map_err(|error| format!("{name} did not come through: {error}"))?;
+    let answer = done.map_err(|error| format!("{name} failed: {error}"))?;
     // The child waits until its input ends: its memory can still be read.
     let peak = memory(child.0.id(), "VmHWM:")?;
-    // Let go, it takes its temporary files with it.
+    // The child deletes its temporary files when it ends by itself.
     drop(child.0.stdin.take());
     child.0.wait()?;
     let figure = Figure {
@@ -52,7 +52,7 @@ pub(crate) fn run<A: DeserializeOwned>(name: &str, told: &impl Serialize) -> Res
     Ok((figure, serde_json::from_str(&answer)?))
 }
 
-/// Does what the arguments name, with what goes with it.
+/// Does the work of a child: the arguments are its name and its orders.
 pub(crate) fn main(
     mut arguments: impl Iterator<Item = OsString>,
     work: fn(&str, &str) -> Result<(), Failure>,
@@ -68,7 +68,8 @@ pub(crate) fn main(
     }
 }
 
-/// What the child does with that: says when it is ready, works, answers that it is done, and waits to be let go.
+/// Does `work` when the parent says "go": reports before that it is ready, reports the answer after it, and then
+/// waits until the parent closes the input.
 pub(crate) fn answer<T, A: Serialize>(ready: T, work: impl FnOnce(T) -> Result<A, Failure>) -> Result<(), Failure> {
     let mut line = String::new();
     tell("ready")?;
@@ -86,17 +87,17 @@ fn tell(line: &str) -> std::io::Result<()> {
     output.flush()
 }
 
-/// What is said after this word.
+/// Reads a line that must begin with this word, and returns what follows it.
 fn expect(output: &mut BufReader<ChildStdout>, word: &str) -> Result<String, Failure> {
     let mut line = String::new();
     output.read_line(&mut line)?;
     match line.trim().strip_prefix(word) {
         Some(rest) => Ok(rest.trim().to_owned()),
-        None => Err(format!("{word} was expected, not {line:?}").into()),
+        None => Err(format!("expected {word}, got {line:?}").into()),
     }
 }
 
-/// A line of the kernel's on a process, in bytes.
+/// Returns one of the kernel's memory figures for a process, in bytes.
 fn memory(pid: u32, name: &str) -> Result<u64, Failure> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -104,7 +105,7 @@ fn memory(pid: u32, name: &str) -> Result<u64, Failure> {
     Ok(kibibytes.ok_or("no such line")?.parse::<u64>()? * 1024)
 }
 
-/// A child that does not outlive what it was started for.
+/// A child process that is killed when this is dropped.
 struct Ended(Child);
 
 impl Drop for Ended {

@@ -1,4 +1,4 @@
-//! Where the backup comes from: the small homeserver, or Synapse with a copy of the small one's backup.
+//! The homeserver with the backup: the small one, or Synapse with a copy of the small one's backup.
 
 use std::{
     io::{BufRead, BufReader},
@@ -12,13 +12,13 @@ use tokio::runtime::Runtime;
 
 use crate::{Failure, account::Account};
 
-/// Makes this program the small homeserver.
+/// The argument that makes this program the small homeserver.
 pub(crate) const FLAG: &str = "--homeserver";
 
-/// Rooms that are copied to Synapse in one request, at most.
+/// Maximum number of rooms that are copied to Synapse in one request.
 const ROOMS_AT_ONCE: usize = 10;
 
-/// A homeserver with a backup, ended when it is dropped.
+/// A homeserver with a backup. It ends when this is dropped.
 pub(crate) struct Homeserver {
     _running: Running,
     pub(crate) account: Account,
@@ -30,12 +30,12 @@ enum Running {
     Synapse(Synapse),
 }
 
-/// A process that does not outlive what it was started for.
+/// A process that is killed when this is dropped.
 struct Ended(Child);
 
 impl Homeserver {
-    /// Starts the small one, which makes as much of the configuration as is passed on here. It ends with its standard
-    /// input, so it does not outlive this program.
+    /// Starts the small homeserver. Only the settings listed here are passed on. It ends when its standard input
+    /// closes, so it does not outlive this program.
     pub(crate) fn small(config: &Config) -> Result<Self, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(FLAG);
@@ -60,7 +60,7 @@ impl Homeserver {
         })
     }
 
-    /// Starts Synapse with this Python, and copies a backup of the small one there.
+    /// Starts Synapse with this Python, and copies the backup of a small homeserver to it.
     pub(crate) async fn synapse(python: &str, keys: u64, rooms: u64) -> Result<Self, Failure> {
         let small = Self::small(&Config {
             keys,
@@ -98,7 +98,8 @@ impl Homeserver {
         })
     }
 
-    /// Bytes of bodies that the small one has sent, also of those that nobody read to their end.
+    /// Returns the number of body bytes that the small homeserver has sent, including bodies that were not read to
+    /// the end.
     pub(crate) fn body_bytes(&self) -> Result<u64, Failure> {
         let url = format!("{}/_control/requests", self.account.homeserver_url);
         Runtime::new()?.block_on(async {
@@ -108,7 +109,7 @@ impl Homeserver {
         })
     }
 
-    /// Lets the small one misbehave from now on, in this way and no other.
+    /// Makes the small homeserver misbehave from now on, with these faults and no others.
     pub(crate) fn set_faults(&self, faults: &[Fault]) -> Result<(), Failure> {
         let url = format!("{}/_control/faults", self.account.homeserver_url);
         let request = reqwest::Client::new().post(url).body(serde_json::to_string(faults)?);

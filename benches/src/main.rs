@@ -1,8 +1,8 @@
 //! The benchmark: `cargo run --release -p keyferry-bench`.
 //!
-//! Every figure comes from a process of its own. Its parent, this program, takes the time and the memory from outside:
-//! from the moment it says "go" until the child says "done". Contestants run in turn, round by round, so that whatever
-//! else the machine does falls on all of them. What happens inside a run, pauses and first keys, the child times itself
+//! Every figure comes from a separate process. Its parent, this program, measures time and memory from outside, from
+//! the moment it says "go" until the child says "done". Contestants take turns, round by round, so that other load on
+//! the machine affects all of them. Events inside a run (pauses and first keys) are timed by the child itself
 //! (`phone`).
 
 mod account;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
     let mut arguments = arguments.peekable();
-    // The two things that a child of this program is.
+    // A child of this program is either the homeserver or a process that is measured.
     if arguments.next_if(|first| first == homeserver::FLAG).is_some() {
         return keyferry_test_homeserver::main_with_args(std::iter::once(program).chain(arguments));
     }
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 
 type Failure = Box<dyn std::error::Error>;
 
-/// What a child of that name does.
+/// Does the work of the child with this name, with the orders in `told` (JSON).
 fn work(name: &str, told: &str) -> Result<(), Failure> {
     if phone::NAMES.contains(&name) {
         phone::work(name, told)
@@ -72,7 +72,7 @@ fn measure(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Fa
     Ok(())
 }
 
-/// Tells the person in front of the terminal. Nothing depends on it.
+/// Prints a text for the person at the terminal. Nothing depends on it, so a failure is ignored.
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

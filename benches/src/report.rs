@@ -1,4 +1,4 @@
-//! The figures as tables.
+//! Writes the figures as tables.
 
 use std::fmt::Write;
 
@@ -9,15 +9,15 @@ use crate::{
     targets::{self, Target},
 };
 
-/// The whole report. Writing into a string does not fail.
+/// Returns the whole report. Writing into a string does not fail.
 pub(crate) fn markdown(results: &[Measured], phone: &[Table], rounds: usize) -> String {
     let mut text = String::from("# Benchmark\n\n![The figures as a picture](restore.svg)\n\n");
     let _ = writeln!(
         text,
         "Made by `cargo run --release -p keyferry-bench -- --rounds {rounds} --write-to docs/bench`, on {}.\n\n\
-         Every figure is from a process of its own, time and memory taken from outside, in turn, round by round: \
-         median (least to most). Homeserver and contestant share the machine. Memory is the growth of the peak from \
-         when the process is ready to begin.",
+         Every figure comes from a separate process, with time and memory measured from outside. Contestants take \
+         turns, round by round. Figures are: median (least to greatest). Homeserver and contestant share the machine. \
+         Memory is the growth of the peak after the process is ready to begin.",
         machine()
     );
     for measured in results {
@@ -74,7 +74,7 @@ pub(crate) fn spread(spread: &Spread, digits: usize) -> String {
     format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
 }
 
-/// What it was measured on, as the kernel describes it.
+/// Describes the machine that was measured on, as the kernel does.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is measured against what, on which backup.
+//! The scenarios: which contestants are compared, and on which backup.
 
 use keyferry_test_homeserver::Config;
 use tokio::runtime::Runtime;
@@ -21,7 +21,7 @@ pub(crate) struct Scenario {
     pub(crate) keys: u64,
     pub(crate) rooms: u64,
     pub(crate) contestants: Vec<Contestant>,
-    /// Of so many rounds of the others this has one.
+    /// This scenario has one round for every so many rounds of the others.
     rounds_divided_by: usize,
 }
 
@@ -29,13 +29,13 @@ pub(crate) struct Scenario {
 pub(crate) enum Kind {
     Unlimited,
     SlowLink,
-    /// As many keys as show whether memory grows with them.
+    /// Enough keys to show whether memory grows with their number.
     Large,
-    /// From Synapse, started with this Python.
+    /// The backup is on Synapse, started with this Python.
     Synapse(String),
 }
 
-/// What came of one.
+/// The results of one scenario.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) scenario: Scenario,
@@ -45,13 +45,13 @@ pub(crate) struct Measured {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) contestant: Contestant,
-    /// Seconds.
+    /// Time in seconds.
     pub(crate) time: Spread,
     /// Growth of peak memory, in MiB.
     pub(crate) growth: Spread,
 }
 
-/// All that these options ask for.
+/// Returns the scenarios that these options ask for.
 pub(crate) fn all(options: &Options) -> Vec<Scenario> {
     use Contestant::{Delivered, Fetched, Opened, PlainDownload};
     let new = |kind, keys, rooms, contestants: &[Contestant]| Scenario {
@@ -96,7 +96,7 @@ impl Scenario {
         format!("{} keys, {rooms}, {link}", self.keys)
     }
 
-    /// Lets every contestant run, in turn, round by round.
+    /// Runs every contestant once in each round.
     pub(crate) fn measure(self, rounds: usize) -> Result<Measured, Failure> {
         crate::say(&format!("{} …", self.name()));
         let homeserver = match &self.kind {

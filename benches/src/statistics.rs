@@ -1,6 +1,6 @@
-//! From many figures to one.
+//! Summarises many figures in a few.
 
-/// The middle, and how far the others lie from it.
+/// The least, median and greatest of several values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
     pub(crate) least: f64,
@@ -9,7 +9,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one value.
+    /// Returns the spread of the values; `None` if there are no values.
     pub(crate) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
@@ -27,7 +27,8 @@ impl Spread {
     }
 }
 
-/// The least of the values that so many of a hundred do not exceed.
+/// Returns the smallest value that at least `hundredths` percent of the values do not exceed; `None` if there are no
+/// values.
 pub(crate) fn percentile(values: &[f64], hundredths: usize) -> Option<f64> {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);

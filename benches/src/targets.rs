@@ -1,4 +1,4 @@
-//! What is to be reached, and whether it is.
+//! The performance targets, and whether they are met.
 
 use crate::{
     contestant::Contestant,
@@ -22,7 +22,8 @@ impl Target {
     }
 }
 
-/// The targets that these scenarios can speak of. Times are compared by their medians, memory by its most.
+/// Returns the targets that apply to this scenario. Times are compared by their medians, memory by its greatest
+/// value.
 pub(crate) fn of(measured: &Measured) -> Vec<Target> {
     let mut targets = Vec::new();
     let time = |contestant| measured.row(contestant).map(|row| row.time.median);

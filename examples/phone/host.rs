@@ -1,4 +1,4 @@
-//! The app around the download, as small as it can be: a token, and wake-ups that are printed.
+//! The smallest possible app around the download: it has a token, and prints the wake-ups that it is asked for.
 
 use async_trait::async_trait;
 use keyferry::{

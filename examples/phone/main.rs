@@ -1,10 +1,11 @@
-//! A phone in miniature: you are its OS. Lines on standard input run, pause, resume, stop and end the download; each answer
-//! is a line of JSON.
+//! A miniature phone, and you are its operating system. Commands on standard input run, pause, resume, stop and end
+//! the download; each answer is a line of JSON.
 //!
 //! ```text
 //! phone ACCOUNT.json DATA_DIR [--deliveries FILE] [--sink-delay-ms N] [--name NAME] [--max-vault-bytes N]
 //! ```
-//! The account is what `keyferry-test-homeserver` prints. Exits with 0 when the last run completed, else with 3.
+//! The account file has what `keyferry-test-homeserver` prints. Exits with 0 if the last run completed, with 1 on a
+//! failure, and otherwise with 3.
 
 #![allow(clippy::print_stderr, reason = "a program for people")]
 
@@ -33,18 +34,18 @@ use tokio::{
 
 const HELP: &str = "\
 Commands:
-  run [MS]                 run, with a budget of so many milliseconds or without one; goes on beside other commands
-  wait                     wait until that run has ended
+  run [MS]                 start a run, for at most MS milliseconds if given; other commands work meanwhile
+  wait                     wait until the run has ended
   pause CAUSE              user, in_background, low_power, thermal, metered, offline, not_charging, storage_locked
-  resume CAUSE
-  stop, start, end         give up, take up again, end the run under way
+  resume CAUSE             end that cause
+  stop, start, end         give the download up, take it up again, end the current run
   status, quiescent, refresh
   prioritise ROOM
   fetch ROOM [SESSION]
-The end of the input waits for the run.";
+At the end of its input, the program waits for the run.";
 
 fn main() -> ExitCode {
-    // Few threads, as on a phone; and the deep futures of a run want some stack in a debug build.
+    // Few threads, as on a phone. The deep futures of a run need some stack in a debug build.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -59,9 +60,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// One answer.
+/// Prints one answer.
 pub(crate) fn tell(answer: &Value) {
-    // Without a reader there is nobody to tell.
+    // Writing fails only if the reader is gone, and then the answer does not matter.
     let _ = writeln!(std::io::stdout().lock(), "{answer}");
 }
 

@@ -1,4 +1,4 @@
-//! A sink of your own: every delivered key becomes a line in a file. What an app does here is to call its crypto.
+//! An example of a sink: it writes a line to a file for every delivered key. An app calls its crypto instead.
 
 use std::{
     fs::{File, OpenOptions},
@@ -19,7 +19,7 @@ pub(crate) struct FileSink {
 impl FileSink {
     pub(crate) fn new(path: &Path, delay: Duration) -> std::io::Result<Self> {
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        // A line that a kill has torn off ends here.
+        // Ends a line that was cut off when the process was killed.
         writeln!(file)?;
         Ok(Self {
             file: Mutex::new(file),
@@ -40,7 +40,7 @@ impl RoomKeySink for FileSink {
             detail: detail.to_owned(),
         };
         let mut file = self.file.lock().map_err(|_| unavailable("lock"))?;
-        // What is answered for must be durable.
+        // Keys must be durable before they are answered as imported.
         file.write_all(lines.as_bytes())
             .and_then(|()| file.sync_data())
             .map_err(|_| unavailable("file"))?;

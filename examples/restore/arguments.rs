@@ -8,27 +8,27 @@ pub(crate) const HELP: &str = "\
 Restores every room key of a Matrix key backup.
 
   restore [--json] [--verbose]
-                            a demonstration with 20,000 keys, needs nothing
+                            a demonstration with 20,000 keys; needs nothing else
   restore --homeserver URL --user-id ID --device-id ID --data-dir DIR [options]
 
 Options:
   --access-token TOKEN          or KEYFERRY_ACCESS_TOKEN
   --recovery-key KEY            or KEYFERRY_RECOVERY_KEY, or a hidden prompt
   --recovery-passphrase TEXT    a security phrase instead of the key
-  --vault-passphrase TEXT       or KEYFERRY_VAULT_PASSPHRASE: keeps the backup's key, sealed
+  --vault-passphrase TEXT       or KEYFERRY_VAULT_PASSPHRASE: keeps the backup's decryption key, sealed
   --export FILE                 writes an encrypted key export file at the end
-  --export-passphrase TEXT      its passphrase
-  --olm-store DIR               also delivers into a matrix-sdk crypto store there
-  --max-seconds N               comes back after N seconds; the same command goes on from there
-  --json                        one line of JSON on standard output, and nothing else there
-  --verbose                     log lines on standard error
+  --export-passphrase TEXT      the passphrase of that file
+  --olm-store DIR               also delivers the keys to the matrix-sdk crypto store in DIR
+  --max-seconds N               pauses after N seconds; run the same command to continue
+  --json                        prints one line of JSON to standard output, and nothing else
+  --verbose                     prints log lines to standard error
 
-The same command again goes on where the last one ended. Ctrl-C pauses.
+The same command continues where the last one ended. Ctrl-C pauses.
 
-What is in the vault is exported and reported also where the restore is not complete.
+Keys in the vault are exported and reported even if the restore is not complete.
 
 Exit codes: 0 complete (keys that cannot be used are listed), 1 failed, 2 bad arguments, 3 paused or blocked (run it again),
-4 wrong recovery key, 5 no backup, 6 not signed in, 7 the server does not give all keys that it counts.";
+4 wrong recovery key, 5 no backup, 6 not signed in, 7 the server counts more keys than it returns.";
 
 pub(crate) enum Command {
     Help,
@@ -114,7 +114,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
     options.export = match (export, export_passphrase) {
         (None, None) => None,
         (Some(path), Some(passphrase)) if !passphrase.is_empty() => Some((path, passphrase)),
-        _ => return Err("--export and --export-passphrase go together".to_owned()),
+        _ => return Err("--export and --export-passphrase must be used together".to_owned()),
     };
     Ok(Command::Restore(Box::new(options)))
 }

@@ -1,4 +1,4 @@
-//! The demonstration: a small homeserver in a child process, and a restore from it into a directory that goes away.
+//! The demonstration: starts a small homeserver in a child process, and restores from it into a temporary directory.
 
 use std::{
     io::{BufRead, BufReader},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{arguments::Options, exit, restore};
 
-/// Makes this program the homeserver.
+/// The argument that makes this program the homeserver.
 pub(crate) const SERVE_FLAG: &str = "--serve-demo";
 const KEYS: &str = "20000";
 const ROOMS: &str = "150";
@@ -16,11 +16,11 @@ const LEFT_ROOMS: &str = "10";
 pub(crate) async fn run(options: Options) -> u8 {
     eprintln!("Starting a small homeserver with {KEYS} keys in {ROOMS} rooms …");
     let Some((_homeserver, account)) = start_homeserver() else {
-        eprintln!("The small homeserver does not start.");
+        eprintln!("The small homeserver could not be started.");
         return exit::FAILED;
     };
     let Ok(directory) = tempfile::tempdir() else {
-        eprintln!("There is no place for temporary files.");
+        eprintln!("A temporary directory could not be created.");
         return exit::FAILED;
     };
     let text = |name: &str| account[name].as_str().unwrap_or_default().to_owned();
@@ -38,13 +38,13 @@ pub(crate) async fn run(options: Options) -> u8 {
     .await
 }
 
-/// A child that is ended with its parent: it serves until its standard input closes.
+/// A child process that ends with its parent, because it serves only until its standard input closes.
 struct Homeserver(Child);
 
 impl Drop for Homeserver {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
-        // It ends by itself; there is nobody to tell if it does not.
+        // The child ends by itself; a failure to wait for it does not matter.
         let _ = self.0.wait();
     }
 }

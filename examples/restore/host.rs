@@ -1,4 +1,4 @@
-//! What an app implements: here, a token, no preferred rooms, and a progress bar.
+//! The callbacks that an app implements: here, a token, no preferred rooms, and a progress bar.
 
 use std::{
     sync::OnceLock,
@@ -32,7 +32,7 @@ impl ExampleHost {
         }
     }
 
-    /// When everything had been fetched for the first time.
+    /// Returns the time that it took to fetch everything for the first time.
     pub(crate) fn fetched_after(&self) -> Option<Duration> {
         self.fetched_after.get().copied()
     }

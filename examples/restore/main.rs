@@ -1,4 +1,4 @@
-//! Restores a whole key backup: of a small homeserver that it starts itself, or of a real account.
+//! Restores a whole key backup: from a small homeserver that it starts itself, or from a real account.
 //!
 //! ```text
 //! cargo run --release --example restore
@@ -31,7 +31,7 @@ pub(crate) mod exit {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
-    // The flag stands where the program would have its own name.
+    // The flag takes the place of the program name.
     if arguments.peek().is_some_and(|first| first == demo::SERVE_FLAG) {
         return keyferry_test_homeserver::main_with_args(arguments);
     }

@@ -1,4 +1,4 @@
-//! What is said at the end: a few lines for a person, or one of JSON for a program.
+//! The report at the end: a few lines for a person, or one line of JSON for a program.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use keyferry::{DownloadSummary, ExportSummary, RunFailure, RunOutcome, RunReport
 
 use crate::exit;
 
-/// The name of an outcome in JSON.
+/// Returns the name of an outcome in JSON.
 pub(crate) fn outcome_name(outcome: &RunOutcome) -> &'static str {
     match outcome {
         RunOutcome::Completed { .. } => "completed",
@@ -73,20 +73,20 @@ pub(crate) fn text(report: &RunReport, elapsed: Duration, with_store: bool) -> S
     let summary = &report.summary;
     let mut lines = vec![match &report.outcome {
         RunOutcome::Completed { .. } if report.every_key_is_here => format!(
-            "Every room key of the backup is here, after {:.1} s.",
+            "Every room key of the backup was restored in {:.1} s.",
             elapsed.as_secs_f64()
         ),
-        RunOutcome::Completed { .. } => "Done, but not every key can be had: see below.".to_owned(),
+        RunOutcome::Completed { .. } => "Done, but not every key is available: see below.".to_owned(),
         RunOutcome::Short { versions } => {
             let missing: u64 = versions.iter().map(|version| version.missing).sum();
-            format!("The server counts {missing} keys that it does not give. What it gives is here.")
+            format!("The server counts {missing} keys that it does not return. All that it returns is here.")
         }
         RunOutcome::NeedsUnlock { versions } => format!(
-            "What the server gives is here, and some of it is locked: the recovery key of version {} is missing.",
+            "All that the server returns is here, but some of it is locked: the recovery key of version {} is missing.",
             versions.join(", ")
         ),
-        RunOutcome::Paused { .. } | RunOutcome::OutOfBudget => "Paused. The same command goes on from here.".to_owned(),
-        RunOutcome::Blocked { reason, .. } => format!("Not finished: {reason:?}. Try the same command later."),
+        RunOutcome::Paused { .. } | RunOutcome::OutOfBudget => "Paused. Run the same command to continue.".to_owned(),
+        RunOutcome::Blocked { reason, .. } => format!("Not finished: {reason:?}. Run the same command later."),
         other => format!("Not finished: {}.", failure_text(other)),
     }];
     if let Some(version) = &summary.version {
@@ -126,7 +126,7 @@ pub(crate) fn text(report: &RunReport, elapsed: Duration, with_store: bool) -> S
     lines.join("\n")
 }
 
-/// What an export has, and what it has not.
+/// Describes what an export contains, and what it leaves out.
 pub(crate) fn exported(export: &ExportSummary, report: &RunReport) -> String {
     let left_out = [
         ("cannot be used", export.failed),

@@ -1,4 +1,4 @@
-//! The restore of one account, as an app would do it.
+//! Restores one account, as an app would do it.
 
 use std::{io::IsTerminal, path::Path, sync::Arc, time::Instant};
 
@@ -78,9 +78,9 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
         .map_err(|error| failure(exit::BAD_ARGUMENTS, "bad_arguments", error))?;
     let locked_out = match unlock(&client, options).await {
         Ok(()) => None,
-        // The key can be typed again.
+        // The user can type the key again.
         Err(failure) if failure.code == exit::WRONG_RECOVERY_KEY => return Err(failure),
-        // What comes without the key is worth having, and so is what is here already.
+        // Goes on: entries that are fetched without the key are useful, and so are those already in the vault.
         Err(failure) => {
             eprintln!("Not unlocked: {}.", failure.message);
             Some(failure)
@@ -110,7 +110,7 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
     } else {
         println!("{}", report::text(&result, elapsed, sink.is_some()));
     }
-    // Whatever is here is worth having, however the run ended.
+    // Exports what is in the vault, however the run ended.
     if let Some((path, passphrase)) = &options.export {
         match client
             .export_room_keys(passphrase.as_str().into(), path.display().to_string())
@@ -173,9 +173,9 @@ async fn open_olm_store(directory: &Path, options: &Options) -> Result<Arc<dyn R
     let device_id = OwnedDeviceId::from(options.device_id.as_str());
     let store = SqliteCryptoStore::open(directory, None)
         .await
-        .map_err(|_| bad("the crypto store does not open"))?;
+        .map_err(|_| bad("the crypto store cannot be opened"))?;
     let machine = OlmMachine::with_store(&user_id, &device_id, store, None)
         .await
-        .map_err(|_| bad("the crypto store is another account's"))?;
+        .map_err(|_| bad("the crypto store belongs to another account"))?;
     Ok(Arc::new(OlmMachineSink::new(machine)))
 }

@@ -55,9 +55,9 @@ pub(crate) struct Evidence {
     /// names, or a replaced entry was found.
     pub(crate) change_is_explained: bool,
     /// A room, or the request for everything, is failing now.
-    pub(crate) is_anything_sick: bool,
+    pub(crate) is_anything_failing: bool,
     /// The request for everything is failing now.
-    pub(crate) is_everything_sick: bool,
+    pub(crate) is_everything_failing: bool,
     /// How many names were missing when the version was last short, under an earlier mark.
     pub(crate) known_shortfall: Option<u64>,
     /// How many names may be missing, as accepted by the app.
@@ -88,7 +88,7 @@ impl Evidence {
         let is_exact = self.names == count;
         // With more names than the server counts, its count is too low and proves nothing, so everything is asked for
         // if that works.
-        let nothing_else_can_be_had = self.everything.is_some() || self.is_everything_sick;
+        let nothing_else_can_be_had = self.everything.is_some() || self.is_everything_failing;
         let by_rooms = match is_exact {
             true => self.rooms_have_answered,
             false => self.all_rooms_have_answered() && nothing_else_can_be_had,
@@ -102,7 +102,7 @@ impl Evidence {
     }
 
     fn is_short(&self) -> bool {
-        if self.is_anything_sick {
+        if self.is_anything_failing {
             return false;
         }
         let both_ways = self.everything.is_some() && self.all_rooms_have_answered();
@@ -138,8 +138,8 @@ mod tests {
         rooms_have_answered: false,
         has_older_answers: false,
         change_is_explained: false,
-        is_anything_sick: false,
-        is_everything_sick: false,
+        is_anything_failing: false,
+        is_everything_failing: false,
         known_shortfall: None,
         accepted: None,
     };
@@ -183,8 +183,8 @@ mod tests {
             assert_eq!(rooms(count, 10).settled(), None, "{count:?}");
         }
         let sick = Evidence {
-            is_anything_sick: true,
-            is_everything_sick: true,
+            is_anything_failing: true,
+            is_everything_failing: true,
             ..rooms(Some(8), 10)
         };
         assert_eq!(sick.settled(), Some(Settled::Counted));
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!((both.settled(), both.missing()), (Some(Settled::Short), 5));
         assert_eq!(
             Evidence {
-                is_anything_sick: true,
+                is_anything_failing: true,
                 ..both
             }
             .settled(),

@@ -2,13 +2,13 @@
 
 use super::phase::Phase;
 use crate::{
-    job::{PauseCause, Turn, Work, in_writer},
+    job::{ActiveRun, PauseCause, Work, in_writer},
     vault::{VaultError, Writer},
 };
 
 /// Re-queues entries that an older version of the crate could not parse. If the run ends first, the next one
 /// continues.
-pub(super) async fn reopen(turn: &Turn) -> Result<(), VaultError> {
+pub(super) async fn reopen(turn: &ActiveRun) -> Result<(), VaultError> {
     let mut goes_on = in_writer(&turn.writer, |writer| writer.reader().has_to_reopen()).await?;
     while goes_on && turn.may_go_on() {
         goes_on = in_writer(&turn.writer, Writer::reopen_step).await?;
@@ -18,7 +18,7 @@ pub(super) async fn reopen(turn: &Turn) -> Result<(), VaultError> {
 
 /// Forgets trimmed entries that are needed again, so that they are fetched again. Returns false if the run ends
 /// before all of them are forgotten.
-pub(super) async fn forget_trimmed(turn: &Turn) -> Result<bool, VaultError> {
+pub(super) async fn forget_trimmed(turn: &ActiveRun) -> Result<bool, VaultError> {
     let mut goes_on = in_writer(&turn.writer, |writer| writer.reader().has_to_refetch()).await?;
     while goes_on && turn.may_go_on() {
         goes_on = in_writer(&turn.writer, Writer::refetch_step).await?;

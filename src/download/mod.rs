@@ -9,8 +9,7 @@
 //! - `run`, `phase`: what a run, and one of its phases, works with
 //! - `fetch`: from the network to the vault; `wanted_rooms`: rooms that come first
 //! - `open`: from the vault to opened keys; `deliver`: opened keys to the sink
-//! - `versions`, `inventory`, `work_left`: what the vault holds, in the terms of the public API, and what is left to
-//!   do
+//! - `versions`, `inventory`, `work_left`: what the vault holds, and what is left to do
 //! - `outcome`: how a run ended (pure)
 //! - `telling`: what the app learns
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     backup::completeness::Settled,
-    job::{A_QUARTER, BlockedReason, JobEnd, NextRun, RunFailure, RunHandle, Work},
+    job::{BlockedReason, JobEnd, NextRun, QUARTER_HOUR, RunFailure, RunHandle, Work},
     vault::{KeyCounts, VaultError, VersionRow},
 };
 
@@ -133,7 +133,7 @@ impl Finished {
     pub(crate) fn next_run(&self, left: WorkLeft) -> NextRun {
         match self {
             // The backup changed while it was being fetched.
-            Self::Completed { .. } | Self::Short { .. } if left.fetch.is_some() => NextRun::After(A_QUARTER),
+            Self::Completed { .. } | Self::Short { .. } if left.fetch.is_some() => NextRun::After(QUARTER_HOUR),
             _ => left.look.map_or(NextRun::Never, NextRun::Look),
         }
     }
@@ -211,7 +211,7 @@ mod tests {
         };
         for (finished, left, expected) in [
             (&completed, nothing, NextRun::Never),
-            (&completed, grown, NextRun::After(A_QUARTER)),
+            (&completed, grown, NextRun::After(QUARTER_HOUR)),
             (&locked, grown, NextRun::Never),
             (&short, look, NextRun::Look(wait)),
         ] {

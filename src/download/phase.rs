@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    job::{JobEnd, RunHandle, StopSignal, Turn, Work, WorkSet, in_writer},
+    job::{ActiveRun, JobEnd, RunHandle, StopSignal, Work, WorkSet, in_writer},
     vault::{SharedWriter, VaultError, Writer},
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct Phase {
 impl Phase {
     /// Begins the next phase of a run. Fails with the end of the run if no work may go on.
     pub(super) async fn begin(
-        turn: &mut Turn,
+        turn: &mut ActiveRun,
         download: &DownloadRun,
         hints: &ArrivalHints,
     ) -> Result<(Self, crate::job::Phase), JobEnd> {

@@ -22,12 +22,12 @@ use super::{
 };
 use crate::{
     blocking::blocking,
-    job::{JobEnd, PhaseEnd, StopCause, Turn, Work, in_writer},
+    job::{ActiveRun, JobEnd, PhaseEnd, StopCause, Work, in_writer},
     vault::{VaultError, Writer},
 };
 
 /// Does the work of a run, and reports its progress to the app.
-pub(super) async fn work(mut turn: Turn, download: DownloadRun) -> Result<Finished, JobEnd> {
+pub(super) async fn work(mut turn: ActiveRun, download: DownloadRun) -> Result<Finished, JobEnd> {
     let (hints, receiver) = ArrivalHints::channel();
     let work = async {
         let result = phases(&mut turn, &download, hints).await;
@@ -41,7 +41,7 @@ pub(super) async fn work(mut turn: Turn, download: DownloadRun) -> Result<Finish
     telling(&*download.listener, &download.progress, receiver, work).await
 }
 
-async fn phases(turn: &mut Turn, download: &DownloadRun, hints: ArrivalHints) -> Result<Finished, JobEnd> {
+async fn phases(turn: &mut ActiveRun, download: &DownloadRun, hints: ArrivalHints) -> Result<Finished, JobEnd> {
     prepare(turn, download).await?;
     chores::reopen(turn).await?;
     if !chores::forget_trimmed(turn).await? {
@@ -92,7 +92,7 @@ fn is_more_due(phase: &Phase, ends: &Ends, left: WorkLeft) -> bool {
 }
 
 /// Loads the decryption keys, and publishes the first figures and the inventory.
-async fn prepare(turn: &Turn, download: &DownloadRun) -> Result<(), VaultError> {
+async fn prepare(turn: &ActiveRun, download: &DownloadRun) -> Result<(), VaultError> {
     let (keys, progress) = (download.context.keys.clone(), download.progress.clone());
     let prepare = move |writer: &mut Writer| {
         let reader = writer.reader();
@@ -107,7 +107,7 @@ async fn prepare(turn: &Turn, download: &DownloadRun) -> Result<(), VaultError> 
 }
 
 /// Publishes what the vault holds, while it is open.
-async fn note_inventory(turn: &Turn, download: &DownloadRun) -> Result<(), VaultError> {
+async fn note_inventory(turn: &ActiveRun, download: &DownloadRun) -> Result<(), VaultError> {
     let (keys, has_sink) = (download.context.keys.clone(), download.context.sink.is_some());
     let policy = download.policy.now();
     let look = move |writer: &mut Writer| Inventory::of(writer.reader(), &keys, has_sink, &policy);
@@ -117,7 +117,7 @@ async fn note_inventory(turn: &Turn, download: &DownloadRun) -> Result<(), Vault
 }
 
 /// Reads the versions and the work left after a phase.
-async fn look(turn: &Turn, download: &DownloadRun) -> Result<(Versions, WorkLeft), VaultError> {
+async fn look(turn: &ActiveRun, download: &DownloadRun) -> Result<(Versions, WorkLeft), VaultError> {
     let (keys, has_sink) = (download.context.keys.clone(), download.context.sink.is_some());
     let look = move |writer: &mut Writer| {
         let reader = writer.reader();

@@ -6,8 +6,8 @@ use crate::job::Conditions;
 /// `KeyDownload.set_policy` at any time, also during a run. A figure outside its bounds counts as the nearest bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct DownloadPolicy {
-    /// Most bytes that may be left to fetch over a metered network; 25,000,000 by default. While more are left,
-    /// fetching waits for another network. This has no effect until the app reports a metered network with
+    /// Maximum number of bytes that may be left to fetch over a metered network; 25,000,000 by default. While more
+    /// are left, fetching waits for another network. This has no effect until the app reports a metered network with
     /// `KeyDownload.pause` and `PauseCause.MeteredNetwork`. On iOS `PhoneConditions` reports it; on Android the app
     /// must.
     #[uniffi(default = 25000000)]
@@ -28,11 +28,11 @@ pub struct DownloadPolicy {
     /// most 2.
     #[uniffi(default = 4)]
     pub rooms_at_once: u32,
-    /// Most keys that the sink gets in one batch: 50 to 2,000, 2,000 by default.
+    /// Maximum number of keys that the sink gets in one batch: 50 to 2,000, 2,000 by default.
     #[uniffi(default = 2000)]
     pub batch_keys: u32,
-    /// Most bytes that the vault may take on disk, including its write-ahead log; batches in progress come on top.
-    /// When the vault reaches this, fetching pauses with `PauseCause.DiskLimit`. It continues once the vault is below
+    /// Maximum size of the vault on disk in bytes, including its write-ahead log; batches in progress come on top.
+    /// When the vault reaches it, fetching pauses with `PauseCause.DiskLimit`. It continues once the vault is below
     /// nine tenths of the limit, which `trim_delivered` can achieve. `None`, the default, means no limit.
     #[uniffi(default = None)]
     pub max_vault_bytes: Option<u64>,

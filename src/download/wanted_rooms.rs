@@ -7,10 +7,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// Most rooms that wait in a queue. Further rooms keep their place in the plan.
+/// Maximum number of rooms that wait in a queue. Further rooms keep their place in the plan.
 const MOST: usize = 1_000;
 
-/// Two queues: rooms to request, and rooms whose keys to open.
+/// Two queues: rooms to request, and rooms whose keys should be opened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WantedRooms {
     inner: Arc<Inner>,
@@ -73,7 +73,7 @@ impl WantedRooms {
         }
     }
 
-    /// Takes the rooms whose keys to open first.
+    /// Takes the rooms whose keys should be opened first.
     pub(crate) fn take_rooms_to_open(&self) -> VecDeque<String> {
         self.inner
             .to_open

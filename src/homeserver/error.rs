@@ -75,7 +75,7 @@ impl From<ReadError> for HomeserverError {
 
 impl HomeserverError {
     /// Whether the server itself has asked us to wait.
-    pub(crate) fn asks_for_patience(&self) -> bool {
+    pub(crate) fn asks_to_wait(&self) -> bool {
         matches!(
             self,
             Self::RateLimited { .. }
@@ -89,6 +89,11 @@ impl HomeserverError {
     /// Whether the homeserver was reached and answered with a fault.
     pub(crate) fn is_a_fault(&self) -> bool {
         matches!(self, Self::ServerFault { .. })
+    }
+
+    /// Whether there is no network, or something else than the homeserver answers.
+    pub(crate) fn is_no_network(&self) -> bool {
+        matches!(self, Self::NotTheHomeserver | Self::Transport(TransportError::Offline))
     }
 
     pub(crate) fn meaning(&self) -> Meaning {

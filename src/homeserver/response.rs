@@ -39,7 +39,7 @@ impl Body {
             idle_timeout,
             pace: Mutex::default(),
         };
-        let head = body.unless_silent(body.exchange.head()).await?;
+        let head = body.with_silence_limit(body.exchange.head()).await?;
         if head.status == 200 {
             return Ok(body);
         }
@@ -54,7 +54,7 @@ impl Body {
     /// Returns the next part of the body, or `None` at the end.
     pub(crate) async fn next_chunk(&self) -> Result<Option<Vec<u8>>, HomeserverError> {
         let began = Instant::now();
-        let chunk = self.unless_silent(self.exchange.next_chunk()).await?;
+        let chunk = self.with_silence_limit(self.exchange.next_chunk()).await?;
         let bytes = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         let mut pace = self.pace.lock().map_err(|_| TransportError::Interrupted)?;
         if chunk.is_some() && pace.is_too_slow(began.elapsed(), bytes, self.idle_timeout) {
@@ -82,7 +82,7 @@ impl Body {
     }
 
     /// Ends a wait that is too long, for transports that break their promise to notice silence.
-    async fn unless_silent<T>(
+    async fn with_silence_limit<T>(
         &self,
         wait: impl Future<Output = Result<T, TransportError>>,
     ) -> Result<T, TransportError> {

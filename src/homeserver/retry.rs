@@ -1,10 +1,12 @@
-//! Decides which failures pass by themselves, and how long to wait for that. Pure: no clock, no sleep, no random
-//! source.
+//! Which failures pass by themselves, and how long to wait for that. `Backoff` decides, and is pure; [`Retry`] waits.
 
 use std::time::Duration;
 
 use super::{HomeserverError, TransportError};
-use crate::backup::limits::{MAX_ASKED_WAIT, MAX_REST};
+use crate::{
+    backup::limits::{MAX_ASKED_WAIT, MAX_REST},
+    random::dice,
+};
 
 /// Tries of one request within a run. After that, the run gives up and reports when to come back.
 const MAX_TRIES: u32 = 5;
@@ -49,14 +51,14 @@ pub(crate) enum Verdict {
 
 /// Counts the tries of one request, and decides how long to wait between them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Backoff {
+struct Backoff {
     tries: u32,
 }
 
 impl Backoff {
     /// Decides about the next try. `dice` is a fresh random number from 0 to 1: it spreads each wait between half and
     /// all of its length, so that many clients do not come back at the same moment.
-    pub(crate) fn after(&mut self, error: &HomeserverError, dice: f64) -> Verdict {
+    fn after(&mut self, error: &HomeserverError, dice: f64) -> Verdict {
         let asked = match error {
             HomeserverError::RateLimited { retry_after } | HomeserverError::ServerFault { retry_after, .. } => {
                 *retry_after
@@ -84,8 +86,93 @@ impl Backoff {
     }
 
     /// Starts over after progress: the next failure counts as the first.
-    pub(crate) fn reset(&mut self) {
+    fn reset(&mut self) {
         self.tries = 0;
+    }
+}
+
+/// Tries a request again while its failures pass by themselves, within the limits of whoever asks.
+#[derive(Debug, Default)]
+pub(crate) struct Retry {
+    backoff: Backoff,
+    /// `None`: as long as any wait may be.
+    longest_wait: Option<Duration>,
+    /// Tries after which no other one follows; `None`: as many as `Backoff` allows.
+    most_tries: Option<u32>,
+    /// Without a network nothing is tried again.
+    needs_network: bool,
+    tries: u32,
+}
+
+/// A request that is not tried again now.
+#[derive(Debug)]
+pub(crate) struct GivenUp {
+    pub(crate) error: HomeserverError,
+    /// After so long it may succeed; `None` where waiting does not help.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Retry {
+    /// For somebody who waits at a screen: no wait is longer than this.
+    pub(crate) fn with_waits_up_to(longest: Duration) -> Self {
+        Self {
+            longest_wait: Some(longest),
+            ..Self::default()
+        }
+    }
+
+    /// Makes at most so many tries, and none without a network.
+    pub(crate) fn with_network(most_tries: Option<u32>) -> Self {
+        Self {
+            most_tries,
+            needs_network: true,
+            ..Self::default()
+        }
+    }
+
+    /// Decides about the next try, with a random spread of the wait.
+    pub(crate) fn after(&mut self, error: &HomeserverError) -> Verdict {
+        self.tries += 1;
+        let verdict = self.backoff.after(error, dice());
+        let Verdict::Retry(wait) = verdict else {
+            return verdict;
+        };
+        let is_over = self.most_tries.is_some_and(|most| self.tries >= most)
+            || self.longest_wait.is_some_and(|longest| wait > longest)
+            || (self.needs_network && error.is_no_network());
+        if is_over { Verdict::Later(wait) } else { verdict }
+    }
+
+    /// Starts counting from the beginning: something came, so the next failure is a new one.
+    pub(crate) fn reset(&mut self) {
+        self.backoff.reset();
+        self.tries = 0;
+    }
+
+    /// Waits until the request may be tried again, or gives it up.
+    pub(crate) async fn wait(&mut self, error: HomeserverError) -> Result<(), GivenUp> {
+        let retry_after = match self.after(&error) {
+            Verdict::Retry(wait) => {
+                tokio::time::sleep(wait).await;
+                return Ok(());
+            }
+            Verdict::Later(wait) => Some(wait),
+            Verdict::GiveUp => None,
+        };
+        Err(GivenUp { error, retry_after })
+    }
+
+    /// Makes a request until it succeeds or is given up.
+    pub(crate) async fn request<T, F: Future<Output = Result<T, HomeserverError>>>(
+        mut self,
+        mut request: impl FnMut() -> F,
+    ) -> Result<T, GivenUp> {
+        loop {
+            match request().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.wait(error).await?,
+            }
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl Restraints {
     }
 
     /// Whether a phase that began under `before` must end.
-    pub(crate) fn begins_a_phase(&self, before: &Self, works: WorkSet) -> bool {
+    pub(crate) fn needs_new_phase(&self, before: &Self, works: WorkSet) -> bool {
         self.allowed(works) != before.allowed(works) || self.policy_changes != before.policy_changes
     }
 
@@ -95,17 +95,17 @@ impl Restraints {
 
 /// A command of the user: pause, resume, stop or start.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct UserWord {
+pub(crate) struct UserCommand {
     pub(crate) intent: UserIntent,
     /// Whether it also restarts a download that the user has stopped.
-    pub(crate) also_when_stopped: bool,
+    pub(crate) restarts_stopped: bool,
 }
 
 /// The user's commands that were given here and are not yet in the vault.
 #[derive(Debug, Default)]
-struct UnwrittenWords {
+struct UnwrittenCommands {
     /// In the order in which they were given.
-    words: Mutex<Vec<UserWord>>,
+    words: Mutex<Vec<UserCommand>>,
     /// Held while they are written.
     turn: Mutex<()>,
 }
@@ -114,7 +114,7 @@ struct UnwrittenWords {
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     restraints: Arc<watch::Sender<Restraints>>,
-    unwritten: Arc<UnwrittenWords>,
+    unwritten: Arc<UnwrittenCommands>,
 }
 
 impl Gate {
@@ -183,7 +183,7 @@ impl Gate {
     }
 
     /// Adopts a command that the user gives here. It takes effect at once and must then be written.
-    pub(crate) fn follow_user(&self, word: UserWord) {
+    pub(crate) fn follow_user(&self, word: UserCommand) {
         let mut words = locked(&self.unwritten.words);
         words.push(word);
         self.change(|restraints| {
@@ -195,9 +195,9 @@ impl Gate {
 
     /// Writes the user's commands in the order in which they were given, including those of other callers. `write`
     /// returns the intent that is then in force. Blocks.
-    pub(crate) fn write_user_words(
+    pub(crate) fn write_user_commands(
         &self,
-        mut write: impl FnMut(UserWord) -> Result<UserIntent, VaultError>,
+        mut write: impl FnMut(UserCommand) -> Result<UserIntent, VaultError>,
     ) -> Result<(), VaultError> {
         let _turn = locked(&self.unwritten.turn);
         let words = locked(&self.unwritten.words).clone();
@@ -235,13 +235,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    const PAUSE: UserWord = UserWord {
+    const PAUSE: UserCommand = UserCommand {
         intent: UserIntent::Pause,
-        also_when_stopped: false,
+        restarts_stopped: false,
     };
-    const RESUME: UserWord = UserWord {
+    const RESUME: UserCommand = UserCommand {
         intent: UserIntent::Download,
-        also_when_stopped: false,
+        restarts_stopped: false,
     };
 
     fn is_paused(gate: &Gate) -> bool {
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_read_that_comes_late_undoes_nothing() {
         let gate = Gate::new(Conditions::default());
-        let write = |gate: &Gate| gate.write_user_words(|word| Ok(word.intent)).expect("it is written");
+        let write = |gate: &Gate| gate.write_user_commands(|word| Ok(word.intent)).expect("it is written");
         // Reads that began before the command, while it was being written, and before another read.
         let before = gate.intent_epoch();
         gate.follow_user(PAUSE);
@@ -275,11 +275,11 @@ mod tests {
     fn what_was_said_is_written_in_order_and_what_could_not_be_is_written_later() {
         let gate = Gate::new(Conditions::default());
         gate.follow_user(PAUSE);
-        assert!(gate.write_user_words(|_| Err(VaultError::Busy)).is_err());
+        assert!(gate.write_user_commands(|_| Err(VaultError::Busy)).is_err());
         assert!(is_paused(&gate));
         gate.follow_user(RESUME);
         let mut written = Vec::new();
-        gate.write_user_words(|word| {
+        gate.write_user_commands(|word| {
             if written.is_empty() {
                 // A command given while another one is being written.
                 gate.follow_user(PAUSE);
@@ -290,7 +290,7 @@ mod tests {
         .expect("it is written");
         assert_eq!(written, [UserIntent::Pause, UserIntent::Download]);
         assert!(is_paused(&gate), "what was said last holds");
-        gate.write_user_words(|word| {
+        gate.write_user_commands(|word| {
             written.push(word.intent);
             Ok(word.intent)
         })

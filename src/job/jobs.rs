@@ -72,11 +72,11 @@ impl Jobs {
     }
 
     /// Waits until no work is active that the gate forbids and, if `requests_too`, no request either.
-    pub(crate) async fn obey(&self, requests_too: bool) {
+    pub(crate) async fn wait_until_allowed(&self, requests_too: bool) {
         let works = match self.current() {
             Some(run) => {
                 tokio::select! {
-                    () = run.obeys() => {}
+                    () = run.wait_until_allowed() => {}
                     () = self.runs.quiescent() => {}
                 }
                 run.works

@@ -14,7 +14,7 @@ use crate::wake_up::{WakeUp, WakeUpPurpose, WakeUps, schedule};
 pub(crate) const AFTER_A_KILL: Duration = Duration::from_secs(10 * 60);
 const SOON: Duration = Duration::from_secs(10);
 const A_MINUTE: Duration = Duration::from_secs(60);
-pub(crate) const A_QUARTER: Duration = Duration::from_secs(15 * 60);
+pub(crate) const QUARTER_HOUR: Duration = Duration::from_secs(15 * 60);
 const AN_HOUR: Duration = Duration::from_secs(60 * 60);
 const SOME_HOURS: Duration = Duration::from_secs(6 * 60 * 60);
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -66,12 +66,12 @@ impl JobEnd {
             Self::AlreadyRunning { .. } => AFTER_A_KILL,
             // Only the user resumes it.
             Self::Paused { causes } if causes.contains(&PauseCause::User) => return NextRun::Never,
-            Self::Paused { causes } if causes.iter().any(|cause| *cause != PauseCause::TimeExpiring) => A_QUARTER,
+            Self::Paused { causes } if causes.iter().any(|cause| *cause != PauseCause::TimeExpiring) => QUARTER_HOUR,
             Self::Paused { .. } | Self::OutOfBudget => Duration::ZERO,
             Self::Blocked { reason, retry_after } => match (retry_after, reason) {
                 (Some(wait), _) => *wait,
                 (None, BlockedReason::Offline) => Duration::ZERO,
-                (None, BlockedReason::BackupChanging | BlockedReason::VaultInaccessible) => A_QUARTER,
+                (None, BlockedReason::BackupChanging | BlockedReason::VaultInaccessible) => QUARTER_HOUR,
                 (None, BlockedReason::VaultBusy { .. }) => SOON,
                 (None, _) => A_MINUTE,
             },
@@ -86,7 +86,7 @@ impl JobEnd {
                 RunFailure::BackupNotServed => A_WEEK,
                 RunFailure::Tls | RunFailure::DiskFull => AN_HOUR,
                 // The app opens a new client when it is woken.
-                RunFailure::VaultGone | RunFailure::Internal => A_QUARTER,
+                RunFailure::VaultGone | RunFailure::Internal => QUARTER_HOUR,
             },
         })
     }

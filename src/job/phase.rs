@@ -6,7 +6,7 @@ use super::{
     cause::{PauseCause, WorkSet},
     gate::Restraints,
     outcome::JobEnd,
-    run::Turn,
+    run::ActiveRun,
     stop::{StopCause, StopOnDrop, StopSignal},
     vault_access::in_writer,
 };
@@ -28,7 +28,7 @@ pub(crate) enum PhaseEnd<E> {
     Changed(E),
 }
 
-impl Turn {
+impl ActiveRun {
     /// Begins the next phase. Fails with how the run ends if no work may go on.
     pub(crate) async fn begin_phase(&mut self) -> Result<Phase, JobEnd> {
         let conditions = *self.run.gate.now().conditions();
@@ -56,7 +56,7 @@ impl Turn {
         let _guard = StopOnDrop(phase.stop.clone());
         tokio::pin!(stages);
         let works = self.run.works;
-        let is_over = |now: &Restraints| now.begins_a_phase(&phase.begun_under, works);
+        let is_over = |now: &Restraints| now.needs_new_phase(&phase.begun_under, works);
         let run_stop = &self.run.stop;
         let over = async {
             // The sender lives as long as the run, so the wait cannot fail.

@@ -10,22 +10,22 @@ use super::{
     jobs::Jobs,
     keeper::Keeper,
     outcome::{JobEnd, RunFailure},
-    slot::{Loan, RunHandle},
+    slot::{RunHandle, WriterLoan},
     stop::{StopCause, StopOnDrop},
 };
 use crate::{context::Context, vault::SharedWriter};
 
 /// A run that has the vault for as long as this value lives.
-pub(crate) struct Turn {
+pub(crate) struct ActiveRun {
     pub(crate) run: RunHandle,
     pub(crate) writer: SharedWriter,
     /// The moment at which everything stops, in a run with a budget.
     pub(crate) deadline: Option<Instant>,
     pub(super) restraints: watch::Receiver<Restraints>,
-    _loan: Loan,
+    _loan: WriterLoan,
 }
 
-impl Turn {
+impl ActiveRun {
     /// Fails with how the run ends, if it has to end now.
     pub(crate) fn check(&self) -> Result<(), JobEnd> {
         match self.run.stop.cause() {
@@ -60,7 +60,7 @@ pub(crate) async fn run<T, W: Future<Output = Result<T, JobEnd>>>(
     context: &Context,
     run: &RunHandle,
     budget: RunBudget,
-    work: impl FnOnce(Turn) -> W,
+    work: impl FnOnce(ActiveRun) -> W,
 ) -> Result<T, JobEnd> {
     jobs.gate.forget_bytes_left();
     // An earlier run, whose future was dropped, may still be ending.
@@ -72,7 +72,7 @@ pub(crate) async fn run<T, W: Future<Output = Result<T, JobEnd>>>(
     let keeper = tokio::task::spawn_blocking(move || keeper.keep(begun));
     let result = match beginning.await {
         Ok(Ok(writer)) => {
-            let turn = Turn {
+            let turn = ActiveRun {
                 run: run.clone(),
                 _loan: run.lend(&writer),
                 writer,

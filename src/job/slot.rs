@@ -51,9 +51,9 @@ impl RunHandle {
 
     /// Lends the writer until the loan is dropped, which also happens when the future of the run is dropped: a handle
     /// that lives on must not keep the vault open.
-    pub(super) fn lend(&self, writer: &SharedWriter) -> Loan {
+    pub(super) fn lend(&self, writer: &SharedWriter) -> WriterLoan {
         *self.lent.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer.clone());
-        Loan(self.clone())
+        WriterLoan(self.clone())
     }
 
     /// Whether the run may do this kind of work now.
@@ -67,7 +67,7 @@ impl RunHandle {
     }
 
     /// Waits until no forbidden work is active.
-    pub(super) async fn obeys(&self) {
+    pub(super) async fn wait_until_allowed(&self) {
         let (mut working, mut restraints) = (self.working.subscribe(), self.gate.changes());
         loop {
             let allowed = restraints.borrow_and_update().allowed(self.works);
@@ -84,9 +84,9 @@ impl RunHandle {
 }
 
 /// Keeps the writer lent for as long as it lives.
-pub(super) struct Loan(RunHandle);
+pub(super) struct WriterLoan(RunHandle);
 
-impl Drop for Loan {
+impl Drop for WriterLoan {
     fn drop(&mut self) {
         self.0.lent.lock().unwrap_or_else(PoisonError::into_inner).take();
     }

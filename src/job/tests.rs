@@ -107,7 +107,7 @@ impl NoteRooms {
         run(&self.jobs, &context, &claim.run, budget, |turn| self.phases(turn)).await
     }
 
-    async fn phases(&self, mut turn: Turn) -> Result<(), JobEnd> {
+    async fn phases(&self, mut turn: ActiveRun) -> Result<(), JobEnd> {
         loop {
             let phase = turn.begin_phase().await?;
             let writer = turn.writer.clone();
@@ -172,7 +172,7 @@ async fn a_pause_holds_it_a_resume_lets_it_go_on_and_the_lease_is_given_back() {
     let pause = async {
         job.is_at_work().await;
         job.jobs.gate.hold(PauseCause::Thermal);
-        job.jobs.obey(false).await;
+        job.jobs.wait_until_allowed(false).await;
         let noted = job.noted();
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(job.noted(), noted, "nothing is at work");

@@ -137,7 +137,7 @@ impl Lookup {
             let mut locked = false;
             for ListedEntry { entry, has_copies } in &page.entries {
                 let opened = match has_copies {
-                    true => self.one_of_several(vault, room_id, entry),
+                    true => self.key_if_best_copy(vault, room_id, entry),
                     false => vault
                         .open(entry.version, room_id, &entry.session, &entry.body)
                         .map(Result::ok),
@@ -160,7 +160,7 @@ impl Lookup {
     }
 
     /// Returns the key of an entry that has other copies, if this entry is the copy that look-ups return.
-    fn one_of_several(
+    fn key_if_best_copy(
         &self,
         vault: &OpenVault,
         room_id: &str,

@@ -113,7 +113,7 @@ impl Asking<'_> {
         .await
     }
 
-    /// Makes one request. Gives it up if requests are not allowed any more, and notes the wait after a 429.
+    /// Makes one request. Drops it if requests are not allowed any more, and notes the wait after a 429.
     pub(super) async fn server<T>(
         &self,
         request: impl Future<Output = Result<T, HomeserverError>>,
@@ -142,7 +142,7 @@ impl Asking<'_> {
     }
 
     /// Fails if the vault has reached its size limit.
-    pub(super) async fn look_at_the_disk(&self) -> Result<(), OnDemandError> {
+    pub(super) async fn check_disk_limit(&self) -> Result<(), OnDemandError> {
         let conditions = *self.jobs.gate.now().conditions();
         match self.vault(move |vault| conditions.is_vault_full(vault)).await? {
             true => Err(OnDemandError::OnHold {
@@ -161,8 +161,8 @@ impl Asking<'_> {
     }
 
     /// Reports that new entries of a room are in the vault, so that a run opens and delivers them.
-    pub(super) async fn has_fetched(&self, room_id: &str) {
-        self.download.room_has_come(room_id).await;
+    pub(super) async fn announce_fetched(&self, room_id: &str) {
+        self.download.room_arrived(room_id).await;
     }
 
     /// Returns the reason why the server may not be asked now; `None` if it may.

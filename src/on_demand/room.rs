@@ -103,7 +103,7 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
     }
     new_keys += keep(asking, version.id, &mut room.batch).await?;
     if new_keys > 0 {
-        asking.has_fetched(room_id).await;
+        asking.announce_fetched(room_id).await;
     }
     ended.map(|()| RoomFetch {
         new_keys,
@@ -127,7 +127,7 @@ async fn take(
             *new_keys += kept;
             // Entries that the vault already has take no space.
             if kept > 0 {
-                asking.look_at_the_disk().await?;
+                asking.check_disk_limit().await?;
             }
         }
     }

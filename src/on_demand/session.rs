@@ -135,7 +135,8 @@ impl OnDemand {
         Ok(wanted.if_it_suits(found))
     }
 
-    /// Opens an entry that the vault does not take: it has trimmed its own copy, or has no usable one.
+    /// Opens a fetched entry that the vault does not store. The vault has trimmed its own copy, or has none that can
+    /// be used.
     async fn open_alone(
         &self,
         version: VersionRowId,
@@ -192,7 +193,7 @@ async fn keep(
         vault.insert_beside(version, &mut batch)
     };
     if asking.vault(insert).await?.taken > 0 {
-        asking.has_fetched(room_id).await;
+        asking.announce_fetched(room_id).await;
     }
     Ok(())
 }

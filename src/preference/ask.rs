@@ -9,9 +9,8 @@ use super::{
     wire::{FormReading, Reading},
 };
 use crate::{
-    homeserver::{Backoff, Homeserver, HomeserverError, TransportError, Verdict},
+    homeserver::{Homeserver, HomeserverError, Retry, TransportError},
     job::RunBudget,
-    random::dice,
 };
 
 /// How long a user should wait for an answer in a settings screen, or at sign-in.
@@ -73,7 +72,7 @@ async fn read_form(homeserver: &Homeserver, form: PreferenceForm) -> Result<Form
 /// Asks the server whether the account has a key backup.
 pub(super) async fn backup_exists(homeserver: &Homeserver) -> Result<bool, PreferenceError> {
     let ask = patiently(|| homeserver.current_version());
-    match within(TimeLimit::Interactive.deadline(), ask).await {
+    match until_deadline(TimeLimit::Interactive.deadline(), ask).await {
         Some(Ok(_)) => Ok(true),
         Some(Err(HomeserverError::NotFound)) => Ok(false),
         Some(Err(error)) => Err(error.into()),
@@ -81,33 +80,21 @@ pub(super) async fn backup_exists(homeserver: &Homeserver) -> Result<bool, Prefe
     }
 }
 
+/// Returns the retries that a user has patience for.
+pub(super) fn soon() -> Retry {
+    Retry::with_waits_up_to(LONGEST_WAIT)
+}
+
 /// Makes a request, and tries again after failures that pass soon and by themselves.
 pub(super) async fn patiently<T, F>(request: impl Fn() -> F) -> Result<T, HomeserverError>
 where
     F: Future<Output = Result<T, HomeserverError>>,
 {
-    let mut backoff = Backoff::default();
-    loop {
-        match request().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => soon(&mut backoff, error).await?,
-        }
-    }
-}
-
-/// Waits for a failure to pass, if it passes soon and by itself. Returns it as an error otherwise.
-pub(super) async fn soon(backoff: &mut Backoff, error: HomeserverError) -> Result<(), HomeserverError> {
-    match backoff.after(&error, dice()) {
-        Verdict::Retry(wait) if wait <= LONGEST_WAIT => {
-            tokio::time::sleep(wait).await;
-            Ok(())
-        }
-        _ => Err(error),
-    }
+    soon().request(request).await.map_err(|given_up| given_up.error)
 }
 
 /// Does `work` until the deadline. Returns `None` if the deadline comes first.
-pub(super) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn until_deadline<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
     match deadline {
         Some(deadline) => timeout_at(deadline, work).await.ok(),
         None => Some(work.await),

@@ -160,7 +160,7 @@ impl Ledger {
     }
 
     /// Notes that the host has been told. If we have written since, the host already knows what we wrote.
-    pub(crate) fn has_told(&mut self, news: News, has_written_since: bool) {
+    pub(crate) fn mark_told(&mut self, news: News, has_written_since: bool) {
         for form in PreferenceForm::ALL {
             let is_ours = has_written_since && self.told.get(form) == self.seen.get(form);
             if !is_ours {
@@ -228,7 +228,7 @@ impl Ledger {
 
     /// Notes that this wish is about to be written. Returns false if that is no longer the next step. Until the
     /// outcome of the write is known, a reading that equals it is ours.
-    pub(crate) fn attempts(&mut self, wish: Wish, form: PreferenceForm, write_unstable: bool) -> bool {
+    pub(crate) fn mark_attempted(&mut self, wish: Wish, form: PreferenceForm, write_unstable: bool) -> bool {
         let is_due = self.wish.is_some_and(|current| current.number == wish.number)
             && self.next_step(write_unstable) == NextStep::Write(form);
         if is_due {
@@ -238,13 +238,13 @@ impl Ledger {
     }
 
     /// Notes that the server has refused a write of this form.
-    pub(crate) fn was_refused(&mut self, form: PreferenceForm) {
+    pub(crate) fn mark_refused(&mut self, form: PreferenceForm) {
         self.attempted.set(form, None);
     }
 
     /// Notes that the server has accepted a write. Its value is ours from now on, even if a later wish was made
     /// meanwhile.
-    pub(crate) fn wrote(&mut self, form: PreferenceForm, enabled: bool) {
+    pub(crate) fn mark_written(&mut self, form: PreferenceForm, enabled: bool) {
         let written = Some(FormReading::Says(enabled));
         self.attempted.set(form, None);
         self.seen.set(form, written);

@@ -22,7 +22,7 @@ fn reading(stable: FormReading, unstable: FormReading) -> Seen {
 fn told(ledger: &mut Ledger, seen: Seen) -> Option<PreferenceNotice> {
     ledger.observe(seen);
     let news = ledger.news()?;
-    ledger.has_told(news, false);
+    ledger.mark_told(news, false);
     assert_eq!(ledger.news(), None, "told once");
     Some(news.notice)
 }
@@ -66,7 +66,7 @@ fn nothing_is_overruled_silently_and_every_wish_comes_to_an_end() {
                     NextStep::Write(form) => {
                         written.push(form);
                         assert!(written.len() <= 2, "{ledger:?}");
-                        ledger.wrote(form, wish.enabled);
+                        ledger.mark_written(form, wish.enabled);
                     }
                     end => break end,
                 }
@@ -93,7 +93,7 @@ fn a_choice_between_our_two_writes_is_no_surprise_only_if_it_is_ours() {
     ledger.observe(reading(Says(true), Says(true)));
     ledger.wish(false);
     assert_eq!(ledger.next_step(true), NextStep::Write(PreferenceForm::Stable));
-    ledger.wrote(PreferenceForm::Stable, false);
+    ledger.mark_written(PreferenceForm::Stable, false);
     // The process is killed here, and the server is read again.
     ledger.observe_all(both(Says(false), Says(true)));
     assert_eq!(ledger.next_step(true), NextStep::Write(PreferenceForm::Unstable));
@@ -107,9 +107,9 @@ fn a_choice_that_comes_while_the_second_form_is_written_is_asked_about() {
     let mut ledger = Ledger::default();
     ledger.observe_all(both(Nothing, Nothing));
     ledger.wish(true);
-    ledger.wrote(PreferenceForm::Stable, true);
+    ledger.mark_written(PreferenceForm::Stable, true);
     ledger.observe(reading(Says(false), Nothing));
-    ledger.wrote(PreferenceForm::Unstable, true);
+    ledger.mark_written(PreferenceForm::Unstable, true);
     assert!(matches!(ledger.next_step(true), NextStep::AskHost(_)));
 }
 
@@ -122,14 +122,14 @@ fn what_was_told_does_not_undo_what_was_written_meanwhile() {
     let news = ledger.news().expect("news");
     // The user answers the notice before the host has returned from it.
     ledger.wish(true);
-    ledger.wrote(PreferenceForm::Stable, true);
-    ledger.has_told(news, true);
+    ledger.mark_written(PreferenceForm::Stable, true);
+    ledger.mark_told(news, true);
     assert_eq!(ledger.news(), None, "our own write is no news");
     // A change by another device is news, even if it is a change back.
     ledger.observe_all(both(Says(false), Nothing));
     let news = ledger.news().expect("news");
     ledger.observe_all(both(Says(true), Nothing));
-    ledger.has_told(news, false);
+    ledger.mark_told(news, false);
     assert!(ledger.news().is_some(), "the host still shows what it was told");
 }
 
@@ -140,10 +140,10 @@ fn a_later_wish_takes_the_place_of_an_earlier_one() {
     let first = ledger.wish(true);
     let second = ledger.wish(false);
     // The first write was under way, and arrives.
-    ledger.wrote(PreferenceForm::Stable, true);
+    ledger.mark_written(PreferenceForm::Stable, true);
     ledger.end_wish(first);
     assert_eq!(ledger.next_step(false), NextStep::Write(PreferenceForm::Stable));
-    ledger.wrote(PreferenceForm::Stable, false);
+    ledger.mark_written(PreferenceForm::Stable, false);
     assert_eq!(ledger.next_step(false), NextStep::Done);
     ledger.end_wish(second);
     assert_eq!(ledger.wish, None);
@@ -232,10 +232,10 @@ fn a_write_whose_end_is_not_known_is_ours_until_the_server_says_otherwise() {
     ledger.wish(false);
     let wish = ledger.wish.expect("a wish");
     assert!(
-        !ledger.attempts(wish, PreferenceForm::Unstable, true),
+        !ledger.mark_attempted(wish, PreferenceForm::Unstable, true),
         "the stable form comes first"
     );
-    assert!(ledger.attempts(wish, PreferenceForm::Stable, true));
+    assert!(ledger.mark_attempted(wish, PreferenceForm::Stable, true));
     // The write had arrived, and only the answer was lost.
     let mut arrived = ledger;
     arrived.observe_all(both(Says(false), Nothing));

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    ask::within,
+    ask::until_deadline,
     parties::Parties,
     stored::{change, read_ledger},
 };
@@ -42,12 +42,12 @@ impl News {
                     break;
                 };
                 let deadline = Some(Instant::now() + PATIENCE);
-                let told = within(deadline, parties.listener.on_preference_changed(news.notice)).await;
+                let told = until_deadline(deadline, parties.listener.on_preference_changed(news.notice)).await;
                 if told != Some(true) {
                     log::warn!("the app could not be told about a change of the preference");
                 }
                 let has_written = self.writes.load(Ordering::SeqCst) != writes;
-                let noted = change(&parties.jobs, move |ledger| ledger.has_told(news, has_written)).await;
+                let noted = change(&parties.jobs, move |ledger| ledger.mark_told(news, has_written)).await;
                 if noted.is_err() {
                     return;
                 }

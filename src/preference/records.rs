@@ -218,7 +218,7 @@ pub(super) fn retry_after(reason: &PendingReason, asked: Option<Duration>, tries
     match reason {
         PendingReason::ChangedMeanwhile { .. } => None,
         PendingReason::Vault => Some(FIRST),
-        // Somebody may fix the cause, but we cannot.
+        // The cause may be fixed, but not by us.
         PendingReason::Refused => Some(DAY),
         PendingReason::Unreachable | PendingReason::OutOfTime | PendingReason::NotSignedIn { .. } => {
             let grown = FIRST.saturating_mul(1 << tries.saturating_sub(1).min(10)).min(LONGEST);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     PendingReason, PreferenceConflict, PreferenceError, PreferenceForm, PreferenceResolution, PreferenceWrite,
     SharedPreference,
-    ask::{TimeLimit, patiently, read_both, soon, within},
+    ask::{TimeLimit, patiently, read_both, soon, until_deadline},
     ledger::{Ledger, NextStep, Seen, Wish},
     news::News,
     parties::Parties,
@@ -24,7 +24,7 @@ use super::{
     wire::{FormReading, Reading},
 };
 use crate::{
-    homeserver::{Backoff, HomeserverError, Meaning},
+    homeserver::{HomeserverError, Meaning},
     job::NoAccess,
 };
 
@@ -91,10 +91,12 @@ impl PreferenceWriter {
     pub(super) async fn read(&self, parties: &Parties) -> Result<Ledger, PreferenceError> {
         let deadline = TimeLimit::Interactive.deadline();
         let out_of_time = || PreferenceError::Unreachable { retry_after_ms: None };
-        let _turn = within(deadline, self.turn.lock()).await.ok_or_else(out_of_time)?;
+        let _turn = until_deadline(deadline, self.turn.lock())
+            .await
+            .ok_or_else(out_of_time)?;
         loop {
             let before = read_ledger(&parties.jobs).await?.seen;
-            let reading = within(deadline, patiently(|| read_both(&parties.homeserver))).await;
+            let reading = until_deadline(deadline, patiently(|| read_both(&parties.homeserver))).await;
             let reading = reading.ok_or_else(out_of_time)??;
             let noted = change(&parties.jobs, move |ledger| {
                 (ledger.seen == before).then(|| {
@@ -179,21 +181,21 @@ impl PreferenceWriter {
             Intent::Made(number) => Some(number),
             Intent::Flush | Intent::Choose(_) => None,
         };
-        let Some(mut last) = within(deadline, self.turn.lock()).await else {
+        let Some(mut last) = until_deadline(deadline, self.turn.lock()).await else {
             return Ok(Turn::OutOfTime(about));
         };
-        let mut backoff = Backoff::default();
+        let mut retry = soon();
         'read: loop {
             let before = read_ledger(&parties.jobs).await?;
-            if let Some(end) = end_of(*intent, before, last.as_ref(), about) {
-                return Ok(Turn::Ended(end));
+            if is_over(*intent, before) {
+                return Ok(Turn::Ended(write_of(about, before, last.as_ref())));
             }
             about = before.wish.map(|wish| wish.number).or(about);
-            let reading = match within(deadline, read_both(&parties.homeserver)).await {
+            let reading = match until_deadline(deadline, read_both(&parties.homeserver)).await {
                 Some(Ok(reading)) => reading,
-                Some(Err(error)) => match within(deadline, soon(&mut backoff, error)).await {
+                Some(Err(error)) => match until_deadline(deadline, retry.wait(error)).await {
                     Some(Ok(())) => continue,
-                    Some(Err(error)) => return Ok(Turn::Failed(about, error)),
+                    Some(Err(given_up)) => return Ok(Turn::Failed(about, given_up.error)),
                     None => return Ok(Turn::OutOfTime(about)),
                 },
                 None => return Ok(Turn::OutOfTime(about)),
@@ -224,9 +226,9 @@ impl PreferenceWriter {
                         Put::Written(ledger) => ledger,
                         Put::NotDue => continue 'read,
                         Put::OutOfTime => return Ok(Turn::OutOfTime(about)),
-                        Put::Failed(error) => match within(deadline, soon(&mut backoff, error)).await {
+                        Put::Failed(error) => match until_deadline(deadline, retry.wait(error)).await {
                             Some(Ok(())) => continue 'read,
-                            Some(Err(error)) => return Ok(Turn::Failed(about, error)),
+                            Some(Err(given_up)) => return Ok(Turn::Failed(about, given_up.error)),
                             None => return Ok(Turn::OutOfTime(about)),
                         },
                     },
@@ -249,25 +251,28 @@ impl PreferenceWriter {
         write_unstable: bool,
         deadline: Option<Instant>,
     ) -> Result<Put, NoAccess> {
-        let is_due = change(&parties.jobs, move |ledger| ledger.attempts(wish, form, write_unstable)).await?;
+        let is_due = change(&parties.jobs, move |ledger| {
+            ledger.mark_attempted(wish, form, write_unstable)
+        })
+        .await?;
         if !is_due {
             return Ok(Put::NotDue);
         }
         self.own_writes().insert((form, wish.enabled));
         let content = form.content(wish.enabled);
         let put = parties.homeserver.put_account_data(form.event_type(), &content);
-        match within(deadline, put).await {
+        match until_deadline(deadline, put).await {
             Some(Ok(())) => {
                 self.news.count_write();
                 let wrote = change(&parties.jobs, move |ledger| {
-                    ledger.wrote(form, wish.enabled);
+                    ledger.mark_written(form, wish.enabled);
                     *ledger
                 });
                 Ok(Put::Written(wrote.await?))
             }
             Some(Err(error)) => {
                 if !matches!(error.meaning(), Meaning::Passes | Meaning::ServerFault) {
-                    change(&parties.jobs, move |ledger| ledger.was_refused(form)).await?;
+                    change(&parties.jobs, move |ledger| ledger.mark_refused(form)).await?;
                 }
                 Ok(Put::Failed(error))
             }
@@ -290,7 +295,7 @@ impl PreferenceWriter {
             ours: wish.enabled,
             theirs,
         };
-        let answer = within(
+        let answer = until_deadline(
             patience.deadline_of_a_question(),
             parties.listener.resolve_preference_conflict(conflict),
         );
@@ -301,7 +306,7 @@ impl PreferenceWriter {
                 Ok(Asked::GoOn)
             }
             PreferenceResolution::TakeTheirs => {
-                let Some(mut last) = within(patience.deadline(), self.turn.lock()).await else {
+                let Some(mut last) = until_deadline(patience.deadline(), self.turn.lock()).await else {
                     return Ok(Asked::Later);
                 };
                 let ended = change(&parties.jobs, move |ledger| {
@@ -396,24 +401,22 @@ fn note(ledger: &mut Ledger, reading: Reading, intent: Intent) -> (Ledger, Optio
     (*ledger, chosen)
 }
 
-/// Returns the result for the caller if nothing is left to do, else `None`. `about` is the number of the wish that
-/// this turn dealt with last.
-fn end_of(
-    intent: Intent,
-    ledger: Ledger,
-    last: Option<&EndedWish>,
-    about: Option<i64>,
-) -> Option<Option<PreferenceWrite>> {
-    let is_over = match (intent, ledger.wish) {
+/// Whether nothing is left to do for this intent.
+fn is_over(intent: Intent, ledger: Ledger) -> bool {
+    match (intent, ledger.wish) {
         (Intent::Choose(_), _) => false,
         (_, None) => true,
         (Intent::Made(made), Some(wish)) => wish.number > made,
         (Intent::Flush, Some(_)) => false,
-    };
-    is_over.then(|| match (about, last, ledger.wish) {
-        (Some(about), Some(last), _) if last.number == about => Some(last.write.clone()),
-        (Some(about), Some(last), _) if last.number > about => Some(PreferenceWrite::Superseded),
-        (Some(_), _, Some(_)) => Some(PreferenceWrite::Superseded),
-        _ => None,
-    })
+    }
+}
+
+/// Returns how the wish of number `about` has ended, which this turn dealt with last; `None` if it dealt with none.
+fn write_of(about: Option<i64>, ledger: Ledger, last: Option<&EndedWish>) -> Option<PreferenceWrite> {
+    let about = about?;
+    match last {
+        Some(last) if last.number == about => Some(last.write.clone()),
+        Some(last) if last.number > about => Some(PreferenceWrite::Superseded),
+        _ => ledger.wish.map(|_| PreferenceWrite::Superseded),
+    }
 }

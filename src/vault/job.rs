@@ -67,16 +67,16 @@ impl Connection {
         Ok(UserIntent::from_code(code))
     }
 
-    /// Keeps what the user wants; what was given up stays so unless `also_when_stopped`. Gives what holds then.
+    /// Keeps what the user wants; what was given up stays so unless `restarts_stopped`. Gives what holds then.
     pub(crate) fn keep_user_intent(
         &mut self,
         intent: UserIntent,
-        also_when_stopped: bool,
+        restarts_stopped: bool,
     ) -> Result<UserIntent, VaultError> {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE job SET intent = ?1 WHERE ?3 OR intent <> ?2",
-                params![intent.code(), UserIntent::Stop.code(), also_when_stopped],
+                params![intent.code(), UserIntent::Stop.code(), restarts_stopped],
             )?;
             let code = transaction.query_row("SELECT intent FROM job", [], |row| row.get(0))?;
             Ok(UserIntent::from_code(code))

@@ -286,7 +286,7 @@ impl Writer {
     }
 
     /// Notes that a room does not come through, and when it may be asked for again: until then it stands behind all others.
-    pub(crate) fn rest_room(
+    pub(crate) fn postpone_room(
         &mut self,
         version: VersionRowId,
         room_id: &str,

@@ -1,4 +1,4 @@
-//! Entries of a backup, made as clients make them.
+//! Builds backup entries as clients do.
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use keyferry_test_homeserver::{AccountInfo, TrueKey};
@@ -10,14 +10,14 @@ use matrix_sdk_crypto::{
 };
 use serde_json::{Value, json};
 
-/// The public key of the account's backup.
+/// Returns the public key of the account's backup.
 pub(crate) fn public_key(account: &AccountInfo) -> Curve25519PublicKey {
     let key = BackupDecryptionKey::from_base64(&account.backup_decryption_key_base64).expect("a key");
     let public_key = key.megolm_v1_public_key().to_base64();
     Curve25519PublicKey::from_base64(&public_key).expect("a key")
 }
 
-/// What is sealed in the entry of a key.
+/// Returns the plaintext that the entry of a key contains.
 pub(crate) fn plaintext(key: &TrueKey) -> Value {
     json!({
         "algorithm": "m.megolm.v1.aes-sha2",
@@ -28,7 +28,7 @@ pub(crate) fn plaintext(key: &TrueKey) -> Value {
     })
 }
 
-/// The entry, with what it claims to begin with.
+/// Encrypts a plaintext into an entry that claims this first message index.
 pub(crate) fn seal(plaintext: &Value, first_message_index: u32, public_key: Curve25519PublicKey) -> Value {
     let sealed = PkEncryption::from_key(public_key)
         .encrypt(plaintext.to_string().as_bytes())
@@ -45,11 +45,11 @@ pub(crate) fn seal(plaintext: &Value, first_message_index: u32, public_key: Curv
     })
 }
 
-/// The same session, from that index on.
+/// Returns the key of the same session from a later index onwards.
 pub(crate) fn from_index(key: &TrueKey, index: u32) -> TrueKey {
     let session_key = ExportedSessionKey::from_base64(&key.session_key).expect("a session key");
     let mut session = InboundGroupSession::import(&session_key, Default::default());
-    let later = session.export_at(index).expect("the session has come so far");
+    let later = session.export_at(index).expect("the session begins before the index");
     TrueKey {
         session_key: later.to_base64(),
         first_known_index: index,
@@ -57,7 +57,8 @@ pub(crate) fn from_index(key: &TrueKey, index: u32) -> TrueKey {
     }
 }
 
-/// The same session from its first message on, by whoever knows no key of it: an exported session is not signed.
+/// Forges a key that claims to be the same session from its first message onwards. That takes no key of the session,
+/// because an exported session is not signed.
 pub(crate) fn forged(plaintext: &Value) -> Value {
     let session = plaintext["session_key"].as_str().expect("a session key");
     let mut bytes = STANDARD_NO_PAD.decode(session).expect("base64");

@@ -1,4 +1,5 @@
-//! A machine with backups switched on uploads what the backup lacks or has worse, and nothing else that was delivered.
+//! A machine with backups switched on uploads keys that the backup lacks or has only in a worse copy, and no other
+//! keys that were delivered.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,12 +11,12 @@ use serde_json::Value;
 
 use crate::sessions::{Claims, Origin, Original, machines, save, stored};
 
-/// Index and flag of a copy.
+/// The first index of a copy, and its flag for shared history.
 type Copied = (u32, bool);
-/// Which backup a key is said to be from.
+/// Chooses the backup that a key claims to come from.
 type OriginOf = fn(&Uploader) -> BackupOrigin;
 
-/// A machine over a database, and the private key of the backup that it uploads to.
+/// A machine with a database, and the private key of the backup that it uploads to.
 struct Uploader {
     machine: OlmMachine,
     key: BackupDecryptionKey,
@@ -47,10 +48,10 @@ impl Uploader {
 
     async fn deliver(&self, keys: Vec<RoomKey>) -> Vec<SinkAnswer> {
         let sink = OlmMachineSink::new(self.machine.clone());
-        sink.deliver(keys).await.expect("they are taken")
+        sink.deliver(keys).await.expect("the keys are taken")
     }
 
-    /// What is waiting for upload, read with the key of that backup.
+    /// Returns the keys that wait for upload, decrypted with the key of the backup.
     async fn waiting(&self) -> BTreeMap<String, Copied> {
         let backups = self.machine.backup_machine();
         let request = backups.backup().await.expect("a request");
@@ -65,7 +66,7 @@ impl Uploader {
         }
         let counts = backups.room_key_counts().await.expect("counts");
         assert_eq!(counts.total - counts.backed_up, waiting.len());
-        assert!(waiting.len() < 100, "one request does not hold them all");
+        assert!(waiting.len() < 100, "one request does not hold all keys");
         waiting
     }
 }
@@ -107,14 +108,14 @@ async fn an_empty_store_has_nothing_to_upload_after_a_restore() {
 async fn of_a_half_filled_store_what_the_backup_lacks_or_has_worse_is_uploaded() {
     use Claims::{AnotherSender as Other, AsTheStore as Same, Nothing};
     use Origin::{Bundle, DirectOfDevice, DirectOfUnknown, DirectOfVerified, Imported};
-    // The store's copy; the backup's; what is then waiting.
+    // The copy in the store, the copy in the backup, and the copy that then waits for upload.
     let table = [
-        // The store alone has it, or the backup alone.
+        // Only the store has the key, or only the backup.
         (Some((DirectOfDevice, (0, true))), None, Some((0, true))),
         (Some((Imported, (0, true))), None, Some((0, true))),
         (None, Some(((0, false), Same)), None),
         (None, Some(((5, true), Nothing)), None),
-        // Both have the same.
+        // Both have the same copy.
         (Some((DirectOfUnknown, (5, true))), Some(((5, true), Same)), None),
         (Some((DirectOfDevice, (5, false))), Some(((5, false), Nothing)), None),
         (Some((DirectOfVerified, (0, true))), Some(((0, true), Other)), None),
@@ -126,7 +127,7 @@ async fn of_a_half_filled_store_what_the_backup_lacks_or_has_worse_is_uploaded()
         (Some((DirectOfVerified, (5, false))), Some(((0, false), Other)), None),
         (Some((Imported, (5, false))), Some(((0, false), Nothing)), None),
         (Some((Bundle, (5, true))), Some(((0, true), Same)), None),
-        // The store has.
+        // The store has an earlier ratchet.
         (
             Some((DirectOfUnknown, (0, true))),
             Some(((5, true), Same)),
@@ -163,11 +164,11 @@ async fn of_a_half_filled_store_what_the_backup_lacks_or_has_worse_is_uploaded()
         (Some((Imported, (5, true))), Some(((0, false), Same)), Some((0, true))),
         (Some((Imported, (5, true))), Some(((5, false), Same)), Some((5, true))),
         (Some((Bundle, (5, true))), Some(((0, false), Same)), Some((0, true))),
-        // The backup does.
+        // The backup knows the flag better.
         (Some((Imported, (5, false))), Some(((5, true), Same)), None),
         (Some((Imported, (5, false))), Some(((0, true), Same)), None),
     ];
-    // Once, and once more as after a crash.
+    // Delivered once, and twice as after a crash.
     for deliveries in [1, 2] {
         let directory = tempfile::tempdir().expect("a directory");
         let uploader = Uploader::new(directory.path()).await;
@@ -221,7 +222,7 @@ async fn a_true_key_in_the_place_of_a_wrong_one_is_not_uploaded() {
     assert_eq!(uploader.waiting().await, BTreeMap::new());
 }
 
-/// A machine that uploads, or does not.
+/// Whether and how a machine uploads to the backup.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Backups {
     On,
@@ -267,7 +268,7 @@ async fn keys_of_any_other_backup_are_uploaded() {
         version: "2".to_owned(),
         ..uploader.origin()
     };
-    // Version numbers repeat.
+    // Version numbers can repeat under another key.
     let under_another_key = |uploader: &Uploader| BackupOrigin {
         public_key: BackupDecryptionKey::new().megolm_v1_public_key().to_base64(),
         ..uploader.origin()
@@ -285,7 +286,7 @@ async fn keys_of_any_other_backup_are_uploaded() {
     for (number, (backups, origin)) in cases.into_iter().enumerate() {
         let directory = tempfile::tempdir().expect("a directory");
         let uploader = backups.uploader(directory.path()).await;
-        // New, as good as the store's, and merged with the store's in both ways.
+        // A new key, a key as good as the store's, and two that are merged with the store's, one in each way.
         let locals = [
             None,
             Some((Origin::DirectOfDevice, 0)),
@@ -310,7 +311,7 @@ async fn keys_of_any_other_backup_are_uploaded() {
 
 #[tokio::test]
 async fn copies_of_several_backups_in_one_batch_are_told_apart() {
-    // What is in either; what is then waiting.
+    // The copies in the current and in the old backup, and the copy that then waits for upload.
     let table = [
         (Some((0, true)), None, None),
         (None, Some((0, true)), Some((0, true))),
@@ -368,11 +369,11 @@ async fn no_mark_is_left_if_the_backup_is_replaced_during_a_delivery() {
         }
         keys.push(backed_up(&original, (0, true), Claims::AsTheStore, &uploader.origin()).await);
     }
-    // Marked before, and by nobody here.
+    // A key that was marked before, not by this delivery.
     let other = Original::new().local(Origin::DirectOfDevice, 0, true).await;
     other.mark_as_backed_up();
     save(&uploader.machine, other.clone()).await;
-    // All on one thread: whoever waits for news has their turn as soon as the first keys are in the store.
+    // Everything runs on one thread, so the task that waits for news runs as soon as the first keys are in the store.
     let machine = uploader.machine.clone();
     let next_key = BackupDecryptionKey::new();
     let mut news = Box::pin(machine.store().room_keys_received_stream());

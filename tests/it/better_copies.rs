@@ -1,4 +1,4 @@
-//! A key that is replaced in the backup by a better copy, or by one that claims to be better.
+//! A key that is replaced in the backup by a better copy, or by one that only claims to be better.
 
 use std::{fs::File, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
 struct Scene {
     homeserver: Homeserver,
     setup: Setup,
-    /// The key that is replaced, from its first message on.
+    /// The key that is replaced, from its first message onwards.
     key: TrueKey,
     other: TrueKey,
 }
@@ -50,12 +50,12 @@ impl Scene {
         seal(&plaintext(key), key.first_known_index, public_key(&self.setup.account))
     }
 
-    /// From here on the server has this entry of the key.
+    /// Makes the server serve this entry of the key from now on.
     fn serve(&self, etag: &str, entry: &Value) {
         self.serve_after(etag, entry, Vec::new());
     }
 
-    /// The same, where none of these comes first.
+    /// Makes the server serve this entry of the key, except where one of these faults hits first.
     fn serve_after(&self, etag: &str, entry: &Value, mut faults: Vec<Fault>) {
         let sessions = json!({
             self.key.session_id.as_str(): entry,
@@ -99,7 +99,7 @@ impl Scene {
         found.expect("an answer")
     }
 
-    /// The indexes that the key has been delivered with, in that order.
+    /// Returns the first indexes with which the key was delivered, in order.
     fn delivered(&self) -> Vec<u32> {
         let sink = self.setup.sink.as_ref().expect("a sink");
         let keys = sink.keys.lock().expect("not poisoned");
@@ -138,7 +138,7 @@ async fn run(download: &KeyDownload) -> RunReport {
     report
 }
 
-/// Fetched, opened, failed.
+/// Returns how many keys were fetched, opened and failed.
 fn counts(report: &RunReport) -> (u64, u64, u64) {
     let failed = report
         .summary
@@ -168,7 +168,7 @@ async fn a_copy_from_an_earlier_message_is_taken() {
     let counted = counted.expect("they are counted");
     assert_eq!((counted.not_shareable, counted.not_fetched_at_most), (2, Some(0)));
 
-    // Of both copies the better one is exported.
+    // The export contains the better of the two copies.
     let path = scene.setup.directory.path().join("keys.txt");
     let summary = client.export_room_keys("p".into(), path.display().to_string()).await;
     assert_eq!(summary.expect("an export").exported, 2);
@@ -179,7 +179,7 @@ async fn a_copy_from_an_earlier_message_is_taken() {
         scene.key.session_key
     );
 
-    // Known by now, and not asked for again.
+    // The same copy again changes nothing.
     scene.serve("3", &scene.entry(&scene.key));
     assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
     assert_eq!(scene.delivered(), [100, scene.key.first_known_index]);
@@ -192,7 +192,7 @@ async fn a_sound_copy_takes_the_place_of_one_that_failed() {
         let client = scene.client().await;
         scene.serve("1", &odd);
         assert_eq!(counts(&run(&client.download()).await), (2, 1, 1));
-        // The same again is the same.
+        // The same entry again changes nothing.
         scene.serve("2", &odd);
         assert_eq!(counts(&run(&client.download()).await), (2, 1, 1));
         scene.serve("3", &scene.entry(&scene.key));
@@ -222,7 +222,8 @@ async fn one_answer_does_not_replace_what_it_has_brought() {
     let client = scene.client().await;
     scene.serve("1", &json!({ "failed": 0 }));
     run(&client.download()).await;
-    // The same sessions over and over, more than a transaction has: what fails meanwhile is not replaced again.
+    // The same sessions over and over, more than fit in a transaction: entries that fail meanwhile are not replaced
+    // again.
     let one = |round: u32| {
         let entries: Vec<_> = (0..500).map(|n| format!("\"s{n}\":{{\"round\":{round}}}")).collect();
         format!("\"!a:x\":{{\"sessions\":{{{}}}}}", entries.join(","))
@@ -256,7 +257,7 @@ async fn what_only_claims_to_be_better_costs_nothing() {
     scene.serve("1", &scene.entry(&late));
     run(&client.download()).await;
     for round in 2..50 {
-        // Sealed anew each time.
+        // Each one is encrypted again, so it differs from the one before.
         let liar = match round % 3 {
             0 => json!({ "first_message_index": 0, "round": round }),
             1 => seal(&plaintext(&late), 0, public_key(&scene.setup.account)),
@@ -283,7 +284,7 @@ async fn a_message_from_before_the_key_asks_for_a_better_one() {
     assert_is(scene.fetch(&client, None).await, &late);
     assert_is(scene.fetch(&client, Some(101)).await, &late);
     assert_eq!(scene.homeserver.requests().total(), 0);
-    // The server has none that is better: remembered, for this message.
+    // The server has no better copy. The client remembers this for the message.
     for _ in 0..3 {
         assert_eq!(scene.fetch(&client, Some(100)).await, RoomKeyLookup::NotFound);
     }
@@ -291,7 +292,7 @@ async fn a_message_from_before_the_key_asks_for_a_better_one() {
     scene.serve("2", &scene.entry(&scene.key));
     assert_eq!(client.refresh().await, Ok(ServerNews::NewKeys { count: 0 }));
     assert_is(scene.fetch(&client, Some(100)).await, &scene.key);
-    // It is kept.
+    // The better copy is kept.
     scene.homeserver.reset_requests();
     scene.assert_found(&client, &scene.key).await;
     assert_is(scene.fetch(&client, Some(100)).await, &scene.key);

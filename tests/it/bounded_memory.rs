@@ -1,4 +1,4 @@
-//! What a hostile answer costs in memory: each is given to a client in a process of its own.
+//! How much memory a hostile answer costs. Each answer goes to a client in its own process.
 
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::{
     phone::Phone,
 };
 
-/// MiB that an answer may take, opened and delivered: 25 as a rule.
+/// The most MiB that an answer may take, including opening and delivering. Usually it takes 25.
 const MOST: u64 = 40;
 
 fn answer(body: String) -> FaultKind {
@@ -29,7 +29,7 @@ fn rooms(rooms: impl Iterator<Item = String>) -> Vec<Fault> {
     all_keys(answer(format!("{{\"rooms\":{{{}}}}}", rooms.join(","))))
 }
 
-/// Entries of one room.
+/// Serves these entries in one room.
 fn entries(entries: impl Iterator<Item = String>) -> Vec<Fault> {
     let entries: Vec<_> = entries
         .enumerate()
@@ -41,7 +41,7 @@ fn entries(entries: impl Iterator<Item = String>) -> Vec<Fault> {
     )))
 }
 
-/// A sound key whose claims are as many as fit, under as many names as it takes.
+/// Serves 500 valid keys, each with a forwarding chain that is as long as fits.
 fn swollen(homeserver: &Homeserver, setup: &Setup) -> Vec<Fault> {
     let sessions = (0..500).map(|index| {
         let key = homeserver.truth().key(index);
@@ -57,9 +57,9 @@ fn swollen(homeserver: &Homeserver, setup: &Setup) -> Vec<Fault> {
     )))
 }
 
-/// The most memory that the process ever had, in MiB.
+/// Returns the peak memory of the process, in MiB.
 fn peak(phone: &Phone) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", phone.id())).expect("it is alive");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", phone.id())).expect("the process is alive");
     let peak = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
@@ -75,18 +75,18 @@ async fn whatever_comes_the_memory_stays_what_it_is() {
     let listed = answer(json!({ "joined_rooms": vec![""; 2_500_000] }).to_string());
     let long = "x".repeat(1_000_000);
     for (name, faults) in [
-        ("a bomb", all_keys(FaultKind::GzipBomb { mebibytes: 300 })),
-        ("no end", all_keys(FaultKind::Endless)),
+        ("a gzip bomb", all_keys(FaultKind::GzipBomb { mebibytes: 300 })),
+        ("an endless answer", all_keys(FaultKind::Endless)),
         (
             "one large entry",
             entries([format!("\"{}\"", "y".repeat(100_000_000))].into_iter()),
         ),
         (
-            "deep ones",
+            "deeply nested entries",
             entries((0..20).map(|_| format!("{}{}", "[".repeat(500_000), "]".repeat(500_000)))),
         ),
         (
-            "many that are just small enough",
+            "many entries that are just small enough",
             entries((0..1_500).map(|_| format!("\"{}\"", "y".repeat(60_000)))),
         ),
         (
@@ -94,7 +94,7 @@ async fn whatever_comes_the_memory_stays_what_it_is() {
             rooms((0..50).map(|_| format!("\"{long}\":{{\"sessions\":{{\"{long}\":{{}}}}}}"))),
         ),
         (
-            "pieces",
+            "many pieces of two rooms",
             rooms((0..100_000).map(|n| format!("\"!{}\":{{\"sessions\":{{\"{n}\":{{}}}}}}", n % 2))),
         ),
         ("swollen keys", swollen(&homeserver, &Setup::new(&homeserver))),

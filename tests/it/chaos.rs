@@ -1,5 +1,5 @@
-//! Everything at once, at random, in the order of a seed: kills, suspensions, pauses, ends of time, a server that misbehaves,
-//! backups made anew, a disk that is full. In the end vault and sink equal the truth.
+//! Random disturbances in an order that a seed decides: kills, suspensions, pauses, expired time, a server that
+//! misbehaves, recreated backups, a full disk. In the end, vault and sink equal the truth.
 
 #![allow(clippy::print_stderr, reason = "the seed is printed")]
 
@@ -17,9 +17,9 @@ use crate::{
 };
 
 const KEYS: u64 = 12_000;
-/// Each means that everything is fetched and delivered once more.
+/// Each change of the version makes the client fetch and deliver everything again.
 const MOST_CHANGES: usize = 4;
-/// A batch of the sink, at most.
+/// The most keys in one batch for the sink.
 const BATCH: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,13 +75,16 @@ async fn whatever_happens_in_the_end_all_keys_are_there() {
         if phone.end() {
             break;
         }
-        // A server that asked for patience still gets it.
+        // The server may have asked the client to wait.
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let again = again + delivered.read_on(setup.directory.path());
     assert_eq!(delivered.missing.len(), 0, "keys are lost");
     let most = kills * BATCH + changes * usize::try_from(KEYS).expect("small");
-    assert!(again <= most, "{again} keys came again, {most} may");
+    assert!(
+        again <= most,
+        "{again} keys were delivered again, at most {most} may be"
+    );
 
     let client = setup.open().await;
     assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
@@ -198,7 +201,7 @@ impl Chaos<'_> {
         true
     }
 
-    /// What stays is always a version with all the keys.
+    /// Changes the versions. The one that remains always has all keys.
     fn version(&mut self) -> bool {
         if self.changes < MOST_CHANGES {
             self.changes += 1;

@@ -1,4 +1,4 @@
-//! What the tests share: a host that listens, a sink that remembers, and a client in a directory of its own.
+//! Helpers for the tests: a host and a sink that record what they receive, and a client in its own directory.
 
 use std::{
     collections::HashMap,
@@ -19,19 +19,19 @@ use tokio::sync::oneshot;
 
 use crate::secrets::keep_out_of_logs;
 
-/// The outcome of a run to which the server gave everything at once.
+/// The outcome of a run that got all keys in one answer.
 pub(crate) const WHOLE: RunOutcome = RunOutcome::Completed {
     proof: CompletionProof::Whole,
     accepted_shortfall: 0,
 };
 
-/// The outcome of a run that got everything room by room, or by what has come since the last one.
+/// The outcome of a run that got all keys room by room, or only those that are new since the last run.
 pub(crate) const COUNTED: RunOutcome = RunOutcome::Completed {
     proof: CompletionProof::Counted,
     accepted_shortfall: 0,
 };
 
-/// The outcome of a run that has everything, where nobody has unlocked these versions.
+/// Returns the outcome of a run that has fetched everything while these versions are locked.
 pub(crate) fn locked(versions: &[&str]) -> RunOutcome {
     RunOutcome::NeedsUnlock {
         versions: versions.iter().map(|version| (*version).to_owned()).collect(),
@@ -50,7 +50,7 @@ pub(crate) fn start(config: Config) -> Homeserver {
     Homeserver::start(config).expect("the small homeserver starts")
 }
 
-/// A host that knows a token and writes down what it is told.
+/// A host that has an access token and records what it is told.
 #[derive(Default)]
 pub(crate) struct Listener {
     pub(crate) token: Mutex<String>,
@@ -62,13 +62,13 @@ pub(crate) struct Listener {
     pub(crate) notices: Mutex<Vec<PreferenceNotice>>,
     pub(crate) key_conflicts: Mutex<Vec<ConflictNotice>>,
     pub(crate) conflicts: Mutex<Vec<PreferenceConflict>>,
-    /// What it answers to a conflict.
+    /// The answer to a preference conflict.
     pub(crate) resolution: Mutex<Option<PreferenceResolution>>,
-    /// The same, when it comes: a user who takes their time.
+    /// An answer to the next preference conflict that may come late, like that of a user who takes their time.
     pub(crate) late_resolution: Mutex<Option<oneshot::Receiver<PreferenceResolution>>>,
-    /// The wake-up that it keeps, if it was asked for one.
+    /// The wake-up that was last scheduled for the preference, if any.
     pub(crate) wake_up: Mutex<Option<WakeUp>>,
-    /// The same for the download.
+    /// The wake-up that was last scheduled for the download, if any.
     pub(crate) download_wake_up: Mutex<Option<WakeUp>>,
 }
 
@@ -134,15 +134,15 @@ impl JobHost for Listener {
     }
 }
 
-/// A sink that remembers, and may be slow, refuse or fail.
+/// A sink that records its keys, and can be slow, refuse or fail.
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) keys: Mutex<Vec<RoomKey>>,
     pub(crate) batches: Mutex<Vec<usize>>,
     pub(crate) delay: Mutex<Duration>,
-    /// Batches to take before failing.
+    /// The number of batches to take before failing.
     pub(crate) fails_after: Mutex<Option<usize>>,
-    /// A session to refuse.
+    /// The session to refuse.
     pub(crate) refuses: Mutex<Option<String>>,
 }
 
@@ -175,7 +175,7 @@ impl RoomKeySink for Recorder {
     }
 }
 
-/// A client with its directory and its callbacks.
+/// What a client needs: a directory, a host, a sink and an account.
 pub(crate) struct Setup {
     pub(crate) directory: TempDir,
     pub(crate) host: Arc<Listener>,
@@ -255,7 +255,7 @@ impl Setup {
     }
 }
 
-/// Holds a key against the truth.
+/// Asserts that a key equals the truth.
 pub(crate) fn assert_true(key: &RoomKey, truth: &TrueKey) {
     assert_eq!(key.room_id, truth.room_id);
     assert_eq!(key.session_id, truth.session_id);
@@ -265,7 +265,7 @@ pub(crate) fn assert_true(key: &RoomKey, truth: &TrueKey) {
     assert_eq!(key.shared_history, truth.shared_history);
 }
 
-/// Holds everything that was delivered against the truth: each usable key once, and nothing else.
+/// Asserts that each usable key was delivered once, as it is in the truth, and nothing else.
 pub(crate) fn assert_all_once(delivered: &[RoomKey], homeserver: &Homeserver) {
     let mut by_name: HashMap<(&str, &str), &RoomKey> = HashMap::new();
     for key in delivered {
@@ -278,13 +278,13 @@ pub(crate) fn assert_all_once(delivered: &[RoomKey], homeserver: &Homeserver) {
         if truth.usable {
             usable += 1;
             let key = by_name.get(&(truth.room_id.as_str(), truth.session_id.as_str()));
-            assert_true(key.expect("a key that is in the backup"), &truth);
+            assert_true(key.expect("every usable key is delivered"), &truth);
         }
     }
     assert_eq!(by_name.len(), usable);
 }
 
-/// Holds the vault against the truth, key by key.
+/// Asserts that the vault equals the truth, key by key.
 pub(crate) async fn assert_vault_complete(client: &KeyBackupClient, homeserver: &Homeserver) {
     for index in 0..homeserver.truth().len() {
         let truth = homeserver.truth().key(index);

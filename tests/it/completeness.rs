@@ -1,4 +1,4 @@
-//! "Complete" is shown, not assumed: answers that prove nothing, and rooms that do not come through.
+//! "Complete" is proved, not assumed: answers that prove nothing, and rooms that cannot be fetched.
 
 use keyferry::{
     BlockedReason, MissingKeys, OnDemandError, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, VersionState,
@@ -22,7 +22,7 @@ fn answer(code: u16, body: Value) -> Fault {
     .into()
 }
 
-/// Everything, as servers have it that do not serve it.
+/// Returns answers to a request for all keys as they come from servers that do not serve them in that form.
 fn documents_of_another_shape(homeserver: &Homeserver) -> Vec<Value> {
     let room = homeserver.truth().room_id(0);
     vec![
@@ -65,13 +65,13 @@ async fn a_backup_that_is_served_in_no_form_is_said_to_be_so_and_single_keys_com
         }
     );
     assert!(!report.every_key_is_here);
-    assert!(report.wake_up.is_some(), "it is tried again");
+    assert!(report.wake_up.is_some(), "a retry is scheduled");
     let key = homeserver.truth().key(7);
     let found = client.fetch_session(key.room_id.clone(), key.session_id, None).await;
     assert!(matches!(found, Ok(RoomKeyLookup::Found { .. })), "{found:?}");
     let room = client.fetch_room(key.room_id).await;
-    assert_eq!(room, Err(OnDemandError::ServerFault), "not a room without keys");
-    // It rests, and that is said of the next run, too.
+    assert_eq!(room, Err(OnDemandError::ServerFault), "not an empty room");
+    // The download waits for the retry, and the next run reports the same failure.
     let report = client.download().run(RunBudget::default()).await;
     let reason = RunFailure::BackupNotServed;
     assert_eq!(report.outcome, RunOutcome::Failed { reason });
@@ -80,7 +80,7 @@ async fn a_backup_that_is_served_in_no_form_is_said_to_be_so_and_single_keys_com
         .fetch_room(homeserver.truth().room_id(1))
         .await
         .map(|room| room.new_keys);
-    assert_eq!(room, Ok(KEYS / 6), "mended");
+    assert_eq!(room, Ok(KEYS / 6), "the server answers again");
 }
 
 #[tokio::test]
@@ -100,8 +100,8 @@ async fn what_the_server_counts_and_does_not_give_is_short_until_the_app_accepts
     assert_eq!(report.outcome, short);
     assert!(!report.every_key_is_here);
     assert_eq!((report.summary.fetched, report.summary.missing), (KEYS, 5));
-    assert!(report.wake_up.is_some(), "it is looked at again");
-    // The same mark is not asked for everything again.
+    assert!(report.wake_up.is_some(), "another check is scheduled");
+    // As long as etag and count stay the same, nothing is fetched again.
     homeserver.reset_requests();
     assert_eq!(download.run(RunBudget::default()).await.outcome, short);
     let requests = homeserver.requests();
@@ -112,7 +112,7 @@ async fn what_the_server_counts_and_does_not_give_is_short_until_the_app_accepts
 
     let status = download.status().await.expect("a status");
     assert_eq!(status.versions[0].state, VersionState::Short);
-    let public_key = status.versions[0].public_key.clone().expect("the server told it");
+    let public_key = status.versions[0].public_key.clone().expect("the server named it");
     let accept = async |most| {
         download
             .accept_shortfall("1".to_owned(), public_key.clone(), most)
@@ -122,7 +122,7 @@ async fn what_the_server_counts_and_does_not_give_is_short_until_the_app_accepts
     assert_eq!(
         download.run(RunBudget::default()).await.outcome,
         short,
-        "more is missing"
+        "more keys are missing"
     );
     assert_eq!(accept(5).await, Ok(true));
     let report = download.run(RunBudget::default()).await;
@@ -137,7 +137,7 @@ async fn what_the_server_counts_and_does_not_give_is_short_until_the_app_accepts
         "{:?}",
         report.outcome
     );
-    assert!(!report.every_key_is_here, "accepted is not here");
+    assert!(!report.every_key_is_here, "accepted keys are still missing");
     assert_eq!(
         download.accept_shortfall("7".to_owned(), public_key.clone(), 5).await,
         Ok(false)
@@ -171,7 +171,7 @@ async fn what_came_in_a_wrong_shape_is_no_name() {
         answer(200, json!({"sessions": {}})).on(EndpointKind::RoomKeys),
     ]);
     let report = client.download().run(RunBudget::default()).await;
-    // It is kept, and the server has given nothing that counts.
+    // The entry is kept, but no answer proves that it is the only one.
     assert_eq!(report.summary.fetched, 1);
     assert!(matches!(report.outcome, RunOutcome::Blocked { .. }), "{report:?}");
 }
@@ -206,7 +206,7 @@ async fn nothing_waits_behind_a_sick_room() {
     }
 }
 
-/// A version whose keys are all forged: with the public key of the true one, and from the first message on.
+/// The forged version has the public key of the true one, and all its keys claim to start at the first message.
 #[tokio::test]
 async fn a_forged_version_replaces_no_key() {
     let homeserver = homeserver(8, 2);
@@ -240,7 +240,7 @@ async fn a_forged_version_replaces_no_key() {
         report.outcome
     );
     assert_eq!(report.summary.conflicts, 8);
-    assert!(!report.every_key_is_here, "somebody may be tampering");
+    assert!(!report.every_key_is_here, "the server may be tampering");
     assert_vault_complete(&client, &homeserver).await;
     let delivered = setup
         .sink
@@ -254,7 +254,7 @@ async fn a_forged_version_replaces_no_key() {
     assert_eq!(
         setup.host.key_conflicts.lock().expect("not poisoned").len(),
         1,
-        "told once"
+        "reported once"
     );
 }
 
@@ -273,11 +273,11 @@ async fn an_older_version_is_named_until_it_is_unlocked_or_given_up() {
     assert_eq!(download.run(RunBudget::default()).await.outcome, locked(&["1", "2"]));
     assert_eq!(download.give_up_version("2".to_owned()).await, Ok(true));
     assert_eq!(download.run(RunBudget::default()).await.outcome, locked(&["1"]));
-    // The key of the older version, although another one is current.
+    // The recovery key opens the older version, although another one is current.
     let unlocked = client
         .unlock(setup.recovery_key())
         .await
-        .expect("it opens the older one");
+        .expect("it opens the older version");
     assert_eq!(unlocked.versions, ["1"]);
     let report = download.run(RunBudget::default()).await;
     assert!(
@@ -285,6 +285,6 @@ async fn an_older_version_is_named_until_it_is_unlocked_or_given_up() {
         "{:?}",
         report.outcome
     );
-    assert!(!report.every_key_is_here, "given up is not here");
+    assert!(!report.every_key_is_here, "keys that are given up are missing");
     assert_vault_complete(&client, &homeserver).await;
 }

@@ -1,4 +1,4 @@
-//! A session id under two rooms: the server may be moving keys.
+//! One session id in two rooms: the server may be moving keys.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ fn with_twins() -> Homeserver {
     })
 }
 
-/// Twins: the one that comes first, and the one in another room.
+/// Returns the pairs of twins: the key that comes first, and the one in another room.
 fn twins(homeserver: &Homeserver) -> Vec<(TrueKey, TrueKey)> {
     let truth = homeserver.truth();
-    let twin = |index| truth.key(truth.twin(index).expect("it has one"));
+    let twin = |index| truth.key(truth.twin(index).expect("it has a twin"));
     (0..TWINS).map(|index| (truth.key(index), twin(index))).collect()
 }
 
@@ -33,7 +33,7 @@ fn twins(homeserver: &Homeserver) -> Vec<(TrueKey, TrueKey)> {
 async fn of_what_one_answer_brings_under_two_rooms_neither_is_delivered() {
     let homeserver = with_twins();
     let setup = Setup::with_sink(&homeserver);
-    // Everything is here before anything can be opened.
+    // Everything is fetched before anything can be opened.
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, locked(&["1"]));
@@ -61,7 +61,7 @@ async fn of_what_one_answer_brings_under_two_rooms_neither_is_delivered() {
     let exported = client.export_room_keys(SecretString::from("p"), path).await;
     let exported = exported.expect("an export");
     assert_eq!((exported.exported, exported.conflicts), (KEYS - 2 * TWINS, 2 * TWINS));
-    // Told once.
+    // The conflicts are reported once.
     client.download().run(RunBudget::default()).await;
     let notices = setup.host.key_conflicts.lock().expect("not poisoned").clone();
     assert_eq!(notices.len(), 1);
@@ -99,14 +99,14 @@ async fn fetched_again_the_first_place_is_still_the_first() {
     let client = setup.open_unlocked().await;
     let download = client.download();
     run_without_the_last(&homeserver, &client).await;
-    // The first ones leave the vault before the others come.
+    // The first twins leave the vault before the others arrive.
     download.set_policy(DownloadPolicy {
         trim_delivered: true,
         ..DownloadPolicy::default()
     });
-    download.pause(PauseCause::Offline).await.expect("it holds");
+    download.pause(PauseCause::Offline).await.expect("it pauses");
     download.run(RunBudget::default()).await;
-    download.resume(PauseCause::Offline).await.expect("it is over");
+    download.resume(PauseCause::Offline).await.expect("it resumes");
     let report = download.run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.conflicts), (WHOLE, TWINS));
     setup
@@ -128,7 +128,7 @@ async fn fetched_again_the_first_place_is_still_the_first() {
     }
 }
 
-/// A run that gets the first keys and not the last ones.
+/// Does a run that gets the first keys but not the last ones.
 async fn run_without_the_last(homeserver: &Homeserver, client: &Arc<KeyBackupClient>) {
     homeserver.set_faults(vec![
         Fault::from(FaultKind::Stall { after_bytes: 300_000 }).on(EndpointKind::AllKeys),
@@ -154,7 +154,8 @@ fn delivered_rooms(setup: &Setup, session: &str) -> Vec<String> {
     of_session.map(|key| key.room_id.clone()).collect()
 }
 
-/// Whoever looks a key up names the room, and whether that is true shows when it decrypts.
+/// Asserts that each twin is found in its room. A look-up names the room, and decrypting shows whether it is the
+/// right one.
 async fn assert_found_in_both_rooms(client: &KeyBackupClient, homeserver: &Homeserver) {
     for (first, twin) in twins(homeserver) {
         for (key, other) in [(&first, &twin), (&twin, &first)] {

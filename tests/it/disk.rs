@@ -1,5 +1,5 @@
-//! A small file system for a vault, and what a vault does on one that is full or cannot be written. Mounting takes root, or a
-//! namespace: `scripts/test-chaos.sh` has one.
+//! A small file system for a vault, and how a vault behaves when it is full or read-only. Mounting needs root or a
+//! namespace, which `scripts/test-chaos.sh` provides.
 
 use std::{
     fs, io,
@@ -11,7 +11,7 @@ use keyferry::{OpenError, RunBudget, RunFailure, RunOutcome};
 
 use crate::common::{Setup, WHOLE, assert_vault_complete, homeserver};
 
-/// A file system of its own.
+/// A small tmpfs, unmounted when it is dropped.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -22,7 +22,7 @@ impl SmallDisk {
         Self(path.to_owned())
     }
 
-    /// Leaves a few pages.
+    /// Fills the disk up to the last few pages.
     pub(crate) fn fill(&self) {
         let mut file = fs::File::create(self.0.join("filler")).expect("a file");
         let full = io::copy(&mut io::repeat(1), &mut file);
@@ -30,7 +30,7 @@ impl SmallDisk {
     }
 
     pub(crate) fn empty(&self) {
-        // It may be empty.
+        // The disk may not have been filled.
         let _ = fs::remove_file(self.0.join("filler"));
     }
 
@@ -42,14 +42,14 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // The mount namespace goes with the test, and this with it.
+        // If this fails, the mount disappears with the mount namespace of the test.
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 
 fn mount(arguments: &[&str], path: &Path) {
     let status = Command::new("mount").args(arguments).arg(path).status();
-    assert!(status.is_ok_and(|status| status.success()), "it can be mounted");
+    assert!(status.is_ok_and(|status| status.success()), "the mount failed");
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_full_disk_is_told_and_nothing_is_lost() {
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, full);
     disk.empty();
-    // Room for some of it: it fills up in the middle.
+    // There is room for some of the keys: the disk fills up in the middle of the run.
     fs::write(setup.directory.path().join("vault/ballast"), vec![1; 33 << 20]).expect("it fits");
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, full);

@@ -113,7 +113,7 @@ async fn an_export_is_for_its_owner_alone_whatever_lay_there() {
     for left in ["keys.txt", "keys.txt.part"] {
         let left = setup.directory.path().join(left);
         std::fs::write(&left, "x").expect("a file");
-        std::fs::set_permissions(&left, PermissionsExt::from_mode(0o666)).expect("it is everybody's");
+        std::fs::set_permissions(&left, PermissionsExt::from_mode(0o666)).expect("the mode can be changed");
     }
     let summary = client.export_room_keys("p".into(), path.display().to_string()).await;
     assert_eq!(summary.expect("an export").exported, 10);

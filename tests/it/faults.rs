@@ -1,4 +1,4 @@
-//! A server that misbehaves: what passes is retried, what does not is told, and nothing is lost or done twice.
+//! A server that misbehaves: temporary faults are retried, others are reported, and nothing is lost or done twice.
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ async fn each_answer_has_its_outcome() {
     let homeserver = homeserver(100, 2);
     let limited = json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 600_000 });
     for (fault, expected) in [
-        // What is refused all at once comes room by room.
+        // If the request for all keys is refused, the keys are fetched room by room.
         (status(403, json!({ "errcode": "M_FORBIDDEN" })), COUNTED),
         (status(404, json!("<html>")), COUNTED),
     ] {

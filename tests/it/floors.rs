@@ -1,7 +1,8 @@
-//! The house keeps its floors: no module imports upward, and no files import each other in a circle.
+//! Checks the layering of the source: no module imports from a higher floor, and no files import each other in a
+//! circle.
 //!
-//! What counts are `use` and inline `crate::`, `super::` and `self::` paths, outside of test code. A name that a module
-//! re-exports counts as its origin; edges between a module and its ancestors do not count.
+//! Only `use` and inline `crate::`, `super::` and `self::` paths outside of test code count. A name that a module
+//! re-exports counts as its origin. Edges between a module and its ancestors do not count.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +13,7 @@ use std::{
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{Attribute, ItemFn, ItemMod, ItemUse, UseTree, visit::Visit};
 
-/// The modules of the crate from the top down. Each may import from its own floor and from those below.
+/// The modules of the crate from the top down. Each may import from its own floor and from the floors below.
 const FLOORS: [&[&str]; 7] = [
     &["client"],
     &[
@@ -28,23 +29,31 @@ const FLOORS: [&[&str]; 7] = [
     &["context", "decryption_keys", "compare"],
     &["vault", "homeserver", "sink", "wake_up"],
     &["backup"],
-    &["secret", "clock", "random", "blocking", "logging", "until_shut_down"],
+    &[
+        "secret",
+        "clock",
+        "random",
+        "blocking",
+        "logging",
+        "until_shut_down",
+        "ids",
+    ],
 ];
 
-/// A module's path from the root of its crate; the root's is empty.
+/// The path of a module from the root of its crate. The path of the root is empty.
 type Name = Vec<String>;
 
-/// What the text of one file says of others.
+/// The references that one file makes to others.
 #[derive(Default)]
 struct File {
     name: Name,
     paths: Vec<Name>,
-    /// Names that it has from elsewhere, and from where; `*` for all of a module's names.
+    /// Names that the file imports, and their origins; `*` stands for all names of a module.
     aliases: Vec<(String, Name)>,
 }
 
 impl File {
-    /// Notes a path that is written in this file, `here` being the names before it in a `use` tree.
+    /// Records a path that is written in this file, and returns it as an absolute path.
     fn note(&mut self, path: Name) -> Option<Name> {
         let (first, rest) = path.split_first()?;
         let ups = path.iter().take_while(|part| *part == "super").count();
@@ -102,7 +111,7 @@ impl Visit<'_> for File {
     }
 }
 
-/// Notes the paths in what is handed to a macro.
+/// Records the paths in the arguments of a macro.
 fn note_tokens(file: &mut File, tokens: TokenStream) {
     let mut path = Name::new();
     for token in tokens {
@@ -159,7 +168,7 @@ impl House {
         }
     }
 
-    /// The file in which a path ends, by way of the names that modules hand on.
+    /// Returns the file in which a path ends, following re-exports.
     fn origin(&self, path: &[String], depth: usize) -> Option<&Name> {
         let length = (0..=path.len())
             .rev()
@@ -189,12 +198,12 @@ impl House {
                 .filter_map(|path| self.origin(path, 0))
                 .filter(|to| !is_line(name, to))
                 .collect();
-            (self.files.get_key_value(name).expect("itself").0, to)
+            (self.files.get_key_value(name).expect("the file itself").0, to)
         };
         self.files.iter().map(from_file).collect()
     }
 
-    /// Files that reach each other, those of one circle together.
+    /// Returns the circles: groups of files that reach each other.
     fn circles(&self) -> BTreeSet<Vec<String>> {
         let edges = self.edges();
         let reached: BTreeMap<_, _> = edges.keys().map(|name| (*name, reach(&edges, name))).collect();
@@ -206,7 +215,7 @@ impl House {
     }
 }
 
-/// The files that can be reached from one, that one included only if it is in a circle.
+/// Returns the files that can be reached from one file, which is itself included only if it is in a circle.
 fn reach<'a>(edges: &BTreeMap<&'a Name, BTreeSet<&'a Name>>, from: &'a Name) -> BTreeSet<&'a Name> {
     let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
     while let Some(next) = open.pop() {

@@ -1,4 +1,5 @@
-//! A room, or a backup, that is too long for any slice comes by file, and is read from there across slices and kills.
+//! A room or a backup that is too long for any slice is downloaded into a file, and read from there across slices and
+//! kills.
 
 use std::{
     collections::HashMap,
@@ -23,14 +24,14 @@ const SLICE: RunBudget = RunBudget {
     max_duration_ms: Some(1_000),
 };
 
-/// What an OS would do.
+/// Downloads files as an OS would do for an app.
 struct Downloads {
     directory: TempDir,
     states: Arc<Mutex<HashMap<String, FileDownload>>>,
     begun: Mutex<Vec<String>>,
-    /// It cannot give files up now.
+    /// Whether discarding a file fails.
     keeps: AtomicBool,
-    /// How long it takes before it begins.
+    /// How long each download waits before it begins.
     latency_ms: AtomicU64,
 }
 
@@ -98,7 +99,7 @@ impl FileDownloads for Downloads {
             return Err(TransportError::Interrupted);
         }
         self.states.lock().expect("not poisoned").remove(&name);
-        // It may never have come that far.
+        // The file may not exist yet.
         let _ = std::fs::remove_file(self.directory.path().join(name));
         Ok(())
     }
@@ -148,7 +149,7 @@ fn waits(outcome: &RunOutcome) -> bool {
     )
 }
 
-/// A room that takes five slices, and one that fits into one.
+/// Starts a server with a room that takes five slices, and one that fits into one.
 fn one_long_room() -> Homeserver {
     start(Config {
         room_sizes: vec![6_000, 100],
@@ -174,7 +175,7 @@ async fn a_room_that_is_always_cut_is_left_to_the_os() {
     assert!(waits(&outcome), "{outcome:?}");
     assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
     downloads.have_ended().await;
-    // It is read from where the last reader ended, whatever ended it.
+    // Reading continues where the last reader ended, whatever ended it.
     for wait in [3, 6, 12, 25] {
         let run = client.download();
         let _ = tokio::time::timeout(Duration::from_millis(wait), run.run(SLICE)).await;
@@ -246,7 +247,7 @@ async fn what_the_os_brings_is_not_believed_blindly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_sweep_comes_by_file_too() {
-    // Nobody knows of the long room: only everything has it.
+    // No list names the long room: only the answer for all keys contains it.
     let homeserver = start(Config {
         room_sizes: vec![50, 6_000],
         left_rooms: 1,
@@ -294,18 +295,19 @@ async fn a_file_that_was_left_behind_is_not_taken_for_a_new_answer() {
                 return client.download().status().await.expect("a status").summary.fetched;
             }
         }
-        panic!("it does not end");
+        panic!("the download does not complete");
     };
     downloads.keeps.store(true, Ordering::SeqCst);
     assert_eq!(until_complete().await, 3_040);
-    assert_eq!(downloads.left(), 1, "it is left behind");
+    assert_eq!(downloads.left(), 1, "the file is left behind");
     downloads.keeps.store(false, Ordering::SeqCst);
     homeserver.release_held_back();
     assert_eq!(until_complete().await, 3_050);
     assert_eq!((downloads.begun(), downloads.left()), (2, 0));
 }
 
-/// A backup of which everything comes by file: nobody knows of the room in the middle. The last ten keys come later, to the last.
+/// Starts a server whose answer for all keys must come by file: no list names the long room in the middle. The last
+/// ten keys, which are in the last room, are held back.
 fn growing() -> Homeserver {
     start(Config {
         room_sizes: vec![50, 3_000, 40],
@@ -322,7 +324,7 @@ async fn until_it_waits(client: &KeyBackupClient) {
             return;
         }
     }
-    panic!("it does not come that far");
+    panic!("no run waits for a file");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,7 +335,7 @@ async fn a_mark_that_moves_meanwhile_costs_no_second_file() {
         let downloads = Downloads::new();
         let client = unlocked(&setup, &downloads).await;
         if comes_with_the_file {
-            // The OS takes its time: the server answers when the keys are there.
+            // The OS begins late, so the server answers when the keys are there.
             downloads.latency_ms.store(1_500, Ordering::SeqCst);
         }
         until_it_waits(&client).await;
@@ -367,7 +369,7 @@ async fn what_the_os_downloads_for_nobody_is_discarded() {
     let client = unlocked(&setup, &downloads).await;
     until_it_waits(&client).await;
     let name = downloads.names().expect("its names").remove(0);
-    // The version is gone. Another account's are none of this one's business.
+    // The version is gone. The downloads of another account must not be touched.
     under_way(&downloads, "keyferry-another-one");
     homeserver.set_version_state(VersionAction::Delete);
     client.download().run(SLICE).await;
@@ -376,7 +378,7 @@ async fn what_the_os_downloads_for_nobody_is_discarded() {
     under_way(&downloads, &name);
     client.shutdown();
     assert_eq!(downloads.names().expect("its names"), ["keyferry-another-one"]);
-    // The vault was deleted, or set aside: nobody knows what it had under way.
+    // The vault was deleted or set aside, so its downloads are recorded nowhere.
     std::fs::remove_dir_all(setup.directory.path().join("vault")).expect("the vault");
     under_way(&downloads, &name);
     let client = setup.open_with(options(&setup, &downloads)).await.expect("it opens");

@@ -1,4 +1,5 @@
-//! A homeserver that is broken or means harm: every answer has a bound, costs itself at most, and has its name.
+//! A homeserver that is broken or malicious: every answer is bounded, spoils nothing but itself, and has a named
+//! outcome.
 
 use std::{
     sync::Arc,
@@ -16,9 +17,9 @@ use serde_json::{Value, json};
 
 use crate::common::{COUNTED, Setup, WHOLE, assert_true, assert_vault_complete, homeserver, locked, start};
 
-/// A run in which the server answers the request for everything with that body.
+/// Does a run in which the server answers the request for all keys with this body.
 async fn run_with(homeserver: &Homeserver, setup: &Setup, body: String) -> RunReport {
-    // Without a count, the answer for everything is what there is.
+    // With a count of 0, the answer for all keys is all that there is.
     homeserver.set_faults(vec![
         answer(body).on(EndpointKind::AllKeys),
         FaultKind::WrongCount { count: 0 }.into(),
@@ -36,7 +37,7 @@ fn answer(body: String) -> Fault {
     .into()
 }
 
-/// Everything is cut until it is asked for room by room.
+/// Cuts the answer for all keys until the client goes room by room.
 fn cut_twice() -> Fault {
     Fault {
         times: Some(2),
@@ -44,7 +45,7 @@ fn cut_twice() -> Fault {
     }
 }
 
-/// The entries of one room, by session.
+/// Returns the JSON of one room with its entries, by session id.
 fn room(room_id: &str, entries: &[(&str, &str)]) -> String {
     let entries: Vec<_> = entries
         .iter()
@@ -57,7 +58,7 @@ fn rooms(rooms: &[String]) -> String {
     format!("{{\"rooms\":{{{}}}}}", rooms.join(","))
 }
 
-/// The entry of a true key, as the server has it.
+/// Fetches the entry of a true key from the server.
 async fn true_entry(homeserver: &Homeserver, index: u64) -> String {
     let key = homeserver.truth().key(index);
     let url = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
@@ -166,7 +167,7 @@ async fn one_key_under_a_hundred_thousand_rooms_is_a_conflict_and_no_work() {
     let many: Vec<_> = (0..100_000)
         .map(|number| room(&format!("!{number}"), &[(&key.session_id, "{}")]))
         .collect();
-    // The true one comes last, and is none the worse for it: what does not open hides nothing.
+    // The true entry comes last and still counts: entries that cannot be opened hide nothing.
     let body = rooms(&[many.join(","), room(&key.room_id, &[(&key.session_id, &good)])]);
     let report = run_with(&homeserver, &setup, body).await;
     assert_eq!(report.outcome, WHOLE);
@@ -207,7 +208,7 @@ async fn rooms_that_come_in_pieces_are_read_again_in_the_time_of_one() {
         );
         assert_eq!((report.summary.fetched, report.summary.opened), (100_001, 1));
     }
-    // Wanted first, too.
+    // Entries that failed are neither unopened nor unshareable.
     let shareability = client.room_history_shareability("!a".to_owned()).await.expect("counts");
     assert_eq!((shareability.unopened, shareability.not_shareable), (0, 0));
     let page = client.room_keys("!a".to_owned(), None, 10).await.expect("a page");
@@ -243,7 +244,7 @@ async fn what_never_ends_and_what_swells_has_an_end() {
             };
             assert_eq!(answer, Err(OnDemandError::Refused), "{fault:?} {endpoint:?}");
         }
-        // What does not come all at once comes room by room.
+        // If the request for all keys fails, the keys are fetched room by room.
         homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::AllKeys)]);
         let report = client.download().run(RunBudget::default()).await;
         assert_eq!(report.outcome, COUNTED, "{fault:?}");
@@ -267,7 +268,7 @@ async fn a_list_of_rooms_has_an_end() {
         answer(json!({ "joined_rooms": rooms }).to_string()).on(EndpointKind::JoinedRooms),
     ]);
     let report = client.download().run(RunBudget::default()).await;
-    // What no list has, the request for everything brings.
+    // Without a usable list of rooms, the request for all keys returns them.
     assert_eq!(report.outcome, WHOLE);
     assert_eq!(homeserver.requests().of(EndpointKind::RoomKeys), 0);
     assert_vault_complete(&client, &homeserver).await;
@@ -328,7 +329,7 @@ async fn a_room_that_is_asked_for_stops_where_the_vault_is_full() {
     assert_eq!(client.fetch_room(key.room_id.clone()).await, Err(on_hold));
     let fetched = client.download().status().await.expect("a status").summary.fetched;
     assert!((500..4_000).contains(&fetched), "{fetched}");
-    // One key is worth its place.
+    // A single key is fetched nevertheless.
     let last = homeserver.truth().key(3_999);
     let found = client.fetch_session(last.room_id, last.session_id, None).await;
     assert!(matches!(found, Ok(RoomKeyLookup::Found { .. })), "{found:?}");
@@ -361,10 +362,10 @@ async fn a_version_that_is_a_path_stays_a_name() {
         homeserver.set_faults(vec![answer(body.to_string()).on(EndpointKind::CurrentVersion)]);
         client.download().run(RunBudget::default()).await;
         let asked = homeserver.requests();
-        // A dot alone is no name; any other is asked for.
+        // Dots alone are no version; with any other one, keys are requested.
         let is_asked_for = asked.of(EndpointKind::AllKeys) > 0;
         assert_eq!(is_asked_for, !matches!(version, "." | ".."), "{version:?}");
-        // Whatever it is asked for, it is asked for at the endpoints of backups.
+        // Every request goes to an endpoint of backups.
         assert_eq!(homeserver.requests().of(EndpointKind::Other), 0, "{version:?}");
     }
     homeserver.set_faults(Vec::new());
@@ -397,20 +398,20 @@ async fn another_key_under_the_same_number_is_another_backup() {
     let versions = client.download().status().await.expect("a status").versions;
     let states: Vec<_> = versions.iter().map(|version| version.state).collect();
     assert_eq!(states, [VersionState::Gone, VersionState::Complete]);
-    // What was opened stays, and so does the user's key.
+    // The opened keys stay, and so does the user's key.
     assert_vault_complete(&client, &homeserver).await;
     let base64 = homeserver.account().backup_decryption_key_base64.as_str().into();
     let unlocked = client.unlock(UnlockSecret::DecryptionKey { base64 }).await;
     assert_eq!(
         unlocked.map(|unlocked| unlocked.versions),
         Ok(vec!["1".to_owned()]),
-        "the old one"
+        "the old version"
     );
     homeserver.set_faults(Vec::new());
     client.shutdown();
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    // What came under the other key stays, locked.
+    // The version with the other key stays, locked.
     assert_eq!((report.outcome, report.summary.opened), (locked(&["1"]), 100));
     assert_vault_complete(&client, &homeserver).await;
 }
@@ -426,7 +427,7 @@ async fn a_version_that_loses_its_key_or_gets_it_late_is_the_same_one() {
         answer(keyless.to_string()).on(EndpointKind::CurrentVersion),
         answer(keyless.to_string()).on(EndpointKind::Version),
     ];
-    // Late.
+    // The key comes late.
     homeserver.set_faults(keyless.clone());
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
@@ -435,7 +436,7 @@ async fn a_version_that_loses_its_key_or_gets_it_late_is_the_same_one() {
     client.unlock(setup.recovery_key()).await.expect("it fits");
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.opened), (WHOLE, 100));
-    // Lost.
+    // The key is lost.
     homeserver.set_faults(keyless);
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.opened), (WHOLE, 100));
@@ -453,7 +454,8 @@ async fn a_key_that_changes_while_its_version_is_fetched_is_noticed() {
             "auth_data": { "public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE" }
         })
     };
-    // Room by room, so that it is the count that tells the end, and the version is asked for once more by its name.
+    // Room by room, so that the count decides when all keys are here, and the version is requested once more by its
+    // number.
     let cut = Fault::from(FaultKind::CutBody { after_bytes: 100 }).on(EndpointKind::AllKeys);
     let run = async |setup: &Setup, version: Value| {
         homeserver.set_faults(vec![cut.clone(), answer(version.to_string()).on(EndpointKind::Version)]);
@@ -472,11 +474,11 @@ async fn a_key_that_changes_while_its_version_is_fetched_is_noticed() {
         assert_vault_complete(&client, &homeserver).await;
         (report.outcome, names)
     };
-    // By its name it has another key, and as the current one the old one.
+    // Requested by its number, the version has another key; as the current version it has the old one.
     let (outcome, names) = run(&Setup::new(&homeserver), info("1")).await;
     assert!(matches!(outcome, RunOutcome::Blocked { .. }), "{outcome:?}");
-    assert_eq!(names, ["1", "1"], "another backup under its name");
-    // By its name, another version answers.
+    assert_eq!(names, ["1", "1"], "another backup under its number");
+    // Requested by its number, the server describes another version.
     let (outcome, names) = run(&Setup::new(&homeserver), info("7")).await;
     let refused = RunOutcome::Failed {
         reason: RunFailure::RefusedByServer,
@@ -505,7 +507,7 @@ async fn a_key_that_moves_to_another_room_with_a_new_version_hides_nothing() {
     assert_eq!(conflict.cause, ConflictCause::TwoRooms);
     assert_eq!(conflict.held_back.room_id, "!another:localhost");
     assert_eq!(conflict.counts.as_ref().map(|entry| &entry.room_id), Some(&key.room_id));
-    // Look-ups have it in both, and say so.
+    // Look-ups find the key in both rooms, and name the other one.
     for (room_id, other) in [
         (&key.room_id, "!another:localhost"),
         (&"!another:localhost".to_owned(), &key.room_id),
@@ -530,7 +532,7 @@ async fn a_key_that_moves_to_another_room_with_a_new_version_hides_nothing() {
     assert!(sink.iter().all(|delivered| delivered.room_id != "!another:localhost"));
 }
 
-/// Turns each DEL of a body into a byte that no UTF-8 has.
+/// Replaces each DEL in a body by a byte that never occurs in UTF-8.
 struct Spoiling<T: ?Sized>(Arc<T>);
 
 impl HttpTransport for Spoiling<dyn HttpTransport> {

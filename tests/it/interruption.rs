@@ -1,4 +1,4 @@
-//! Pause, budget, dropped futures, slow parties: a run ends soon, and the next one goes on.
+//! Pauses, budgets, dropped futures, slow servers and sinks: a run ends soon, and the next one continues.
 
 use std::{sync::Arc, time::Duration};
 
@@ -84,7 +84,7 @@ async fn a_budget_is_kept_and_what_arrived_stays() {
             break;
         }
         assert_eq!(report.outcome, RunOutcome::OutOfBudget);
-        assert!(report.summary.fetched > before, "every slice gets on");
+        assert!(report.summary.fetched > before, "every slice makes progress");
         before = report.summary.fetched;
         assert!(slices < 30);
     }
@@ -131,7 +131,7 @@ async fn a_dropped_run_leaves_a_vault_to_go_on_from() {
     let outcome = client.download().run(RunBudget::default()).await.outcome;
     assert_eq!(outcome, WHOLE);
     let sink = setup.sink.as_ref().expect("a sink");
-    // A batch that was under way when the run was dropped may have come twice.
+    // A batch that was under way when the run was dropped may have been delivered twice.
     let mut keys = sink.keys.lock().expect("not poisoned").clone();
     let delivered = keys.len();
     assert!(delivered <= 8_000 + 5 * 2_000, "{delivered}");

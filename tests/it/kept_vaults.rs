@@ -1,7 +1,7 @@
-//! Vaults that an earlier build has left in the middle of its work are opened, and finished, by this one.
+//! This build opens vaults that an earlier build left half finished, and finishes them.
 //!
-//! The files lie in `tests/vaults/`, in a directory for each schema. `make_vaults` makes those of today's schema; files of
-//! earlier ones are never made again.
+//! The files are in `tests/vaults/`, in one directory for each schema. `make_vaults` writes those of today's schema;
+//! files of earlier schemas are never written again.
 
 use std::{
     fs::{self, File},
@@ -21,7 +21,7 @@ const ROOMS: u64 = 4;
 const BATCH: u64 = 50;
 const FILE: &str = "keyferry.sqlite3";
 
-/// A state that a run has left a vault in, and what was in it.
+/// A state in which a run left a vault, and what the vault contained.
 struct Kept {
     name: &'static str,
     fetched: u64,
@@ -53,7 +53,7 @@ fn kept(schema: u32, state: &Kept) -> PathBuf {
         .join(format!("{}.sqlite3.gz", state.name))
 }
 
-/// Everything but the first rooms is out of reach.
+/// Makes all rooms but the first ones unreachable.
 fn only_the_first_rooms(homeserver: &Homeserver, rooms: u64) {
     let unreachable = || FaultKind::CutBody { after_bytes: 10 };
     let mut faults = vec![Fault::from(unreachable()).on(EndpointKind::AllKeys)];
@@ -68,7 +68,7 @@ fn small_batches() -> DownloadPolicy {
     }
 }
 
-/// Puts a vault where the setup's client opens it.
+/// Unpacks a vault to where the client of the setup opens it.
 fn put_vault(setup: &Setup, file: &Path) {
     let directory = setup.directory.path().join("vault");
     fs::create_dir(&directory).expect("a directory");

@@ -1,4 +1,4 @@
-//! SIGKILL at any moment: the next process goes on, nothing is lost, nothing is counted twice.
+//! SIGKILL at any moment: the next process continues, nothing is lost, nothing is counted twice.
 
 #![allow(clippy::print_stderr, reason = "the seed is printed")]
 
@@ -15,7 +15,7 @@ use crate::{
 
 const KEYS: u64 = 20_000;
 const KILLS: usize = 50;
-/// A batch of the sink, at most.
+/// The most keys in one batch for the sink.
 const BATCH: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +109,7 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
         began.elapsed()
     };
     assert_eq!(forms(), both(false));
-    // Another process has written it, through the same vault.
+    // Another process has written the preference, through the same vault.
     client.preference().refresh().await.expect("an answer");
     let (mut kept, mut ended) = (0, 0);
     let mut now = false;
@@ -120,7 +120,7 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
         tokio::time::sleep(undisturbed.mul_f64(dice.next() * 1.2)).await;
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
-        // A request that it made may still be on its way.
+        // A request that the process made may still be on its way.
         tokio::time::sleep(Duration::from_millis(30)).await;
         match client.preference().pending().await.expect("the vault is whole") {
             Some(pending) => {
@@ -144,7 +144,7 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
     assert_eq!(
         *setup.host.notices.lock().expect("not poisoned"),
         [],
-        "our own writes are no news"
+        "our own writes are not reported"
     );
 }
 

@@ -1,4 +1,5 @@
-//! One run at a time, over objects and processes; and of two that think they are it, only the newer commits.
+//! One run at a time, across objects and processes. If two runs both believe to hold the vault, only the newer one
+//! commits.
 
 #![allow(clippy::print_stderr, reason = "what was hit by chance is printed")]
 
@@ -31,7 +32,7 @@ async fn holder(client: &KeyBackupClient) -> Option<RunHolder> {
     client.download().status().await.expect("a status").running
 }
 
-/// Waits until somebody else has the vault.
+/// Waits until this process holds the vault.
 async fn taken_by(client: &KeyBackupClient, process_id: u32) -> RunHolder {
     for _ in 0..1_000 {
         if let Some(holder) = holder(client).await
@@ -41,7 +42,7 @@ async fn taken_by(client: &KeyBackupClient, process_id: u32) -> RunHolder {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("nobody took the vault");
+    panic!("the process did not take the vault");
 }
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn a_second_run_is_told_whose_the_first_is() {
         here.download().run(SECOND).await.outcome,
         RunOutcome::AlreadyRunning { by }
     );
-    // Killed, it is overtaken at once: Linux lets one see that.
+    // A killed run is overtaken at once: Linux lets other processes see that it is dead.
     phone.kill();
     let run = {
         let download = here.download();
@@ -66,7 +67,7 @@ async fn a_second_run_is_told_whose_the_first_is() {
     };
     let by = taken_by(&here, std::process::id()).await;
     assert_eq!((by.process_name.as_str(), by.is_this_process), ("app", true));
-    // Another object of the same process is another one, too.
+    // A run of another object in the same process is a second run, too.
     assert_eq!(
         other.download().run(SECOND).await.outcome,
         RunOutcome::AlreadyRunning { by }
@@ -85,7 +86,7 @@ async fn where_nobody_can_see_that_it_was_killed_it_is_overtaken_within_seconds(
     phone.tell("run");
     taken_by(&here, phone.id()).await;
     phone.kill();
-    // As a sandbox would have it: processes of others are not to be seen.
+    // As in a sandbox, where processes of others cannot be seen.
     let vault = setup.directory.path().join("vault/keyferry.sqlite3");
     let connection = rusqlite::Connection::open(vault).expect("the vault");
     let changed = connection.execute("UPDATE lease SET process_space = ''", []);
@@ -104,17 +105,17 @@ async fn where_nobody_can_see_that_it_was_killed_it_is_overtaken_within_seconds(
     assert_eq!(outcome, WHOLE);
 }
 
-/// What a run that must not commit would change.
+/// Returns the figures that a run would change if it committed.
 async fn figures(client: &KeyBackupClient) -> (u64, u64, u64) {
     let summary = client.download().status().await.expect("a status").summary;
     (summary.fetched, summary.opened, summary.bytes_downloaded)
 }
 
-/// A run that holds the vault and does nothing.
+/// Starts a run that holds the vault and does nothing.
 fn idle_run(client: &Arc<KeyBackupClient>) -> JoinHandle<RunReport> {
     let download = client.download();
     tokio::spawn(async move {
-        download.pause(PauseCause::Thermal).await.expect("it holds");
+        download.pause(PauseCause::Thermal).await.expect("it pauses");
         download.run(SECOND_LONG).await
     })
 }
@@ -144,13 +145,13 @@ async fn of_two_processes_only_the_newer_ever_commits() {
         if !phone.suspend() {
             continue;
         }
-        // The newer run asks, and is not answered: whatever changes now is the older one's doing.
+        // The newer run gets no answers, so whatever changes now was changed by the older one.
         homeserver.set_faults(vec![Fault::from(FaultKind::Silence)]);
         let newer = idle_run(&here);
         tokio::time::sleep(Duration::from_millis(150)).await;
         rounds += 1;
         if newer.is_finished() || holder(&here).await.is_none_or(|holder| !holder.is_this_process) {
-            // Stopped inside a transaction, the older one has the write lock, and the newer one says so.
+            // The older run was stopped inside a transaction and has the write lock. The newer one reports that.
             let outcome = newer.await.expect("it ends").outcome;
             let RunOutcome::Blocked {
                 reason: BlockedReason::VaultBusy { by: Some(by) },
@@ -179,7 +180,7 @@ async fn of_two_processes_only_the_newer_ever_commits() {
             here.download().end_run();
             newer.await.expect("it ends");
         }
-        here.download().resume(PauseCause::Thermal).await.expect("it is over");
+        here.download().resume(PauseCause::Thermal).await.expect("it resumes");
         if figures(&here).await.0 > 20_000 {
             setup = Setup::new(&homeserver);
             here = setup.open_unlocked().await;
@@ -206,7 +207,7 @@ async fn a_writer_that_is_suspended_inside_a_transaction_blocks_and_then_lets_go
         retry_after_ms: None,
     };
     assert_eq!(outcome, blocked);
-    // It gets on as soon as it can.
+    // A run continues as soon as the lock is free.
     let run = {
         let download = here.download();
         tokio::spawn(async move { download.run(RunBudget::default()).await })

@@ -1,4 +1,4 @@
-//! Tests through the public surface, against the small homeserver. One program: it links the crypto crate once.
+//! Tests of the public API against the small homeserver. They are one program, which links the crypto crate once.
 
 mod backup_entry;
 mod backup_marks;

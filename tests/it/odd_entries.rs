@@ -1,6 +1,6 @@
-//! Odd entries that hold a key nevertheless: what keyferry makes of each, and what matrix-sdk-crypto alone does.
+//! Odd entries that contain a key nevertheless: what keyferry does with each, and what matrix-sdk-crypto does alone.
 //!
-//! The table is the one in `docs/odd-entries.md`, line by line.
+//! The table is that of `docs/odd-entries.md`, line by line.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
     common::{Setup, WHOLE, homeserver},
 };
 
-/// What is done to the plaintext, and to the entry.
+/// One way to make an entry odd: changes to its plaintext, and to the entry around it.
 struct Odd {
     name: &'static str,
     plaintext: fn(&mut Map<String, Value>),
@@ -44,7 +44,7 @@ fn set(fields: &mut Map<String, Value>, name: &str, value: Value) {
     fields.insert(name.to_owned(), value);
 }
 
-/// Padded, where it was not.
+/// Adds padding to a base64 text.
 fn pad(value: &mut Value) {
     let text = value.as_str().expect("a text");
     let padding = "=".repeat((4 - text.len() % 4) % 4);
@@ -147,7 +147,7 @@ fn entry(odd: &Odd, key: &TrueKey, public_key: Curve25519PublicKey) -> Value {
     entry
 }
 
-/// What became of a key, and of its flag.
+/// Returns the words of the table for what became of a key and of its flag.
 fn verdict(shared_history: Option<bool>) -> &'static str {
     match shared_history {
         Some(true) => "kept, may be shared",
@@ -170,7 +170,7 @@ async fn machine() -> OlmMachine {
     OlmMachine::new(user_id!("@alice:localhost"), device_id!("DEVICE")).await
 }
 
-/// As matrix-sdk does it: entry by entry, and an import.
+/// Opens and imports an entry as matrix-sdk does. Returns the flag of the imported key, or `None` if the key is lost.
 async fn theirs(entry: &Value, key: &TrueKey, decryption_key: &BackupDecryptionKey) -> Option<bool> {
     let entry: KeyBackupData = serde_json::from_value(entry.clone()).ok()?;
     let opened = decryption_key.decrypt_session_data(entry.session_data).ok()?;
@@ -235,5 +235,5 @@ async fn who_keeps_what_is_as_the_docs_have_it() {
         table.push_str(&format!("| {} | {ours} | {sink} | {theirs} |\n", odd.name));
     }
     let docs = include_str!("../../docs/odd-entries.md");
-    assert!(docs.contains(&table), "the docs have another table than\n{table}");
+    assert!(docs.contains(&table), "the table in the docs differs from\n{table}");
 }

@@ -1,4 +1,4 @@
-//! The ready-made sink, and our decryption held against matrix-sdk-crypto's own.
+//! The ready-made sink, and our decryption compared with that of matrix-sdk-crypto.
 
 use std::{
     collections::HashMap,
@@ -60,7 +60,7 @@ async fn a_machine_gets_every_key_with_its_flag() {
 async fn our_decryption_and_theirs_give_the_same_keys() {
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = u64::from(seed.expect("a clock").subsec_nanos());
-    #[allow(clippy::print_stdout, reason = "what a failure is repeated with")]
+    #[allow(clippy::print_stdout, reason = "the seed repeats a failure")]
     {
         println!("sessions of seed {seed}");
     }
@@ -116,7 +116,7 @@ async fn our_decryption_and_theirs_give_the_same_keys() {
                 .map(|key| key.to_base64())
                 .collect();
             assert_eq!(ours.forwarding_curve25519_key_chain, chain);
-            // They do not know the specification's name of it.
+            // matrix-sdk-crypto does not know the specification's name of the flag.
             assert!(ours.shared_history || !theirs.shared_history);
             flags += u64::from(theirs.shared_history);
             compared += 1;
@@ -132,7 +132,7 @@ async fn a_session_that_is_there_already_gets_what_the_backup_knows_better() {
     use Origin::{Bundle, DirectOfDevice, DirectOfUnknown, DirectOfVerified, Imported};
     const NEW: SinkAnswer = SinkAnswer::Imported;
     const KNOWN: SinkAnswer = SinkAnswer::Known;
-    // The store's copy: origin, index, flag; the backup's: index, flag, claims; then: answer, index, flag.
+    // The store's copy (origin, index, flag), the backup's (index, flag, claims), the result (answer, index, flag).
     let table = [
         (Imported, 5, true, 0, false, Same, NEW, 0, true),
         (Imported, 5, true, 0, false, Nothing, NEW, 0, true),
@@ -163,7 +163,7 @@ async fn a_session_that_is_there_already_gets_what_the_backup_knows_better() {
             save(&machine, local.clone()).await;
             let key = original.backed_up(theirs, their_flag, claims).await;
             let row = format!("{origin:?} {index} {flag}, {theirs} {their_flag} {claims:?}");
-            // And once more, as after a crash: by another process, which has heard of nothing.
+            // Delivered twice, as after a crash: the second time by another process, which knows of no delivery.
             let was_better = answer.clone();
             for answer in [answer, KNOWN] {
                 let sink = OlmMachineSink::new(machine.clone());
@@ -180,7 +180,7 @@ async fn a_session_that_is_there_already_gets_what_the_backup_knows_better() {
                 assert_eq!(then.forwarder_data.is_some(), origin == Bundle, "{row}");
                 assert_eq!(then.sender_key(), local.sender_key(), "{row}");
                 assert_eq!(then.signing_keys(), local.signing_keys(), "{row}");
-                // It is better than what the backup has: it has to be uploaded.
+                // A merged session is better than the backup's copy, so it must be uploaded.
                 assert_eq!(then.backed_up(), was_better == KNOWN, "{row}");
             }
         }
@@ -220,7 +220,7 @@ async fn a_wrong_key_under_the_name_of_a_session_makes_way_for_the_true_one() {
     let [machine, _] = machines(directory.path()).await;
     let (original, other) = (Original::new(), Original::new());
     let key = original.backed_up(0, true, Claims::AsTheStore).await;
-    // As matrix-sdk-crypto takes it from a backup: it believes the name.
+    // As matrix-sdk-crypto imports it from a backup: it believes the session id.
     let mut wrong = other.local(Origin::Imported, 5, false).await.export().await;
     wrong.session_id = key.session_id.clone();
     let imported = machine.store().import_room_keys(vec![wrong], None, |_, _| {}).await;
@@ -249,7 +249,7 @@ async fn a_session_does_not_lose_its_room_to_a_backup_that_says_another() {
     let answers = sink.deliver(vec![moved.clone()]).await.expect("it is taken");
     assert!(matches!(answers[..], [SinkAnswer::Refused { .. }]), "{answers:?}");
     assert!(!stored(&machine, local.session_id()).await.has_been_imported());
-    // Where that has happened, by the import alone, the true one is put back.
+    // If an import without the sink has moved the session, the sink puts the true one back.
     let exported = ExportedRoomKey {
         room_id: room_id!("!another:localhost").to_owned(),
         ..original.whole(SenderData::unknown(), true).export().await
@@ -286,7 +286,7 @@ async fn another_machine_over_the_same_store_is_listened_to() {
     };
     let begun = Original::new().backed_up(0, false, Claims::AsTheStore).await;
     assert_eq!(sink.deliver(vec![begun]).await, Ok(vec![SinkAnswer::Imported]));
-    // The first one is still held by somebody, and hears nothing.
+    // The first machine still exists, but is told nothing.
     *current.lock().expect("not poisoned") = second.clone();
     let original = Original::new();
     let exported = original.local(Origin::Imported, 5, true).await.export().await;
@@ -306,7 +306,7 @@ async fn what_came_in_unheard_is_looked_for_before_it_is_called_known() {
     let begun = Original::new().backed_up(0, false, Claims::AsTheStore).await;
     assert_eq!(sink.deliver(vec![begun]).await, Ok(vec![SinkAnswer::Imported]));
     let original = Original::new();
-    // As another process writes it.
+    // As if another process wrote it.
     save(&machine, original.local(Origin::DirectOfDevice, 5, true).await).await;
     let better = original.backed_up(0, false, Claims::Nothing).await;
     assert_eq!(sink.deliver(vec![better.clone()]).await, Ok(vec![SinkAnswer::Imported]));
@@ -365,7 +365,7 @@ async fn what_comes_in_beside_a_delivery_is_seen_and_so_is_another_machine() {
         *current.lock().expect("not poisoned") = machine.clone();
         let begun = Original::new().backed_up(0, false, Claims::AsTheStore).await;
         assert_eq!(sink.deliver(vec![begun]).await, Ok(vec![SinkAnswer::Imported]));
-        // With the sessions of the store noted, one comes in.
+        // The sink has noted the sessions of the store; now another one is imported.
         let original = Original::new();
         let local = original.local(Origin::Imported, 5, true).await;
         let exported = local.export().await;

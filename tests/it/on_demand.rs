@@ -1,4 +1,4 @@
-//! A key for a message on screen: vault first, then the server, beside whatever runs.
+//! A key for a message on screen: from the vault or else from the server, even while a run is under way.
 
 use std::{sync::Arc, time::Duration};
 
@@ -72,7 +72,7 @@ async fn a_404_is_believed_only_while_its_version_is_there() {
     let client = setup.open_unlocked().await;
     homeserver.set_version_state(VersionAction::Delete);
     homeserver.set_version_state(VersionAction::NewWithKeys);
-    // Asked under the old version, found under the new one, which has the same key.
+    // Requested from the old version, found in the new one, which has the same backup key.
     assert_found(fetch(&client, &homeserver, 5).await, &homeserver, 5);
     assert_eq!(homeserver.requests().of(EndpointKind::SessionKey), 2);
     let report = client.download().run(RunBudget::default()).await;
@@ -96,7 +96,7 @@ async fn a_room_comes_whole_and_only_once() {
     };
     assert_eq!(client.fetch_room(room.clone()).await, Ok(known));
     assert_found(client.find_room_key_of(&homeserver, 1_500).await, &homeserver, 1_500);
-    // Cut in the middle, what came stays.
+    // If the answer is cut, the keys that arrived stay.
     homeserver.set_faults(vec![
         Fault::from(FaultKind::CutBody { after_bytes: 600_000 }).on(EndpointKind::RoomKeys),
     ]);
@@ -144,12 +144,12 @@ async fn a_room_that_was_wanted_before_the_first_run_stays_so() {
     let wanted = homeserver.truth().room_id(7);
     let prioritised = client.download().prioritise_rooms(vec![wanted.clone()]).await;
     prioritised.expect("it is noted");
-    // Only now does the vault know of a version.
+    // Only now does the vault learn of a version.
     client.unlock(setup.recovery_key()).await.expect("it fits");
     homeserver.set_faults(vec![
         Fault::from(FaultKind::Stall { after_bytes: 0 }).on(EndpointKind::RoomKeys),
     ]);
-    // So little time that it asks room by room.
+    // The budget is so short that the run goes room by room.
     let budget = RunBudget {
         max_duration_ms: Some(1_000),
     };
@@ -215,7 +215,7 @@ async fn a_room_that_was_wanted_before_comes_first_in_the_next_run() {
         .prioritise_rooms(wanted.clone())
         .await
         .expect("it is noted");
-    // So little time that it asks room by room.
+    // The budget is so short that the run goes room by room.
     let report = client
         .download()
         .run(RunBudget {
@@ -229,7 +229,7 @@ async fn a_room_that_was_wanted_before_comes_first_in_the_next_run() {
         .await
         .expect("a list");
     let rooms: Vec<_> = arrived.arrived.iter().map(|arrived| arrived.room_id.clone()).collect();
-    // Which of them is opened first is the cores' race.
+    // Which of the two is opened first depends on the timing of the cores.
     assert!(wanted.iter().all(|room| rooms[..2].contains(room)), "they come first");
 }
 
@@ -252,7 +252,7 @@ async fn the_log_stays_short_whatever_is_asked_for_one_by_one() {
     let client = setup.open_unlocked().await;
     let room_id = homeserver.truth().room_id(0);
     let log = setup.directory.path().join("vault/keyferry.sqlite3-wal");
-    // Each look-up leaves its connection open: SQLite folds nothing at the end of the others.
+    // Each look-up leaves its connection open, so SQLite makes no checkpoint when the other connections close.
     for number in 0..400 {
         let unknown = client
             .fetch_session(room_id.clone(), format!("unknown {number}"), None)

@@ -1,4 +1,4 @@
-//! Opening: each way to be wrong has its error, and leaves nothing behind.
+//! Opening a client: each mistake has its own error, and leaves nothing behind.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! Causes that hold the download: each stops what its row in the docs says, and what was stopped goes on.
+//! Causes that pause the download: each stops what its row in the docs says, and that continues when the cause ends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ fn run(client: &Arc<KeyBackupClient>) -> JoinHandle<RunReport> {
     tokio::spawn(async move { download.run(RunBudget::default()).await })
 }
 
-/// Keys that take some seconds to arrive.
+/// Starts a server whose keys take some seconds to arrive.
 fn slow(keys: u64) -> Homeserver {
     start(Config {
         keys,
@@ -57,10 +57,10 @@ async fn every_cause_ends_what_it_stops_and_the_last_one_that_goes_lets_it_go_on
             assert_eq!(download.run(RunBudget::default()).await.outcome, paused(&[cause]));
             assert_eq!(download.status().await.expect("a status").causes, [cause]);
             download.pause(PauseCause::NotCharging).await.expect("it is kept");
-            download.resume(cause).await.expect("it is over");
+            download.resume(cause).await.expect("it resumes");
         }
     }
-    // The charger counts for nothing without a policy that asks for it.
+    // Whether the phone is charging does not matter without a policy that asks for it.
     assert_eq!(download.run(RunBudget::default()).await.outcome, COUNTED);
     let sink = setup.sink.as_ref().expect("a sink");
     let mut keys = sink.keys.lock().expect("not poisoned").clone();
@@ -119,10 +119,10 @@ async fn offline_stops_fetching_and_not_opening() {
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;
     let download = client.download();
-    // Some are here, and nobody can open them yet.
+    // Some keys are here, but cannot be opened yet.
     let running = run(&client);
     tokio::time::sleep(Duration::from_millis(800)).await;
-    download.pause(PauseCause::Offline).await.expect("it holds");
+    download.pause(PauseCause::Offline).await.expect("it pauses");
     assert_eq!(running.await.expect("it ends").outcome, paused(&[PauseCause::Offline]));
     let fetched = download.status().await.expect("a status").summary.fetched;
     assert!((1..4_000).contains(&fetched));
@@ -138,13 +138,13 @@ async fn offline_stops_fetching_and_not_opening() {
             causes: vec![PauseCause::Offline]
         })
     );
-    // Lifted in the middle of a run that opens nothing, it goes on by itself.
-    download.pause(PauseCause::Thermal).await.expect("it holds");
-    download.resume(PauseCause::Offline).await.expect("it is over");
+    // Without `Offline`, a run fetches the rest, although `Thermal` keeps it from opening anything.
+    download.pause(PauseCause::Thermal).await.expect("it pauses");
+    download.resume(PauseCause::Offline).await.expect("it resumes");
     let report = download.run(RunBudget::default()).await;
     assert_eq!(report.outcome, paused(&[PauseCause::Thermal]));
     assert_eq!((report.summary.fetched, report.summary.opened), (4_000, fetched));
-    download.resume(PauseCause::Thermal).await.expect("it is over");
+    download.resume(PauseCause::Thermal).await.expect("it resumes");
     assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
 }
 
@@ -157,12 +157,12 @@ async fn a_run_follows_when_causes_come_and_go() {
     let running = run(&client);
     for _ in 0..4 {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        download.pause(PauseCause::Thermal).await.expect("it holds");
+        download.pause(PauseCause::Thermal).await.expect("it pauses");
         let before = download.status().await.expect("a status").summary;
         tokio::time::sleep(Duration::from_millis(150)).await;
         let after = download.status().await.expect("a status").summary;
         assert_eq!(before.opened, after.opened, "nothing is opened");
-        download.resume(PauseCause::Thermal).await.expect("it is over");
+        download.resume(PauseCause::Thermal).await.expect("it resumes");
     }
     let report = running.await.expect("it ends");
     assert_eq!((report.outcome, report.summary.opened), (COUNTED, 4_000));
@@ -174,7 +174,7 @@ async fn a_metered_network_is_for_small_backups() {
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let download = client.download();
-    download.pause(PauseCause::MeteredNetwork).await.expect("it holds");
+    download.pause(PauseCause::MeteredNetwork).await.expect("it pauses");
     download.set_policy(DownloadPolicy {
         metered_bytes: 100_000,
         ..DownloadPolicy::default()
@@ -183,7 +183,7 @@ async fn a_metered_network_is_for_small_backups() {
     assert_eq!(report.outcome, paused(&[PauseCause::MeteredNetwork]));
     assert!(report.wake_up.is_some_and(|wake_up| wake_up.needs_unmetered));
     assert_eq!(report.summary.fetched, 0);
-    // A key that is wanted now is small.
+    // A single key that is needed now is small enough.
     let truth = homeserver.truth().key(3);
     assert!(
         client
@@ -209,7 +209,7 @@ async fn a_full_vault_pauses_fetching_and_goes_on_with_another_limit() {
     assert_eq!(report.outcome, paused(&[PauseCause::DiskLimit]));
     let fetched = report.summary.fetched;
     assert!((1_000..9_000).contains(&fetched), "{fetched}");
-    assert_eq!(report.summary.opened, fetched, "what is there is opened");
+    assert_eq!(report.summary.opened, fetched, "the fetched keys are opened");
     let again = download.run(RunBudget::default()).await;
     assert_eq!(
         (again.outcome, again.summary.fetched),
@@ -226,7 +226,7 @@ async fn a_locked_phone_answers_nothing_and_loses_nothing() {
     let client = setup.open_unlocked().await;
     client.download().run(RunBudget::default()).await;
     let download = client.download();
-    download.pause(PauseCause::StorageLocked).await.expect("it holds");
+    download.pause(PauseCause::StorageLocked).await.expect("it pauses");
     let truth = homeserver.truth().key(3);
     let find = async || {
         client
@@ -240,7 +240,7 @@ async fn a_locked_phone_answers_nothing_and_loses_nothing() {
             .await,
         Err(OnDemandError::Inaccessible)
     ));
-    download.resume(PauseCause::StorageLocked).await.expect("it is over");
+    download.resume(PauseCause::StorageLocked).await.expect("it resumes");
     assert!(find().await.is_ok());
 }
 
@@ -292,7 +292,7 @@ async fn a_pause_comes_back_when_the_run_that_it_waits_for_is_given_up() {
     while download.status().await.expect("a status").summary.opened == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // The sink gets some time to answer: the run goes in the middle of it.
+    // The sink gets some time to answer. The run is dropped in the middle of that time.
     let pausing = tokio::spawn(async move { download.pause(PauseCause::Thermal).await });
     tokio::time::sleep(Duration::from_millis(20)).await;
     running.abort();
@@ -311,11 +311,11 @@ async fn the_charger_counts_where_the_policy_asks_for_it() {
         needs_charging: true,
         ..DownloadPolicy::default()
     });
-    download.pause(PauseCause::NotCharging).await.expect("it holds");
+    download.pause(PauseCause::NotCharging).await.expect("it pauses");
     let report = download.run(RunBudget::default()).await;
     assert_eq!(report.outcome, paused(&[PauseCause::NotCharging]));
     assert!(report.wake_up.is_some_and(|wake_up| wake_up.needs_charging));
-    download.resume(PauseCause::NotCharging).await.expect("it is over");
+    download.resume(PauseCause::NotCharging).await.expect("it resumes");
     assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
 }
 
@@ -368,7 +368,7 @@ async fn a_pause_that_is_given_up_leaves_nothing_held() {
     let pausing = download.pause(PauseCause::TimeExpiring);
     assert!(
         tokio::time::timeout(Duration::from_millis(5), pausing).await.is_err(),
-        "given up"
+        "the call is given up"
     );
     assert_eq!(
         running.await.expect("it ends").outcome,
@@ -389,7 +389,7 @@ async fn what_the_user_said_counts_also_where_the_call_is_given_up() {
         tokio::time::sleep(Duration::from_millis(wait)).await;
         pausing.abort();
         here.download().await_quiescent().await;
-        // Another process has the last word.
+        // Another client decides last.
         there.download().pause(PauseCause::User).await.expect("it is kept");
         there.download().resume(PauseCause::User).await.expect("it is kept");
         if wait > 0 {

@@ -1,4 +1,4 @@
-//! The example `phone` as a process of its own: what an OS does to an app is done to it.
+//! Runs the example `phone` as a separate process, to which a test does what an OS does to an app.
 
 use std::{
     collections::HashSet,
@@ -16,20 +16,20 @@ use serde_json::Value;
 
 use crate::common::Setup;
 
-/// Nothing that is waited for here takes longer, unless it never comes.
+/// How long to wait for an answer. An answer that takes longer never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running one; killed when it is dropped.
+/// A running phone. It is killed when it is dropped.
 pub(crate) struct Phone {
     child: Child,
     input: Option<ChildStdin>,
     answers: Receiver<Value>,
-    /// Those that came before the one that was waited for.
+    /// Answers that came before the one that was waited for.
     passed_over: Vec<Value>,
 }
 
 impl Phone {
-    /// Starts one over the vault of `setup`, whose sink writes to [`deliveries`].
+    /// Starts a phone with the vault of `setup`, and with a sink that writes to [`deliveries`].
     pub(crate) fn start(homeserver: &Homeserver, setup: &Setup, more: &[&str]) -> Self {
         let mut arguments = vec![
             "--deliveries".into(),
@@ -39,7 +39,7 @@ impl Phone {
         Self::start_with(homeserver, setup, &arguments)
     }
 
-    /// The same without a sink.
+    /// Starts a phone with the vault of `setup`, and without a sink.
     pub(crate) fn start_without_sink(homeserver: &Homeserver, setup: &Setup) -> Self {
         Self::start_with(homeserver, setup, &[])
     }
@@ -75,11 +75,11 @@ impl Phone {
 
     pub(crate) fn tell(&mut self, line: &str) {
         let input = self.input.as_mut().expect("its input is open");
-        // A process that was killed does not listen.
+        // This fails if the process was killed.
         let _ = writeln!(input, "{line}").and_then(|()| input.flush());
     }
 
-    /// The next answer that has this member.
+    /// Waits for the next answer that has this member, and returns the member.
     pub(crate) fn answer(&mut self, member: &str) -> Value {
         let has_it = |answer: &Value| !answer[member].is_null();
         if let Some(place) = self.passed_over.iter().position(has_it) {
@@ -94,13 +94,13 @@ impl Phone {
         }
     }
 
-    /// Waits until it is there.
+    /// Waits until the phone is ready.
     pub(crate) fn ready(mut self) -> Self {
         self.answer("ready");
         self
     }
 
-    /// The outcome of the run that ends next.
+    /// Waits for the run that ends next, and returns its outcome.
     pub(crate) fn outcome(&mut self) -> String {
         let outcome = self.answer("outcome");
         outcome.as_str().expect("a text").to_owned()
@@ -115,10 +115,10 @@ impl Phone {
         kill_process(pid, signal).expect("it can be signalled");
     }
 
-    /// Suspends it, as an OS does; false if it has ended.
+    /// Suspends the process, as an OS does. Returns false if it has ended.
     pub(crate) fn suspend(&mut self) -> bool {
         self.signal(Signal::STOP);
-        // Every thread has to come to a halt: one that waits for the disk takes its time.
+        // Every thread must stop, which takes a moment for one that waits for the disk.
         let is_suspended = || {
             let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
             let stat = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
@@ -139,7 +139,7 @@ impl Phone {
         self.child.wait().expect("it ends");
     }
 
-    /// Closes its input, and waits for its end: whether the last run completed.
+    /// Closes the input, waits for the process to end, and returns whether the last run completed.
     pub(crate) fn end(mut self) -> bool {
         self.input.take();
         self.child.wait().expect("it ends").success()
@@ -148,18 +148,18 @@ impl Phone {
 
 impl Drop for Phone {
     fn drop(&mut self) {
-        // It has ended already, as a rule.
+        // Usually it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Where the sink of a phone writes.
+/// Returns the path of the file to which the sink of a phone writes.
 pub(crate) fn deliveries(directory: &Path) -> PathBuf {
     directory.join("deliveries.txt")
 }
 
-/// What has been delivered so far, held against the truth.
+/// The keys that were delivered so far, compared with the truth.
 pub(crate) struct Deliveries {
     all: HashSet<String>,
     pub(crate) missing: HashSet<String>,
@@ -180,7 +180,8 @@ impl Deliveries {
         }
     }
 
-    /// Reads what the last process added; gives the number of keys that had come before. A torn line is no key.
+    /// Reads what the last process added, and returns how many of those keys had been delivered before. Ignores a
+    /// torn line.
     pub(crate) fn read_on(&mut self, directory: &Path) -> usize {
         let text = std::fs::read_to_string(deliveries(directory)).unwrap_or_default();
         let mut again = 0;
@@ -192,7 +193,7 @@ impl Deliveries {
     }
 }
 
-/// An example that is run as it is.
+/// Starts an example as a separate process, with `word` as its last argument.
 pub(crate) fn spawn_example(name: &str, homeserver: &Homeserver, setup: &Setup, word: &OsStr) -> Child {
     let account = write_account(homeserver, setup);
     Command::new(example(name))
@@ -211,18 +212,18 @@ fn write_account(homeserver: &Homeserver, setup: &Setup) -> PathBuf {
     path
 }
 
-/// An example that `cargo test` has built beside this program.
+/// Returns the path of an example that `cargo test` has built beside this program.
 fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a program has a path");
     let profile = own.parent().and_then(Path::parent).expect("below the profile's folder");
     profile.join("examples").join(name)
 }
 
-/// A small generator: the same seed gives the same test.
+/// A small random number generator: the same seed repeats the same test.
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    /// From 0 to 1.
+    /// Returns a number from 0 to below 1.
     pub(crate) fn next(&mut self) -> f64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -230,7 +231,7 @@ impl Dice {
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// From 0 to below `count`.
+    /// Returns a number from 0 to below `count`.
     pub(crate) fn below(&mut self, count: usize) -> usize {
         (self.next() * count as f64) as usize
     }

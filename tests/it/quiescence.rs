@@ -1,6 +1,6 @@
-//! What a paused download leaves behind, seen from outside: no open vault, no lock, no socket, no busy thread.
+//! A paused download, seen from outside, holds nothing: no open vault, no lock, no socket, no busy thread.
 
-#![allow(clippy::print_stderr, reason = "figures for whoever reads along")]
+#![allow(clippy::print_stderr, reason = "figures for the reader of the log")]
 
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     phone::Phone,
 };
 
-/// What a process has open, and what its threads have used.
+/// Reads what a process has open, and how much processor time its threads have used.
 struct Outside {
     id: u32,
 }
@@ -23,13 +23,13 @@ impl Outside {
         links.map(|link| link.display().to_string()).collect()
     }
 
-    /// Files of the vault.
+    /// Returns the files of the vault that are open.
     fn vault_files(&self) -> Vec<String> {
         let files = self.open_files().into_iter();
         files.filter(|file| file.contains("keyferry.sqlite3")).collect()
     }
 
-    /// Connections to the homeserver: sockets that TCP knows of as established.
+    /// Returns the number of established TCP connections to the homeserver.
     fn connections(&self, homeserver: &Homeserver) -> usize {
         let port: u16 = homeserver
             .url()
@@ -49,7 +49,7 @@ impl Outside {
             .count()
     }
 
-    /// Locks on files of the vault.
+    /// Returns the locks on files of the vault.
     fn locks(&self, vault: &Path) -> Vec<String> {
         let inodes: Vec<String> = fs::read_dir(vault)
             .expect("the vault's directory")
@@ -66,7 +66,7 @@ impl Outside {
         own.map(str::to_owned).collect()
     }
 
-    /// Ticks of processor time, by thread.
+    /// Returns the used processor time in ticks, by thread.
     fn ticks(&self) -> BTreeMap<String, u64> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.id)).expect("it is there");
         let stat = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok());
@@ -90,7 +90,7 @@ impl Outside {
             .iter()
             .map(|(thread, ticks)| ticks - before.get(thread).copied().unwrap_or(0))
             .sum();
-        // One is 10 ms: a runtime that puts its threads to sleep.
+        // One tick is 10 ms, for a runtime that puts its threads to sleep.
         assert!(used <= 1, "{stage}: {used} ticks");
     }
 }

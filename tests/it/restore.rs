@@ -1,4 +1,4 @@
-//! A whole restore, from Rust.
+//! A complete restore through the Rust API.
 
 use keyferry::{ArrivalCursor, DownloadStage, FailureReason, RoomKeyLookup, RunBudget, RunOutcome, UnlockSecret};
 use keyferry_test_homeserver::{Config, EndpointKind, Oddity, VersionAction};
@@ -27,7 +27,7 @@ async fn every_key_is_fetched_opened_delivered_and_found() {
     assert_vault_complete(&client, &homeserver).await;
 
     let progress = setup.host.progress.lock().expect("not poisoned").clone();
-    let last = progress.last().expect("progress was told");
+    let last = progress.last().expect("progress was reported");
     assert_eq!(
         (last.stage, last.fetched, last.delivered),
         (DownloadStage::Resting, 3_000, 3_000)
@@ -35,11 +35,11 @@ async fn every_key_is_fetched_opened_delivered_and_found() {
     for pair in progress.windows(2) {
         assert!(
             pair[0].fetched <= pair[1].fetched && pair[0].opened <= pair[1].opened,
-            "figures never go back"
+            "counts never decrease"
         );
         assert!(
             pair[1].opened <= pair[1].fetched && pair[1].delivered <= pair[1].opened,
-            "no stage is ahead"
+            "no stage is ahead of the one before it"
         );
     }
 }
@@ -139,7 +139,8 @@ async fn rooms_are_taken_in_the_order_of_the_host_and_left_ones_come_too() {
     let wanted = [homeserver.truth().room_id(11), homeserver.truth().room_id(4)];
     *setup.host.rooms.lock().expect("not poisoned") = wanted.to_vec();
     let client = setup.open_unlocked().await;
-    // A budget too short for everything at once: room by room, and a last request for what nobody knows of.
+    // The budget is too short for one request for all keys: the run goes room by room, and ends with a request for the
+    // rooms that no list names.
     let report = client
         .download()
         .run(RunBudget {
@@ -288,7 +289,7 @@ async fn a_new_crypto_store_gets_everything_again() {
     );
     let sink = setup.sink.clone().expect("a sink");
     assert_eq!(sink.keys.lock().expect("not poisoned").len(), 600);
-    // Another device has another store.
+    // Another device has another crypto store.
     setup.account.device_id = "ANOTHER".to_owned();
     let report = setup.open().await.download().run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.delivered), (WHOLE, 300));

@@ -1,4 +1,5 @@
-//! No secret where it does not belong: not in a log line of the whole test run, not in an error, not in a file of the vault.
+//! Secrets stay where they belong: not one is in a log line of the whole test run, in an error, or in a file of the
+//! vault.
 
 use std::{
     collections::HashSet,
@@ -15,10 +16,10 @@ use keyferry_test_homeserver::{AccountInfo, Config, Homeserver};
 
 use crate::common::{Setup, WHOLE, homeserver, start};
 
-/// What is secret in the tests that run, and what else no line may hold.
+/// The secrets of the running tests, which no log line may contain.
 static FORBIDDEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 
-/// Reads every line that is logged by anything, at every level; one with a secret in it ends the test run.
+/// Reads every log line of all crates, at every level. A line that contains a secret ends the test run.
 struct Censor;
 
 impl log::Log for Censor {
@@ -30,7 +31,7 @@ impl log::Log for Censor {
         let line = record.args().to_string();
         let ours = record.target().starts_with("keyferry");
         if let Some(found) = find_forbidden(&line, ours) {
-            // A panic here would be one of many threads, and caught.
+            // A panic here would be caught, and end only one of many threads.
             #[allow(clippy::print_stderr, reason = "the last words of the test run")]
             {
                 eprintln!("a line of {} holds {found}: {line}", record.target());
@@ -42,18 +43,18 @@ impl log::Log for Censor {
     fn flush(&self) {}
 }
 
-/// Has every line looked at, for this account's secrets too.
+/// Makes sure that every log line is checked, and adds the secrets of this account to what no line may contain.
 pub(crate) fn keep_out_of_logs(account: &AccountInfo) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        log::set_logger(&Censor).expect("nobody else logs");
+        log::set_logger(&Censor).expect("there is no other logger");
         log::set_max_level(log::LevelFilter::Trace);
     });
     let mut forbidden = FORBIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
     forbidden.get_or_insert_default().extend(secrets_of(account));
 }
 
-/// The secrets of an account, in the forms that they could be written in.
+/// Returns the secrets of an account, in all forms in which they could be written.
 fn secrets_of(account: &AccountInfo) -> Vec<String> {
     let texts = [
         &account.access_token,
@@ -68,12 +69,13 @@ fn secrets_of(account: &AccountInfo) -> Vec<String> {
         .decode(&account.backup_decryption_key_base64)
         .expect("base64");
     secrets.push(raw.iter().map(|byte| format!("{byte:02x}")).collect());
-    // As `Debug` has it.
+    // As `Debug` writes it.
     secrets.push(format!("{raw:?}"));
     secrets
 }
 
-/// What a line holds that no line may hold. Lines of ours must not even say who, where and which.
+/// Returns the kind of forbidden text that a line contains, if any. Our own lines must not contain ids and addresses
+/// either.
 fn find_forbidden(line: &str, ours: bool) -> Option<&'static str> {
     let forbidden = FORBIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
     if forbidden.iter().flatten().any(|secret| line.contains(secret.as_str())) {
@@ -118,7 +120,7 @@ fn a_line_with_a_secret_is_found() {
     assert_eq!(find_forbidden("run ended: Completed; 3 of 3 keys fetched", true), None);
 }
 
-/// Every byte of every file below a directory.
+/// Returns the bytes of all files below a directory.
 fn bytes_below(directory: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     for entry in fs::read_dir(directory).expect("it is there") {
@@ -140,7 +142,7 @@ fn holds(bytes: &[u8], secret: &[u8]) -> bool {
     memchr::memmem::find(bytes, secret).is_some()
 }
 
-/// What must not lie in the files of a vault, by what it is.
+/// Returns what must not be in the files of a vault, each secret with a description.
 fn secrets_at_rest(homeserver: &Homeserver, setup: &Setup, passphrase: &str) -> Vec<(&'static str, Vec<u8>)> {
     let mut secrets: Vec<_> = secrets_of(&setup.account)
         .into_iter()
@@ -151,7 +153,7 @@ fn secrets_at_rest(homeserver: &Homeserver, setup: &Setup, passphrase: &str) -> 
     secrets.push(("the vault's passphrase", passphrase.as_bytes().to_vec()));
     for index in 0..homeserver.truth().len() {
         let key = homeserver.truth().key(index);
-        // The ratchet: what comes before is a version and an index, what comes after is public.
+        // The ratchet. Before it are a version and an index, and after it is a public key.
         let session = raw(&key.session_key);
         secrets.push(("a session key", session[5..133].to_vec()));
         secrets.push(("a session key in base64", key.session_key.into_bytes()));
@@ -160,7 +162,7 @@ fn secrets_at_rest(homeserver: &Homeserver, setup: &Setup, passphrase: &str) -> 
     secrets
 }
 
-/// Restores into a vault that is protected like this, and looks at its files all the while.
+/// Restores into a vault with this protection, and checks its files all the while.
 async fn restore_and_look(protection: VaultProtection, passphrase: &str) {
     let homeserver = start(Config {
         keys: 300,
@@ -184,7 +186,7 @@ async fn restore_and_look(protection: VaultProtection, passphrase: &str) {
     let look = || {
         let bytes = bytes_below(&setup.directory.path().join("vault"));
         for (what, secret) in &secrets {
-            assert!(!holds(&bytes, secret), "{what} lies in the vault");
+            assert!(!holds(&bytes, secret), "{what} is in the vault");
         }
         bytes
     };
@@ -193,7 +195,7 @@ async fn restore_and_look(protection: VaultProtection, passphrase: &str) {
         let download = client.download();
         tokio::spawn(async move { download.run(RunBudget::default()).await })
     };
-    // In the middle of it, with the log and its index beside the file.
+    // Looks during the run, too, when the log and its index are beside the file.
     let mut looks = 0;
     while !run.is_finished() {
         let status = client.download().status().await.expect("a status").summary;
@@ -209,7 +211,7 @@ async fn restore_and_look(protection: VaultProtection, passphrase: &str) {
     look();
     client.shutdown();
     let bytes = look();
-    // What is looked for would be found: the public part of a key is there, and without a key the rooms.
+    // The search finds what is there: the public part of a key and, without a vault key, the room ids.
     let session_id = STANDARD_NO_PAD
         .decode(homeserver.truth().key(0).session_id)
         .expect("base64");

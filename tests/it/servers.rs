@@ -1,4 +1,4 @@
-//! Homeservers other than Synapse, as the small one plays them. `docs/servers.md` has a row for each.
+//! Homeservers other than Synapse, as the small homeserver imitates them. `docs/servers.md` has a row for each.
 
 use keyferry::{
     KeyBackupClient, MissingKeys, PreferenceValue, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, RunReport,
@@ -57,7 +57,7 @@ async fn one_key_for_each_room_is_no_backup_and_single_keys_are() {
     let key = homeserver.truth().key(0);
     let found = client.fetch_session(key.room_id, key.session_id, None).await;
     assert!(matches!(found, Ok(RoomKeyLookup::Found { .. })), "{found:?}");
-    // Its etag does not tell that keys have come, and nothing is asked again for that.
+    // The etag does not show that keys were added, and no request is repeated because of that.
     homeserver.reset_requests();
     run(&client).await;
     assert!(homeserver.requests().total() < 20, "{}", homeserver.requests().total());
@@ -137,7 +137,7 @@ async fn a_count_with_the_keys_of_other_versions_is_short_and_can_be_accepted() 
         .iter()
         .find(|version| version.version == "1")
         .expect("it is known");
-    let key = one.public_key.clone().expect("the server told it");
+    let key = one.public_key.clone().expect("the server named it");
     assert_eq!(download.accept_shortfall("1".to_owned(), key, 60).await, Ok(true));
     let report = run(&client).await;
     assert!(
@@ -265,7 +265,7 @@ async fn account_data_that_is_no_object_is_no_preference() {
 
 #[tokio::test]
 async fn every_request_for_keys_names_its_version() {
-    // Without one, Dendrite would answer for the current version, and all others with an error.
+    // Without a version, Dendrite would answer for the current one, and all other servers with an error.
     let homeserver = server(ServerKind::Synapse);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;

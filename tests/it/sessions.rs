@@ -20,7 +20,7 @@ use ruma::{device_id, room_id, user_id};
 /// Where the store's copy came from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Origin {
-    /// Of a device that is not known yet.
+    /// Received directly from a device that is not known yet.
     DirectOfUnknown,
     DirectOfDevice,
     DirectOfVerified,
@@ -28,7 +28,7 @@ pub(crate) enum Origin {
     Bundle,
 }
 
-/// What the backup's copy claims of its sender.
+/// What the backup's copy claims about its sender.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Claims {
     AsTheStore,
@@ -36,7 +36,7 @@ pub(crate) enum Claims {
     AnotherSender,
 }
 
-/// A session that two copies are made of.
+/// A session from which different copies are made.
 pub(crate) struct Original {
     pub(crate) group: GroupSession,
     pub(crate) sender_key: Curve25519PublicKey,
@@ -67,7 +67,7 @@ impl Original {
         .expect("a session")
     }
 
-    /// The copy of a store, from that index on.
+    /// Returns the copy of a store, from this index onwards.
     pub(crate) async fn local(&self, origin: Origin, index: u32, shared_history: bool) -> InboundGroupSession {
         let owner = DeviceKeys::new(
             user_id!("@bob:localhost").to_owned(),
@@ -100,7 +100,7 @@ impl Original {
         InboundGroupSession::from_pickle(pickle).expect("a session")
     }
 
-    /// The copy of a backup, from that index on.
+    /// Returns the copy of a backup, from this index onwards.
     pub(crate) async fn backed_up(&self, index: u32, shared_history: bool, claims: Claims) -> RoomKey {
         let exported = self
             .whole(SenderData::unknown(), shared_history)
@@ -136,7 +136,7 @@ impl Original {
         }
     }
 
-    /// The same session by its name, and another ratchet.
+    /// Returns a key with the same session id and another ratchet.
     pub(crate) async fn with_another_ratchet(&self) -> RoomKey {
         let mut key = self.backed_up(0, true, Claims::AsTheStore).await;
         let mut bytes = STANDARD_NO_PAD.decode(key.session_key.expose()).expect("base64");
@@ -155,10 +155,10 @@ pub(crate) async fn stored(machine: &OlmMachine, session_id: &str) -> InboundGro
     let session = machine
         .store()
         .get_inbound_group_session(room_id!("!r:localhost"), session_id);
-    session.await.expect("a look").expect("it is there")
+    session.await.expect("a look-up").expect("it is there")
 }
 
-/// A machine over a database, and one in memory.
+/// Returns a machine with a database, and one in memory.
 pub(crate) async fn machines(directory: &Path) -> [OlmMachine; 2] {
     let (user_id, device_id) = (user_id!("@alice:localhost"), device_id!("DEVICE"));
     let store = SqliteCryptoStore::open(directory, None).await.expect("a store");

@@ -5,7 +5,7 @@ use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserve
 
 use crate::common::{Setup, WHOLE, homeserver, locked, start};
 
-/// What the truth says of a room, but for what can never be opened.
+/// Returns the counts of a room according to the truth, without the keys that can never be opened.
 fn truth(homeserver: &Homeserver, room: u64) -> RoomHistoryShareability {
     let keys: Vec<_> = homeserver
         .truth()
@@ -31,7 +31,7 @@ async fn a_room_is_counted_whatever_the_download_has_of_it() {
     let nothing = client.room_history_shareability(room_id.clone()).await;
     assert_eq!(nothing.map(|counts| counts.not_fetched_at_most), Ok(None));
 
-    // One room is here, and nobody has unlocked it.
+    // One room is here, but still locked.
     client.fetch_room(room_id.clone()).await.expect("it comes");
     let expected = truth(&homeserver, 1);
     assert!(expected.shareable > 0 && expected.not_shareable > 0);
@@ -58,11 +58,11 @@ async fn a_room_is_counted_whatever_the_download_has_of_it() {
         .await;
     assert_eq!(client.room_history_shareability(room_id.clone()).await, Ok(expected));
 
-    // In two versions, each key counts once.
+    // A key that is in two versions counts once.
     homeserver.set_faults(Vec::new());
     homeserver.set_version_state(VersionAction::NewWithKeys);
     let outcome = client.download().run(RunBudget::default()).await.outcome;
-    // Whether the request for everything rests by then, and rooms prove it, depends on chance.
+    // Chance decides whether the request for all keys is still held back by then, so that the rooms prove it.
     assert!(matches!(outcome, RunOutcome::Completed { .. }), "{outcome:?}");
     assert_eq!(client.room_history_shareability(room_id).await, Ok(expected));
 }

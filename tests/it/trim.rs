@@ -1,4 +1,4 @@
-//! Delivered entries leave the vault where the app wants that, and come again when its crypto store is a new one.
+//! Delivered entries leave the vault if the app wants that, and are fetched again when its crypto store is a new one.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn bytes(setup: &Setup) -> u64 {
 
 fn bytes_with_the_log(setup: &Setup) -> u64 {
     let log = setup.directory.path().join("vault/keyferry.sqlite3-wal");
-    // It need not be there.
+    // The log may not exist.
     bytes(setup) + std::fs::metadata(log).map_or(0, |log| log.len())
 }
 
@@ -35,7 +35,7 @@ async fn what_the_sink_has_taken_leaves_the_vault_and_can_be_had_again() {
     assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);
     let before = bytes(&setup);
     download.set_policy(trimming());
-    // In steps, whenever it is broken off.
+    // Trimming continues in steps, wherever a run is cut off.
     for wait in [5, 10, 20, 40] {
         let _ = tokio::time::timeout(Duration::from_millis(wait), download.run(RunBudget::default())).await;
     }
@@ -48,7 +48,7 @@ async fn what_the_sink_has_taken_leaves_the_vault_and_can_be_had_again() {
     assert_eq!(
         sink.keys.lock().expect("not poisoned").len(),
         10_000,
-        "nothing came twice"
+        "nothing was delivered twice"
     );
 
     let truth = homeserver.truth().key(5);
@@ -73,7 +73,7 @@ async fn what_the_sink_has_taken_leaves_the_vault_and_can_be_had_again() {
 
     sink.keys.lock().expect("not poisoned").clear();
     download.crypto_store_was_replaced().await.expect("it is noted");
-    // Said twice, it is no less true.
+    // A second call changes nothing.
     download.crypto_store_was_replaced().await.expect("it is noted");
     assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
     let report = download.run(RunBudget::default()).await;
@@ -91,7 +91,7 @@ async fn a_small_disk_takes_a_large_backup_bit_by_bit() {
         max_vault_bytes: Some(most),
         ..trimming()
     });
-    // With it, nobody but the run itself folds the log.
+    // This look-up keeps a connection open, so that only the run itself shortens the log.
     let unknown = client.find_room_key("!r:x".to_owned(), "unknown".to_owned()).await;
     assert_eq!(unknown, Ok(RoomKeyLookup::NotFound));
     let mut peak = 0;
@@ -105,7 +105,7 @@ async fn a_small_disk_takes_a_large_backup_bit_by_bit() {
         }
     };
     assert_eq!((report.outcome, report.summary.delivered), (COUNTED, 20_000));
-    // Batches under way come on top.
+    // Batches that are under way come on top of the limit.
     assert!(bytes(&setup) < 2 * most, "{}", bytes(&setup));
     assert!(peak < 3 * most, "{peak} at its peak");
     assert_eq!(bytes_with_the_log(&setup), bytes(&setup), "the log is empty at the end");
@@ -149,7 +149,7 @@ async fn what_is_delivered_before_its_turn_leaves_nothing_behind() {
     }
     *sink.fails_after.lock().expect("not poisoned") = Some(0);
     let report = running.await.expect("it ends");
-    assert!(report.summary.delivered < 8_000, "it was before its turn: {report:?}");
+    assert!(report.summary.delivered < 8_000, "it came early: {report:?}");
     *sink.fails_after.lock().expect("not poisoned") = None;
     *sink.delay.lock().expect("not poisoned") = Duration::ZERO;
     assert_eq!(download.run(RunBudget::default()).await.outcome, WHOLE);

@@ -1,4 +1,5 @@
-//! Trouble with the vault itself: damaged, cut short, deleted, restored without its keyring. Each has a clear state and a way on.
+//! Trouble with the vault itself: it is damaged, cut short, deleted, or restored without its keyring. Each case has a
+//! clear state and a way to go on.
 
 use std::{
     collections::HashMap,
@@ -24,7 +25,7 @@ fn vault_file(setup: &Setup) -> PathBuf {
     setup.directory.path().join("vault/keyferry.sqlite3")
 }
 
-/// A vault with all keys, that nobody has open.
+/// Creates a vault with all keys, and closes it.
 async fn filled(homeserver: &Homeserver) -> Setup {
     let setup = Setup::new(homeserver);
     let client = setup.open_unlocked().await;
@@ -34,7 +35,7 @@ async fn filled(homeserver: &Homeserver) -> Setup {
     setup
 }
 
-/// The way on: nothing is deleted, and a new vault gets everything again.
+/// Asserts that one can go on: setting the vault aside deletes nothing, and a new vault gets everything again.
 async fn begins_anew(setup: &Setup, homeserver: &Homeserver) {
     let directory = setup.options().data_dir;
     let damaged = fs::read(vault_file(setup)).expect("it is there");
@@ -75,7 +76,7 @@ async fn a_vault_that_does_not_open_is_set_aside_and_made_anew() {
         let opened = setup.open_with(setup.options()).await;
         match opened {
             Err(error) => assert_eq!(error, OpenError::VaultDamaged, "{what}"),
-            // Only a part is damaged: that shows when it is read.
+            // Only a part is damaged, which shows when it is read.
             Ok(client) => {
                 let report = client.download().run(RunBudget::default()).await;
                 let damaged = RunOutcome::Failed {
@@ -107,7 +108,7 @@ async fn damage_in_the_middle_is_told_and_what_can_be_read_is_read() {
             .await;
         match found {
             Ok(RoomKeyLookup::Found { key, .. }) => assert_true(&key, &truth),
-            // What is gone from an index without a trace cannot be told from what was never there.
+            // A key that damage has removed from an index looks like one that was never there.
             Ok(RoomKeyLookup::NotFound | RoomKeyLookup::Unusable { .. }) | Err(LookupError::Damaged) => damaged += 1,
             other => panic!("{other:?}"),
         }
@@ -186,7 +187,7 @@ async fn a_vault_at_work_is_not_set_aside_and_who_is_left_behind_is_told() {
     assert_vault_complete(&new, &homeserver).await;
 }
 
-/// A keyring that takes its time, as one in hardware does.
+/// A slow keyring, like one in hardware.
 #[derive(Default)]
 struct SlowKeyring {
     secrets: Mutex<HashMap<String, Vec<u8>>>,
@@ -222,7 +223,7 @@ async fn who_opens_a_new_vault_at_the_same_moment_gets_the_same_one() {
         let opened = futures_util::future::join_all((0..8).map(|_| setup.open_with(options()))).await;
         for client in opened {
             let client = client.expect("it opens");
-            client.download().status().await.expect("it is the one that is there");
+            client.download().status().await.expect("it is the same vault");
         }
     }
 }
@@ -250,7 +251,7 @@ async fn a_log_without_its_vault_is_not_taken_for_that_of_a_new_one() {
     assert_vault_complete(&client, &homeserver).await;
 }
 
-/// A keyring that has nothing, as after a restore to another phone.
+/// An empty keyring, as after a restore to another phone.
 struct EmptyKeyring;
 
 impl Keyring for EmptyKeyring {
@@ -301,7 +302,8 @@ async fn a_keyring_for_a_vault_without_protection_is_another_protection() {
 async fn a_lease_from_another_life_of_the_phone_stands_in_nobodys_way() {
     let homeserver = homeserver(100, 2);
     let setup = filled(&homeserver).await;
-    // Restored from a backup that was made in the middle of a run: another boot, and a clock that counts from there.
+    // As after a restore from a phone's backup that was made during a run: another boot, with a clock that counts from
+    // there.
     let vault = rusqlite::Connection::open(vault_file(&setup)).expect("the vault");
     vault
         .execute(
@@ -322,7 +324,7 @@ async fn what_an_older_version_of_the_crate_did_not_know_is_opened_by_this_one()
     let homeserver = homeserver(100, 2);
     let setup = filled(&homeserver).await;
     let vault = rusqlite::Connection::open(vault_file(&setup)).expect("the vault");
-    // As that version left it: thirty keys of an algorithm that it had never heard of.
+    // As that version left the vault: with thirty keys of an algorithm that it did not know.
     vault
         .execute_batch(
             "UPDATE opened SET failure = 6, first_index = NULL, shared_history = NULL, sender_key = NULL

@@ -1,4 +1,4 @@
-//! Unlocking: every way to be right, and every way to be wrong told apart.
+//! Unlocking: every right secret works, and each way to be wrong has its own error.
 
 use keyferry::{RunBudget, UnlockError, UnlockSecret};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
@@ -196,7 +196,7 @@ async fn what_the_server_does_is_told_from_what_the_user_typed() {
     ] {
         homeserver.set_faults(vec![Fault::from(fault.clone())]);
         assert_eq!(attempt(&homeserver, secret()).await, Err(error), "{fault:?}");
-        // A timeout or a fault in the middle is no wrong key either.
+        // A fault in the middle of the unlock is no wrong key either.
         homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::GetAccountData)]);
         let result = attempt(&homeserver, secret()).await;
         assert!(

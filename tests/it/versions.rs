@@ -1,4 +1,4 @@
-//! The backup moves on: changed, deleted, made anew, grown.
+//! Backups that change: they are replaced, deleted, created again, or grow.
 
 use std::{
     sync::{
@@ -54,7 +54,7 @@ async fn an_older_version_is_drained_first_then_the_new_one_is_begun() {
             (new.clone(), VersionState::Fetching)
         ]
     );
-    // Nobody has the new key yet; the old version is delivered nevertheless.
+    // The new version is still locked; the old version is delivered nevertheless.
     let report = download.run(RunBudget::default()).await;
     assert_eq!(report.outcome, locked(&["2"]));
     assert_eq!(
@@ -86,7 +86,7 @@ async fn what_an_older_version_got_before_it_was_superseded_comes_too() {
     assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 290));
     homeserver.release_held_back();
     homeserver.set_version_state(VersionAction::New);
-    // Nobody has asked for the old one since; the new one is the one that counts from here on.
+    // Nothing was requested from the old version since then, and the new version is now the current one.
     let base64 = homeserver.decryption_key_of("2").expect("it is there");
     let secret = UnlockSecret::DecryptionKey { base64: base64.into() };
     client.unlock(secret).await.expect("it fits");
@@ -116,7 +116,7 @@ async fn a_version_that_is_deleted_midway_keeps_what_came_of_it() {
     assert_eq!(client.refresh().await, Ok(ServerNews::NoBackup));
     assert!(report.summary.opened >= fetched);
 
-    // Made anew with the same key: no need to unlock it again.
+    // A new version with the same key need not be unlocked.
     homeserver.set_version_state(VersionAction::NewWithKeys);
     assert!(matches!(client.refresh().await, Ok(ServerNews::OtherVersion { .. })));
     let report = download.run(RunBudget::default()).await;
@@ -187,7 +187,7 @@ async fn a_backup_that_grows_is_gone_on_with() {
 #[tokio::test]
 async fn what_grew_in_a_room_in_use_costs_that_room_and_what_grew_elsewhere_is_found_too() {
     for (in_use, asked_for_everything) in [(4, 0), (0, 1)] {
-        // The last ones are held back, and come in the last room.
+        // The last keys are held back. They belong to the last room.
         let homeserver = start(Config {
             keys: 1_000,
             rooms: 5,
@@ -202,14 +202,14 @@ async fn what_grew_in_a_room_in_use_costs_that_room_and_what_grew_elsewhere_is_f
         homeserver.release_held_back();
         homeserver.reset_requests();
         let report = client.download().run(RunBudget::default()).await;
-        // What is found where the app is, is counted; what is not, comes with everything.
+        // New keys in the room in use make the count complete; others come with the request for all keys.
         let expected = if asked_for_everything > 0 { WHOLE } else { COUNTED };
         assert_eq!((report.outcome, report.summary.fetched), (expected, 1_000));
         let requests = homeserver.requests();
         assert_eq!(requests.of(EndpointKind::AllKeys), asked_for_everything);
         assert_eq!(requests.of(EndpointKind::RoomKeys), 1);
         assert_vault_complete(&client, &homeserver).await;
-        // Complete again: the next run has nothing to ask for.
+        // The backup is complete again, so the next run only looks for changes.
         homeserver.reset_requests();
         client.download().run(RunBudget::default()).await;
         assert_eq!(homeserver.requests().total(), 1);
@@ -262,7 +262,7 @@ async fn a_locked_older_version_does_not_hold_up_the_one_that_is_current() {
     assert_eq!((report.outcome, report.summary.delivered), (locked(&["1"]), 3_000));
     let sink = setup.sink.as_ref().expect("a sink");
     assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
-    // Over a restart, too: nothing comes twice, and nothing waits.
+    // After a restart, too, nothing comes twice and nothing waits.
     client.shutdown();
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
@@ -294,15 +294,15 @@ async fn a_version_with_the_key_of_an_older_one_needs_no_unlock() {
     assert_vault_complete(&client, &homeserver).await;
 }
 
-/// Keys of one version never come to their end.
+/// A transport over which the answer with all keys of one version never comes to its end.
 struct Stubborn<T: ?Sized> {
     inner: Arc<T>,
     version: &'static str,
-    /// After their beginning nothing comes any more, instead of a failure.
+    /// Whether the answer falls silent after its first chunk, instead of failing.
     silent: bool,
     is_hit: bool,
     begun: AtomicBool,
-    /// Not even a beginning comes.
+    /// Whether not even a first chunk comes.
     mute: bool,
 }
 
@@ -376,7 +376,7 @@ async fn an_older_version_that_never_comes_does_not_hold_up_the_one_that_is_curr
         homeserver.set_version_state(VersionAction::NewWithKeys);
         let mut states = Vec::new();
         for _ in 0..10 {
-            // What does not come is told.
+            // The version that does not come is reported.
             assert_ne!(download.run(budget).await.outcome, WHOLE);
             let versions = download.status().await.expect("a status").versions;
             states = versions.iter().map(|version| version.state).collect();

@@ -1,4 +1,4 @@
-//! The host is asked to call again when, and only when, there is a point in it.
+//! The host is asked for a wake-up when, and only when, there is something to do.
 
 use keyferry::{RunBudget, RunOutcome};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind};
@@ -56,7 +56,7 @@ async fn a_blocked_server_is_not_asked_again_before_its_time() {
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
-    let wake_up = report.wake_up.expect("it passes");
+    let wake_up = report.wake_up.expect("a wake-up");
     assert!((120_000..140_000).contains(&wake_up.not_before_ms), "{wake_up:?}");
     assert_eq!(homeserver.requests().of(EndpointKind::AllKeys), 1);
 }
@@ -74,7 +74,7 @@ async fn an_unlock_that_comes_later_asks_for_a_run() {
     assert_eq!(kept(), None, "nothing to do before it is unlocked");
     client.unlock(setup.recovery_key()).await.expect("it fits");
     let wake_up = kept().expect("there are keys to open");
-    assert!(!wake_up.needs_network, "they are all here");
+    assert!(!wake_up.needs_network, "all keys are here");
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn what_is_asked_for_while_a_run_ends_is_not_forgotten() {
         tokio::spawn(async move { download.run(RunBudget::default()).await })
     };
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    // It overtakes the run, which cannot know what is to be delivered again.
+    // This overtakes the run, which cannot know that keys must be delivered again.
     client
         .download()
         .crypto_store_was_replaced()

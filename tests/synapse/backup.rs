@@ -1,4 +1,4 @@
-//! What an account has before a restore: rooms, a backup, and its key in secret storage.
+//! Prepares an account for a restore: rooms, a backup, and its key in secret storage.
 
 use keyferry_test_synapse::Device;
 use matrix_sdk_crypto::{OlmMachine, secret_storage::SecretStorageKey, store::types::BackupDecryptionKey};
@@ -16,7 +16,7 @@ pub(crate) async fn create_backup(user: &Device, key: &BackupDecryptionKey) -> S
     answer["version"].as_str().expect("a version").to_owned()
 }
 
-/// Lets the machine upload its keys to that version.
+/// Makes the machine upload its keys to this backup version.
 pub(crate) async fn switch_backups_on(machine: &OlmMachine, key: &BackupDecryptionKey, version: &str) {
     let backups = machine.backup_machine();
     let saved = backups.save_decryption_key(Some(key.clone()), Some(version.to_owned()));
@@ -26,7 +26,7 @@ pub(crate) async fn switch_backups_on(machine: &OlmMachine, key: &BackupDecrypti
     backups.enable_backup_v1(backup_key).await.expect("backups are on");
 }
 
-/// Uploads all that the machine wants to, and gives the number of keys.
+/// Uploads all keys that the machine wants to back up, and returns their number.
 pub(crate) async fn upload(machine: &OlmMachine, user: &Device) -> usize {
     let mut keys = 0;
     while let Some((request_id, request)) = machine.backup_machine().backup().await.expect("a request") {

@@ -1,4 +1,4 @@
-//! What the tests share: Synapse, and an app for one of its devices.
+//! Helpers for the tests: a Synapse, and a host for one of its devices.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -11,7 +11,7 @@ use keyferry::{
 use keyferry_test_synapse::{Device, Synapse};
 
 pub(crate) async fn synapse() -> Synapse {
-    let python = std::env::var("KEYFERRY_SYNAPSE_PYTHON").expect("KEYFERRY_SYNAPSE_PYTHON: see scripts/test.sh");
+    let python = std::env::var("KEYFERRY_SYNAPSE_PYTHON").expect("KEYFERRY_SYNAPSE_PYTHON, see scripts/test.sh");
     Synapse::start(&python).await
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn options(synapse: &Synapse, device: &Device, data_dir: PathBuf) -> 
     }
 }
 
-/// A host that has a token and listens to nothing.
+/// A host that provides an access token and ignores everything else.
 pub(crate) struct Host(String);
 
 impl Host {

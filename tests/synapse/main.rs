@@ -1,5 +1,4 @@
-//! Against a real Synapse. `scripts/test.sh synapse` installs one and runs this; without it there is nothing to test
-//! against.
+//! Tests against a real Synapse. `scripts/test.sh synapse` installs one and runs them.
 
 mod backup;
 mod common;

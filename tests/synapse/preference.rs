@@ -1,4 +1,4 @@
-//! The backup preference between the devices of one user, and as other clients write it.
+//! The backup preference across the devices of one user, and in the forms that other clients write.
 
 use std::{path::Path, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::common::{Host, options, synapse, transport};
 const STABLE: &str = "m.key_backup";
 const UNSTABLE: &str = "m.org.matrix.custom.backup_disabled";
 
-/// No network at all.
+/// A transport without a network.
 struct Offline;
 
 impl HttpTransport for Offline {
@@ -65,7 +65,7 @@ async fn devices_of_one_user_agree() {
     let synapse = synapse().await;
     let first = synapse.register("carol", "FIRST").await;
 
-    // Nobody has said, and the policy chooses: both forms are there, as any client reads them.
+    // No preference is set, so the policy chooses. Both forms are written, so that any client can read them.
     let client = open(&synapse, &first, directory.path(), transport()).await;
     let decision = client.preference().decide_at_sign_in().await.expect("a decision");
     assert_eq!((decision.backups, decision.backup_exists), (Enabled, false));
@@ -75,7 +75,7 @@ async fn devices_of_one_user_agree() {
         (json!({ "enabled": true }), json!({ "disabled": false }))
     );
 
-    // One device turns it off, the other signs in and finds it off.
+    // One device turns backups off; another one signs in and finds them off.
     let write = client.preference().set_enabled(false).await;
     assert_eq!(write, Ok(PreferenceWrite::Written));
     assert_eq!(
@@ -91,7 +91,7 @@ async fn devices_of_one_user_agree() {
     );
     assert_eq!(decision.write, None);
 
-    // As other clients write it, and delete it.
+    // Values that other clients write, and their deletion.
     for (stable, unstable, value, source, forms_disagree) in [
         (
             json!({ "enabled": true }),
@@ -126,7 +126,7 @@ async fn devices_of_one_user_agree() {
         );
     }
 
-    // A wish without network outlives the process that made it.
+    // A wish made without a network survives the process that made it.
     client.shutdown();
     let offline = open(&synapse, &first, directory.path(), Arc::new(Offline)).await;
     let write = offline.preference().set_enabled(false).await.expect("it is kept");

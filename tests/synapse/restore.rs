@@ -1,4 +1,4 @@
-//! A real restore: a backup that matrix-sdk-crypto uploads, brought onto another device.
+//! A complete restore: matrix-sdk-crypto uploads a backup, and another device restores it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -26,7 +26,7 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
     let user = synapse.register("alice", "FIRST").await;
     let user_id = OwnedUserId::try_from(user.user_id.as_str()).expect("a user id");
 
-    // A first device makes sessions, encrypts a message with each, and backs them up.
+    // A first device creates sessions, encrypts a message with each, and backs them up.
     let machine = OlmMachine::new(&user_id, user.id.as_str().into()).await;
     let decryption_key = BackupDecryptionKey::new();
     let version = create_backup(&user, &decryption_key).await;
@@ -53,7 +53,7 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
     }
     upload(&machine, &user).await;
 
-    // A second device signs in. It has an empty crypto store, and what the user typed.
+    // A second device signs in with an empty crypto store and the recovery key that the user types.
     let store = SqliteCryptoStore::open(directory.path().join("store"), None)
         .await
         .expect("a store");
@@ -73,7 +73,7 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
         })
         .await
         .expect("the recovery key fits");
-    // The second budget is too short for everything at once: room by room.
+    // The second budget is too short for one request for all keys, so this run goes room by room.
     for budget in [None, Some(1_000)] {
         let report = client
             .download()

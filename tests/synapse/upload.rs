@@ -1,4 +1,4 @@
-//! A machine that uploads its keys to the backup from which they were restored.
+//! What a machine uploads to the backup from which its keys were restored.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ async fn what_was_restored_is_not_uploaded_again_but_to_a_new_version() {
     }
     assert_eq!(upload(&machine, &user).await, SESSIONS);
 
-    // A second device has a session of its own by now.
+    // A second device already has a session of its own.
     let store = SqliteCryptoStore::open(directory.path().join("store"), None)
         .await
         .expect("a store");
@@ -63,7 +63,7 @@ async fn what_was_restored_is_not_uploaded_again_but_to_a_new_version() {
     assert_eq!(restore().await, (SESSIONS + 1, SESSIONS));
     assert_eq!(upload(&restored, &second).await, 1);
 
-    // The same key under a new version, to which the store that is filled once more has uploaded nothing.
+    // A new version with the same key. The store is filled again, but has uploaded nothing to this version.
     let version = create_backup(&second, &key).await;
     restored
         .backup_machine()
@@ -72,14 +72,14 @@ async fn what_was_restored_is_not_uploaded_again_but_to_a_new_version() {
         .expect("backups are off");
     switch_backups_on(&restored, &key, &version).await;
     let redelivered = client.download().crypto_store_was_replaced().await;
-    redelivered.expect("all is to be delivered again");
+    redelivered.expect("all keys will be delivered again");
     assert_eq!(restore().await, (SESSIONS + 1, 0));
     assert_eq!(upload(&restored, &second).await, SESSIONS + 1);
     client.shutdown();
 }
 
 async fn new_session(machine: &OlmMachine, room_id: &RoomId) {
-    machine.discard_room_key(room_id).await.expect("none is in use");
+    machine.discard_room_key(room_id).await.expect("no session is in use");
     machine
         .share_room_key(room_id, std::iter::empty(), EncryptionSettings::default())
         .await

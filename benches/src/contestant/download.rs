@@ -1,4 +1,4 @@
-//! A plain download to a file, durable at the end, as ours is.
+//! A plain download to a file, which is durable at the end, as keyferry's is.
 
 use futures_util::StreamExt;
 use tokio::{fs::File, io::AsyncWriteExt, runtime::Runtime};

@@ -1,4 +1,5 @@
-//! What no opening can be faster than: the key agreement of every entry, by the fastest X25519 among the dependencies.
+//! The floor, which opening cannot beat: the key agreement of every entry, by the fastest X25519 among the
+//! dependencies.
 
 use std::thread;
 

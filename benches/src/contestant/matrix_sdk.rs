@@ -1,4 +1,4 @@
-//! matrix-sdk's way, from its parts: the whole body in memory, decrypted one by one, one import.
+//! Restores in matrix-sdk's way, with its parts: the whole body in memory, entries decrypted one by one, one import.
 
 use std::collections::BTreeMap;
 

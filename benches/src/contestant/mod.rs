@@ -1,4 +1,4 @@
-//! Who is measured. Each of these runs in a process of its own.
+//! The contestants that are measured. Each runs in a separate process.
 
 mod download;
 mod floor;
@@ -9,7 +9,7 @@ use crate::{Failure, account::Account};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contestant {
-    /// One request, its body to a file: as fast as it can come.
+    /// One request, with its body written to a file: the fastest possible download.
     PlainDownload,
     /// keyferry, until every entry is in the vault.
     Fetched,
@@ -33,7 +33,7 @@ impl Contestant {
         Self::Floor,
     ];
 
-    /// As a column of a table says it.
+    /// Returns the name that tables show, which is also the name of the child process.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::PlainDownload => "plain download",
@@ -46,7 +46,7 @@ impl Contestant {
     }
 }
 
-/// What a child of that name does with the account that it is told.
+/// Does the work of the child with this name, for the account in `told` (JSON).
 pub(crate) fn work(name: &str, told: &str) -> Result<(), Failure> {
     let account: Account = serde_json::from_str(told)?;
     let contestant = Contestant::ALL.into_iter().find(|contestant| contestant.name() == name);

@@ -1,4 +1,4 @@
-//! keyferry, as far as the goal says, on an empty vault.
+//! keyferry on an empty vault, up to a given goal.
 
 use std::{path::Path, sync::Arc};
 
@@ -32,7 +32,7 @@ pub(crate) fn run(account: &Account, goal: Goal) -> Result<(), Failure> {
         Goal::Fetched | Goal::Opened => None,
     };
     let data_dir = directory.path().join("vault");
-    // It reads the certificates of the system: an app has done that.
+    // Not part of the measurement: it reads the system's certificates, which an app has done before.
     let transport = ReqwestTransport::new()?;
     child::answer(transport, |transport| {
         runtime.block_on(restore(account, goal, &data_dir, transport, sink))

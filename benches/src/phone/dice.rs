@@ -1,8 +1,8 @@
-//! Random moments, the same ones whenever the benchmark is made.
+//! Pseudo-random moments, which are the same in every run of the benchmark.
 
 use std::{ops::Range, time::Duration};
 
-/// SplitMix64: small, and good enough for moments.
+/// SplitMix64: small, and good enough for this.
 pub(super) struct Dice(u64);
 
 impl Dice {

@@ -1,4 +1,4 @@
-//! How long somebody who opens a room waits for its first key, while a large restore is under way.
+//! Measures how long a user who opens a room waits for its first key while a large restore is under way.
 
 use std::{
     ops::Range,
@@ -26,13 +26,13 @@ pub(super) const NAME: &str = "first key";
 
 const ROOMS: u64 = 200;
 const ROUNDS: usize = 15;
-/// Milliseconds after which the room is wanted.
+/// The time after which the room is wanted, in milliseconds.
 const MOMENTS: Range<u64> = 50..2_000;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
-/// A key that is not here by then does not come.
+/// A key that has not arrived after this time counts as one that never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a child is told. It answers with the seconds that it took, or with nothing if the key was there before.
+/// The orders for a child. It answers with the wait in seconds, or with nothing if the key was already there.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Orders {
     account: Account,
@@ -49,7 +49,7 @@ pub(super) fn measure(keys: u64) -> Result<Table, Failure> {
         ..Config::default()
     };
     let homeserver = Homeserver::small(&config)?;
-    // The last room comes last, unless it is wanted.
+    // The last room is fetched last, unless it is prioritised.
     let truth = Truth::new(&config);
     let first = truth.key(truth.room_range(ROOMS - 1).start);
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
@@ -66,10 +66,10 @@ pub(super) fn measure(keys: u64) -> Result<Table, Failure> {
                 wait: dice.milliseconds(&MOMENTS),
             };
             let (_, seconds): (_, Option<f64>) = child::run(NAME, &orders)?;
-            crate::say(&seconds.map_or("  it was there".to_owned(), |seconds| format!("  {seconds:>7.3} s")));
+            crate::say(&seconds.map_or("  already there".to_owned(), |seconds| format!("  {seconds:>7.3} s")));
             waits.extend(seconds);
         }
-        let spread = Spread::of(waits.iter().copied()).ok_or("the room was always there")?;
+        let spread = Spread::of(waits.iter().copied()).ok_or("the room was already there in every round")?;
         rows.push(vec![
             name.to_owned(),
             waits.len().to_string(),
@@ -119,7 +119,7 @@ async fn first_key(orders: &Orders, client: &KeyBackupClient) -> Result<Option<f
     download.prioritise_rooms(vec![orders.room_id.clone()]).await?;
     while !is_here(orders, client).await? {
         if began.elapsed() > PATIENCE {
-            return Err("the key does not come".into());
+            return Err("the key did not arrive".into());
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }

@@ -1,6 +1,6 @@
-//! Life on a phone: time comes in slices, a pause comes at any moment, and somebody is looking at a room.
+//! Measures life on a phone: time comes in slices, a pause can come at any moment, and a user is looking at a room.
 //!
-//! Each of these has a file with both its sides: what the parent asks of its children, and what a child does.
+//! Each of the three has a file with both sides: what the parent asks of its children, and what a child does.
 
 mod dice;
 mod first_key;
@@ -9,20 +9,20 @@ mod slices;
 
 use crate::{Failure, arguments::Options, targets::Target};
 
-/// What can be asked for, and what its children are called.
+/// The names of the measurements, which are also the names of their children.
 pub(crate) const NAMES: [&str; 3] = [slices::NAME, pause::NAME, first_key::NAME];
 
-/// What came of one.
+/// The results of one measurement.
 pub(crate) struct Table {
     pub(crate) title: String,
     pub(crate) about: String,
-    /// The first one is what a row is about.
+    /// The titles of the columns. The first column says what a row is about.
     pub(crate) columns: &'static [&'static str],
     pub(crate) rows: Vec<Vec<String>>,
     pub(crate) targets: Vec<Target>,
 }
 
-/// All that these options ask for.
+/// Makes the measurements that these options ask for.
 pub(crate) fn measure(options: &Options) -> Result<Vec<Table>, Failure> {
     let is_asked_for = |name: &str| options.only.as_ref().is_none_or(|text| name.contains(text.as_str()));
     let mut tables = Vec::new();
@@ -38,7 +38,7 @@ pub(crate) fn measure(options: &Options) -> Result<Vec<Table>, Failure> {
     Ok(tables)
 }
 
-/// What a child of that name does.
+/// Does the work of the child with this name, with the orders in `told` (JSON).
 pub(crate) fn work(name: &str, told: &str) -> Result<(), Failure> {
     match name {
         slices::NAME => slices::work(&serde_json::from_str(told)?),

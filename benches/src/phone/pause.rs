@@ -1,4 +1,4 @@
-//! How long a pause takes, from the call to its return, while a run is at work.
+//! Measures how long a pause takes, from the call to its return, while a run is at work.
 
 use std::{
     ops::Range,
@@ -24,11 +24,11 @@ use crate::{
 
 pub(super) const NAME: &str = "pause";
 
-/// So many that a run has work for longer than it is left alone, and so few that it asks for all of them at once.
+/// Enough that a run still has work when the pause comes, and few enough that it requests all of them at once.
 const KEYS: u64 = 120_000;
 const CHILDREN: u64 = 4;
 const PAUSES_OF_A_CHILD: usize = 30;
-/// Milliseconds after which a pause comes.
+/// The time after which a pause comes, in milliseconds.
 const MOMENTS: Range<u64> = 20..600;
 
 struct Stage {
@@ -55,7 +55,7 @@ const STAGES: [Stage; 3] = [
     },
 ];
 
-/// What a child is told. It answers with the seconds of every pause.
+/// The orders for a child. It answers with the length of every pause, in seconds.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Orders {
     account: Account,
@@ -131,7 +131,7 @@ pub(super) fn work(orders: &Orders) -> Result<(), Failure> {
     })
 }
 
-/// One pause of a run of its own.
+/// Begins a run, pauses it, and returns how long the pause took.
 async fn one(orders: &Orders, transport: Arc<ReqwestTransport>, wait: Duration) -> Result<Duration, Failure> {
     let directory = tempfile::tempdir()?;
     let sink: Arc<dyn RoomKeySink> = Arc::new(TakesAll(Duration::from_millis(orders.sink_delay_ms)));

@@ -1,4 +1,4 @@
-//! A restore in slices of time, each in a process of its own over the same vault, against one that nothing disturbs.
+//! Compares a restore in time slices, each in a separate process over the same vault, with an undisturbed restore.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
 pub(super) const NAME: &str = "slices";
 
 const SLICE_MS: u64 = 2_000;
-/// After so many it counts as one that does not end.
+/// A restore that is not complete after this many slices counts as one that never ends.
 const MOST_SLICES: usize = 200;
 const KEYS: u64 = 200_000;
 const LATENCY_MS: u64 = 100;
@@ -55,7 +55,7 @@ const SHAPES: [Shape; 3] = [
     },
 ];
 
-/// What a child is told.
+/// The orders for a child.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Orders {
     account: Account,
@@ -63,7 +63,7 @@ pub(super) struct Orders {
     max_duration_ms: Option<u64>,
 }
 
-/// What it answers.
+/// The answer of a child.
 #[derive(Serialize, Deserialize)]
 struct Slice {
     is_completed: bool,
@@ -163,7 +163,7 @@ fn restore(homeserver: &Homeserver, max_duration_ms: Option<u64>) -> Result<Rest
     Err(format!("not completed after {MOST_SLICES} slices").into())
 }
 
-/// One slice, on an unlocked client.
+/// Runs one slice, on an unlocked client.
 pub(super) fn work(orders: &Orders) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     let client = runtime.block_on(async {

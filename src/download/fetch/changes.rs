@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{homeserver::KeysRequest, vault::VaultError};
 
-/// Most rooms that are requested this way: each is a round trip.
+/// Maximum number of rooms that are requested this way: each is a round trip.
 const MOST_ROOMS: usize = 20;
-/// Most keys that are fetched again only for better copies: 9 MB. The key of a message on screen is requested by
-/// itself.
+/// Maximum number of keys that are fetched again only for better copies: 9 MB. The key of a message on screen is
+/// requested by itself.
 const MOST_KEYS_FOR_BETTER_ONES: u64 = 10_000;
 
 impl FetchStage {
@@ -72,7 +72,7 @@ impl FetchStage {
                 if self.phase.stop.winds_down() {
                     return Err(FetchEnd::Stopped);
                 }
-                self.ask_or_rest(&room_id).await?;
+                self.ask_or_postpone(&room_id).await?;
             }
             self.flush().await?;
         }
@@ -85,7 +85,7 @@ impl FetchStage {
             return Err(FetchEnd::Stopped);
         }
         if !everything_is_next {
-            self.ask_or_rest(&room_id).await?;
+            self.ask_or_postpone(&room_id).await?;
             self.flush().await?;
             return Ok(true);
         }

@@ -13,7 +13,7 @@ use crate::{
     backup::completeness::{Evidence, Settled},
     clock::wall_ms,
     download::telling::FetchActivity,
-    homeserver::{Backoff, HomeserverError, KeysRequest, TransportError, rest_after},
+    homeserver::{HomeserverError, KeysRequest, Retry, TransportError, rest_after},
     ids::Era,
     random::dice,
     vault::{AskedUnder, Fault, VaultError},
@@ -46,7 +46,7 @@ impl FetchStage {
         self.phase.download.progress.set_fetch(FetchActivity::Fetching);
         self.prefer_rooms().await?;
         let mut in_this_run = InThisRun::default();
-        let mut backoff = Backoff::default();
+        let mut retry = Retry::default();
         loop {
             let facts = self.facts(in_this_run).await?;
             let names = facts.evidence.names;
@@ -68,18 +68,18 @@ impl FetchStage {
                     Ok(FromFile::Read(under)) => self.everything_is_read(under).await?,
                     Ok(FromFile::UnderWay) => return Err(waits_for_file()),
                     Err(error) => {
-                        self.everything_failed(error, names, &mut in_this_run, &mut backoff)
+                        self.everything_failed(error, names, &mut in_this_run, &mut retry)
                             .await?
                     }
                 },
                 Step::Everything => match self.everything().await {
                     Ok(()) => self.everything_is_read(self.mark()).await?,
                     Err(error) => {
-                        self.everything_failed(error, names, &mut in_this_run, &mut backoff)
+                        self.everything_failed(error, names, &mut in_this_run, &mut retry)
                             .await?
                     }
                 },
-                Step::GiveUpForNow => self.rest_everything(Fault::Other).await?,
+                Step::GiveUpForNow => self.postpone_everything(Fault::Other).await?,
                 Step::Rest => return Err(self.rest().await),
             }
         }
@@ -137,35 +137,35 @@ impl FetchStage {
         error: RequestError,
         names: u64,
         in_this_run: &mut InThisRun,
-        backoff: &mut Backoff,
+        retry: &mut Retry,
     ) -> Result<(), FetchEnd> {
         if error.is_too_much() {
             in_this_run.cuts += 1;
         }
         if error.is_a_cut() {
             // Something came, so the next failure is a new one.
-            backoff.reset();
+            retry.reset();
         }
         if error.has_wrong_shape() {
             let Some(names_before) = in_this_run.names_before_wrong_shape else {
                 in_this_run.names_before_wrong_shape = Some(names);
                 return Ok(());
             };
-            self.rest_everything(Fault::WrongShape).await?;
+            self.postpone_everything(Fault::WrongShape).await?;
             return self.count_without_what_came(names_before).await;
         }
         let is_of_the_request = error.is_of_the_request();
         if error.is_not_found() && self.version_is_there().await {
-            return self.rest_everything(Fault::Other).await;
+            return self.postpone_everything(Fault::Other).await;
         }
-        match self.wait_or_end(backoff, error).await {
-            Err(FetchEnd::Failed(_)) if is_of_the_request => self.rest_everything(Fault::Other).await,
+        match self.wait_or_end(retry, error).await {
+            Err(FetchEnd::Failed(_)) if is_of_the_request => self.postpone_everything(Fault::Other).await,
             Err(FetchEnd::Blocked { error, .. }) if is_of_the_request || self.is_only_of_this(&error).await => {
-                self.rest_everything(Fault::Other).await
+                self.postpone_everything(Fault::Other).await
             }
             Err(FetchEnd::Blocked { error, retry_after }) if error.is_a_fault() => {
                 // The server asked to wait. If it asks so repeatedly for this request alone, rooms come meanwhile.
-                self.rest_everything(Fault::Other).await?;
+                self.postpone_everything(Fault::Other).await?;
                 Err(FetchEnd::Blocked { error, retry_after })
             }
             result => result,
@@ -187,13 +187,13 @@ impl FetchStage {
         if is_begun { Err(FetchEnd::Again) } else { Ok(()) }
     }
 
-    async fn rest_everything(&self, fault: Fault) -> Result<(), FetchEnd> {
+    async fn postpone_everything(&self, fault: Fault) -> Result<(), FetchEnd> {
         self.vault(move |writer, version| {
             let failures = writer
                 .reader()
                 .version_by_id(version)?
                 .map_or(0, |row| row.rest.failures);
-            writer.rest_everything(version, fault, rest_after(failures, dice()))
+            writer.postpone_everything(version, fault, rest_after(failures, dice()))
         })
         .await
     }
@@ -263,8 +263,8 @@ impl FetchStage {
                 has_older_answers,
                 change_is_explained: version.settled_in > Era::default()
                     && (version.names > version.settled_names || version.is_replaced),
-                is_anything_sick: everything_rests || resting.rooms > 0,
-                is_everything_sick: everything_rests,
+                is_anything_failing: everything_rests || resting.rooms > 0,
+                is_everything_failing: everything_rests,
                 known_shortfall: version.shortfall,
                 accepted: version.accepted,
             },

@@ -186,8 +186,8 @@ mod tests {
         rooms_have_answered: false,
         has_older_answers: false,
         change_is_explained: false,
-        is_anything_sick: false,
-        is_everything_sick: false,
+        is_anything_failing: false,
+        is_everything_failing: false,
         known_shortfall: None,
         accepted: None,
     };
@@ -425,7 +425,7 @@ mod tests {
         // A room that does not answer keeps the version open.
         let sick = Facts {
             evidence: Evidence {
-                is_anything_sick: true,
+                is_anything_failing: true,
                 rooms_have_answered: false,
                 ..answered
             },
@@ -434,8 +434,8 @@ mod tests {
         assert_eq!(next_step(&sick), Step::Rest);
         let neither = Facts {
             evidence: Evidence {
-                is_anything_sick: true,
-                is_everything_sick: true,
+                is_anything_failing: true,
+                is_everything_failing: true,
                 ..EVIDENCE
             },
             everything_rests: true,

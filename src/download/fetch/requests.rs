@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{
     download::telling::FetchActivity,
-    homeserver::{Backoff, Body, HomeserverError, KeysRequest, TransportError, Verdict},
-    random::dice,
+    homeserver::{Body, HomeserverError, KeysRequest, Retry, TransportError, Verdict},
     vault::Fault,
 };
 
@@ -19,16 +18,16 @@ impl FetchStage {
         &self,
         request: impl Fn() -> F,
     ) -> Result<T, FetchEnd> {
-        let mut backoff = Backoff::default();
+        let mut retry = Retry::default();
         loop {
             match self.unless_stopped(request()).await? {
                 Ok(answer) => return Ok(answer),
-                Err(error) => self.wait_or_end(&mut backoff, error.into()).await?,
+                Err(error) => self.wait_or_end(&mut retry, error.into()).await?,
             }
         }
     }
 
-    pub(super) async fn wait_or_end(&self, backoff: &mut Backoff, error: RequestError) -> Result<(), FetchEnd> {
+    pub(super) async fn wait_or_end(&self, retry: &mut Retry, error: RequestError) -> Result<(), FetchEnd> {
         let error = match error {
             RequestError::Homeserver(HomeserverError::NotFound) => {
                 return Err(FetchEnd::VersionGone);
@@ -37,7 +36,7 @@ impl FetchStage {
             RequestError::Stopped => return Err(FetchEnd::Stopped),
             RequestError::Ended(end) => return Err(end),
         };
-        match backoff.after(&error, dice()) {
+        match retry.after(&error) {
             Verdict::Retry(wait) => {
                 log::info!(
                     "a request failed and will be retried in {} ms: {error}",
@@ -71,7 +70,7 @@ impl FetchStage {
 
     pub(super) async fn ask(&self, request: &KeysRequest) -> Result<(), RequestError> {
         let answer = self.answer(request).await;
-        self.once(request, answer).await
+        self.read_answer(request, answer).await
     }
 
     pub(super) async fn answer(&self, request: &KeysRequest) -> Result<Body, RequestError> {
@@ -96,14 +95,14 @@ impl FetchStage {
     async fn note_late(&self, request: &KeysRequest) -> Result<(), FetchEnd> {
         let room_id = request.room_id().map(str::to_owned);
         self.vault(move |writer, version| match room_id {
-            Some(room_id) => writer.rest_room(version, &room_id, Fault::Other, LATE_REST),
+            Some(room_id) => writer.postpone_room(version, &room_id, Fault::Other, LATE_REST),
             None => writer.count_request(version, 0, true),
         })
         .await
     }
 
     /// Reads one answer, to its end or as far as it comes.
-    pub(super) async fn once(
+    pub(super) async fn read_answer(
         &self,
         request: &KeysRequest,
         answer: Result<Body, RequestError>,

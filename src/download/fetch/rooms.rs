@@ -12,13 +12,13 @@ use super::{
 use crate::{
     backup::limits::MAX_ID_BYTES,
     clock::wall_ms,
-    homeserver::{Backoff, KeysRequest, Meaning, Verdict, rest_after},
+    homeserver::{KeysRequest, Meaning, Retry, Verdict, rest_after},
     random::dice,
     vault::{Fault, RoomToFetch},
 };
 
-/// Most rooms that are requested at the same time in a run with a budget: pending answers share the link with the one
-/// that is read, and are lost when time is up.
+/// Maximum number of rooms that are requested at the same time in a run with a budget: pending answers share the link
+/// with the one that is read, and are lost when time is up.
 const ROOMS_AT_ONCE_IN_A_SLICE: usize = 2;
 /// How often the answer for a room is cut off before the room is left to the OS, if the OS can download into files.
 pub(super) const ROOM_CUTS_BEFORE_FILE: u32 = 2;
@@ -36,7 +36,7 @@ const ROOMS_PER_NOTE: usize = 1_000;
 impl FetchStage {
     /// Fetches wanted rooms beside the plan. Returns only if fetching cannot continue.
     pub(super) async fn wanted_rooms(&self) -> FetchEnd {
-        let mut backoff = Backoff::default();
+        let mut retry = Retry::default();
         loop {
             let room_id = self.phase.download.wanted.next().await;
             if self.phase.stop.winds_down() {
@@ -45,7 +45,7 @@ impl FetchStage {
             }
             match self.wanted_room(&room_id).await {
                 Ok(()) => {
-                    backoff.reset();
+                    retry.reset();
                     self.open_first(room_id);
                 }
                 Err(RequestError::Ended(end)) => return end,
@@ -54,10 +54,10 @@ impl FetchStage {
                 // The plan requests this room later. The next wanted room waits first, however often requests have
                 // failed.
                 Err(RequestError::Homeserver(error) | RequestError::Cut(error)) => {
-                    let wait = match backoff.after(&error, dice()) {
+                    let wait = match retry.after(&error) {
                         Verdict::Retry(wait) => wait,
                         Verdict::Later(_) | Verdict::GiveUp => {
-                            backoff.reset();
+                            retry.reset();
                             BETWEEN_WANTED_ROOMS
                         }
                     };
@@ -200,22 +200,22 @@ impl FetchStage {
         self.flush().await
     }
 
-    /// Fetches rooms as files whose answers are always cut off. Fails if nothing is left but to wait for them.
+    /// Fetches rooms whose answers are always cut off, as files. Fails if nothing is left but to wait for them.
     async fn rooms_by_file(&self, rooms: Vec<RoomToFetch>, only_these: bool) -> Result<(), FetchEnd> {
         let mut waits_for_all = only_these && !rooms.is_empty();
         for RoomToFetch { room_id, rest, .. } in rooms {
             let request = KeysRequest::OneRoom(room_id.clone());
-            let mut backoff = Backoff::default();
+            let mut retry = Retry::default();
             loop {
                 match self.by_file(&request).await {
                     Ok(FromFile::UnderWay) => {}
                     Ok(FromFile::Read(_)) => waits_for_all = false,
                     Err(error) if error.is_of_the_room() || error.has_wrong_shape() => {
-                        self.rest_room(&room_id, rest.failures, &error).await?;
+                        self.postpone_room(&room_id, rest.failures, &error).await?;
                         waits_for_all = false;
                     }
                     Err(error) => {
-                        self.wait_or_end(&mut backoff, error).await?;
+                        self.wait_or_end(&mut retry, error).await?;
                         continue;
                     }
                 }
@@ -251,8 +251,11 @@ impl FetchStage {
                 continue;
             };
             let (request, room, answer) = answer?;
-            let result = self.once(&request, answer).await;
-            match self.retry_or_rest(&room.room_id, room.rest.failures, result).await? {
+            let result = self.read_answer(&request, answer).await;
+            match self
+                .retry_or_postpone(&room.room_id, room.rest.failures, result)
+                .await?
+            {
                 true => failed_in_a_row = 0,
                 false => failed_in_a_row += 1,
             }
@@ -271,21 +274,21 @@ impl FetchStage {
     }
 
     /// Requests one room, and postpones it if that fails. Returns whether it succeeded.
-    pub(super) async fn ask_or_rest(&self, room_id: &str) -> Result<bool, FetchEnd> {
+    pub(super) async fn ask_or_postpone(&self, room_id: &str) -> Result<bool, FetchEnd> {
         let result = self.ask(&KeysRequest::OneRoom(room_id.to_owned())).await;
-        self.retry_or_rest(room_id, 0, result).await
+        self.retry_or_postpone(room_id, 0, result).await
     }
 
     /// Requests a room again if its answer was of no use, and postpones it if that fails too: it then comes after all
     /// other rooms, also in later runs, and waits longer each time. Returns false if the room is postponed.
-    async fn retry_or_rest(
+    async fn retry_or_postpone(
         &self,
         room_id: &str,
         failures: u32,
         first: Result<(), RequestError>,
     ) -> Result<bool, FetchEnd> {
         let mut result = first;
-        let mut backoff = Backoff::default();
+        let mut retry = Retry::default();
         let mut tries = 1;
         while let Err(error) = result {
             let is_of_the_request = error.is_of_the_request();
@@ -294,19 +297,19 @@ impl FetchStage {
                 return Err(FetchEnd::VersionGone);
             }
             if is_of_the_request && (is_hopeless || tries >= TRIES_OF_A_ROOM) {
-                self.rest_room(room_id, failures, &error).await?;
+                self.postpone_room(room_id, failures, &error).await?;
                 return Ok(false);
             }
             if !error.has_wrong_shape() {
-                match self.wait_or_end(&mut backoff, error).await {
+                match self.wait_or_end(&mut retry, error).await {
                     Err(FetchEnd::Blocked { error, .. }) if is_of_the_request || self.is_only_of_this(&error).await => {
-                        self.rest_room(room_id, failures, &error.into()).await?;
+                        self.postpone_room(room_id, failures, &error.into()).await?;
                         return Ok(false);
                     }
                     Err(FetchEnd::Blocked { error, retry_after }) if error.is_a_fault() => {
                         // The server asked to wait. In case only this room is affected, the other rooms come first
                         // next time.
-                        self.rest_room(room_id, failures, &error.clone().into()).await?;
+                        self.postpone_room(room_id, failures, &error.clone().into()).await?;
                         return Err(FetchEnd::Blocked { error, retry_after });
                     }
                     result => result?,
@@ -318,7 +321,7 @@ impl FetchStage {
         Ok(true)
     }
 
-    async fn rest_room(&self, room_id: &str, failures: u32, error: &RequestError) -> Result<(), FetchEnd> {
+    async fn postpone_room(&self, room_id: &str, failures: u32, error: &RequestError) -> Result<(), FetchEnd> {
         log::warn!("a room could not be fetched, and will be requested again later");
         let fault = if error.has_wrong_shape() {
             Fault::WrongShape
@@ -326,7 +329,7 @@ impl FetchStage {
             Fault::Other
         };
         let (room, wait) = (room_id.to_owned(), rest_after(failures, dice()));
-        self.vault(move |writer, version| writer.rest_room(version, &room, fault, wait))
+        self.vault(move |writer, version| writer.postpone_room(version, &room, fault, wait))
             .await
     }
 }

@@ -43,7 +43,7 @@ pub(crate) enum FetchEnd {
         error: HomeserverError,
         retry_after: Duration,
     },
-    /// Everything that the server answers is here; for this many rooms it does not answer.
+    /// Everything else is here, but the server does not answer for this many rooms.
     Resting {
         rooms: u64,
         retry_after: Duration,

@@ -20,13 +20,13 @@ use crate::{
         telling::FetchActivity,
         work_left::{ShortLook, WorkLeft, look_at_short},
     },
-    homeserver::{Backoff, HomeserverError, TransportError, Verdict, outage_wait},
+    homeserver::{GivenUp, HomeserverError, Retry, outage_wait},
     ids::{EntryId, VersionRowId},
     random::dice,
     vault::{FetchProgress, VaultError, VersionRow, Writer},
 };
 
-/// The least wait before the next run if not even the first request succeeded.
+/// The minimum wait before the next run if not even the first request succeeded.
 const LEAST_WAIT: Duration = Duration::from_secs(30);
 
 /// Fetches everything that is left to fetch, in all versions.
@@ -78,7 +78,7 @@ async fn count_outage(phase: &Phase, result: Result<(), FetchEnd>, before: Fetch
         0 => retry_after,
         number => retry_after.max(outage_wait(number, dice())),
     };
-    if error.asks_for_patience() {
+    if error.asks_to_wait() {
         phase
             .in_vault(move |writer| writer.write(|tx| tx.keep_retry_after(retry_after)))
             .await?;
@@ -131,7 +131,7 @@ async fn fetch_all(phase: &Phase) -> Result<(), FetchEnd> {
     look_at_older_versions(phase, current_id).await?;
     let versions = phase.in_vault(|writer| writer.reader().versions_to_fetch()).await?;
     let is_older = |version: &VersionRow| Some(version.id) != current_id;
-    // What never comes through may be why there is another version.
+    // A version that never comes through may be the reason why there is another one.
     let (stuck, older): (Vec<_>, Vec<_>) = versions
         .into_iter()
         .filter(is_older)
@@ -200,7 +200,7 @@ async fn look_at_older_versions(phase: &Phase, current: Option<VersionRowId>) ->
 
 async fn look_again(phase: &Phase, older: VersionRow, is_superseded: bool) -> Result<(), FetchEnd> {
     let id = older.id;
-    let tries = if is_superseded { u32::MAX } else { 1 };
+    let tries = if is_superseded { None } else { Some(1) };
     match ask_up_to(phase, tries, || phase.context.homeserver.version(&older.version)).await {
         Ok(info) => {
             phase
@@ -274,14 +274,7 @@ async fn fetch_older(phase: &Phase, older: VersionRow) -> Result<Option<FetchEnd
 
 /// Whether another version may be available although this one is not.
 fn is_of_the_version(error: &HomeserverError) -> bool {
-    !error.asks_for_patience() && !is_no_network(error)
-}
-
-fn is_no_network(error: &HomeserverError) -> bool {
-    matches!(
-        error,
-        HomeserverError::NotTheHomeserver | HomeserverError::Transport(TransportError::Offline)
-    )
+    !error.asks_to_wait() && !error.is_no_network()
 }
 
 /// Shows the figures of this version again.
@@ -392,33 +385,22 @@ async fn ask<T, F: Future<Output = Result<T, HomeserverError>>>(
     phase: &Phase,
     request: impl FnMut() -> F,
 ) -> Result<T, FetchEnd> {
-    ask_up_to(phase, u32::MAX, request).await
+    ask_up_to(phase, None, request).await
 }
 
+/// Sends a small request with at most so many tries. Where there is no network, the run ends: the OS knows when it is back.
 async fn ask_up_to<T, F: Future<Output = Result<T, HomeserverError>>>(
     phase: &Phase,
-    tries: u32,
-    mut request: impl FnMut() -> F,
+    tries: Option<u32>,
+    request: impl FnMut() -> F,
 ) -> Result<T, FetchEnd> {
-    let stop = &phase.stop;
-    let mut backoff = Backoff::default();
-    let mut tried = 0;
-    loop {
-        tried += 1;
-        let error = match stop.unless_stopped(request()).await.ok_or(FetchEnd::Stopped)? {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        match backoff.after(&error, dice()) {
-            Verdict::Retry(wait) if !is_no_network(&error) && tried < tries => {
-                let waited = stop.unless_stopped(tokio::time::sleep(wait)).await;
-                waited.ok_or(FetchEnd::Stopped)?;
-            }
-            Verdict::Retry(wait) | Verdict::Later(wait) => {
-                let retry_after = wait.max(LEAST_WAIT);
-                return Err(FetchEnd::Blocked { error, retry_after });
-            }
-            Verdict::GiveUp => return Err(FetchEnd::Failed(error)),
-        }
-    }
+    let request = Retry::with_network(tries).request(request);
+    let answer = phase.stop.unless_stopped(request).await.ok_or(FetchEnd::Stopped)?;
+    answer.map_err(|GivenUp { error, retry_after }| match retry_after {
+        Some(wait) => FetchEnd::Blocked {
+            error,
+            retry_after: wait.max(LEAST_WAIT),
+        },
+        None => FetchEnd::Failed(error),
+    })
 }

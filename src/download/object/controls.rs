@@ -3,19 +3,19 @@
 use crate::{
     blocking::blocking,
     download::{DownloadPolicy, KeyDownload, StatusError, fetch::valid_room_ids, work_left::WorkLeft},
-    job::{NextRun, PauseCause, UserWord, Work},
+    job::{NextRun, PauseCause, UserCommand, Work},
     vault::{Connection, UserIntent},
 };
 
-/// Most rooms that one call can move to the front.
+/// Maximum number of rooms that one call can move to the front.
 const MOST_WANTED_ROOMS: usize = 1_000;
 
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyDownload {
     /// Pauses the download for a cause, until `resume` is called with the same cause. Several causes can hold at
-    /// once. A run under way ends if they leave it nothing to do; otherwise it continues with the work that they
-    /// allow. The table in `docs/background-execution.md` shows what each cause stops. `PauseCause.TimeExpiring`
-    /// holds only until this call returns.
+    /// once. A run under way ends if they leave nothing to do; otherwise it continues with the work that they allow.
+    /// The table in `docs/background-execution.md` shows what each cause stops. `PauseCause.TimeExpiring` holds only
+    /// until this call returns.
     ///
     /// Returns once everything that the cause stops has stopped: in a fraction of a second, whatever the server and
     /// the sink do.
@@ -37,7 +37,7 @@ impl KeyDownload {
     }
 
     /// Ends the pause for a cause. If no other cause holds the download, a run under way continues, or the host is
-    /// asked for a run with `JobHost.schedule_wake_up`.
+    /// asked for a run with `JobHost.schedule_wake_up`. A download that was stopped stays stopped: it needs `start`.
     ///
     /// # Errors
     /// Fails with a `StatusError` if `cause` is `PauseCause.User` and the vault cannot be written.
@@ -113,16 +113,16 @@ impl KeyDownload {
 }
 
 impl KeyDownload {
-    /// Stores what the user wants in the vault. A stopped download changes only if `also_when_stopped` is set.
-    async fn keep_intent(&self, intent: UserIntent, also_when_stopped: bool) -> Result<(), StatusError> {
-        self.jobs.gate.follow_user(UserWord {
+    /// Stores what the user wants in the vault. A stopped download changes only if `restarts_stopped` is set.
+    async fn keep_intent(&self, intent: UserIntent, restarts_stopped: bool) -> Result<(), StatusError> {
+        self.jobs.gate.follow_user(UserCommand {
             intent,
-            also_when_stopped,
+            restarts_stopped,
         });
         let gate = self.jobs.gate.clone();
         // Inside the write, because the caller may drop this future while it is in progress.
         let write = move |vault: &mut Connection| {
-            gate.write_user_words(|word| vault.keep_user_intent(word.intent, word.also_when_stopped))
+            gate.write_user_commands(|word| vault.keep_user_intent(word.intent, word.restarts_stopped))
         };
         Ok(self.jobs.write(write).await?)
     }
@@ -130,7 +130,7 @@ impl KeyDownload {
     /// Waits until no work runs that `cause` stops; `None` stands for `stop`.
     async fn settle(&self, cause: Option<PauseCause>) {
         self.jobs
-            .obey(cause.is_some_and(|cause| cause.stops(Work::AskServer)))
+            .wait_until_allowed(cause.is_some_and(|cause| cause.stops(Work::AskServer)))
             .await;
         // An open database holds a lock, and the OS kills an app that it suspends with one.
         if matches!(

@@ -1,5 +1,4 @@
-//! What the app decides about single backup versions: fetch one by its number, accept missing keys, give up a locked
-//! one.
+//! What the app decides about single backup versions: fetch one by number, accept missing keys, give up a locked one.
 
 use base64::Engine;
 

@@ -10,9 +10,9 @@ use crate::{
     vault::{Connection, HeldBackCause, VaultError},
 };
 
-/// Most rows of a page.
+/// Maximum number of rows per page.
 const MAX_PAGE: u32 = 10_000;
-/// Most conflicts of a page, because each one needs look-ups.
+/// Maximum number of conflicts per page, because each one needs look-ups.
 const MAX_CONFLICTS: u32 = 1_000;
 
 #[uniffi::export(async_runtime = "tokio")]

@@ -55,7 +55,7 @@ pub struct KeyDownload {
     /// The figures of the current run, or of the last one.
     progress: Mutex<Arc<Progress>>,
     /// Whether a run was asked for: a run under way looks at this when it ends.
-    asked_meanwhile: AtomicBool,
+    run_requested: AtomicBool,
 }
 
 impl KeyDownload {
@@ -77,7 +77,7 @@ impl KeyDownload {
             policy: PolicyCell::new(policy),
             wanted: WantedRooms::default(),
             progress: Mutex::new(Arc::new(Progress::new(has_sink, context.keys.clone()))),
-            asked_meanwhile: AtomicBool::new(false),
+            run_requested: AtomicBool::new(false),
         }
     }
 
@@ -92,7 +92,7 @@ impl KeyDownload {
 
     /// Reacts to new entries of a room in the vault: a run under way opens and delivers them before all others.
     /// Without a run, asks the app for one.
-    pub(crate) async fn room_has_come(&self, room_id: &str) {
+    pub(crate) async fn room_arrived(&self, room_id: &str) {
         match self.jobs.current() {
             Some(run) => {
                 self.wanted.open_first(room_id.to_owned());
@@ -109,7 +109,7 @@ impl KeyDownload {
 
     /// Asks the app for a run as soon as possible, if there is work to do and pauses do not hold all of it.
     pub(crate) async fn ask_for_a_run(&self) {
-        self.asked_meanwhile.store(true, Ordering::SeqCst);
+        self.run_requested.store(true, Ordering::SeqCst);
         if self.jobs.current().is_none() {
             self.ask_now().await;
         }
@@ -117,7 +117,7 @@ impl KeyDownload {
 
     /// Asks the app for a run if one was asked for. Must be called only while no run is under way.
     async fn ask_now(&self) -> Option<WakeUp> {
-        if !self.asked_meanwhile.swap(false, Ordering::SeqCst) {
+        if !self.run_requested.swap(false, Ordering::SeqCst) {
             return None;
         }
         let (context, epoch) = (self.jobs.context()?, self.jobs.gate.intent_epoch());
@@ -147,8 +147,8 @@ impl KeyDownload {
 #[uniffi::export(async_runtime = "tokio")]
 impl KeyDownload {
     /// Fetches, opens and delivers keys until everything is done, the budget is used up, or something prevents it.
-    /// Returns a report of how the run ended, and never fails. Once it has returned, the run uses no database, socket
-    /// or thread any more, and the host has been asked for the wake-up that the next run needs.
+    /// Returns a report of how the run ended, and throws no error. Once it has returned, the run uses no database,
+    /// socket or thread any more, and the host has been asked for the wake-up that the next run needs.
     ///
     /// Only one run can be under way, over all clients and processes that use the vault. Any other call returns
     /// `RunOutcome.AlreadyRunning`, which names the holder. The future is safe to drop: work under way then ends by

@@ -2,8 +2,7 @@
 //!
 //! - `stage`: the workers
 //! - `queue`: which page comes next; `watermark`: the entry up to which everything has ended (pure)
-//! - `commit`: writes finished pages to the vault and passes them to the sink; `settle_copies`: compares copies of a
-//!   session
+//! - `commit`: writes finished pages to the vault and passes them on; `settle_copies`: compares copies of a session
 
 mod commit;
 mod queue;

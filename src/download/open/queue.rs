@@ -27,8 +27,8 @@ pub(crate) const PAGES_IN_FLIGHT: usize = 1;
 /// Entries per page without a sink: the smaller the pages, the more evenly the cores finish.
 const PAGE_ENTRIES_WITHOUT_SINK: usize = 250;
 
-/// Most runs of consecutive entries that are claimed early for a wanted room. A room usually has a few; if a server
-/// scatters it over more, the rest waits its turn.
+/// Maximum number of runs of consecutive entries that are claimed early for a wanted room. A room usually has a few;
+/// if a server scatters it over more, the rest waits its turn.
 const RUNS_OF_A_ROOM: usize = 1_000;
 
 /// Hands out pages to the workers.
@@ -50,7 +50,7 @@ pub(crate) struct PageQueue {
 pub(crate) struct SinkPages {
     /// Keys per page, which is one batch: 2,000 keys take 30 to 150 ms of a core.
     pub(crate) keys: usize,
-    /// Most pages under way: if one takes long, all pages after it wait in memory.
+    /// Maximum number of pages under way: if one takes long, all pages after it wait in memory.
     pub(crate) most: usize,
 }
 

@@ -31,7 +31,7 @@ pub(crate) trait DownloadListener: Send + Sync {
 
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How long the last progress call may take before the run ends without it.
-const LAST_WORD: Duration = Duration::from_millis(200);
+const LAST_REPORT: Duration = Duration::from_millis(200);
 /// Batches of hints that wait for a slow host. Further hints are dropped; `arrived_since` still lists their keys.
 const HINTS_IN_FLIGHT: usize = 8;
 
@@ -75,7 +75,7 @@ pub(crate) async fn telling<T>(
     let mut last = progress.now();
     last.stage = DownloadStage::Resting;
     // An app that never answers must not delay the end of the run.
-    let _ = tokio::time::timeout(LAST_WORD, listener.on_progress(last)).await;
+    let _ = tokio::time::timeout(LAST_REPORT, listener.on_progress(last)).await;
     result
 }
 

@@ -59,7 +59,7 @@ pub enum RunOutcome {
     Blocked {
         /// What the run waits for.
         reason: BlockedReason,
-        /// Least time to wait before the next run, in milliseconds; `None` if unknown.
+        /// Minimum time to wait before the next run, in milliseconds; `None` if unknown.
         retry_after_ms: Option<u64>,
     },
     /// Everything was fetched, and some of it is locked. Ask the user for the recovery key of these versions, or give

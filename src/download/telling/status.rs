@@ -133,7 +133,7 @@ pub struct DownloadStatus {
 pub struct VersionStatus {
     /// The number of the version, as the server names it.
     pub version: String,
-    /// How far fetching it is.
+    /// How far the download of it is.
     pub state: VersionState,
     /// Whether its decryption key is known.
     pub unlocked: bool,
@@ -152,7 +152,7 @@ pub struct VersionStatus {
     pub given_up: bool,
 }
 
-/// How far fetching a backup version is.
+/// How far the download of a backup version is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum VersionState {

@@ -121,7 +121,12 @@ impl Writer {
     }
 
     /// Notes that a request for everything does not come through, and when it may be tried again.
-    pub(crate) fn rest_everything(&mut self, id: VersionRowId, fault: Fault, wait: Duration) -> Result<(), VaultError> {
+    pub(crate) fn postpone_everything(
+        &mut self,
+        id: VersionRowId,
+        fault: Fault,
+        wait: Duration,
+    ) -> Result<(), VaultError> {
         self.write(|transaction| {
             let now = wall_ms();
             transaction.execute(

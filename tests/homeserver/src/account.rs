@@ -15,30 +15,30 @@ use crate::{
 const ITERATIONS: u32 = 1000;
 const BACKUP_SECRET: &str = "m.megolm_backup.v1";
 
-/// All that a client needs to sign in, and all the ways to the backup decryption key.
+/// Everything a client needs to sign in, and every secret that leads to the backup decryption key.
 #[derive(Debug, Clone, Serialize)]
 pub struct AccountInfo {
-    /// Without a slash at its end.
+    /// The base URL, without a trailing slash.
     pub homeserver_url: String,
     /// `@alice:localhost`
     pub user_id: String,
     /// The device that the access token belongs to.
     pub device_id: String,
-    /// Valid until it is replaced by [`crate::Homeserver::set_access_token`].
+    /// Valid until [`crate::Homeserver::set_access_token`] replaces it.
     pub access_token: String,
     /// The default secret storage key: base58 in groups of four.
     pub recovery_key: String,
-    /// The backup decryption key itself in the same form.
+    /// The backup decryption key itself, in the same form as `recovery_key`.
     pub backup_recovery_key: String,
-    /// The backup decryption key as it lies, encrypted, in `m.megolm_backup.v1`.
+    /// The backup decryption key in base64: the plaintext of the secret in `m.megolm_backup.v1`.
     pub backup_decryption_key_base64: String,
-    /// Opens the second secret storage key, which is not the default one.
+    /// The passphrase of the second secret storage key, which is not the default one.
     pub secret_storage_passphrase: String,
     /// The id of the default secret storage key.
     pub secret_storage_key_id: String,
     /// The id of the second secret storage key.
     pub passphrase_key_id: String,
-    /// The version that holds the keys, and the current one at the start.
+    /// The backup version that holds the keys. It is the current one at the start.
     pub backup_version: String,
 }
 
@@ -114,12 +114,12 @@ impl Account {
 #[derive(Clone)]
 pub(crate) struct BackupKey {
     decryption_key: [u8; 32],
-    /// How the version tells which key it is.
+    /// The `auth_data` of the version, which contains the public key.
     pub auth_data: Value,
 }
 
 impl BackupKey {
-    /// The one that secret storage holds.
+    /// Returns the account's own backup key, which secret storage holds.
     fn of_account(config: &Config) -> Self {
         let seed = Seed(config.seed);
         match &config.legacy_passphrase {
@@ -133,7 +133,7 @@ impl BackupKey {
         }
     }
 
-    /// The one of a version that someone else created later; secret storage never holds it.
+    /// Returns the key of a version that another client creates later. Secret storage never holds it.
     pub(crate) fn foreign(seed: u64, version: u64) -> Self {
         Self::new(Seed(seed).bytes("foreign backup key", version), json!({}))
     }

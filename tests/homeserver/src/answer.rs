@@ -1,5 +1,5 @@
-//! What the endpoints answer when nothing goes wrong, with the errors that Synapse gives unless the server is another
-//! one.
+//! The answers of the endpoints when no fault replaces them. Errors are those of Synapse unless the imitated server
+//! has its own.
 
 use std::io;
 
@@ -84,7 +84,8 @@ fn describe(versions: &Versions, version: &Version, lies: &Lies) -> Response {
     }
 }
 
-/// The version that a request for keys is about. `None` is one without keys.
+/// Returns the version that a request for keys is about. `None` means that the version is unknown and that the server
+/// answers as if it had no keys.
 fn version_of(shared: &Shared, request: &Request) -> Result<Option<Version>, Box<Response>> {
     let state = shared.mutable();
     let found = match request.query("version") {

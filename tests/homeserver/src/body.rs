@@ -1,21 +1,21 @@
-//! A body in parts, most of which lie in a file.
+//! A response body in parts, most of which lie in a file.
 
 use std::{io, ops::Range, sync::Arc};
 
 use crate::store::Store;
 
-/// The parts of a body in order. An endless one goes on after the last of them.
+/// The parts of a response body, in order. An endless body continues after the last part.
 #[derive(Default)]
 pub(crate) struct Body {
     parts: Vec<Part>,
-    /// Where every part ends.
+    /// The position at which each part ends.
     ends: Vec<u64>,
     endless: bool,
 }
 
 enum Part {
     Text(Vec<u8>),
-    /// A part of a document.
+    /// A range of bytes of a stored document.
     Stored(Arc<Store>, Range<u64>),
 }
 
@@ -29,7 +29,7 @@ impl Body {
         }
     }
 
-    /// Makes it go on with the letter A.
+    /// Makes the body continue with the letter A for ever.
     pub(crate) fn endless(self) -> Self {
         Self { endless: true, ..self }
     }
@@ -56,7 +56,7 @@ impl Body {
         self.ends.push(start + length);
     }
 
-    /// Reads from a position on, across parts; less than the buffer holds is the end.
+    /// Reads from a position onwards, across parts. Only the end of the body leaves a part of the buffer unfilled.
     pub(crate) fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {

@@ -17,25 +17,25 @@ keyferry-test-homeserver: a small homeserver with a key backup, for tests
   --server NAME             which server to behave like: synapse, dendrite, conduit, continuwuity,
                             conduwuit, tuwunel or palpo
   --keys N                  room keys in the backup
-  --rooms N                 rooms that they are spread over
-  --room-sizes A,B,C        keys of each room, instead of the two above
+  --rooms N                 rooms that the keys are spread over
+  --room-sizes A,B,C        number of keys in each room; replaces --keys and --rooms
   --left-rooms N            how many of the last rooms are not joined
-  --twins N                 how many of the last keys are the first ones once more
-  --held-back N             how many of the last keys are not there before they are released
-  --seed N                  everything is derived from it
-  --port N                  port on 127.0.0.1; 0 takes any that is free
-  --latency-ms N            wait before every answer
-  --bytes-per-second N      speed of the link, for all connections together
-  --odd-entries             some entries are broken or strange
-  --odd-every N             how far apart these are
-  --first-version N         number of the backup version that is there at the start
-  --bad-room-id             one stored room id is none, which matters to conduit
-  --legacy-passphrase TEXT  derive the backup key from it
+  --twins N                 how many of the last keys repeat the first ones in another room
+  --held-back N             how many of the last keys stay out of the backup until they are released
+  --seed N                  seed from which everything is derived
+  --port N                  port on 127.0.0.1; 0 takes any free port
+  --latency-ms N            milliseconds to wait before every answer
+  --bytes-per-second N      speed of the link, shared by all connections
+  --odd-entries             make some entries broken or strange
+  --odd-every N             distance between the odd entries
+  --first-version N         number of the backup version that exists at the start
+  --bad-room-id             store an entry under an invalid room id; only conduit reacts to it
+  --legacy-passphrase TEXT  passphrase from which to derive the backup decryption key
 
 Prints one line of JSON when it is ready, then serves until its standard input ends.
 ";
 
-/// Runs the homeserver with these arguments, the first of which is the name of the program.
+/// Runs the homeserver with these command-line arguments. The first one is the name of the program.
 pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
     let outcome = match parse(args) {
         Ok(Some(config)) => run(config),
@@ -45,14 +45,14 @@ pub fn main_with_args(args: impl Iterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // If even this cannot be written, the exit code still tells.
+            // If even this cannot be written, the exit code still reports the failure.
             let _ = writeln!(io::stderr(), "keyferry-test-homeserver: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// `None` means that help was asked for.
+/// Parses the command line. Returns `None` if the user asked for help.
 fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Config>, lexopt::Error> {
     let mut config = Config::default();
     let mut parser = Parser::from_iter(args);
@@ -79,7 +79,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Config>, lexopt:
             "room-sizes" => {
                 let sizes = parser.value()?.string()?;
                 let sizes = sizes.split(',').map(str::parse).collect::<Result<_, _>>();
-                config.room_sizes = sizes.map_err(|_| "--room-sizes wants numbers and commas")?;
+                config.room_sizes = sizes.map_err(|_| "--room-sizes takes numbers separated by commas")?;
             }
             "help" => return Ok(None),
             _ => return Err(arg.unexpected()),
@@ -97,10 +97,10 @@ fn run(config: Config) -> io::Result<()> {
     writeln!(stdout, "{ready}")?;
     stdout.flush()?;
 
-    // Standard input ends when the parent dies, however that happens.
+    // Standard input ends when the parent process ends, however that happens.
     let stopper = homeserver.stopper();
     thread::spawn(move || {
-        // An error is an end, too.
+        // A read error counts as the end, too.
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         stopper.stop();
     });

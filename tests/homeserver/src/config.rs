@@ -1,42 +1,42 @@
-//! What the homeserver is to hold and how it is to be reached.
+//! What the homeserver holds and how clients reach it.
 
 use crate::ServerKind;
 
-/// The make-up of one homeserver. The same values always give the same account and the same keys.
+/// The configuration of one homeserver. The same values always produce the same account and the same keys.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Which homeserver it behaves like.
+    /// Which homeserver implementation it imitates.
     pub server: ServerKind,
     /// How many room keys the backup holds.
     pub keys: u64,
-    /// How many rooms they are spread over, as evenly as possible.
+    /// How many rooms the keys are spread over, as evenly as possible.
     pub rooms: u64,
     /// How many of the rooms, counted from the last, are missing from `/joined_rooms`.
     pub left_rooms: u64,
-    /// How many of the last keys are the first ones once more, in another room.
+    /// How many of the last keys repeat the first ones, in another room.
     pub twins: u64,
-    /// How many of the last keys are not in the backup before [`crate::Homeserver::release_held_back`].
+    /// How many of the last keys stay out of the backup until [`crate::Homeserver::release_held_back`] is called.
     pub held_back: u64,
-    /// Every key, id and secret is derived from it.
+    /// The seed from which every key, id and secret is derived.
     pub seed: u64,
-    /// The port on 127.0.0.1; 0 takes any that is free.
+    /// The port on 127.0.0.1; 0 takes any free port.
     pub port: u16,
-    /// How long every answer waits before its head is sent.
+    /// How long every answer waits before its head is sent, in ms.
     pub latency_ms: u64,
-    /// The speed of the link, shared by all connections. Only body bytes count.
+    /// The speed of the link, shared by all connections. Only body bytes count. `None` means no limit.
     pub bytes_per_second: Option<u64>,
     /// Whether every [`Config::odd_every`]th entry has one of the forms of [`crate::Oddity`].
     pub odd_entries: bool,
-    /// How far apart the odd entries are: with 10 they are the indices 9, 19, 29 and so on.
+    /// How far apart the odd entries are: with 10, the entries at indices 9, 19, 29 and so on are odd.
     pub odd_every: u64,
-    /// The number of keys of every room. If not empty, it replaces `keys` and `rooms`.
+    /// The number of keys in each room. If not empty, this replaces `keys` and `rooms`.
     pub room_sizes: Vec<u64>,
-    /// The number of the version that is there at the start; those that follow go on counting from it.
+    /// The number of the backup version that exists at the start. Later versions count on from it.
     pub first_version: u64,
-    /// Whether every version with entries has one more under a room id that is none. It is never served; on Conduit
-    /// it fails the answer for everything, and on other servers nothing happens.
+    /// Whether every version with entries has one more entry under an invalid room id. That entry is never served. It
+    /// makes Conduit fail to answer a request for all keys; other servers ignore it.
     pub bad_room_id: bool,
-    /// Derives the backup decryption key from this passphrase, as clients did before secret storage.
+    /// A passphrase from which to derive the backup decryption key, as clients did before secret storage.
     pub legacy_passphrase: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The number of keys room by room, whichever way it was given.
+    /// Returns the number of keys in each room, from `room_sizes` or else from `keys` and `rooms`.
     pub(crate) fn sizes(&self) -> Vec<u64> {
         if !self.room_sizes.is_empty() {
             return self.room_sizes.clone();

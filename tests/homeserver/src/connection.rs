@@ -1,4 +1,4 @@
-//! One connection: requests in, answers out, one after the other.
+//! One connection: reads its requests and answers them one after the other.
 
 use std::{io, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     state::Shared,
 };
 
-/// Serves a connection until either side has had enough of it.
+/// Serves a connection until either side closes it.
 pub(crate) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = Reader::default();
@@ -27,7 +27,7 @@ pub(crate) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<
             };
             let again = send(&mut stream, shared, &response, &delivery, false).await?;
             if control::is_stop(&request) {
-                // Only now: stopping ends this connection, too.
+                // Only after the answer is sent: stopping ends this connection, too.
                 shared.stop.notify_one();
             }
             again
@@ -38,7 +38,7 @@ pub(crate) async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<
             break;
         }
     }
-    // After a reset was asked for, there is nothing to shut down in good order.
+    // A connection that is about to be reset needs no orderly shutdown.
     if stream.linger()?.is_none() {
         stream.shutdown().await?;
     }

@@ -1,4 +1,4 @@
-//! The endpoints that no homeserver has: how a test in another process pulls the strings.
+//! The `/_control` endpoints, which no real homeserver has: a test in another process controls this one through them.
 
 use std::io;
 
@@ -19,18 +19,18 @@ struct Version {
     action: VersionAction,
 }
 
-/// Whether the request is for this module.
+/// Whether the request is a control request.
 pub(crate) fn is_for(request: &Request) -> bool {
     request.path.first().is_some_and(|first| first == "_control")
 }
 
-/// Whether the homeserver is to stop once this request has its answer.
+/// Whether the homeserver must stop once this request is answered.
 pub(crate) fn is_stop(request: &Request) -> bool {
     request.method == "POST" && request.path == ["_control", "stop"]
 }
 
-/// Does what is asked, except to stop. Control requests meet no fault, no latency and no limit, need no token and
-/// are not counted.
+/// Carries out a control request, except that stopping is left to the caller. Control requests are exempt from
+/// faults, latency and limits, need no token and are not counted.
 pub(crate) fn answer(shared: &Shared, request: &Request) -> Response {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     match (request.method.as_str(), path.as_slice()) {

@@ -1,4 +1,4 @@
-//! What was asked for, and how much was sent.
+//! Counts requests and the bytes sent in answer to them.
 
 use std::{
     collections::BTreeMap,
@@ -12,26 +12,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::EndpointKind;
 
-/// Requests since the start, or since they were last reset. Control requests do not count.
+/// Requests since the start or since the last reset, without control requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestCounts {
-    /// Requests by kind, whatever came of them; kinds that were never asked for are missing.
+    /// Requests by kind, whatever their outcome. Kinds without requests are missing.
     pub by_endpoint: BTreeMap<EndpointKind, u64>,
-    /// Requests without a valid access token, counted above too.
+    /// Requests without a valid access token. They are also counted in `by_endpoint`.
     pub unauthorized: u64,
-    /// Bytes of bodies handed to the network, without chunk framing.
+    /// Body bytes handed to the network, without chunk framing.
     pub body_bytes: u64,
-    /// The most requests that were being answered at one time.
+    /// The highest number of requests being answered at the same time.
     pub most_at_once: u64,
 }
 
 impl RequestCounts {
-    /// The number of requests of one kind.
+    /// Returns the number of requests of one kind.
     pub fn of(&self, endpoint: EndpointKind) -> u64 {
         self.by_endpoint.get(&endpoint).copied().unwrap_or(0)
     }
 
-    /// The number of requests of all kinds.
+    /// Returns the number of requests of all kinds.
     pub fn total(&self) -> u64 {
         self.by_endpoint.values().sum()
     }
@@ -76,7 +76,7 @@ impl Counters {
     }
 
     pub(crate) fn sent(&self, bytes: u64) {
-        // Relaxed is enough: a sum that nothing else depends on.
+        // Relaxed is enough: nothing else depends on this sum.
         self.body_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 

@@ -1,4 +1,4 @@
-//! The few cryptographic steps that the other modules put together.
+//! The few cryptographic primitives that the other modules use.
 
 use aws_lc_rs::{
     agreement, cipher, digest, hkdf, hmac, iv::FixedLength, pbkdf2, signature::Ed25519KeyPair, signature::KeyPair,
@@ -8,12 +8,12 @@ use base64::{
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
 };
 
-/// Where everything that looks random comes from.
+/// The source of everything that looks random.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seed(pub u64);
 
 impl Seed {
-    /// The 32 bytes that belong to a purpose and a number.
+    /// Derives 32 bytes for a purpose and a number.
     pub(crate) fn bytes(self, purpose: &str, number: u64) -> [u8; 32] {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(purpose.as_bytes());
@@ -33,7 +33,7 @@ pub(crate) fn padded_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// The public half of the Ed25519 key with this seed: always a valid point.
+/// Returns the public half of the Ed25519 key with this seed, which is always a valid point.
 pub(crate) fn ed25519_public(seed: &[u8; 32]) -> [u8; 32] {
     let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are a seed");
     let mut out = [0; 32];
@@ -41,7 +41,7 @@ pub(crate) fn ed25519_public(seed: &[u8; 32]) -> [u8; 32] {
     out
 }
 
-/// The public half of an X25519 key.
+/// Returns the public half of an X25519 key.
 pub(crate) fn x25519_public(private: &[u8; 32]) -> [u8; 32] {
     let public = x25519_private(private)
         .compute_public_key()
@@ -51,7 +51,7 @@ pub(crate) fn x25519_public(private: &[u8; 32]) -> [u8; 32] {
     out
 }
 
-/// The secret that two X25519 keys share.
+/// Returns the shared secret of two X25519 keys.
 pub(crate) fn x25519_shared(private: &[u8; 32], public: &[u8; 32]) -> [u8; 32] {
     let peer = agreement::UnparsedPublicKey::new(&agreement::X25519, public);
     let mut out = [0; 32];
@@ -75,7 +75,7 @@ impl hkdf::KeyType for OutputLength {
     }
 }
 
-/// HKDF-SHA256 with a salt of 32 zero bytes.
+/// Derives `N` bytes with HKDF-SHA256 and a salt of 32 zero bytes.
 pub(crate) fn hkdf<const N: usize>(secret: &[u8], info: &str) -> [u8; N] {
     let mut out = [0; N];
     hkdf::Salt::new(hkdf::HKDF_SHA256, &[0; 32])
@@ -93,7 +93,7 @@ pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     out
 }
 
-/// PBKDF2 with HMAC-SHA512, to 32 bytes. The salt is text.
+/// Derives 32 bytes from a passphrase with PBKDF2 and HMAC-SHA512. The salt is used as text, not decoded.
 pub(crate) fn pbkdf2(passphrase: &str, salt: &str, iterations: u32) -> [u8; 32] {
     let mut out = [0; 32];
     pbkdf2::derive(
@@ -106,7 +106,7 @@ pub(crate) fn pbkdf2(passphrase: &str, salt: &str, iterations: u32) -> [u8; 32] 
     out
 }
 
-/// AES-256-CTR in place, with the initial counter block given.
+/// Encrypts in place with AES-256-CTR. The initial counter block is `iv`.
 pub(crate) fn aes_ctr(key: &[u8; 32], iv: [u8; 16], data: &mut [u8]) {
     let key = cipher::UnboundCipherKey::new(&cipher::AES_256, key).expect("the key has 32 bytes");
     cipher::EncryptingKey::ctr(key)
@@ -114,7 +114,7 @@ pub(crate) fn aes_ctr(key: &[u8; 32], iv: [u8; 16], data: &mut [u8]) {
         .expect("AES-CTR takes any data");
 }
 
-/// AES-256-CBC with PKCS7 padding, with one key and one initialisation vector.
+/// A key and an initialisation vector for AES-256-CBC with PKCS7 padding.
 pub(crate) struct CbcKey {
     key: cipher::PaddedBlockEncryptingKey,
     iv: [u8; 16],

@@ -1,4 +1,4 @@
-//! Entries of the backup: room keys, encrypted, as JSON.
+//! The entries of the backup: encrypted room keys as JSON.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use crate::{
     crypto::{self, CbcKey, Seed},
 };
 
-/// How many entries share an ephemeral key. Real ones share none; only the generator gains.
+/// How many entries share an ephemeral key. Real entries never do; sharing only makes generating them faster.
 pub(crate) const GROUP: u64 = 64;
 
 const FLAG_NAMES: [&str; 3] = [
@@ -25,7 +25,7 @@ pub(crate) struct EntryWriter<'a> {
     buffer: Vec<u8>,
 }
 
-/// What the entries with one ephemeral key have in common.
+/// The values that all entries with the same ephemeral key share.
 struct Group {
     number: u64,
     ephemeral: String,
@@ -38,7 +38,7 @@ impl Group {
         let private = seed.bytes("ephemeral", number);
         let secret = crypto::x25519_shared(&private, backup_public_key);
         let keys: [u8; 80] = crypto::hkdf(&secret, "");
-        // The flaw of this algorithm: the code authenticates the empty string.
+        // A known flaw of this algorithm: the MAC covers the empty string.
         let mac = crypto::hmac_sha256(&keys[32..64], b"");
         Self {
             number,
@@ -101,7 +101,7 @@ impl<'a> EntryWriter<'a> {
     }
 }
 
-/// The fields and their order are those of matrix-js-sdk; no value needs escaping.
+/// Writes the plaintext with the fields of matrix-js-sdk, in its order. No value needs escaping.
 fn write_plaintext(index: u64, key: &TrueKey, out: &mut Vec<u8>) {
     let claimed = match &key.sender_claimed_ed25519 {
         Some(ed25519) => format!(r#""sender_claimed_keys":{{"ed25519":"{ed25519}"}},"#),
@@ -112,7 +112,7 @@ fn write_plaintext(index: u64, key: &TrueKey, out: &mut Vec<u8>) {
         (_, true) => "true",
         (_, false) => "false",
     };
-    // By the index alone, all odd entries of a kind would get the same name.
+    // From the index alone, all odd entries of one kind would get the same flag name.
     let turn = (index + index / GROUP) % 3;
     let flag_name = FLAG_NAMES[usize::try_from(turn).expect("it is below 3")];
     write!(

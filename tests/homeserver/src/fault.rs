@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The kinds of request that faults and counts tell apart.
+/// The kinds of request that faults and counts distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointKind {
@@ -25,7 +25,7 @@ pub enum EndpointKind {
     GetAccountData,
     /// `PUT /user/{user}/account_data/{type}`
     PutAccountData,
-    /// Everything that is not recognised.
+    /// Any request that is not recognised.
     Other,
 }
 
@@ -34,108 +34,108 @@ pub enum EndpointKind {
 /// In JSON it is one flat object: `{"kind":"cut_body","after_bytes":1000,"endpoint":"all_keys","times":1}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
-    /// What happens.
+    /// The kind of misbehaviour.
     #[serde(flatten)]
     pub kind: FaultKind,
-    /// Only requests of this kind are hit; all if `None`.
+    /// Limits the fault to requests of this kind; `None` means all requests.
     #[serde(default)]
     pub endpoint: Option<EndpointKind>,
-    /// Only requests for this room, or for a session of it, are hit; all if `None`.
+    /// Limits the fault to requests for this room or for a session of it; `None` means all requests.
     #[serde(default)]
     pub room: Option<String>,
-    /// After so many hits it wears off; never if `None`.
+    /// The number of hits after which the fault stops; `None` means never.
     #[serde(default)]
     pub times: Option<u32>,
-    /// So many requests that it could hit are spared first.
+    /// The number of matching requests to spare first.
     #[serde(default)]
     pub skip: u32,
 }
 
-/// What happens. Numbers of bytes are those of the body, without chunk framing.
+/// A kind of misbehaviour. Byte numbers refer to the body, without chunk framing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum FaultKind {
-    /// The connection is closed in good order in the middle of the body.
+    /// Closes the connection cleanly in the middle of the body.
     CutBody {
-        /// How much of the body arrives.
+        /// The number of body bytes that arrive.
         after_bytes: u64,
     },
-    /// The connection is reset in the middle of the body.
+    /// Resets the connection in the middle of the body.
     Reset {
-        /// How much of the body is sent.
+        /// The number of body bytes that are sent.
         after_bytes: u64,
     },
-    /// Nothing more is sent, and the connection stays open until the client closes it.
+    /// Stops sending in the middle of the body, and keeps the connection open until the client closes it.
     Stall {
-        /// How much of the body arrives.
+        /// The number of body bytes that arrive.
         after_bytes: u64,
     },
-    /// Not even a head is sent, and the connection stays open until the client closes it.
+    /// Sends nothing, not even a head, and keeps the connection open until the client closes it.
     Silence,
-    /// Another answer is given.
+    /// Replaces the answer.
     Status {
         /// The status code.
         code: u16,
-        /// The body. A JSON string is sent as the text that it holds, everything else as JSON.
+        /// The body. A JSON string is sent as its text, null as an empty body, and everything else as JSON.
         #[serde(default)]
         body: Value,
-        /// Headers. The content type is JSON unless it is given here.
+        /// Headers. The content type is JSON unless one is given here.
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
-    /// The body has another length than its `Content-Length`, and the connection is closed.
+    /// Declares a wrong `Content-Length` for the body, and closes the connection after it.
     WrongLength {
-        /// What the head says.
+        /// The `Content-Length` that the head declares.
         declared: u64,
     },
-    /// 200 and the page of a captive portal.
+    /// Answers 200 with the page of a captive portal.
     NotJson,
-    /// 302 to another place.
+    /// Answers with a 302 redirect.
     Redirect {
         /// The value of `Location`.
         location: String,
     },
-    /// The body comes slowly.
+    /// Sends the body slowly.
     Drip {
-        /// How slowly.
+        /// The speed of the body.
         bytes_per_second: u64,
     },
-    /// The answer comes late.
+    /// Delays the answer.
     Latency {
-        /// How late, on top of [`crate::Config::latency_ms`].
+        /// The delay in ms, on top of [`crate::Config::latency_ms`].
         ms: u64,
     },
-    /// The body starts well and never ends: it goes on inside a JSON string.
+    /// Sends a body that starts correctly and never ends: it continues inside a JSON string.
     Endless,
-    /// 200 and a body of blanks, compressed: small on the wire.
+    /// Answers 200 with a compressed body of blanks, which is small on the wire.
     GzipBomb {
-        /// How much it comes to, in MiB.
+        /// The size after decompression, in MiB.
         mebibytes: u64,
     },
-    /// `/room_keys/version` has another etag whenever it is asked.
+    /// Makes `/room_keys/version` return a different etag on every request.
     RestlessEtag,
-    /// `/room_keys/version` lies about the number of keys.
+    /// Makes `/room_keys/version` return a wrong number of keys.
     WrongCount {
-        /// What it says.
+        /// The number of keys that it returns.
         count: u64,
     },
-    /// The answer for everything is well-formed, but does without some rooms.
+    /// Leaves some rooms out of the answer for all keys, which stays well-formed.
     LeaveOutRooms {
-        /// Every so many-th room is left out: with 3 those with the indices 2, 5, 8 and so on in [`crate::Truth`].
+        /// The distance between these rooms: with 3, the rooms with indices 2, 5, 8 and so on in [`crate::Truth`].
         every: u64,
     },
-    /// Wherever the entry of a session would stand, another one stands: in the answer for everything, for its room,
-    /// and for itself. A session that is not there stays away.
+    /// Replaces the entry of a session wherever it is served: in the answers for all keys, for its room, and for the
+    /// session itself. A session that the backup does not hold stays missing.
     ReplaceEntry {
         /// The session id.
         session: String,
-        /// What stands there, whether it is like an entry or not.
+        /// The JSON to serve instead, whether or not it looks like an entry.
         entry: Value,
     },
 }
 
 impl FaultKind {
-    /// Whether this only colours an answer, so that it may come on top of another fault.
+    /// Whether this fault only modifies an answer, so that it can be combined with another fault.
     fn adds_up(&self) -> bool {
         matches!(
             self,
@@ -162,28 +162,28 @@ impl From<FaultKind> for Fault {
 }
 
 impl Fault {
-    /// Limits it to one kind of request.
+    /// Limits the fault to one kind of request.
     #[must_use]
     pub fn on(mut self, endpoint: EndpointKind) -> Self {
         self.endpoint = Some(endpoint);
         self
     }
 
-    /// Limits it to requests for this room or for a session of it.
+    /// Limits the fault to requests for this room or for a session of it.
     #[must_use]
     pub fn of_room(mut self, room_id: impl Into<String>) -> Self {
         self.room = Some(room_id.into());
         self
     }
 
-    /// Lets it wear off after so many hits.
+    /// Stops the fault after this many hits.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Spares the first so many requests.
+    /// Spares this many matching requests first.
     #[must_use]
     pub fn skip(mut self, skip: u32) -> Self {
         self.skip = skip;
@@ -191,9 +191,10 @@ impl Fault {
     }
 }
 
-/// Takes from the list what happens to one request, and wears the faults off.
+/// Returns the faults that hit one request, and counts each of these hits.
 ///
-/// Those that add up come on top; of the others only the first one hits, so that a list of them is a sequence.
+/// All faults that only modify an answer hit. Of the others only the first one does, so that a list of them is a
+/// sequence.
 pub(crate) fn take(faults: &mut [Fault], endpoint: EndpointKind, room: Option<&str>) -> Vec<FaultKind> {
     let mut taken = Vec::new();
     let mut exclusive = false;

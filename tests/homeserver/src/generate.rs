@@ -28,7 +28,7 @@ struct Block {
     hashes: Vec<u32>,
 }
 
-/// Returns the file and its index.
+/// Writes the document and returns its file and its index.
 pub(crate) fn document(truth: &Truth, seed: u64, backup_public_key: [u8; 32]) -> io::Result<(File, Index)> {
     let mut file = nameless_file()?;
     let mut index = Index::default();
@@ -46,7 +46,7 @@ pub(crate) fn document(truth: &Truth, seed: u64, backup_public_key: [u8; 32]) ->
                 receiver
             })
             .collect();
-        // A thread that has sent its last block hangs up; the first gap in turn is the end.
+        // The threads take turns. Each one hangs up after its last block, so the first that is missing marks the end.
         for receiver in receivers.iter().cycle() {
             let Ok(block) = receiver.recv() else { break };
             file.write_all(&block.bytes)?;
@@ -67,7 +67,7 @@ pub(crate) fn document(truth: &Truth, seed: u64, backup_public_key: [u8; 32]) ->
     Ok((file, index))
 }
 
-/// A file that has lost its name already, so that it goes with the process however that ends.
+/// Creates a file and removes its name at once, so that it disappears with the process, however that ends.
 fn nameless_file() -> io::Result<File> {
     // Relaxed is enough: only the numbers must differ.
     static NUMBER: AtomicU32 = AtomicU32::new(0);

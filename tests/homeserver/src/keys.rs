@@ -1,4 +1,4 @@
-//! What the three endpoints for keys answer: with everything, with a room, with a session.
+//! The answers of the three endpoints for keys: all keys, the keys of a room, the key of a session.
 
 use std::{io, ops::Range, sync::Arc};
 
@@ -7,17 +7,17 @@ use crate::{
     store::Store, versions::Version,
 };
 
-/// The entries of a version, as one request is to see them.
+/// The entries of a version as one request sees them.
 pub(crate) struct Entries<'a> {
     pub truth: &'a Truth,
     pub store: Arc<Store>,
-    /// How many of them, counted from the first, are there.
+    /// How many of the entries, counted from the first, are in the version.
     pub count: u64,
     pub lies: &'a Lies,
     has_bad_room_id: bool,
 }
 
-/// Another entry and where the one lies whose place it takes.
+/// The text that replaces an entry, and the place of that entry in the document.
 pub(crate) struct Replacement {
     pub place: Range<u64>,
     pub text: String,
@@ -47,7 +47,7 @@ pub(crate) fn answer(kind: ServerKind, entries: Option<&Entries<'_>>, route: &Ro
 }
 
 impl<'a> Entries<'a> {
-    /// `None` if nothing was ever put into the version.
+    /// Returns `None` if the version never had any entries.
     pub(crate) fn of(shared: &'a Shared, version: Version, lies: &'a Lies) -> Option<Self> {
         Some(Self {
             truth: &shared.truth,
@@ -101,7 +101,7 @@ impl<'a> Entries<'a> {
         Ok(Some(body))
     }
 
-    /// The entries that others take the place of in these rooms, in the order of the document.
+    /// Returns the replacements for entries of these rooms, in the order of the document.
     pub(crate) fn replacements(&self, rooms: Range<u64>) -> io::Result<Vec<Replacement>> {
         let mut replacements = Vec::new();
         for (session_id, entry) in &self.lies.entries {
@@ -117,7 +117,7 @@ impl<'a> Entries<'a> {
         Ok(replacements)
     }
 
-    /// Puts a part of the document at the end of a body, with the replacements that lie in it.
+    /// Appends a part of the document to a body, and applies the replacements that lie in it.
     fn push(&self, body: &mut Body, part: Range<u64>, replacements: &[Replacement]) {
         let first = replacements.partition_point(|replacement| replacement.place.start < part.start);
         let mut from = part.start;

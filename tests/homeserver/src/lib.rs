@@ -1,8 +1,9 @@
 //! A small Matrix homeserver for keyferry's tests, example and benches.
 //!
-//! It knows one user, and of the client-server API only what a key backup is made of: the backup
-//! versions, their entries, joined rooms and account data. It holds up to millions of room keys in
-//! rooms of chosen sizes, answers as Synapse or another server does, and misbehaves on demand.
+//! It knows one user, and only the part of the client-server API that a key backup needs: the
+//! backup versions, their entries, joined rooms and account data. It holds up to millions of room
+//! keys in rooms of chosen sizes, answers as Synapse or another server does, and misbehaves on
+//! demand.
 //!
 //! ```
 //! use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
@@ -18,31 +19,32 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! - **Everything comes from the seed.** The same [`Config`] gives the same ids, keys and
-//!   ciphertexts. [`Truth`] derives any room key by its index, so a test compares a million of
-//!   them without holding any.
-//! - **Memory is flat.** The whole backup is one JSON document in a temporary file without a name,
-//!   which goes with the process, however that ends. An answer is a part of that file. A version
-//!   with the same room keys under another backup key has a file of its own.
-//! - **Keys can be held back** ([`Config::held_back`]): the last ones are in the truth from the
-//!   start, but in the backup only once they are released, as if another client uploaded them then.
-//! - **Servers differ** ([`Config::server`]): what each does in its own way is in [`ServerKind`].
+//! - **Everything comes from the seed.** The same [`Config`] produces the same ids, keys and
+//!   ciphertexts. [`Truth`] derives any room key from its index, so a test can compare a million
+//!   of them without holding any.
+//! - **Memory use is flat.** The whole backup is one JSON document in a temporary file without a
+//!   name, which disappears with the process, however that ends. An answer is a part of that file.
+//!   A version with the same room keys under another backup key has its own file.
+//! - **Keys can be held back** ([`Config::held_back`]): the last keys are in the truth from the
+//!   start, but enter the backup only when they are released, as if another client uploaded them
+//!   at that moment.
+//! - **Servers differ** ([`Config::server`]): [`ServerKind`] lists how.
 //! - **Faults** ([`FaultKind`]) work on the bytes: bodies are cut, reset, stalled, slowed down,
 //!   mislabelled, or never end; rooms are left out and entries replaced. They can be limited to an
 //!   endpoint, to a room and to a number of requests.
-//! - **Entries** are encrypted as the specification wants it, including the code that covers
-//!   nothing; with [`Config::odd_entries`] some of them are strange in ways seen in the wild.
+//! - **Entries** are encrypted as the specification describes, including the MAC that covers
+//!   nothing. With [`Config::odd_entries`], some of them are strange in ways seen in the wild.
 //!
-//! As a program it prints its account as one line of JSON and is steered by `/_control`:
+//! As a program it prints its account as one line of JSON and is controlled through `/_control`:
 //!
-//! | request | does |
+//! | request | effect |
 //! |---|---|
 //! | `POST /_control/faults` | replaces the faults by a JSON list of [`Fault`]s |
 //! | `GET /_control/requests` | answers with [`RequestCounts`] |
-//! | `POST /_control/reset_requests` | counts from zero again |
-//! | `PUT /_control/version` | `{"action":"new_with_keys"}` or another [`VersionAction`] |
+//! | `POST /_control/reset_requests` | resets the counts to zero |
+//! | `PUT /_control/version` | changes the versions: `{"action":"new_with_keys"}` or another [`VersionAction`] |
 //! | `POST /_control/release` | puts the keys that were held back into the backup |
-//! | `PUT /_control/token` | `{"access_token":"…","soft_logout":false}` |
+//! | `PUT /_control/token` | sets the access token: `{"access_token":"…","soft_logout":false}` |
 //! | `POST /_control/stop` | ends the program |
 
 mod account;

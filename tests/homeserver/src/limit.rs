@@ -1,4 +1,4 @@
-//! How many requests a client may send.
+//! Limits how many requests a client may send.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,7 +8,7 @@ use std::{
 const PER_SECOND: f64 = 10.0;
 const BURST: f64 = 50.0;
 
-/// A bucket that every request takes a token out of, and that fills up with time.
+/// A token bucket: every request takes a token, and the bucket refills over time.
 pub(crate) struct Limit(Mutex<Bucket>);
 
 struct Bucket {
@@ -24,7 +24,7 @@ impl Limit {
         }))
     }
 
-    /// Whether a request may pass now.
+    /// Takes a token if there is one, and returns whether the request may pass.
     pub(crate) fn pass(&self) -> bool {
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.take(Instant::now())

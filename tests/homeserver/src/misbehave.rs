@@ -1,4 +1,4 @@
-//! Turns the faults that hit one request into another answer, or another way to send it.
+//! Turns the faults that hit one request into a different answer, or a different way to send it.
 
 use std::{
     collections::BTreeMap,
@@ -25,16 +25,16 @@ pub(crate) struct Delivery {
     pub latency: Duration,
     pub bytes_per_second: Option<u64>,
     pub ending: Ending,
-    /// Past the limits of the link, and without being counted.
+    /// Whether the answer bypasses the limit of the link and is not counted.
     pub aside: bool,
 }
 
-/// How far an answer gets, in bytes of its body.
+/// How the sending of an answer ends. Numbers are bytes of the body.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     #[default]
     Whole,
-    /// To its end, after which the connection cannot be used again.
+    /// Sends the whole answer, after which the connection cannot be used again.
     WholeAndClose,
     Cut(u64),
     Reset(u64),
@@ -43,7 +43,7 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    /// Where the body breaks off, if it does.
+    /// Returns the number of bytes after which the body breaks off, if it does.
     pub(crate) fn limit(self) -> Option<u64> {
         match self {
             Self::Cut(limit) | Self::Reset(limit) | Self::Stall(limit) => Some(limit),
@@ -52,12 +52,12 @@ impl Ending {
     }
 }
 
-/// What an answer is to say instead of the truth.
+/// What an answer says instead of the truth.
 #[derive(Default)]
 pub(crate) struct Lies {
     pub count: Option<u64>,
     pub etag: Option<String>,
-    /// By session id.
+    /// Replacement entries by session id.
     pub entries: BTreeMap<String, Value>,
     leave_out_every: Option<u64>,
 }
@@ -82,13 +82,13 @@ impl Lies {
         lies
     }
 
-    /// Whether the answer for everything does without this room.
+    /// Whether the answer for all keys leaves out this room.
     pub(crate) fn leaves_out(&self, room: u64) -> bool {
         self.leave_out_every.is_some_and(|every| room % every == every - 1)
     }
 }
 
-/// Whether the request is never looked at, because its answer is another one.
+/// Returns the answer that a fault puts in place of the real one, if any. The request is then never looked at.
 pub(crate) fn replacement(faults: &[FaultKind]) -> Option<Response> {
     faults.iter().find_map(|fault| match fault {
         FaultKind::Status { code, body, headers } => {
@@ -126,7 +126,7 @@ pub(crate) fn replacement(faults: &[FaultKind]) -> Option<Response> {
     })
 }
 
-/// How the answer is sent; may change its body or its length.
+/// Returns how the answer must be sent. May change its body or its length.
 pub(crate) fn delivery(faults: &[FaultKind], endpoint: EndpointKind, response: &mut Response) -> Delivery {
     let mut delivery = Delivery::default();
     for fault in faults {
@@ -168,7 +168,7 @@ fn blanks(mebibytes: u64) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// A start that a reader has no reason to refuse, up to the inside of a string.
+/// Returns the start of a body that a reader has no reason to refuse, up to the inside of a string.
 fn endless_start(endpoint: EndpointKind) -> &'static str {
     match endpoint {
         EndpointKind::AllKeys => {

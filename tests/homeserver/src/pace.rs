@@ -1,14 +1,14 @@
-//! How fast bytes may leave.
+//! Limits how fast bytes are sent.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// A link of limited speed, shared by whoever sends over it.
+/// A link of limited speed, shared by all that send over it.
 pub(crate) struct Link {
     bytes_per_second: Option<u64>,
-    /// When everything that was let through so far has left.
+    /// When all bytes that were let through so far have been sent.
     free_at: Mutex<Instant>,
 }
 
@@ -20,7 +20,7 @@ impl Link {
         }
     }
 
-    /// The most bytes to send at a time, so that about fifty pieces leave in a second.
+    /// Returns how many bytes to send at a time, so that about fifty pieces are sent per second, up to `most`.
     pub(crate) fn piece(&self, most: usize) -> usize {
         match self.bytes_per_second {
             None => most,
@@ -28,7 +28,7 @@ impl Link {
         }
     }
 
-    /// Waits until these bytes have passed.
+    /// Waits until the link has had the time to send this many bytes.
     pub(crate) async fn pass(&self, bytes: usize) {
         let Some(rate) = self.bytes_per_second else {
             return;

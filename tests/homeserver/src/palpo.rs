@@ -1,5 +1,5 @@
-//! The answers of Palpo, which has one bare `session_data` for each room: the last one in the answer for everything,
-//! the first one, under the id of the room, in the answer for a room.
+//! The answers of Palpo, which serves one bare `session_data` for each room: the last one of the room in the answer
+//! for all keys, and the first one, under the room id, in the answer for a room.
 
 use std::{io, ops::Range};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{body::Body, keys::Entries};
 
-/// Answers with everything.
+/// Returns the answer for all keys.
 pub(crate) fn all(entries: &Entries<'_>) -> io::Result<Body> {
     let mut body = Body::text(r#"{"rooms":{"#);
     let mut comma = "";
@@ -23,7 +23,7 @@ pub(crate) fn all(entries: &Entries<'_>) -> io::Result<Body> {
     Ok(body)
 }
 
-/// Answers with a room; `None` without any of its keys.
+/// Returns the answer for a room, or `None` if the version has none of its keys.
 pub(crate) fn room(entries: &Entries<'_>, room_id: &str) -> io::Result<Option<Body>> {
     let Some(room) = entries.store.room(room_id) else {
         return Ok(None);
@@ -54,7 +54,7 @@ fn push_session_data(entries: &Entries<'_>, body: &mut Body, room: u64, index: u
     let mut text = vec![0; usize::try_from(entry.end - entry.start).expect("an entry has about 900 bytes")];
     entries.store.read(entry.start, &mut text)?;
     let name = text.windows(NAME.len()).position(|window| window == NAME);
-    let before = name.expect("every entry has it") + NAME.len();
+    let before = name.expect("every entry has session data") + NAME.len();
     body.push_stored(&entries.store, entry.start + before as u64..entry.end - 1);
     Ok(())
 }

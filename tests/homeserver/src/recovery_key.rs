@@ -1,7 +1,7 @@
 //! Keys in the form that a user types: base58 in groups of four.
 
-/// Writes 32 bytes as the specification wants them: prefix, key, and a byte that makes the
-/// exclusive or of all of them zero.
+/// Encodes 32 bytes as the specification describes: a prefix, the key, and a byte that makes the
+/// exclusive or of all bytes zero.
 pub(crate) fn encode(key: &[u8; 32]) -> String {
     let mut bytes = vec![0x8B, 0x01];
     bytes.extend_from_slice(key);

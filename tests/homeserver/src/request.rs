@@ -1,4 +1,4 @@
-//! Reading requests: head, body, path and query.
+//! Reads requests: head, body, path and query.
 
 use std::io;
 
@@ -7,10 +7,10 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 const MOST_HEAD: usize = 64 << 10;
 const MOST_BODY: usize = 16 << 20;
 
-/// One request, complete.
+/// One complete request.
 pub(crate) struct Request {
     pub method: String,
-    /// The segments of the path, decoded one by one, so that an escaped slash separates nothing.
+    /// The segments of the path, decoded one by one, so that an escaped slash does not separate segments.
     pub path: Vec<String>,
     pub query: Vec<(String, String)>,
     pub bearer: Option<String>,
@@ -25,14 +25,14 @@ impl Request {
     }
 }
 
-/// The requests of one connection.
+/// Reads the requests of one connection.
 #[derive(Default)]
 pub(crate) struct Reader {
     pending: Vec<u8>,
 }
 
 impl Reader {
-    /// The next request, or `None` when the client has closed the connection between two.
+    /// Returns the next request, or `None` if the client has closed the connection without starting another one.
     pub(crate) async fn next(&mut self, stream: &mut TcpStream) -> io::Result<Option<Request>> {
         loop {
             if let Some((mut request, head, length)) = parse_head(&self.pending)? {
@@ -64,7 +64,8 @@ impl Reader {
     }
 }
 
-/// The request without its body, the length of its head and that of its body.
+/// Parses a head. Returns the request without its body, the length of the head and the length of the body, or `None`
+/// if the head is incomplete.
 fn parse_head(bytes: &[u8]) -> io::Result<Option<(Request, usize, usize)>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -117,7 +118,7 @@ fn split_target(target: &str) -> (Vec<String>, Vec<(String, String)>) {
     (path, query)
 }
 
-/// What is no valid escape stays as it is.
+/// Decodes percent escapes and leaves everything else as it is, including invalid escapes.
 fn percent_decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

@@ -1,18 +1,17 @@
-//! An answer before it is sent: status, headers, body, and how its end is told.
+//! A response before it is sent: status, headers, body, and how the end of the body is marked.
 
 use serde_json::Value;
 
 use crate::body::Body;
 
-/// How the end of the body is told.
+/// How the end of the body is marked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// By a `Content-Length`, which may lie.
+    /// A `Content-Length`, which may be wrong.
     Length(u64),
     Chunked,
 }
 
-/// One answer.
 pub(crate) struct Response {
     pub status: u16,
     pub headers: Vec<(String, String)>,
@@ -21,12 +20,12 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// JSON of known length.
+    /// Returns a JSON response of known length.
     pub(crate) fn json(status: u16, content: &Value) -> Self {
         Self::text(status, "application/json", content.to_string())
     }
 
-    /// Text of known length.
+    /// Returns a text response of known length.
     pub(crate) fn text(status: u16, content_type: &str, text: String) -> Self {
         Self {
             status,
@@ -36,12 +35,12 @@ impl Response {
         }
     }
 
-    /// A Matrix error.
+    /// Returns a Matrix error.
     pub(crate) fn error(status: u16, errcode: &str, error: &str) -> Self {
         Self::json(status, &serde_json::json!({ "errcode": errcode, "error": error }))
     }
 
-    /// Entries, without a `Content-Length`, as Synapse sends them.
+    /// Returns entries without a `Content-Length`, as Synapse sends them.
     pub(crate) fn entries(body: Body) -> Self {
         Self {
             status: 200,

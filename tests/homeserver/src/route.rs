@@ -1,8 +1,8 @@
-//! Which endpoint a request is for.
+//! Finds the endpoint that a request is for.
 
 use crate::{EndpointKind, request::Request};
 
-/// An endpoint with what its path names.
+/// An endpoint, with the values from the path of the request.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Route<'a> {
     CurrentVersion,
@@ -44,7 +44,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// Whether it is one of those under `/room_keys`.
+    /// Whether the endpoint is one of those under `/room_keys`.
     pub(crate) fn is_of_room_keys(&self) -> bool {
         matches!(
             self,
@@ -52,7 +52,7 @@ impl<'a> Route<'a> {
         )
     }
 
-    /// The room that it names.
+    /// Returns the room that the path names, if any.
     pub(crate) fn room(&self) -> Option<&'a str> {
         match self {
             Self::RoomKeys(room) | Self::SessionKey(room, _) => Some(room),

@@ -1,10 +1,10 @@
-//! Secret storage (4S) as it lies in account data: key descriptions and encrypted secrets.
+//! Secret storage (4S) as account data holds it: key descriptions and encrypted secrets.
 
 use serde_json::{Value, json};
 
 use crate::crypto;
 
-/// Which base64 a client writes: both are found in the wild, and readers must take either.
+/// Whether base64 is written with padding. Both forms exist in the wild, and readers must accept either.
 #[derive(Clone, Copy)]
 pub(crate) enum Padding {
     With,
@@ -19,7 +19,7 @@ pub(crate) struct StorageKey {
 }
 
 impl StorageKey {
-    /// The content of `m.secret_storage.key.ID`.
+    /// Returns the content of `m.secret_storage.key.ID`.
     pub(crate) fn description(&self, iv: [u8; 32], passphrase: Option<Value>) -> Value {
         let check = self.seal("", &[0; 32], iv);
         let mut description = json!({

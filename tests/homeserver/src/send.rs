@@ -1,4 +1,4 @@
-//! Sends answers byte by byte as wanted, down to the ways in which they break off.
+//! Sends answers at the wanted speed, and breaks them off where a fault requires it.
 
 use std::{io, io::Write, time::Duration};
 
@@ -17,10 +17,10 @@ use crate::{
 const PIECE: usize = 128 << 10;
 /// Room before a piece for its length in hexadecimal and a line break.
 const CHUNK_HEAD: usize = 16;
-/// What was sent before a reset must have left this machine, or the reset takes it back.
+/// How long to wait before a reset: it discards everything that has not left this machine yet.
 const BEFORE_RESET: Duration = Duration::from_millis(50);
 
-/// Sends one answer and says whether the connection can be used again.
+/// Sends one answer and returns whether the connection can be used again.
 pub(crate) async fn send(
     stream: &mut TcpStream,
     shared: &Shared,
@@ -47,7 +47,7 @@ pub(crate) async fn send(
     Ok(whole && keep_alive)
 }
 
-/// Sends head and body, and says whether they were sent to their end.
+/// Sends head and body, and returns whether they were sent completely.
 async fn send_body(
     stream: &mut TcpStream,
     shared: &Shared,
@@ -101,7 +101,7 @@ async fn send_body(
     Ok(true)
 }
 
-/// Writes the framing of a chunk around what lies in the buffer.
+/// Writes the framing of a chunk around the bytes in the buffer, and returns the chunk.
 fn frame(buffer: &mut [u8], length: usize) -> &[u8] {
     let head = format!("{length:x}\r\n");
     let start = CHUNK_HEAD - head.len();
@@ -141,7 +141,7 @@ fn head(response: &Response, keep_alive: bool) -> Vec<u8> {
     head
 }
 
-/// Reads and forgets until the client has closed the connection.
+/// Reads and discards until the client has closed the connection.
 async fn wait_for_close(stream: &mut TcpStream) {
     let mut nothing = [0; 1024];
     while stream.read(&mut nothing).await.is_ok_and(|length| length > 0) {}

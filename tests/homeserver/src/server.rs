@@ -1,4 +1,4 @@
-//! The homeserver as an object: a thread of its own that ends with it.
+//! The homeserver as an object. It runs on its own thread, which ends when the object is dropped.
 
 use std::{
     io,
@@ -21,7 +21,7 @@ use crate::{
     versions::Versions,
 };
 
-/// A running homeserver. It stops when this is dropped.
+/// A running homeserver. It stops when it is dropped.
 pub struct Homeserver {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -73,17 +73,17 @@ impl Homeserver {
         })
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at its end.
+    /// Returns the base URL, `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.shared.info.homeserver_url
     }
 
-    /// The account with its secrets.
+    /// Returns the account with its secrets.
     pub fn account(&self) -> &AccountInfo {
         &self.shared.info
     }
 
-    /// What is really in the backup, with the keys that are held back.
+    /// Returns what is really in the backup, including the keys that are held back.
     pub fn truth(&self) -> &Truth {
         &self.shared.truth
     }
@@ -93,22 +93,22 @@ impl Homeserver {
         self.shared.mutable().faults = faults;
     }
 
-    /// What was asked for so far.
+    /// Returns the requests that were counted so far.
     pub fn requests(&self) -> RequestCounts {
         self.shared.counters.snapshot()
     }
 
-    /// Counts from zero again.
+    /// Resets the request counts to zero.
     pub fn reset_requests(&self) {
         self.shared.counters.reset();
     }
 
-    /// The content of one type of account data.
+    /// Returns the content of one type of account data.
     pub fn account_data(&self, kind: &str) -> Option<Value> {
         self.shared.mutable().account_data.get(kind).cloned()
     }
 
-    /// Sets the content of one type of account data; `null` takes it away.
+    /// Sets the content of one type of account data; `null` removes it.
     pub fn set_account_data(&self, kind: &str, content: Value) {
         let mut state = self.shared.mutable();
         if content.is_null() {
@@ -127,13 +127,13 @@ impl Homeserver {
         done.expect("there is room for a temporary file");
     }
 
-    /// The decryption key of a backup version, in base64; also where secret storage does not hold it.
+    /// Returns the decryption key of a backup version in base64, even if secret storage does not hold it.
     pub fn decryption_key_of(&self, version: &str) -> Option<String> {
         let version = self.shared.mutable().versions.find(version)?;
         Some(version.key.base64())
     }
 
-    /// The same key as [`Self::decryption_key_of`], as a user types it: base58 in groups of four.
+    /// Returns the same key as [`Self::decryption_key_of`], as a user types it: base58 in groups of four.
     pub fn recovery_key_of(&self, version: &str) -> Option<String> {
         let version = self.shared.mutable().versions.find(version)?;
         Some(version.key.recovery_key())
@@ -144,14 +144,14 @@ impl Homeserver {
         self.shared.release_held_back();
     }
 
-    /// Makes this the only valid access token; others are told whether that is a soft logout.
+    /// Makes this the only valid access token. The error for any other token reports whether it is a soft logout.
     pub fn set_access_token(&self, token: &str, soft_logout: bool) {
         let mut state = self.shared.mutable();
         state.access_token = token.to_owned();
         state.soft_logout = soft_logout;
     }
 
-    /// Waits until `/_control/stop` has been called.
+    /// Waits until the homeserver is stopped, as `/_control/stop` does.
     pub fn wait(mut self) {
         self.join();
     }
@@ -162,7 +162,7 @@ impl Homeserver {
 
     fn join(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // A panic in there has been printed already; here it would hide a failing test.
+            // A panic in the thread has been printed already; repeated here, it would hide a failing test.
             let _ = thread.join();
         }
     }

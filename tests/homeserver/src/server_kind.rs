@@ -1,29 +1,30 @@
-//! Which homeserver this one behaves like, and what that one does differently from the others.
+//! The homeserver implementations that this one can imitate, and how they differ.
 
 use std::str::FromStr;
 
-/// A homeserver that this one can behave like. The questions below are all in which they differ here.
+/// A homeserver implementation that this one can imitate. The methods of this type are all the differences between
+/// them here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ServerKind {
-    /// The one that follows the specification most closely.
+    /// Follows the specification most closely.
     #[default]
     Synapse,
-    /// Keeps a deleted version in mind, and loses `auth_data` to an upload of nothing.
+    /// Remembers that the newest version was deleted, and loses `auth_data` when an upload has no keys.
     Dendrite,
-    /// Knows no unknown version, sorts versions as text, and fails on a bad room id.
+    /// Treats an unknown version as one without keys, sorts versions as text, and fails on a bad room id.
     Conduit,
-    /// Knows no unknown version, and sorts versions as text.
+    /// Treats an unknown version as one without keys, and sorts versions as text.
     Continuwuity,
-    /// Does the same as [`Self::Continuwuity`].
+    /// Behaves like [`Self::Continuwuity`].
     Conduwuit,
-    /// Knows no unknown version, but sorts versions as numbers.
+    /// Treats an unknown version as one without keys, but sorts versions as numbers.
     Tuwunel,
-    /// Has one key for each room, an etag that stays, and a limit on requests.
+    /// Serves one key for each room, does not change the etag when keys do, and limits requests.
     Palpo,
 }
 
 impl ServerKind {
-    /// All of them.
+    /// All kinds of server.
     pub const ALL: [Self; 7] = [
         Self::Synapse,
         Self::Dendrite,
@@ -34,7 +35,7 @@ impl ServerKind {
         Self::Palpo,
     ];
 
-    /// The name in lower case, as the command line takes it.
+    /// Returns the name in lower case, as the command line takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Synapse => "synapse",
@@ -47,7 +48,7 @@ impl ServerKind {
         }
     }
 
-    /// Whether the keys of a version that is not there are no keys, instead of an error.
+    /// Whether a request for the keys of an unknown version is answered with no keys instead of an error.
     pub(crate) fn answers_unknown_version_with_nothing(self) -> bool {
         self.is_of_conduits_family() || self == Self::Palpo
     }
@@ -72,7 +73,7 @@ impl ServerKind {
         self == Self::Dendrite
     }
 
-    /// Whether an upload without keys takes `auth_data` away.
+    /// Whether an upload without keys removes `auth_data`.
     pub(crate) fn loses_auth_data_to_an_empty_upload(self) -> bool {
         self == Self::Dendrite
     }
@@ -92,12 +93,12 @@ impl ServerKind {
         self == Self::Dendrite
     }
 
-    /// Whether one stored room id that is none fails the answer for everything.
+    /// Whether one invalid stored room id makes requests for all keys fail.
     pub(crate) fn fails_on_bad_room_id(self) -> bool {
         self == Self::Conduit
     }
 
-    /// Whether answers for everything and for a room hold one bare `session_data` for each room.
+    /// Whether the answers for all keys and for a room hold one bare `session_data` for each room.
     pub(crate) fn answers_with_one_key_per_room(self) -> bool {
         self == Self::Palpo
     }
@@ -107,7 +108,7 @@ impl ServerKind {
         self == Self::Palpo
     }
 
-    /// Whether a refused token is told whether that is a soft logout.
+    /// Whether the error for a refused token reports if it is a soft logout.
     pub(crate) fn tells_soft_logout(self) -> bool {
         self != Self::Dendrite
     }
@@ -127,7 +128,7 @@ impl FromStr for ServerKind {
         let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
         found.ok_or_else(|| {
             format!(
-                "there is no such server; there are {}",
+                "there is no such server; the known ones are {}",
                 Self::ALL.map(Self::name).join(", ")
             )
         })

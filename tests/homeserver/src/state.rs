@@ -1,4 +1,4 @@
-//! What the connections share, and what of it can change while the homeserver runs.
+//! The state that the connections share, and the part of it that changes while the homeserver runs.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use crate::{
     versions::Versions,
 };
 
-/// All that the connections share.
+/// Everything that the connections share.
 pub(crate) struct Shared {
     pub truth: Truth,
     pub info: AccountInfo,

@@ -4,10 +4,10 @@ use std::{collections::HashMap, fs::File, io, ops::Range, os::unix::fs::FileExt}
 
 use crate::{Truth, generate};
 
-/// How many entries one block of the generator, and one base of the index, holds.
+/// How many entries one block of the generator holds. The index has one base for each block.
 pub(crate) const BLOCK: u64 = 1024;
 
-/// The document and its index: about 14 bytes of memory a key.
+/// The document and its index, which takes about 14 bytes of memory per key.
 pub(crate) struct Store {
     file: File,
     index: Index,
@@ -17,13 +17,13 @@ pub(crate) struct Store {
 /// Where the entries lie, by index of the key.
 #[derive(Default)]
 pub(crate) struct Index {
-    /// Where every block starts in the file.
+    /// Where each block starts in the file.
     pub bases: Vec<u64>,
-    /// Where every entry starts in its block.
+    /// Where each entry starts in its block.
     pub starts: Vec<u32>,
-    /// The length of every entry with its session id.
+    /// The length of each entry with its session id.
     pub lengths: Vec<u16>,
-    /// A hash of the session id and the index of the key, sorted within every room.
+    /// A hash of the session id and the index of the key, sorted within each room.
     pub by_session: Vec<(u32, u32)>,
 }
 
@@ -51,13 +51,13 @@ impl Store {
         Ok(Self { file, index, rooms })
     }
 
-    /// The index of a room.
+    /// Returns the index of a room.
     pub(crate) fn room(&self, room_id: &str) -> Option<u64> {
         self.rooms.get(room_id).copied()
     }
 
-    /// Where those of the first `count` entries lie that are of these rooms, each run from the id of its first room to
-    /// the end of its last entry. Neighbours are one run.
+    /// Returns where the entries of the wanted rooms lie, as far as they are among the first `count`. Each run goes
+    /// from the id of its first room to the end of its last entry. Neighbouring rooms form one run.
     pub(crate) fn runs(&self, truth: &Truth, count: u64, wanted: impl Fn(u64) -> bool) -> Vec<Range<u64>> {
         let mut runs: Vec<Range<u64>> = Vec::new();
         let mut goes_on = false;
@@ -79,20 +79,20 @@ impl Store {
         runs
     }
 
-    /// Where those of the first `count` entries lie that are of this room, with the commas between them;
-    /// `None` without any.
+    /// Returns where the entries of a room lie, as far as they are among the first `count`, with the commas between
+    /// them. Returns `None` if there are none.
     pub(crate) fn room_entries(&self, truth: &Truth, count: u64, room: u64) -> Option<Range<u64>> {
         let range = truth.room_range(room);
         let end = range.end.min(count);
         (range.start < end).then(|| self.entry(range.start).start..self.entry(end - 1).end)
     }
 
-    /// Where an entry lies, with its session id.
+    /// Returns where an entry lies, with its session id.
     pub(crate) fn entry(&self, index: u64) -> Range<u64> {
         self.index.entry(index)
     }
 
-    /// Where the entry of a session lies, without its session id, if it is one of the first `count`.
+    /// Returns where the entry of a session lies, without its session id, if it is one of the first `count`.
     pub(crate) fn session_entry(
         &self,
         truth: &Truth,
@@ -128,12 +128,12 @@ impl Store {
     }
 }
 
-/// What stands in the document before the entries of a room.
+/// Returns the text that comes before the entries of a room in the document.
 pub(crate) fn room_head(room_id: &str) -> String {
     format!(r#""{room_id}":{{"sessions":{{"#)
 }
 
-/// FNV-1a, to find a session without keeping its id.
+/// Hashes a session id with FNV-1a, so that a session can be found without keeping its id.
 pub(crate) fn hash(session_id: &str) -> u32 {
     session_id.bytes().fold(0x811C_9DC5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

@@ -1,4 +1,4 @@
-//! What is really in the backup. Nothing is stored: every key is derived from seed and index.
+//! What is really in the backup. Nothing is stored: every key is derived from the seed and its index.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::{
 
 const SENDERS: u64 = 32;
 
-/// The forms in which entries are found broken, or strange, in the wild.
+/// The ways in which entries are broken or strange in the wild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Oddity {
     /// The ciphertext is noise. Not usable.
@@ -38,7 +38,7 @@ impl Oddity {
         Self::ClaimedKeysMissing,
     ];
 
-    /// Whether a client that forgives what can be forgiven gets a room key out of the entry.
+    /// Whether a lenient client gets a room key out of the entry.
     pub fn usable(self) -> bool {
         matches!(self, Self::HintsMissing | Self::FlagIsNull | Self::ClaimedKeysMissing)
     }
@@ -47,14 +47,14 @@ impl Oddity {
 /// One room key as a client should see it after opening its entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrueKey {
-    /// The room that the entry lies under.
+    /// The room id under which the entry is stored.
     pub room_id: String,
-    /// The session id that the entry lies under: the Ed25519 key at the end of `session_key`,
+    /// The session id under which the entry is stored: the Ed25519 key at the end of `session_key`,
     /// except with [`Oddity::ForeignSessionId`].
     pub session_id: String,
     /// The Curve25519 key of the sender, in base64.
     pub sender_key: String,
-    /// What the sender claims as its Ed25519 key; `None` where the entry does not say.
+    /// The Ed25519 key that the sender claims to have; `None` if the entry does not name one.
     pub sender_claimed_ed25519: Option<String>,
     /// 165 bytes in base64: version 1, message index, ratchet, Ed25519 key.
     pub session_key: String,
@@ -62,7 +62,7 @@ pub struct TrueKey {
     pub first_known_index: u32,
     /// The flag of MSC4268, whichever name it was written under.
     pub shared_history: bool,
-    /// Whether a room key can be had from the entry at all.
+    /// Whether a client can get a room key out of the entry.
     pub usable: bool,
     /// What is odd about the entry, if anything.
     pub oddity: Option<Oddity>,
@@ -106,7 +106,7 @@ impl Truth {
         }
     }
 
-    /// The number of room keys.
+    /// Returns the number of room keys.
     pub fn len(&self) -> u64 {
         *self.starts.last().expect("there is always one element")
     }
@@ -116,12 +116,12 @@ impl Truth {
         self.len() == 0
     }
 
-    /// The number of rooms, with those that have no key.
+    /// Returns the number of rooms, including those without keys.
     pub fn rooms(&self) -> u64 {
         self.starts.len() as u64 - 1
     }
 
-    /// The id of a room: every fifth as room version 12 has it, without a server name.
+    /// Returns the id of a room. Every fifth id has the form of room version 12, without a server name.
     pub fn room_id(&self, room: u64) -> String {
         let bytes = self.seed.bytes("room", room);
         if room % 5 == 4 {
@@ -131,18 +131,18 @@ impl Truth {
         format!("!{letters}:localhost")
     }
 
-    /// The room that a key belongs to.
+    /// Returns the room that a key belongs to.
     pub fn room_of(&self, index: u64) -> u64 {
         self.starts.partition_point(|start| *start <= index) as u64 - 1
     }
 
-    /// The indices of the keys of a room.
+    /// Returns the indices of the keys of a room.
     pub fn room_range(&self, room: u64) -> Range<u64> {
         let room = usize::try_from(room).expect("rooms are counted in memory");
         self.starts[room]..self.starts[room + 1]
     }
 
-    /// The index of the same session in another room, if it has one.
+    /// Returns the index of the same session in another room, if there is one.
     pub fn twin(&self, index: u64) -> Option<u64> {
         let apart = self.len().saturating_sub(self.twins);
         if index < self.twins {
@@ -152,18 +152,18 @@ impl Truth {
         }
     }
 
-    /// What is odd about an entry.
+    /// Returns what is odd about an entry, if anything.
     pub fn oddity(&self, index: u64) -> Option<Oddity> {
         let every = self.odd_every?;
         let round = usize::try_from(index / every % 6).expect("it is below 6");
         (index % every == every - 1).then_some(Oddity::ALL[round])
     }
 
-    /// One room key.
+    /// Derives one room key.
     pub fn key(&self, index: u64) -> TrueKey {
         let oddity = self.oddity(index);
         let room_id = self.room_id(self.room_of(index));
-        // What follows is derived from the first of two twins.
+        // From here on everything is derived from the first of two twins, so that they are equal.
         let index = self.twin(index).map_or(index, |twin| twin.min(index));
         let public = crypto::ed25519_public(&self.seed.bytes("session", index));
         let traits = self.seed.bytes("traits", index);

@@ -11,8 +11,8 @@ use crate::{Config, ServerKind, Truth, account::BackupKey, misbehave::Lies, stor
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VersionAction {
-    /// Deletes the current version, or the newest one if none is current. The one before it becomes current again, if
-    /// there is one; not on Dendrite, where none is current until the next one is created.
+    /// Deletes the current version, or the newest one if none is current. The version before it, if any, becomes
+    /// current again, except on Dendrite, where no version is current until the next one is created.
     Delete,
     /// Deletes the oldest version.
     DeleteOldest,
@@ -20,14 +20,14 @@ pub enum VersionAction {
     New,
     /// Creates a version with the same key and the same entries.
     NewWithKeys,
-    /// Creates a version with a new key and with entries of its own for the same room keys. Secret storage keeps the
-    /// old key. Until all entries are encrypted, nothing is answered.
+    /// Creates a version with a new key and encrypts the same room keys to it. Secret storage keeps the old key.
+    /// No request is answered until all entries are encrypted.
     NewWithOtherKey,
-    /// Updates the current version with the `auth_data` that it has. This moves the etag on all servers but Synapse
-    /// and Dendrite, and mends what [`Self::EmptyUpload`] broke.
+    /// Updates the current version with the `auth_data` that it already has. This changes the etag on all servers but
+    /// Synapse and Dendrite, and repairs the damage of [`Self::EmptyUpload`].
     TouchAuthData,
-    /// Uploads no keys to the current version. On Dendrite it is no longer described from then on: 500. Its keys can
-    /// still be read. On other servers nothing happens.
+    /// Uploads an empty set of keys to the current version. From then on, Dendrite answers 500 when it is asked to
+    /// describe the version, although its keys can still be read. On other servers nothing changes.
     EmptyUpload,
 }
 
@@ -35,7 +35,7 @@ pub enum VersionAction {
 pub(crate) struct Versions {
     kind: ServerKind,
     list: Vec<Version>,
-    /// The one that was there at the start. It outlives its deletion, for [`VersionAction::NewWithKeys`].
+    /// The version that existed at the start. It is kept after its deletion, for [`VersionAction::NewWithKeys`].
     first: Version,
     next: u64,
     seed: u64,
@@ -48,11 +48,11 @@ pub(crate) struct Version {
     pub key: BackupKey,
     /// The account's keys, encrypted to this version's key, if any were ever put into it.
     pub store: Option<Arc<Store>>,
-    /// How many of them, counted from the first, are in it.
+    /// How many of those keys, counted from the first, are in this version.
     pub count: u64,
-    /// How often the etag moved without a change of keys.
+    /// How often the etag changed without a change of keys.
     touches: u64,
-    /// Whether the server cannot describe it, because its `auth_data` is gone.
+    /// Whether the server cannot describe the version, because its `auth_data` is gone.
     auth_data_is_lost: bool,
 }
 
@@ -79,7 +79,7 @@ impl Versions {
         version.cloned()
     }
 
-    /// The version as `/room_keys/version` shows it, if the server can show it.
+    /// Returns the version as `/room_keys/version` describes it, or `None` if the server cannot describe it.
     pub(crate) fn describe(&self, version: &Version, lies: &Lies) -> Option<Value> {
         (!version.auth_data_is_lost).then(|| {
             serde_json::json!({
@@ -129,7 +129,7 @@ impl Versions {
         Ok(())
     }
 
-    /// Lets the versions that have entries have all of them.
+    /// Puts all keys into every version that has entries.
     pub(crate) fn release(&mut self, all: u64) {
         for version in self.list.iter_mut().chain([&mut self.first]) {
             if version.store.is_some() {

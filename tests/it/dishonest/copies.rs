@@ -1,4 +1,4 @@
-//! Copies of one session that the server makes up, and what an event proves.
+//! Copies of one session that the server forges, and what an event proves about them.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::{
 };
 
 const ROOM: &str = "!room:localhost";
-/// More than the vault keeps of one session.
+/// More copies than the vault keeps of one session.
 const MANY: u8 = 33;
-/// Where the last of the four parts of a ratchet lies in an exported session: every 256th message replaces it by one made
-/// from the others.
+/// Where the last of the four parts of a ratchet lies in an exported session. Every 256th message replaces this part
+/// by one that is derived from the others.
 const LAST_PART: usize = 5 + 96;
 
-/// A sender in a room, and what a server can make of its session.
+/// A sender in a room, and a server that can forge copies of its session.
 struct Lab {
     sender: GroupSession,
     session: InboundGroupSession,
@@ -61,14 +61,14 @@ impl Lab {
         (room.to_owned(), self.sender.session_id())
     }
 
-    /// The session from a message on, as it is exported.
+    /// Returns the session as it is exported from a message onwards.
     fn from(&self, index: u32) -> Vec<u8> {
-        // Exporting advances a copy for good.
+        // Exporting advances a session for good, so this exports a copy.
         let mut copy = InboundGroupSession::from_pickle(self.session.pickle());
-        copy.export_at(index).expect("it begins with the first").to_bytes()
+        copy.export_at(index).expect("the session begins at 0").to_bytes()
     }
 
-    /// What claims to be the same from a message on, by whoever knows no key of it.
+    /// Returns a forgery that claims to be the session from a message onwards. Making it takes no key of the session.
     fn forged(&self, index: u32, fill: u8) -> Vec<u8> {
         let mut session = self.from(0);
         session[1..5].copy_from_slice(&index.to_be_bytes());
@@ -76,7 +76,7 @@ impl Lab {
         session
     }
 
-    /// The server puts a copy into a room.
+    /// Puts a copy into a room on the server.
     fn put(&self, room: &str, session: &[u8]) {
         let plaintext = json!({
             "algorithm": "m.megolm.v1.aes-sha2",
@@ -101,7 +101,7 @@ impl Lab {
             .put(name, Value::Null);
     }
 
-    /// The next event of the sender, as it says itself in that room.
+    /// Returns the next event of the sender, which names this room as its own.
     fn event(&mut self, room: &str) -> String {
         let plaintext = json!({"room_id": room, "type": "m.room.message", "content": {}});
         let ciphertext = self.sender.encrypt(plaintext.to_string()).to_base64();
@@ -147,7 +147,7 @@ impl Lab {
         self.client = client.await.expect("it opens");
     }
 
-    /// What was delivered, in order.
+    /// Returns the delivered keys, in order.
     fn delivered(&self) -> Vec<RoomKey> {
         let sink = self.setup.sink.as_ref().expect("a sink");
         sink.keys.lock().expect("not poisoned").clone()
@@ -170,10 +170,10 @@ async fn inside_one_version_no_forgery_replaces_the_key_that_is_here() {
     for fill in 0..MANY {
         lab.put(ROOM, &lab.forged(0, fill));
         let report = lab.run().await;
-        assert!(!report.every_key_is_here, "somebody may be tampering");
+        assert!(!report.every_key_is_here, "the server may be tampering");
         lab.assert_is(&lab.find(ROOM).await, &lab.from(7));
     }
-    // What is genuine and begins earlier is taken still.
+    // A genuine copy that begins earlier is still taken.
     lab.put(ROOM, &lab.from(2));
     lab.run().await;
     lab.assert_is(&lab.find(ROOM).await, &lab.from(2));
@@ -197,7 +197,7 @@ async fn forgeries_that_come_first_do_not_keep_the_genuine_key_out() {
     assert_eq!(lab.prove(ROOM, &event).await, KeyProof::Proved);
     lab.restart().await;
     lab.assert_is(&lab.find(ROOM).await, &lab.from(9));
-    // From then on no forgery counts, and what is proved is not evicted.
+    // From now on no forgery counts, and the proved copy is not evicted.
     for fill in 0..MANY {
         lab.put(ROOM, &lab.forged(0, 100 + fill));
         lab.run().await;
@@ -225,7 +225,7 @@ async fn what_claims_to_be_no_better_than_a_forgery_comes_where_it_is_asked_for(
 #[tokio::test]
 async fn that_copies_connect_goes_no_further() {
     let mut lab = Lab::new().await;
-    // It is the genuine one from message 256 on, and not before.
+    // This copy is genuine from message 256 onwards, but not before.
     let mut damaged = lab.from(0);
     damaged[LAST_PART..LAST_PART + 32].fill(9);
     for copy in [&lab.from(300), &damaged, &lab.from(10)] {
@@ -237,7 +237,7 @@ async fn that_copies_connect_goes_no_further() {
     // Nothing that was here is lost.
     let mut found = import(&lab.find(ROOM).await);
     assert_eq!(
-        found.export_at(300).expect("it begins before").to_bytes(),
+        found.export_at(300).expect("it begins earlier").to_bytes(),
         lab.from(300)
     );
     lab.skip_events(20);
@@ -258,19 +258,19 @@ async fn an_event_says_which_of_two_rooms_a_key_is_of() {
     lab.put(ROOM, &lab.from(0));
     lab.put(OTHER, &lab.from(0));
     lab.run().await;
-    assert!(lab.delivered().is_empty(), "one answer brought both");
+    assert!(lab.delivered().is_empty(), "one answer brought both copies");
     let event = lab.event(OTHER);
     assert_eq!(
         lab.prove(ROOM, &event).await,
         KeyProof::NotProved,
-        "it names another room"
+        "the event names another room"
     );
     assert_eq!(lab.prove(OTHER, &event).await, KeyProof::Proved);
     lab.restart().await;
     let report = lab.run().await;
     let delivered: Vec<_> = lab.delivered().into_iter().map(|key| key.room_id).collect();
     assert_eq!(delivered, [OTHER]);
-    assert_eq!(report.summary.conflicts, 1, "the other one is held back");
+    assert_eq!(report.summary.conflicts, 1, "the other copy is held back");
 }
 
 #[tokio::test]

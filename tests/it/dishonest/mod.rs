@@ -1,7 +1,7 @@
-//! Random sequences of honest and dishonest answers, and what holds whatever comes.
+//! Random sequences of honest and dishonest answers, and the rules that hold for all of them.
 //!
-//! The server is a transport of its own, so that a case takes milliseconds; time passes a thousand times as fast. More cases:
-//! `PROPTEST_CASES=1000 cargo test --release --test it dishonest`.
+//! The server is a transport without a network, so that a case takes milliseconds. Time passes a thousand times as
+//! fast. For more cases: `PROPTEST_CASES=1000 cargo test --release --test it dishonest`.
 
 mod copies;
 mod play;
@@ -17,10 +17,11 @@ use server::{Count, Current, Document, Sickness};
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const USUAL_CASES: u32 = 40;
-/// Requests in a week in which the server says the same, at most: some rooms are sick, and are asked for again and again.
+/// The most requests in a week in which the server's answers stay the same. Some rooms are sick and are requested
+/// again and again.
 const MOST_REQUESTS_IN_A_WEEK: u64 = 600;
 
-/// What happens next.
+/// One step of a sequence.
 #[derive(Clone, Debug)]
 enum Act {
     Run,
@@ -28,11 +29,11 @@ enum Act {
     FetchSession(u64),
     FetchRoom(u64),
     WantRoom(u64),
-    /// So many keys that were not there come, as late copies.
+    /// Adds this many missing keys, as late copies.
     Add(u64),
-    /// The entry of a key is replaced.
+    /// Replaces the entry of a key.
     Replace(u64, Copy),
-    /// A copy of a key comes under a room that is not its own.
+    /// Adds a copy of a key to a room that is not its own.
     Misplace(u64, u64, Copy),
     Count(Count),
     Document(Document),
@@ -40,7 +41,7 @@ enum Act {
     SickRoom(u64, Option<Sickness>),
     Freeze(bool),
     Tell(Current),
-    /// Another version, with one of two keys, and with copies of all that there is or empty.
+    /// Creates a version with one of two backup keys, either empty or with copies of half of all room keys.
     NewVersion(usize, Option<Copy>),
     DeleteVersion,
 }
@@ -123,7 +124,7 @@ fn play_all(acts: Vec<Act>) {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        // A thread of each run is always at work, so that time would stand still.
+        // A thread of each run is always busy, so the paused clock would stand still without this task.
         let clock = tokio::spawn(async {
             loop {
                 tokio::time::advance(Duration::from_secs(1)).await;
@@ -150,7 +151,7 @@ async fn perform(play: &mut Play, act: Act) {
     }
 }
 
-/// What the server does on its own.
+/// Performs an act of the server.
 fn change(play: &Play, act: Act) {
     let mut state = play.server.state();
     let versions = state.versions.len();
@@ -208,7 +209,8 @@ fn change_version(play: &Play, version: &mut server::Version, act: Act) {
     }
 }
 
-/// The server says nothing new any more. What it refuses it goes on refusing for a week; then it is mended.
+/// Checks how the client settles. For a week the server's answers do not change, not even its refusals; after that it
+/// answers honestly.
 async fn the_server_settles(play: &mut Play) {
     {
         let mut state = play.server.state();
@@ -233,11 +235,14 @@ async fn the_server_settles(play: &mut Play) {
         }
     }
     let outcome = a_week(play).await;
-    assert!(matches!(outcome, RunOutcome::Completed { .. }), "mended: {outcome:?}");
+    assert!(
+        matches!(outcome, RunOutcome::Completed { .. }),
+        "the server is honest: {outcome:?}"
+    );
     every_room_that_answers_is_here(play).await;
 }
 
-/// Follows the wake-ups for a week; gives the last outcome.
+/// Follows the wake-ups for a week and returns the last outcome.
 async fn a_week(play: &mut Play) -> RunOutcome {
     let mut left = WEEK;
     play.server.state().requests = 0;
@@ -245,7 +250,7 @@ async fn a_week(play: &mut Play) -> RunOutcome {
         let requests = play.server.state().requests;
         assert!(requests <= MOST_REQUESTS_IN_A_WEEK, "{requests} requests in a week");
         let report = play.run().await;
-        // A host may be late, and it is never early.
+        // A host may wake the client late, but never early.
         let wait = report
             .wake_up
             .map_or(WEEK, |wake_up| Duration::from_millis(wake_up.not_before_ms));
@@ -258,7 +263,7 @@ async fn a_week(play: &mut Play) -> RunOutcome {
     }
 }
 
-/// Nothing that is served room by room is missing: where the honest key is not here, another copy is.
+/// Asserts that nothing that is served room by room is missing: if the honest key is not here, another copy is.
 async fn every_room_that_answers_is_here(play: &Play) {
     let names: Vec<_> = {
         let mut state = play.server.state();
@@ -267,7 +272,7 @@ async fn every_room_that_answers_is_here(play: &Play) {
             return;
         };
         if version.hides_what_nothing_shows() {
-            // Nothing shows it.
+            // Nothing shows the client that these entries exist.
             return;
         }
         let names = version.entries.keys();

@@ -1,4 +1,4 @@
-//! One client that plays against the server, and what has to hold of it after each run.
+//! One client that plays against the server, and what must hold after each run.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,13 +18,13 @@ use crate::{
 
 pub(super) const KEYS: u64 = 12;
 pub(super) const ROOMS: u64 = 4;
-/// What a copy that is not the best one lacks.
+/// How many messages a late copy lacks at its beginning.
 const LATER: u32 = 5;
 
-/// Retries and all: the server answers at once.
+/// The longest that a run may take, including retries. The server answers at once.
 const LONGEST_RUN: Duration = Duration::from_secs(60 * 60);
 
-/// Copies of a key.
+/// A kind of copy of a key.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Copy {
     Early,
@@ -39,7 +39,7 @@ pub(super) struct Play {
     homeserver: Homeserver,
     setup: Setup,
     client: std::sync::Arc<KeyBackupClient>,
-    /// Honest keys that the app could have once, with the index from which on.
+    /// The honest keys that the app could find after an earlier run, with their first known index.
     had: BTreeMap<u64, u32>,
 }
 
@@ -75,7 +75,7 @@ impl Play {
         (truth.room_id, truth.session_id)
     }
 
-    /// A copy of a key as an entry of that version.
+    /// Returns a copy of a key as an entry of this version.
     pub(super) fn entry(&self, key: u64, copy: Copy, version: &Version) -> Value {
         let truth = self.truth(key);
         let late = from_index(&truth, truth.first_known_index + LATER);
@@ -95,12 +95,12 @@ impl Play {
 
     pub(super) async fn fetch_session(&self, key: u64) {
         let (room, session) = self.name(key);
-        // Whatever it answers: what counts is what the next run leaves.
+        // The answer does not matter: the checks follow the next run.
         let _ = self.client.fetch_session(room, session, None).await;
     }
 
     pub(super) async fn fetch_room(&self, room: u64) {
-        // As above.
+        // The answer does not matter here either.
         let _ = self.client.fetch_room(self.room_id(room)).await;
     }
 
@@ -110,16 +110,16 @@ impl Play {
         wanted.await.expect("the vault can be written");
     }
 
-    /// One run, and what has to hold after each.
+    /// Does one run and checks what must hold after each run.
     pub(super) async fn run(&mut self) -> RunReport {
         for key in self.keys.clone() {
             let base64 = key.to_base64().into();
-            // It may be known already, or of no version.
+            // The key may be known already, or fit no version.
             let _ = self.client.unlock(UnlockSecret::DecryptionKey { base64 }).await;
         }
         let download = self.client.download();
         let run = tokio::time::timeout(LONGEST_RUN, download.run(RunBudget::default()));
-        let report = run.await.expect("it comes to its end");
+        let report = run.await.expect("the run ends");
         let is_end = matches!(
             report.outcome,
             RunOutcome::Completed { .. } | RunOutcome::Failed { .. } | RunOutcome::NeedsUnlock { .. }
@@ -149,7 +149,7 @@ impl Play {
                     assert!(now <= *before, "key {key} begins later than it did");
                     now
                 }
-                (Some(_), None) => panic!("key {key} was here, and is not any more"),
+                (Some(_), None) => panic!("key {key} was here and is gone"),
                 (None, Some(now)) => now,
                 (None, None) => continue,
             };
@@ -157,7 +157,7 @@ impl Play {
         }
     }
 
-    /// From where on the honest key can be had.
+    /// Returns the first known index of the honest key, or `None` if a look-up does not find it.
     pub(super) async fn honest(&self, key: u64) -> Option<u32> {
         let (room, session) = self.name(key);
         match self.client.find_room_key(room, session).await {
@@ -168,7 +168,7 @@ impl Play {
         }
     }
 
-    /// Whether there is an entry of that name, of whatever worth.
+    /// Whether there is an entry of this name, usable or not.
     pub(super) async fn is_here(&self, (room, session): &Name) -> bool {
         let found = self.client.find_room_key(room.clone(), session.clone()).await;
         !matches!(found, Ok(RoomKeyLookup::NotFound))
@@ -185,7 +185,7 @@ impl Play {
         }
     }
 
-    /// Lets so much time pass for the vault.
+    /// Makes the vault believe that this much time has passed.
     pub(super) fn let_pass(&self, time: Duration) {
         let vault = self.setup.directory.path().join("vault/keyferry.sqlite3");
         let vault = rusqlite::Connection::open(vault).expect("the vault");

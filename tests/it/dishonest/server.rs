@@ -1,11 +1,11 @@
-//! A server that lies as it is told: counts, etags, documents, copies, versions, and rooms that do not answer.
+//! A server that lies on demand, with counts, etags, documents, copies, versions, and rooms that do not answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use matrix_sdk_crypto::{store::types::BackupDecryptionKey, vodozemac::Curve25519PublicKey};
 use serde_json::{Value, json};
 
-/// What it says that a version has.
+/// The number of keys that the server claims for a version.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Count {
     Honest,
@@ -15,7 +15,7 @@ pub(super) enum Count {
     TooFew(u64),
 }
 
-/// How it answers for everything.
+/// How the server answers a request for all keys.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Document {
     Honest,
@@ -27,7 +27,7 @@ pub(super) enum Document {
     EveryOtherRoom,
 }
 
-/// Why an answer does not come.
+/// How a request fails.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sickness {
     Status(u16),
@@ -36,7 +36,7 @@ pub(super) enum Sickness {
     Cut,
 }
 
-/// Whether it says which version is current.
+/// Whether the server reports the current version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Current {
     Told,
@@ -44,7 +44,7 @@ pub(super) enum Current {
     Fault,
 }
 
-/// A room and a session in it.
+/// A room id, and a session id in that room.
 pub(super) type Name = (String, String);
 
 pub(super) struct Version {
@@ -59,9 +59,9 @@ pub(super) struct Version {
     pub(super) sick_everything: Option<Sickness>,
     pub(super) sick_rooms: BTreeMap<String, Sickness>,
     has_begun_to_lie: bool,
-    /// The count that it has told last.
+    /// The count that the server reported last.
     pub(super) told: Option<u64>,
-    /// What well-formed answers have given.
+    /// The sessions that well-formed answers contained.
     pub(super) given: BTreeSet<Name>,
 }
 
@@ -95,8 +95,8 @@ impl Version {
         self.has_begun_to_lie |= self.told.is_some();
     }
 
-    /// It leaves out what it does not count: answers for everything are without some rooms, or the count has begun to be too low
-    /// when it had been believed.
+    /// Whether the server hides entries that its count does not reveal either: answers for all keys lack rooms, or
+    /// the count became too low after the client had believed it.
     pub(super) fn hides_what_nothing_shows(&self) -> bool {
         let is_told = self.count().is_some_and(|count| count >= self.entries.len() as u64);
         (matches!(self.document, Document::EveryOtherRoom | Document::NoRooms) || self.has_begun_to_lie) && !is_told
@@ -263,7 +263,7 @@ impl State {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
-    /// The connection breaks off behind the body.
+    /// Whether the connection breaks off after the body.
     pub(super) is_cut: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The lying server as a transport: nothing is sent, and every answer is there at once.
+//! The lying server as a transport: nothing goes over a network, and every answer is there at once.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use keyferry::{HttpExchange, HttpHead, HttpRequest, HttpTransport, TransportErro
 
 use super::server::State;
 
-/// The server.
+/// A handle to the lying server.
 #[derive(Clone, Default)]
 pub(super) struct Server(Arc<Mutex<State>>);
 

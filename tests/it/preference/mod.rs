@@ -1,4 +1,4 @@
-//! The backup preference: what is decided at sign-in, what is written when, and what is told.
+//! The backup preference: what a sign-in decides, what is written and when, and what the host is told.
 
 mod notices;
 mod setting;
@@ -34,7 +34,7 @@ pub(super) async fn open(setup: &Setup, policy: PreferencePolicy) -> Arc<KeyBack
     setup.open_with(options).await.expect("the client opens")
 }
 
-/// The same, with something done to requests.
+/// Opens a client with a transport that interferes with its requests.
 pub(super) async fn open_over(setup: &Setup, policy: PreferencePolicy, transport: Meddling) -> Arc<KeyBackupClient> {
     let mut options = setup.options();
     options.preference = Some(policy);
@@ -79,7 +79,7 @@ pub(super) fn account_data(event_type: &str, content: Value) -> AccountDataEvent
 
 pub(super) type BeforeRequest = dyn Fn(&HttpRequest) -> Result<(), TransportError> + Send + Sync;
 
-/// A transport that looks at every request before it is made, and may refuse it.
+/// A transport that looks at every request before it is made, and can refuse it.
 pub(super) struct Meddling {
     inner: ReqwestTransport,
     before: Box<BeforeRequest>,
@@ -93,7 +93,7 @@ impl Meddling {
         }
     }
 
-    /// No network at all.
+    /// Returns a transport without a network.
     pub(super) fn offline() -> Self {
         Self::new(|_| Err(TransportError::Offline))
     }
@@ -110,7 +110,7 @@ impl HttpTransport for Meddling {
     }
 }
 
-/// A transport whose first write arrives, and whose answer does not.
+/// A transport whose first write reaches the server, but the answer to it is lost.
 pub(super) struct LosesAnAnswer {
     inner: ReqwestTransport,
     has_lost: std::sync::atomic::AtomicBool,
@@ -146,7 +146,7 @@ struct LostAnswer(Arc<dyn HttpExchange>);
 impl HttpExchange for LostAnswer {
     async fn head(&self) -> Result<HttpHead, TransportError> {
         self.0.head().await?;
-        // Not one that is tried again at once.
+        // An error that is not retried at once.
         Err(TransportError::Offline)
     }
 

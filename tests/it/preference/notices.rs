@@ -1,4 +1,4 @@
-//! What the host is told: what other devices change, and nothing else.
+//! The host is told what other devices change, and nothing else.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ async fn a_server_that_flips_the_value_is_told_of_once_each_and_not_fought() {
             content_json: "{".to_owned(),
         }])
         .await
-        .expect("it is passed over");
+        .expect("it is ignored");
     assert_eq!(setup.host.notices.lock().expect("not poisoned").len(), 6);
 }
 
@@ -74,7 +74,7 @@ async fn late_echoes_of_our_own_writes_are_no_news() {
         preference.account_data_arrived(events).await.expect("it is noted");
     }
     assert!(setup.host.notices.lock().expect("not poisoned").is_empty());
-    // The same value again, and by now it is true: it was not we.
+    // The same value again. Now it is the value on the server, so another device has set it.
     homeserver.set_account_data(STABLE, json!({ "enabled": true }));
     preference
         .account_data_arrived(vec![account_data(STABLE, json!({ "enabled": true }))])
@@ -100,7 +100,7 @@ async fn a_write_whose_answer_is_lost_is_our_own_all_the_same() {
     assert_eq!(
         write,
         Ok(PreferenceWrite::Written),
-        "it is read again, and only the rest written"
+        "the server is read again, and only the rest is written"
     );
     assert_eq!(forms(&homeserver), both(false));
     assert_eq!(*setup.host.notices.lock().expect("not poisoned"), []);

@@ -1,4 +1,5 @@
-//! A setting that the user changes: durable first, written when it can be, never over another device's choice.
+//! A setting that the user changes: it is stored first, written when possible, and never overwrites the choice of
+//! another device.
 
 use std::{
     sync::{
@@ -31,7 +32,7 @@ async fn a_changed_setting_is_written_in_both_forms() {
         assert_eq!(client.preference().pending().await, Ok(None));
         assert_eq!(*setup.host.wake_up.lock().expect("not poisoned"), None);
     }
-    // The third time there was nothing to do.
+    // The third time there was nothing to write.
     assert_eq!(homeserver.requests().of(EndpointKind::PutAccountData), 4);
     let seen = client.preference().last_seen().await.expect("it was seen");
     assert_eq!(seen.map(|shared| shared.value), Some(PreferenceValue::Enabled));
@@ -86,7 +87,7 @@ async fn an_offline_wish_outlives_a_restart_and_is_written_later() {
         .expect("it is there")
         .expect("a wish");
     assert_eq!((kept.enabled, kept.tries, kept.changed_meanwhile), (false, 2, None));
-    // The wish counts on this device, before it is written.
+    // The wish counts on this device before it is written.
     assert!(homeserver.account_data(UNSTABLE).is_none());
     let flushed = client.preference().flush(RunBudget::default()).await;
     assert_eq!(flushed, Ok(Some(PreferenceWrite::Written)));
@@ -170,7 +171,7 @@ async fn killed_between_the_two_writes_the_other_one_follows() {
     let client = open(&setup, PreferencePolicy::default()).await;
     assert!(
         setup.host.wake_up.lock().expect("not poisoned").is_some(),
-        "it was asked for before"
+        "it was scheduled before the kill"
     );
     let flushed = client.preference().flush(RunBudget::default()).await;
     assert_eq!(flushed, Ok(Some(PreferenceWrite::Written)));
@@ -235,7 +236,7 @@ async fn a_choice_made_on_another_device_meanwhile_is_not_overwritten_silently()
         assert_eq!(
             setup.host.notices.lock().expect("not poisoned").len(),
             1,
-            "it is a change, too"
+            "it is reported as a change, too"
         );
         match expected {
             Some(true) => {
@@ -252,12 +253,12 @@ async fn a_choice_made_on_another_device_meanwhile_is_not_overwritten_silently()
                 assert_eq!(
                     *setup.host.wake_up.lock().expect("not poisoned"),
                     None,
-                    "nothing to wait for"
+                    "there is nothing to wait for"
                 );
                 assert_eq!(forms(&homeserver), (Some(json!({ "enabled": false })), None));
                 let kept = preference.pending().await.expect("it is there").expect("a wish");
                 assert!(kept.changed_meanwhile.is_some());
-                // What the user then says settles it.
+                // The user's next choice settles the conflict.
                 assert_eq!(preference.set_enabled(true).await, Ok(PreferenceWrite::Written));
                 assert_eq!(forms(&homeserver), both(true));
             }

@@ -91,7 +91,7 @@ async fn the_policy_chooses_where_nobody_has_said() {
         assert_eq!(decision.write, written.map(|_| PreferenceWrite::Written));
         assert_eq!(forms(&homeserver), written.map_or((None, None), both));
         assert_eq!(client.preference().pending().await, Ok(None));
-        // The choice is the account's value from now on, and our own write is no news.
+        // The choice is the account's value from now on, and our own write is not reported.
         let events = homeserver
             .account_data(STABLE)
             .map(|content| account_data(STABLE, content));
@@ -110,7 +110,7 @@ async fn a_client_that_chooses_at_the_same_moment_is_followed() {
     let setup = Setup::new(&homeserver);
     let reads = Mutex::new(0);
     let server = homeserver.clone();
-    // Between our first and our second look another device says no.
+    // Between our first and our second read, another device switches backups off.
     let transport = Meddling::new(move |request| {
         if request.url.ends_with(STABLE) {
             let mut reads = reads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,7 +132,7 @@ async fn a_client_that_chooses_at_the_same_moment_is_followed() {
 async fn what_is_no_answer_gives_no_decision_and_no_write() {
     let not_signed_in = || PreferenceError::NotSignedIn { soft_logout: false };
     let unreachable = || PreferenceError::Unreachable { retry_after_ms: None };
-    // Each is tried again for some seconds.
+    // The client retries each case for some seconds.
     let mut cases = JoinSet::new();
     for endpoint in [EndpointKind::GetAccountData, EndpointKind::CurrentVersion] {
         for (fault, error) in [
@@ -295,7 +295,7 @@ async fn a_wish_that_another_device_has_contradicted_is_no_decision_against_it()
             "{resolution:?}"
         );
         if resolution.is_none() {
-            let write = decision.write.expect("it was to be written");
+            let write = decision.write.expect("a write was tried");
             assert!(matches!(pending(&write), PendingReason::ChangedMeanwhile { .. }));
         }
         let asked = setup.host.conflicts.lock().expect("not poisoned").len();

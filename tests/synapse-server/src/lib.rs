@@ -1,7 +1,7 @@
-//! A Synapse of its own, on a free port of loopback, with its data in a folder that goes with it.
+//! Runs a Synapse on a free loopback port, with its data in a temporary directory that is deleted with it.
 //!
-//! Synapse comes from PyPI: `scripts/synapse-venv.sh` installs it and prints the Python to start it with. What does not
-//! work here ends the test: everything panics.
+//! Synapse comes from PyPI: `scripts/synapse-venv.sh` installs it and prints the Python to start it with. Every
+//! failure here panics, and so ends the test.
 
 use std::{
     net::TcpListener,
@@ -13,10 +13,10 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long Synapse may take to come up.
+/// How long Synapse may take to start.
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
-/// A running Synapse, ended when it is dropped.
+/// A running Synapse. It is killed when it is dropped.
 pub struct Synapse {
     process: Child,
     url: String,
@@ -35,7 +35,7 @@ pub struct Device {
 }
 
 impl Synapse {
-    /// Starts one with this Python, and waits until it answers.
+    /// Starts a Synapse with this Python, and waits until it answers.
     pub async fn start(python: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let port = TcpListener::bind("127.0.0.1:0")
@@ -43,7 +43,7 @@ impl Synapse {
             .expect("a port")
             .port();
         let place = |name: &str| directory.path().join(name);
-        // YAML takes JSON.
+        // JSON is valid YAML.
         std::fs::write(place("homeserver.yaml"), config(&directory, port).to_string()).expect("a file");
         let synapse = || {
             let mut command = Command::new(python);
@@ -57,7 +57,7 @@ impl Synapse {
             command
         };
         let keys = synapse().arg("--generate-keys").status().expect("Synapse runs");
-        assert!(keys.success(), "Synapse makes no keys");
+        assert!(keys.success(), "Synapse could not generate its keys");
         let synapse = Self {
             process: synapse().spawn().expect("Synapse starts"),
             url: format!("http://127.0.0.1:{port}"),
@@ -68,13 +68,13 @@ impl Synapse {
             .await
             .is_err()
         {
-            assert!(began.elapsed() < STARTS_WITHIN, "Synapse does not come up");
+            assert!(began.elapsed() < STARTS_WITHIN, "Synapse did not start in time");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         synapse
     }
 
-    /// The base URL of its client API.
+    /// Returns the base URL of its client API.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -114,29 +114,29 @@ impl Synapse {
 
 impl Drop for Synapse {
     fn drop(&mut self) {
-        // It has nothing to save.
+        // Killing it is safe: it has nothing to save.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 impl Device {
-    /// The access token.
+    /// Returns the access token.
     pub fn access_token(&self) -> &str {
         &self.access_token
     }
 
-    /// Reads; the path is below `/_matrix/client/v3/`.
+    /// Sends a GET request. The path is relative to `/_matrix/client/v3/`.
     pub async fn get(&self, path: &str) -> Value {
         self.send(Method::GET, path, None).await
     }
 
-    /// Posts.
+    /// Sends a POST request. The path is relative to `/_matrix/client/v3/`.
     pub async fn post(&self, path: &str, body: Value) -> Value {
         self.send(Method::POST, path, Some(body)).await
     }
 
-    /// Writes.
+    /// Sends a PUT request. The path is relative to `/_matrix/client/v3/`.
     pub async fn put(&self, path: &str, body: Value) -> Value {
         self.send(Method::PUT, path, Some(body)).await
     }

@@ -1,8 +1,8 @@
 import Foundation
 
 extension URL {
-    /// Whether an answer from `other` is the one to a request for this: a background session follows redirects without
-    /// asking. That an insecure request was made secure is no redirect.
+    /// Whether an answer from `other` is the answer to a request for this URL, and not to a redirect: a background
+    /// session follows redirects without asking. An upgrade from http to https does not count as a redirect.
     func isAnswered(from other: URL?) -> Bool {
         guard
             let asked = URLComponents(url: self, resolvingAgainstBaseURL: true),

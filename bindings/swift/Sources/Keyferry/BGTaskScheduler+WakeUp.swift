@@ -3,16 +3,17 @@ import BackgroundTasks
 import Foundation
 import KeyferryFFI
 
-/// Under which identifiers the app has registered its launch handlers for one purpose. They are in Info.plist, below
-/// `BGTaskSchedulerPermittedIdentifiers`, with the background modes `fetch` and `processing`.
+/// The identifiers under which the app has registered its launch handlers for one purpose. Info.plist must list them
+/// under `BGTaskSchedulerPermittedIdentifiers`, and the background modes `fetch` and `processing`.
 public struct BackgroundTaskIdentifiers: Sendable {
-    /// Of the processing task.
+    /// The identifier of the processing task.
     public let processing: String
-    /// Of the refresh, if there is one. iOS keeps one request for a refresh for the whole app: give it to one purpose at
-    /// most, and to none in an app that refreshes itself.
+    /// The identifier of the refresh task; `nil` if there is none. iOS keeps only one request for a refresh for the
+    /// whole app: give an identifier to at most one purpose, and to none in an app that has a refresh task of its
+    /// own.
     public let appRefresh: String?
 
-    /// Names them.
+    /// Makes the identifiers of one purpose.
     public init(processing: String, appRefresh: String? = nil) {
         self.processing = processing
         self.appRefresh = appRefresh
@@ -20,7 +21,8 @@ public struct BackgroundTaskIdentifiers: Sendable {
 }
 
 extension BGTaskScheduler {
-    /// Asks for a wake-up, in the place of the one that was asked for last; `nil` cancels that.
+    /// Requests a wake-up from iOS in place of the last one; `nil` cancels the last one. ``BackgroundTaskPlan``
+    /// decides between a refresh and a processing task.
     ///
     /// ```swift
     /// scheduleWakeUp: { purpose, wakeUp in
@@ -28,7 +30,10 @@ extension BGTaskScheduler {
     /// }
     /// ```
     ///
-    /// - Throws: What `submit` throws: in the simulator, where the user has switched background refresh off, and for
+    /// - Parameters:
+    ///   - wakeUp: The wake-up, as `scheduleWakeUp` of `KeyBackup.open` gets it.
+    ///   - identifiers: The identifiers of its purpose.
+    /// - Throws: The error of `submit`: in the simulator, if the user has switched background refresh off, and for
     ///   identifiers that are not in Info.plist.
     public func keep(_ wakeUp: WakeUp?, as identifiers: BackgroundTaskIdentifiers) throws {
         guard let wakeUp else {
@@ -43,7 +48,7 @@ extension BGTaskScheduler {
                 cancel(taskRequestWithIdentifier: identifiers.processing)
                 return
             } catch let error as BGTaskScheduler.Error where error.code == .tooManyPendingTaskRequests {
-                // Somebody else in the app has the only one.
+                // Another part of the app has taken the only refresh: ask for a processing task.
             }
         }
         try submit(BackgroundTaskPlan(wakeUp, mayRefresh: false).processing(identifiers.processing))

@@ -1,9 +1,9 @@
 import Foundation
 
-/// Brings two together, in either order: the OS, which waits until the app has dealt with the events of a session, and the
-/// session, which says that all are told.
+/// Calls the completion handler of the OS once two things have happened, in either order: the OS has handed it over,
+/// and the session has delivered all its events.
 final class BackgroundEvents: @unchecked Sendable {
-    /// The OS, and what to do for it first. `done` is called on the main thread.
+    /// The completion handler of the OS (`done`, called on the main thread), and the work to do before it.
     struct Waiter: @unchecked Sendable {
         let work: @Sendable () async -> Void
         let done: () -> Void
@@ -13,12 +13,12 @@ final class BackgroundEvents: @unchecked Sendable {
     private var waiter: Waiter?
     private var isTold = false
 
-    /// The OS waits.
+    /// Notes that the OS waits for the app.
     func wait(_ waiter: Waiter) {
         meet { self.waiter = waiter }
     }
 
-    /// All are told.
+    /// Notes that the session has delivered all its events.
     func areTold() {
         meet { isTold = true }
     }

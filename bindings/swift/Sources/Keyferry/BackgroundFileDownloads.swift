@@ -2,30 +2,36 @@
 import Foundation
 import KeyferryFFI
 
-/// Downloads by a background `URLSession`: the OS goes on with them while the app is suspended, and wakes it when they have
-/// ended. Give it to `KeyBackup.open`. Make one for each identifier, when the app launches, and keep it for the life of the
-/// process.
+/// Downloads answers into files by a background `URLSession`. The OS continues them while the app is suspended, and
+/// wakes the app when they have ended. Make one object for each identifier when the app launches, keep it for the
+/// life of the process, and pass it to `KeyBackup.open`.
 ///
-/// The OS does two things that another transport must not. It keeps a request, with its access token, until the download
-/// has ended. And in background sessions it follows redirects without asking, perhaps with the token: over TLS only the
-/// homeserver can redirect, which has the token anyway. An answer that comes from elsewhere is thrown away, and told as a
-/// 302 without a body.
+/// ```swift
+/// let downloads = try BackgroundFileDownloads(identifier: "org.example.keys.files", directory: filesDirectory)
+/// ```
 ///
-/// When the user removes the app from the switcher, the OS ends all downloads; they are begun again in a later run.
+/// The OS does two things that no other transport may do. It stores a request, with its access token, until the
+/// download has ended. And in background sessions it follows redirects without asking, possibly with the token: over
+/// TLS only the homeserver can redirect, and it has the token anyway. An answer from elsewhere is discarded, and
+/// reported as a 302 without a body.
+///
+/// When the user removes the app from the app switcher, the OS ends all downloads; a later run begins them again.
 public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked Sendable {
     private let store: FileDownloadStore
     private let events = BackgroundEvents()
     private var session: URLSession?
 
-    /// Makes it, and takes over what the OS has under way or has ended.
+    /// Makes the session, and takes over the downloads that the OS has under way or has ended.
     ///
     /// - Parameters:
-    ///   - identifier: Of the session; no other process uses it. The OS wakes the app with it.
-    ///   - directory: A directory of its own. It is made if it is not there, kept out of backups, and readable after the
-    ///     phone's first unlock.
-    ///   - sharedContainerIdentifier: The app group, where an app extension makes this.
-    ///   - allowsCellularAccess: Whether a cellular network may be used. What is begun with one setting keeps it.
-    ///   - isDiscretionary: Whether the OS may wait for Wi-Fi and power. What is begun in the background always does.
+    ///   - identifier: The identifier of the session, which no other process may use. The OS wakes the app with it.
+    ///   - directory: A directory for these downloads only. It is created if it does not exist, kept out of backups,
+    ///     and readable after the phone's first unlock.
+    ///   - sharedContainerIdentifier: The app group, if an app extension makes this object.
+    ///   - allowsCellularAccess: Whether a cellular network may be used. A download keeps the setting it began with.
+    ///   - isDiscretionary: Whether the OS may wait for Wi-Fi and power. It always may for downloads that are begun
+    ///     while the app is in the background.
+    /// - Throws: The error of the file system if the directory cannot be created or set up.
     public init(
         identifier: String,
         directory: URL,
@@ -50,10 +56,13 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         lookForLosses()
     }
 
-    /// Begins a download, unless there is one of that name.
+    /// Begins a download, unless there is one of that name that is under way or has ended well. Called by a run.
+    ///
+    /// - Throws: `TransportError.Failed` if the request is not a GET of a valid URL, the name is empty or too long,
+    ///   or the download cannot be recorded in the directory.
     public func begin(name: String, request: HttpRequest) throws {
         guard let url = URL(string: request.url), request.method == .get, let session else {
-            throw TransportError.Failed(detail: "no request for a background download")
+            throw TransportError.Failed(detail: "a background download needs a GET request with a valid URL")
         }
         guard let ticket = try store.begin(name) else { return }
         var outgoing = URLRequest(url: url)
@@ -62,19 +71,19 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         for header in request.headers {
             outgoing.setValue(header.value, forHTTPHeaderField: header.name)
         }
-        // Nobody promises that what lies in the file is decoded.
+        // Nothing promises that the file has the decoded body.
         outgoing.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
         let task = session.downloadTask(with: outgoing)
         task.taskDescription = ticket.text
         task.resume()
     }
 
-    /// How far the download of that name is.
+    /// Returns how far the download of that name is. Called by a run.
     public func state(name: String) throws -> FileDownload {
         store.state(of: name)
     }
 
-    /// Gives the download of that name up, and deletes its file.
+    /// Gives up the download of that name and deletes its file. Called by a run, and by `KeyBackup.close`.
     public func discard(name: String) throws {
         guard let ticket = store.discard(name) else { return }
         session?.getAllTasks { tasks in
@@ -82,18 +91,20 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         }
     }
 
-    /// The names of all downloads that there are, of all accounts that share this object.
+    /// Returns the names of all downloads, of all accounts that share this object.
     public func names() throws -> [String] {
         store.names()
     }
 
-    /// Gives up every download but those of these names, and deletes their files. What an account has no use for is given up by
-    /// its next run, and by `KeyBackup.close` when it signs out; this is for what is left of an account that is never opened
-    /// again. The names are those that `begin` was called with.
+    /// Gives up all downloads except some, and deletes their files. Use it for downloads that are left of an account
+    /// that is never opened again: an account's next run gives up what it no longer needs, and `KeyBackup.close`
+    /// gives up the rest.
+    ///
+    /// - Parameter names: The names of the downloads to keep, as ``begin(name:request:)`` was called with.
     public func discardAll(except names: Set<String>) {
         store.discardAll(except: names)
         session?.getAllTasks { [store] tasks in
-            // What has begun meanwhile has a record.
+            // Read now, because more downloads may have begun meanwhile.
             let wanted = store.underWay()
             for task in tasks {
                 let ticket = FileDownloadTicket(text: task.taskDescription)
@@ -103,11 +114,18 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         }
     }
 
-    /// The OS has woken the app for this session. Call it in `application(_:handleEventsForBackgroundURLSession:…)`.
+    /// Handles the events of this session, for which the OS has woken the app. Call it in
+    /// `application(_:handleEventsForBackgroundURLSession:completionHandler:)`.
+    ///
+    /// ```swift
+    /// downloads.handleEvents(completionHandler: completionHandler) {
+    ///     _ = try? await roomKeys.backup().runInBackground(budget: 20)
+    /// }
+    /// ```
     ///
     /// - Parameters:
-    ///   - completionHandler: What the OS has given; it is called at the end.
-    ///   - work: What to do with what has come: a `run` of about 20 seconds.
+    ///   - completionHandler: The handler from the OS. It is called on the main thread after `work`.
+    ///   - work: Uses the downloaded answers: a ``KeyBackup/runInBackground(budget:)`` of about 20 seconds.
     public func handleEvents(
         completionHandler: @escaping () -> Void,
         then work: @escaping @Sendable () async -> Void = {}
@@ -115,7 +133,7 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         events.wait(BackgroundEvents.Waiter(work: work, done: completionHandler))
     }
 
-    /// The OS may have lost some: they have failed then, and are begun again.
+    /// Marks downloads that the OS has lost as failed, so that they are begun again.
     private func lookForLosses() {
         let expected = store.underWay()
         session?.getAllTasks { [store] tasks in
@@ -139,7 +157,7 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
 }
 
 extension BackgroundFileDownloads: URLSessionDownloadDelegate {
-    /// Keeps the answer: its file is gone when this returns.
+    /// Keeps the answer. Called by the OS, which deletes the file when this returns.
     public func urlSession(
         _ session: URLSession,
         downloadTask: URLSessionDownloadTask,
@@ -155,13 +173,13 @@ extension BackgroundFileDownloads: URLSessionDownloadDelegate {
         }
     }
 
-    /// Notes why there is no answer.
+    /// Records why there is no answer. Called by the OS.
     public func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
         guard let error, let ticket = FileDownloadTicket(text: task.taskDescription) else { return }
         store.failed(ticket, TransportError(error))
     }
 
-    /// All that has happened while the app slept is told.
+    /// Notes that all events from the time of the app's suspension are delivered. Called by the OS.
     public func urlSessionDidFinishEvents(forBackgroundURLSession session: URLSession) {
         events.areTold()
     }

@@ -1,16 +1,17 @@
 import Foundation
 import KeyferryFFI
 
-/// Which request to make of iOS for a wake-up.
+/// The request to make of iOS for a wake-up: a refresh or a processing task, and its conditions.
+/// ``BGTaskScheduler/keep(_:as:)`` makes that request.
 ///
-/// iOS knows no network that is not metered as a condition: a wake-up that wants one becomes a processing task, and the app
-/// reports `meteredNetwork` while it runs, as `PhoneConditions` does.
+/// iOS has no condition for an unmetered network. A wake-up that needs one becomes a processing task, and the app
+/// reports `meteredNetwork` while it runs, as ``PhoneConditions`` does.
 ///
-/// In the background iOS may kill an app that computes for more than 80 % of a minute; a processing task that requires
-/// external power is meant to be spared. Opening keys is such work: allow the download one core (`DownloadPolicy.cores`),
-/// or let it wait for the charger (`needsCharging`), where a backup is large.
+/// In the background iOS may kill an app that computes for more than 80 % of a minute; it is meant to spare a
+/// processing task that requires external power. Opening keys is such work: for a large backup, allow the download
+/// one core (`DownloadPolicy.cores`), or let it wait for the charger (`DownloadPolicy.needsCharging`).
 public struct BackgroundTaskPlan: Equatable, Sendable {
-    /// The two requests that there are.
+    /// A kind of request that iOS takes.
     public enum Kind: Equatable, Sendable {
         /// About 30 seconds, several times a day if the app is used often.
         case appRefresh
@@ -18,23 +19,23 @@ public struct BackgroundTaskPlan: Equatable, Sendable {
         case processing
     }
 
-    /// What may be expected to come in the time of a refresh, in bytes.
+    /// The most bytes that can be expected to arrive in the time of a refresh.
     public static let mostBytesOfARefresh: UInt64 = 5_000_000
 
-    /// Which request.
+    /// The kind of request.
     public let kind: Kind
-    /// Seconds from now before which there is no point in it; `nil`: none.
+    /// Seconds from now before which the task is of no use; `nil` if it may begin at once.
     public let earliestBegin: TimeInterval?
-    /// Only with a network. A refresh cannot ask for that.
+    /// Whether the task begins only with a network. Always false for a refresh, which cannot ask for one.
     public let requiresNetworkConnectivity: Bool
-    /// Only while charging. A refresh cannot ask for that.
+    /// Whether the task begins only while charging. Always false for a refresh, which cannot ask for that.
     public let requiresExternalPower: Bool
 
-    /// Plans for a wake-up.
+    /// Plans the request for a wake-up.
     ///
     /// - Parameters:
-    ///   - wakeUp: What is wanted.
-    ///   - mayRefresh: Whether a refresh is to be had: iOS keeps one request of that kind for the whole app.
+    ///   - wakeUp: The wake-up that the crate has asked for.
+    ///   - mayRefresh: Whether a refresh may be used: iOS keeps only one request of that kind for the whole app.
     public init(_ wakeUp: WakeUp, mayRefresh: Bool = true) {
         let isLarge = wakeUp.needsUnmetered || wakeUp.expectedBytes > Self.mostBytesOfARefresh
         let refreshes = mayRefresh && !wakeUp.needsCharging && !isLarge

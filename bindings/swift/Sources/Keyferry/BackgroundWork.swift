@@ -1,12 +1,13 @@
 import Foundation
 
-/// Work in the time that the OS grants.
+/// Does work in time that the OS grants.
 enum BackgroundWork {
-    /// Seconds that work whose time is over may take to come to rest; the OS leaves a few.
+    /// Seconds that work may take to end after its time is over. The OS leaves a few.
     static let usualPatience: TimeInterval = 3
 
-    /// Does `work`, which says what it gives and whether that is a success, and tells the OS, once. When the time is over
-    /// the work is cancelled; the OS is then told when it has come to rest, or when patience is at its end.
+    /// Does `work`, which returns its result and whether that is a success, and reports the end to the OS once. When
+    /// the time is over, the work is cancelled, and the OS gets its report when the work has ended, after `patience`
+    /// seconds at the latest.
     static func begin<Value: Sendable>(
         in task: some BackgroundTask,
         patience: TimeInterval = BackgroundWork.usualPatience,
@@ -20,17 +21,17 @@ enum BackgroundWork {
         }
         task.onExpiration {
             worker.cancel()
-            // A sink or a database that hangs must not cost the app its life.
+            // The OS kills an app that reports no end, so a sink or a database that hangs must not delay it.
             DispatchQueue.global().asyncAfter(deadline: .now() + patience) { end.tell(success: false) }
         }
         return worker
     }
 }
 
-/// Tells the OS the end of a task: the first word counts.
+/// Reports the end of a task to the OS, once: later reports are ignored.
 private final class BackgroundTaskEnd: @unchecked Sendable {
     private let lock = NSLock()
-    /// Until the end is told: its handler keeps this object.
+    /// Released when the end is reported, because the task's handler holds this object.
     private var task: (any BackgroundTask)?
 
     init(of task: any BackgroundTask) {

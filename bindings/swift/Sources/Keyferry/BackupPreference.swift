@@ -1,11 +1,11 @@
 import Foundation
 import KeyferryFFI
 
-/// Whether the user wants room keys to be backed up, as all their clients share it (MSC4287). Get it from
-/// `KeyBackup.preference`.
+/// The user's preference on whether room keys are backed up, which all their clients share (MSC4287). Get it from
+/// ``KeyBackup/preference``.
 ///
-/// It decides about *backing up* only: a backup that exists may be restored from whatever it says. It switches nothing by
-/// itself; the app acts on what it is told.
+/// It is about *backing up* only: an existing backup may be restored from whatever the preference says. Nothing here
+/// switches backups on or off; the app does that.
 public struct BackupPreference: Sendable {
     private let preference: KeyBackupPreference
     private let host: HostCallbacks
@@ -15,64 +15,79 @@ public struct BackupPreference: Sendable {
         self.host = host
     }
 
-    /// What another device has changed: show it. The last one comes at once, then each as it happens. Every call is a
-    /// listener of its own. Ends with `close` of the backup.
+    /// Changes that another device has made to the preference, for the app to show. The last one comes at once, then
+    /// each as it happens; a listener that falls 64 notices behind misses the oldest. Each access returns a separate
+    /// stream, which ends with ``KeyBackup/close()``.
     public var notices: AsyncStream<PreferenceNotice> {
         host.preferenceNotices.stream()
     }
 
-    /// What to do about backups on this device, now that the user has signed in. Ask before joining an existing backup as
-    /// well as before creating one.
+    /// Decides what to do about backups on this device after the user has signed in. Call it before the app joins an
+    /// existing backup as well as before it creates one. Takes up to about 20 seconds, plus the time that
+    /// `resolvePreferenceConflict` takes to answer.
     ///
-    /// - Throws: A `PreferenceError`, which is no decision: leave backups as they are and ask again.
+    /// ```swift
+    /// let decision = try await backup.preference.decideAtSignIn()
+    /// if decision.askUser {
+    ///     _ = try await backup.preference.setEnabled(askUser(default: decision.backups))
+    /// }
+    /// ```
+    ///
+    /// - Throws: A `PreferenceError` if nothing could be decided: leave backups as they are and call this again.
     public func decideAtSignIn() async throws -> SignInDecision {
         try await preference.decideAtSignIn()
     }
 
-    /// The user turns backups on or off. The wish is durable when this returns; the last one counts. Delete or create a
-    /// backup only after `written`. Cancelling the task does not take the wish back.
+    /// Keeps the user's choice to turn backups on or off, and writes it to the account. The choice is durable when
+    /// this returns, and the last choice counts. Delete or create a backup only after `PreferenceWrite.written`.
+    /// Takes up to about 10 seconds, plus the time that `resolvePreferenceConflict` takes to answer. Cancelling the
+    /// task does not take the choice back.
     ///
-    /// - Throws: A `PreferenceError`, if the wish could not be kept.
+    /// - Throws: A `PreferenceError` if the choice could not be kept. A server that cannot be reached is no error:
+    ///   the result is `PreferenceWrite.pending` then.
     public func setEnabled(_ enabled: Bool) async throws -> PreferenceWrite {
         try await preference.setEnabled(enabled: enabled)
     }
 
-    /// Writes a wish that is pending: on a wake-up, when the network is back, and on start.
+    /// Writes a pending choice to the account. Call it on a wake-up, when the network is back, and when the app
+    /// starts. In a `BGTask`, call ``KeyBackup/flush(in:budget:)`` instead.
     ///
-    /// - Parameter budget: Seconds after which it comes back; `nil`: until it is done.
-    /// - Returns: `nil` if there is none.
-    /// - Throws: A `PreferenceError`.
+    /// - Parameter budget: Seconds after which this returns; `nil`: two minutes at most.
+    /// - Returns: `nil` if no choice is pending; then no request is made.
+    /// - Throws: A `PreferenceError` if the app takes no part in the preference, or the vault cannot be read or
+    ///   written.
     @discardableResult
     public func flush(budget: TimeInterval? = nil) async throws -> PreferenceWrite? {
         try await preference.flush(budget: RunBudget(seconds: budget))
     }
 
-    /// The wish that is not yet written, if there is one. Without network.
+    /// Returns the choice that is not yet written to the account, or `nil`. Uses no network.
     ///
-    /// - Throws: A `PreferenceError`.
+    /// - Throws: A `PreferenceError` if the vault cannot be read.
     public func pending() async throws -> PendingPreference? {
         try await preference.pending()
     }
 
-    /// The account's value as it was seen last on this device. Without network.
+    /// Returns the account's value as this device saw it last, or `nil` if it never did. Uses no network.
     ///
-    /// - Throws: A `PreferenceError`.
+    /// - Throws: A `PreferenceError` if the vault cannot be read.
     public func lastSeen() async throws -> SharedPreference? {
         try await preference.lastSeen()
     }
 
-    /// Reads the account's value now. It switches nothing.
+    /// Reads the account's value from the server, in up to about 10 seconds. A change also comes by ``notices``.
     ///
-    /// - Throws: A `PreferenceError`.
+    /// - Throws: A `PreferenceError` if the value cannot be read.
     @discardableResult
     public func refresh() async throws -> SharedPreference {
         try await preference.refresh()
     }
 
-    /// Takes note of account data that a sync has brought: pass all events of one answer at once, and one answer after the
-    /// other. It switches nothing; changes come by `notices`.
+    /// Takes note of the account data in a sync response. Pass all its events in one call, and the responses one
+    /// after the other; events of other types are ignored. Changes come by ``notices``.
     ///
-    /// - Throws: A `PreferenceError`.
+    /// - Throws: A `PreferenceError` if the app takes no part in the preference, or the vault cannot be read or
+    ///   written.
     public func accountDataArrived(_ events: [AccountDataEvent]) async throws {
         try await preference.accountDataArrived(events: events)
     }

@@ -1,24 +1,25 @@
 import Foundation
 
-/// The part of a body that has come and has not been asked for: whole chunks in, pieces of a limited size out.
+/// Holds the part of a body that has arrived and is not read yet. Takes chunks of any size and returns pieces of a
+/// limited size.
 struct BodyBuffer {
-    /// Bytes of a body that may wait in memory before the connection is held.
+    /// The most bytes of a body that may wait in memory; then the connection is held.
     static let limit = 256 * 1024
-    /// Bytes that are handed out at a time, at most.
+    /// The most bytes that are returned at a time.
     static let chunkLimit = 64 * 1024
 
     private var chunks: [Data] = []
-    /// Bytes of the first chunk that are handed out already.
+    /// Bytes of the first chunk that were returned already.
     private var taken = 0
-    /// What came after the chunks.
+    /// The bytes that arrived after the chunks.
     private var overflow: BodyOverflow?
-    /// Bytes that wait in memory.
+    /// The number of bytes that wait in memory.
     private(set) var countInMemory = 0
 
-    /// Bytes that wait.
+    /// The number of bytes that wait, in memory and in the file.
     var count: Int { countInMemory + (overflow?.count ?? 0) }
 
-    /// Puts a chunk at the end. Throws where it has to follow others into a file that cannot be written.
+    /// Appends a chunk. Throws if it must follow others into a file that cannot be written.
     mutating func append(_ chunk: Data) throws {
         guard !chunk.isEmpty else { return }
         if let overflow { return try overflow.append(chunk) }
@@ -26,13 +27,14 @@ struct BodyBuffer {
         countInMemory += chunk.count
     }
 
-    /// Puts a chunk at the end, into a file if enough waits in memory. Throws where the file cannot be written.
+    /// Appends a chunk, in a file if enough waits in memory. Throws if the file cannot be written.
     mutating func appendOverflowing(_ chunk: Data) throws {
         if countInMemory + chunk.count > Self.limit, overflow == nil { overflow = try BodyOverflow() }
         try append(chunk)
     }
 
-    /// Takes at most `limit` bytes from the front; `nil` if there are none. Throws where the file cannot be read.
+    /// Removes at most `limit` bytes from the front and returns them; `nil` if none wait. Throws if the file cannot
+    /// be read.
     mutating func next(upTo limit: Int) throws -> Data? {
         guard let first = chunks.first else {
             guard let overflow else { return nil }
@@ -52,7 +54,7 @@ struct BodyBuffer {
         return piece
     }
 
-    /// Forgets everything.
+    /// Discards all bytes.
     mutating func removeAll() {
         self = BodyBuffer()
     }

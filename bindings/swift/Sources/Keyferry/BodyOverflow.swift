@@ -1,12 +1,12 @@
 import Foundation
 
-/// Bytes that wait in a file without a name, so that nothing of it is left, however the process ends.
+/// Keeps bytes in a file whose name is deleted at once, so that nothing is left of it, however the process ends.
 final class BodyOverflow {
     private let file: FileHandle
     private var written: UInt64 = 0
     private var read: UInt64 = 0
 
-    /// Bytes that wait.
+    /// The number of bytes that wait.
     var count: Int { Int(written - read) }
 
     init() throws {

@@ -1,6 +1,7 @@
 import Foundation
 
-/// One source of values, any number of listeners. A listener that is slow misses the oldest values, and holds up nobody.
+/// Sends values from one source to any number of listeners. A slow listener misses the oldest values and delays no
+/// other.
 final class Broadcast<Element: Sendable>: @unchecked Sendable {
     private let lock = NSLock()
     private let bufferLimit: Int
@@ -17,7 +18,7 @@ final class Broadcast<Element: Sendable>: @unchecked Sendable {
         self.repeatsLatest = repeatsLatest
     }
 
-    /// A new listener.
+    /// Adds a listener and returns its stream.
     func stream() -> AsyncStream<Element> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: Element.self,
@@ -26,7 +27,7 @@ final class Broadcast<Element: Sendable>: @unchecked Sendable {
         let id = UUID()
         continuation.onTermination = { [weak self] _ in self?.remove(id) }
         let isOver = lock.withLock { () -> Bool in
-            // Under the lock, or a newer value could come first.
+            // Under the lock; otherwise a newer value could come first.
             if let latest { continuation.yield(latest) }
             if !self.isOver { listeners[id] = continuation }
             return self.isOver
@@ -35,7 +36,7 @@ final class Broadcast<Element: Sendable>: @unchecked Sendable {
         return stream
     }
 
-    /// Tells everybody.
+    /// Sends a value to every listener.
     func send(_ element: Element) {
         lock.withLock {
             guard !isOver else { return }

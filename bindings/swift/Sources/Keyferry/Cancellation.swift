@@ -1,17 +1,18 @@
 import Foundation
 
-/// Calls under way of one kind, of which Rust does one at a time and can end "the one that is at work".
+/// Tracks calls of one kind, of which Rust does one at a time and can end only "the one at work".
 ///
-/// Cancelling a Swift task does not reach Rust, so it has to be told. Which of several calls is at work only Rust knows: it
-/// is told to end one only while there is no other. That is soon, as a call that finds another one at work returns at once.
+/// Cancelling a Swift task does not reach Rust, so Rust must be told. Only Rust knows which of several calls is at
+/// work, so it is asked to end one only while there is no other. Such a moment comes soon, because a call that finds
+/// another one at work returns at once.
 final class CallsUnderWay: @unchecked Sendable {
     private let lock = NSLock()
     private var calls: Set<UUID> = []
 
     /// Runs `work`, and calls `stop` when the task is cancelled, until `work` has ended.
     ///
-    /// It is called more than once: `stop` means what is at work, and the cancellation can come in the moment before that
-    /// has begun.
+    /// `stop` may be called several times, every 20 ms: it ends the call at work, and the cancellation can come just
+    /// before `work` has begun in Rust.
     func stoppable<Value: Sendable>(
         stop: @escaping @Sendable () -> Void,
         work: @Sendable () async throws -> Value
@@ -28,7 +29,8 @@ final class CallsUnderWay: @unchecked Sendable {
         }
     }
 
-    /// Under the lock, so that what begins next is never stopped.
+    /// Calls `stop` if no other call is under way; under the lock, so that the next call to begin is never stopped
+    /// instead.
     ///
     /// - Returns: Whether the call is still under way.
     private func stopOnce(_ call: UUID, _ stop: () -> Void) -> Bool {

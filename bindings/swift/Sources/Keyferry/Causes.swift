@@ -1,11 +1,11 @@
 import Foundation
 import KeyferryFFI
 
-/// Tells the download what holds it. `inBackground` holds while the app is in the background, but for the time that the OS
-/// grants.
+/// Reports pause causes to the download. `inBackground` holds while the app is in the background, except in time that
+/// the OS grants.
 final class Causes: @unchecked Sendable {
     private let download: KeyDownload
-    /// What is told of `inBackground` stays in order: the last word is how it is.
+    /// Keeps reports of `inBackground` in order, so that the last one is the true one.
     private let turns = Turns()
     private let lock = NSLock()
     private var appIsInBackground = false
@@ -27,10 +27,10 @@ final class Causes: @unchecked Sendable {
         try await tellOfBackground(isOver: true)
     }
 
-    /// Does `work` in time that the OS grants. Afterwards `inBackground` holds, if the app is in the background then.
+    /// Does `work` in time that the OS grants. Afterwards `inBackground` holds if the app is in the background.
     func inGrantedTime<Value: Sendable>(_ work: @Sendable () async -> Value) async -> Value {
         lock.withLock { grants += 1 }
-        // Only the user's pause is written, and can fail.
+        // Cannot fail: only the user's pause is written to the vault.
         try? await tellOfBackground(isOver: true)
         let value = await work()
         lock.withLock { grants -= 1 }
@@ -38,14 +38,15 @@ final class Causes: @unchecked Sendable {
         return value
     }
 
-    /// In a task of its own: where the caller is cancelled, it is told nevertheless.
+    /// Reports whether `inBackground` holds. Uses a separate task, so that it reports even if the caller is
+    /// cancelled.
     private func tellOfBackground(isOver: Bool) async throws {
         let telling = Task { [self] in
             try await turns.inTurn {
                 if backgroundHolds {
                     try await download.pause(cause: .inBackground)
                 } else if isOver {
-                    // Not in every case: this asks for a wake-up.
+                    // Only when it is over, because `resume` requests a wake-up.
                     try await download.resume(cause: .inBackground)
                 }
             }

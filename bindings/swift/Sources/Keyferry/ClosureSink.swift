@@ -1,22 +1,32 @@
 import KeyferryFFI
 
-/// A sink made of a closure.
+/// A sink made of a closure, which takes keys into the app's crypto.
 ///
-/// The closure gets at most 2,000 keys and answers for each, in the same order, once they are durable. If it throws,
-/// nothing of the batch counts as delivered, the run ends as blocked, and the keys come again in a later run.
+/// ```swift
+/// let sink = ClosureSink { keys in
+///     try await crypto.importAndCommit(keys)
+///     return keys.map { _ in .imported }
+/// }
+/// ```
 ///
-/// It gets one batch at a time. A pause cancels the task of the batch that is at work and does not wait for it; the next
-/// batch does, also where it comes from another run.
+/// The closure gets a batch of at most 2,000 keys, and returns one answer for each, in the same order, once they are
+/// durable. A batch may come twice, so taking a key again must do no harm. If the closure throws, nothing of the
+/// batch counts as delivered, the run ends as blocked, and the keys come again in a later run.
+///
+/// The closure gets one batch at a time. A pause cancels the task of the batch under way without waiting for its end;
+/// the next batch waits for it, also if it comes from another run.
 public final class ClosureSink: RoomKeySink {
     private let turns = Turns()
     private let take: @Sendable ([RoomKey]) async throws -> [SinkAnswer]
 
-    /// Makes a sink.
+    /// Makes a sink from a closure.
     public init(_ take: @escaping @Sendable ([RoomKey]) async throws -> [SinkAnswer]) {
         self.take = take
     }
 
-    /// Gives the batch to the closure, once that is done with the last one. Called by a run.
+    /// Passes a batch to the closure once the last batch is done. Called by a run.
+    ///
+    /// - Throws: The error of the closure, or a `CancellationError` if the task is cancelled before the batch's turn.
     public func deliver(keys: [RoomKey]) async throws -> [SinkAnswer] {
         try await turns.inTurn { try await take(keys) }
     }

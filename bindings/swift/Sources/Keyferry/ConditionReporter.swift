@@ -1,6 +1,7 @@
 import KeyferryFFI
 
-/// Tells of causes that come and go: in their order, and each change once. When it goes, what it has told of is over.
+/// Reports causes that come and go, in order, and each change once. When this object is released, it ends the causes
+/// that still hold.
 final class ConditionReporter: Sendable {
     private struct Report: Sendable {
         let cause: PauseCause
@@ -32,14 +33,14 @@ final class ConditionReporter: Sendable {
         reports.finish()
     }
 
-    /// Returns at once, from any thread.
+    /// Queues a report and returns at once. May be called from any thread.
     func report(_ cause: PauseCause, holds: Bool) {
         reports.yield(Report(cause: cause, holds: holds))
     }
 }
 
 extension KeyBackup {
-    /// A reporter to its download. It does not keep this object.
+    /// Makes a reporter to the download of this backup. The reporter does not keep the backup alive.
     func conditionReporter() -> ConditionReporter {
         ConditionReporter(
             pause: { [causes] in try? await causes.pause($0) },

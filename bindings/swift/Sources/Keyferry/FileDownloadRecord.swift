@@ -1,15 +1,15 @@
 import KeyferryFFI
 
-/// What is kept of a download beside its file.
+/// The record of a download, kept beside its file.
 struct FileDownloadRecord: Codable, Equatable {
-    /// How far it is.
+    /// How far a download is.
     enum Stage: Codable, Equatable {
         case underWay
         case ended(status: UInt16, headers: [Header])
         case failed(Failure)
     }
 
-    /// A header of the answer.
+    /// One header of the answer.
     struct Header: Codable, Equatable {
         let name: String
         let value: String
@@ -29,14 +29,14 @@ struct FileDownloadRecord: Codable, Equatable {
 }
 
 extension FileDownloadRecord.Stage {
-    /// The answer is there. Cookies are not kept: nobody wants them, and they are secrets.
+    /// Makes the stage of a download whose answer is here. Cookies are left out: they are secrets that nothing uses.
     init(_ head: HttpHead) {
         let kept = head.headers.filter { $0.name.lowercased() != "set-cookie" }
         let headers = kept.map { FileDownloadRecord.Header(name: $0.name, value: $0.value) }
         self = .ended(status: head.status, headers: headers)
     }
 
-    /// What the Rust crate is told, with the body in that file.
+    /// Returns the state as the Rust crate takes it, with the body in the file at `path`.
     func told(path: String) -> FileDownload {
         switch self {
         case .underWay:
@@ -55,7 +55,7 @@ extension FileDownloadRecord.Failure {
         switch error {
         case .Offline: self = .offline
         case .Timeout: self = .timeout
-        // Given up by the OS, or because the user has removed the app from the switcher: it may be begun again.
+        // Ended by the OS, perhaps because the user removed the app from the app switcher: it may be begun again.
         case .Interrupted, .Closed: self = .interrupted
         case .Tls: self = .tls
         case .Failed(let detail): self = .other(detail: detail)

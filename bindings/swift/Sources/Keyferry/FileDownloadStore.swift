@@ -1,7 +1,7 @@
 import Foundation
 import KeyferryFFI
 
-/// What is known of downloads into files: a record and a body for each, in a directory, where the next process finds them.
+/// Stores the downloads into files: a record and a body for each, in a directory where the next process finds them.
 final class FileDownloadStore: @unchecked Sendable {
     private let lock = NSLock()
     private let directory: URL
@@ -15,7 +15,7 @@ final class FileDownloadStore: @unchecked Sendable {
         )
     }
 
-    /// Notes a new attempt; `nil` if there is one of that name. One that failed is begun again.
+    /// Records a new attempt and returns its ticket; `nil` if one of that name is under way or has ended well.
     func begin(_ name: String) throws -> FileDownloadTicket? {
         guard FileDownloadTicket.fileName(for: name) != nil else {
             throw TransportError.Failed(detail: "the name of a download is empty or too long")
@@ -36,12 +36,13 @@ final class FileDownloadStore: @unchecked Sendable {
         }
     }
 
-    /// How far the download of that name is.
+    /// Returns how far the download of that name is.
     func state(of name: String) -> FileDownload {
         lock.withLock { told(name) }
     }
 
-    /// The answer is there: takes its body from `file`; `nil` for an empty one. What nobody waits for any more stays away.
+    /// Records an answer and takes its body from the file `body` (`nil`: an empty body). Ignores an attempt that was
+    /// given up.
     func ended(_ ticket: FileDownloadTicket, _ head: HttpHead, body: URL?) {
         lock.withLock {
             guard isWanted(ticket) else { return }
@@ -58,12 +59,13 @@ final class FileDownloadStore: @unchecked Sendable {
             } catch {
                 stage = .failed(.other(detail: "the file cannot be kept"))
             }
-            // Without the record it is under way, until the OS knows nothing of it: then it is begun again.
+            // If this fails, the download counts as under way until the OS no longer knows it; then it is begun
+            // again.
             try? write(FileDownloadRecord(ticket: ticket, stage: stage))
         }
     }
 
-    /// There is no answer.
+    /// Records that there is no answer. Ignores an attempt that was given up.
     func failed(_ ticket: FileDownloadTicket, _ error: TransportError) {
         lock.withLock {
             guard isWanted(ticket) else { return }
@@ -71,20 +73,20 @@ final class FileDownloadStore: @unchecked Sendable {
         }
     }
 
-    /// Forgets the download of that name, and deletes its file.
+    /// Forgets the download of that name and deletes its file.
     ///
-    /// - Returns: The attempt that the OS may still be at.
+    /// - Returns: The attempt that the OS may still be working on.
     func discard(_ name: String) -> FileDownloadTicket? {
         lock.withLock {
             let record = recorded(name)
-            // The record first: a body alone is nothing.
+            // The record first: a body without a record counts as no download.
             for kind in ["json", "body"] { try? FileManager.default.removeItem(at: file(name, kind)) }
             return record?.ticket
         }
     }
 
-    /// Forgets every download but those of these names, and deletes their files; also what is left of a record that cannot
-    /// be read.
+    /// Forgets every download except those of these names, and deletes their files, including files whose record is
+    /// missing or cannot be read.
     func discardAll(except names: Set<String>) {
         lock.withLock {
             let kept = Set(names.compactMap { FileDownloadTicket.fileName(for: $0) })
@@ -96,12 +98,12 @@ final class FileDownloadStore: @unchecked Sendable {
         }
     }
 
-    /// The names of all that is known, whatever has become of it.
+    /// Returns the names of all downloads, whatever their stage.
     func names() -> [String] {
         lock.withLock { files("json").compactMap { read($0)?.ticket.name } }
     }
 
-    /// The attempts that the OS should be at.
+    /// Returns the attempts that the OS should be working on.
     func underWay() -> Set<FileDownloadTicket> {
         lock.withLock {
             let records = files("json").compactMap { read($0) }.filter { $0.stage == .underWay }
@@ -111,7 +113,7 @@ final class FileDownloadStore: @unchecked Sendable {
 
     // MARK: Called with the lock
 
-    /// It is the latest attempt of its name, and has no answer yet.
+    /// Whether the attempt is the latest of its name and has no answer yet.
     private func isWanted(_ ticket: FileDownloadTicket) -> Bool {
         guard let record = recorded(ticket.name), record.ticket == ticket else { return false }
         if case .ended = record.stage { return false }

@@ -1,7 +1,7 @@
 import Foundation
 
-/// One attempt at a download into a file. A task of the OS carries its text, so that what comes late of an attempt that was
-/// given up is not taken for the next one of the same name.
+/// One attempt at a download into a file. The OS's task carries its text, so that a late answer to an attempt that
+/// was given up is not taken for the answer to the next attempt of the same name.
 struct FileDownloadTicket: Codable, Hashable, Sendable {
     let id: UUID
     let name: String
@@ -11,7 +11,7 @@ struct FileDownloadTicket: Codable, Hashable, Sendable {
         self.name = name
     }
 
-    /// Reads what `text` has written.
+    /// Reads a ticket from its `text`; `nil` if it is none.
     init?(text: String?) {
         let parts = text?.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false) ?? []
         guard parts.count == 2, let id = UUID(uuidString: String(parts[0])) else { return nil }
@@ -24,7 +24,8 @@ struct FileDownloadTicket: Codable, Hashable, Sendable {
         "\(id.uuidString) \(name)"
     }
 
-    /// The name as a file name; `nil` where it is too long. No two names share one, where case counts for nothing either.
+    /// Returns a file name for the name; `nil` if that is empty or over 200 bytes long. Different names have
+    /// different file names, even if the file system ignores case.
     static func fileName(for name: String) -> String? {
         let plain = Set("abcdefghijklmnopqrstuvwxyz0123456789-".utf8)
         let escaped = name.utf8.map { byte -> String in

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The largest value that was ever noted.
+/// Keeps the largest value that was ever noted.
 final class HighWaterMark: @unchecked Sendable {
     private let lock = NSLock()
     private var highest = 0

@@ -1,6 +1,6 @@
 import KeyferryFFI
 
-/// The host as the Rust crate calls it, made of closures and streams.
+/// Implements the host's callbacks by closures of the app, and sends the events of the crate to streams.
 final class HostCallbacks: JobHost {
     typealias AccessToken = @Sendable (TokenRequest) async throws -> String
     typealias RoomsByPriority = @Sendable () async throws -> [String]
@@ -9,9 +9,9 @@ final class HostCallbacks: JobHost {
 
     let progress = Broadcast<DownloadProgress>(bufferLimit: 1, repeatsLatest: true)
     let arrivals = Broadcast<[ArrivedRoomKeys]>(bufferLimit: 64, repeatsLatest: false)
-    /// The latest is repeated: the screen that shows it may not be there yet.
+    /// Repeats the latest notice, because the screen that shows it may not exist yet.
     let preferenceNotices = Broadcast<PreferenceNotice>(bufferLimit: 64, repeatsLatest: true)
-    /// The same.
+    /// Repeats the latest notice, because the screen that shows it may not exist yet.
     let conflictNotices = Broadcast<ConflictNotice>(bufferLimit: 64, repeatsLatest: true)
     private let token: AccessToken
     private let rooms: RoomsByPriority

@@ -3,14 +3,22 @@ import KeyferryFFI
 
 /// The key backup of one signed-in account.
 ///
-/// Open it once in a process and keep it: it holds no database, connection or thread while nothing is asked of it. Call
-/// `close` when the account signs out.
+/// Open it once in a process and keep it: between calls it holds no connection, thread or database, except for the
+/// database that look-ups keep open until ``closeLookups()``. Call ``close()`` when the account signs out.
+///
+/// ```swift
+/// let backup = try await KeyBackup.open(
+///     account: account, directory: directory, protection: protection, sink: sink
+/// ) { _ in try await session.accessToken() }
+/// try await backup.unlock(with: .recoveryKey(text: typed))
+/// let report = await backup.run(budget: 25)
+/// ```
 public final class KeyBackup: Sendable {
-    /// The Rust object below, for what this class has no word for.
+    /// The generated client that this class wraps, for calls that are missing here.
     public let client: KeyBackupClient
-    /// The download of the backup below, for what this class has no word for.
+    /// The generated download that this class wraps, for calls that are missing here.
     public let download: KeyDownload
-    /// Whether the user wants room keys to be backed up, as all their clients share it.
+    /// The user's preference on whether room keys are backed up, which all their clients share (MSC4287).
     public let preference: BackupPreference
     let causes: Causes
     let runs = CallsUnderWay()
@@ -30,27 +38,33 @@ public final class KeyBackup: Sendable {
         close()
     }
 
-    /// Opens the vault of an account, or makes one. Does not touch the network.
+    /// Opens the vault of an account, or creates it. Makes no request.
     ///
     /// - Parameters:
-    ///   - account: Whose backup it is.
-    ///   - directory: A directory of its own for each account; it is made if it is not there. On iOS exclude it from
-    ///     backup and let it be readable after first unlock.
+    ///   - account: The account whose backup it is.
+    ///   - directory: The directory of the vault, a separate one for each account. It is created if it does not
+    ///     exist. On iOS the app must exclude it from backup and make it readable after first unlock.
     ///   - protection: How secrets in the vault are kept.
-    ///   - transport: Who speaks HTTP.
-    ///   - fileDownloads: Downloads that go on while the app is suspended, such as `BackgroundFileDownloads`.
-    ///   - sink: The app's crypto, if it is to be filled.
-    ///   - downloadPolicy: What the download may use. `nil`: what is made for a phone; `setPolicy` changes it later.
-    ///   - preferencePolicy: How the app takes part in the backup preference. `nil`: it follows a value, asks the user
-    ///     where there is none, and writes both forms.
-    ///   - processName: What this process is called when another one asks who is running. `nil`: `app`.
-    ///   - resolvePreferenceConflict: Asks the user which choice counts, when this and another device differ.
-    ///   - scheduleWakeUp: Asks the OS for one wake-up of that purpose, in the place of the last; `nil` cancels it. On
-    ///     iOS `BGTaskScheduler.keep(_:as:)` does that. Without it the app itself calls `run`, and `flush` of the
-    ///     preference.
-    ///   - roomsByPriority: The rooms that the app knows, the most wanted first.
-    ///   - accessToken: The access token. Asked for before every request, never kept.
-    /// - Throws: An `OpenError`.
+    ///   - transport: Sends HTTP requests.
+    ///   - fileDownloads: Downloads that continue while the app is suspended, such as ``BackgroundFileDownloads``.
+    ///   - sink: Takes the keys into the app's crypto: see ``ClosureSink``. Without one, keys are only kept for
+    ///     look-ups.
+    ///   - downloadPolicy: What the download may use. `nil`: defaults for a phone. ``setPolicy(_:)`` changes it
+    ///     later.
+    ///   - preferencePolicy: How the app takes part in the backup preference. `nil`: it follows a value, asks the
+    ///     user if there is none, and writes both forms.
+    ///   - processName: The name of this process, for another one that asks who is running. `nil`: `app`.
+    ///   - resolvePreferenceConflict: Asks the user which choice counts if this device and another one differ. An
+    ///     error counts as `askLater`.
+    ///   - scheduleWakeUp: Asks the OS for one wake-up of that purpose in place of the last one; `nil` cancels it. On
+    ///     iOS ``BGTaskScheduler/keep(_:as:)`` does that. It must not wait for a call into this backup. Without it
+    ///     the app decides itself when to call ``run(budget:)`` and ``BackupPreference/flush(budget:)``.
+    ///   - roomsByPriority: Returns the rooms that the app knows, the most wanted first. Without it, the server's
+    ///     list of joined rooms counts.
+    ///   - accessToken: Returns the account's access token, a refreshed one for `TokenRequest.previousRejected`. It
+    ///     is called before every request and its result is never kept. It must not wait for a call into this backup.
+    ///     An error counts as "not signed in".
+    /// - Throws: An `OpenError` if the options are invalid or the vault cannot be opened; nothing is left half made.
     public static func open(
         account: Account,
         directory: URL,
@@ -89,66 +103,86 @@ public final class KeyBackup: Sendable {
         return backup
     }
 
-    /// How far the download is: the current value at once, then changes, at most ten times a second. Every call is a
-    /// listener of its own; a slow one gets the newest value. Ends with `close`.
+    /// How far the download is: the current value at once, then changes, at most ten times a second and at every
+    /// change of stage. A slow listener gets the newest value. Each access returns a separate stream, which ends with
+    /// ``close()``.
     public var progress: AsyncStream<DownloadProgress> {
         host.progress.stream()
     }
 
-    /// Keys that can be looked up now, and have been delivered if there is a sink: retry what is on screen. A hint, of
-    /// which a slow listener misses some; `arrivedSince` of the download is exact. Every call is a listener of its own.
-    /// Ends with `close`.
+    /// Keys that can be looked up now, and that the sink has taken if there is one: retry the messages on screen.
+    /// This is a hint, of which a slow listener misses some; `arrivedSince` of ``download`` is exact. Each access
+    /// returns a separate stream, which ends with ``close()``.
     public var arrivals: AsyncStream<[ArrivedRoomKeys]> {
         host.arrivals.stream()
     }
 
-    /// Copies of keys are held back for a cause that a backup version had none for before: somebody may be tampering with it.
-    /// Told once for each version and cause, at least; `conflicts` lists them. Every call is a listener of its own, which
-    /// gets the latest at once. Ends with `close`.
+    /// Reports that copies of keys are held back for a cause that is new in their backup version: someone may be
+    /// tampering with the backup. Sent at least once for each version and cause; ``conflicts(after:limit:)`` lists
+    /// the copies. Each access returns a separate stream, which begins with the latest notice and ends with
+    /// ``close()``.
     public var conflictNotices: AsyncStream<ConflictNotice> {
         host.conflictNotices.stream()
     }
 
-    /// What is in the vault, with no network, whether or not a run is under way.
+    /// Returns what the vault holds. Uses no network, and may be called during a run.
     ///
-    /// - Throws: A `StatusError`.
+    /// - Throws: A `StatusError` if the vault cannot be read.
     public func status() async throws -> DownloadStatus {
         try await download.status()
     }
 
-    /// How many keys of a room may be shared with people who are invited later (MSC4268).
+    /// Counts the keys of a room that may be shared with people who are invited later (MSC4268), those that may not,
+    /// and those for which that is not known yet. Leaves out keys that can never be opened. Needs no network and no
+    /// unlock.
     ///
-    /// - Throws: A `LookupError`.
+    /// - Throws: A `LookupError` if the vault cannot be read.
     public func roomHistoryShareability(of roomID: String) async throws -> RoomHistoryShareability {
         try await client.roomHistoryShareability(roomId: roomID)
     }
 
-    /// Moves a vault that does not open any more (`OpenError.VaultDamaged`, or a keyring that has lost its key) out of the
-    /// way, so that `open` makes a new one. Nothing is deleted. Close every `KeyBackup` of it first, in every process.
+    /// Moves a vault that no longer opens (`OpenError.VaultDamaged`, or a keyring that has lost its key) out of the
+    /// way, so that `open` creates a new one. Nothing is deleted. Close every `KeyBackup` of that vault first, in
+    /// every process.
     ///
-    /// - Returns: Where it lies now; `nil` if there was none.
-    /// - Throws: An `OpenError`: `VaultInUse` while somebody is at work on it.
+    /// The new vault fetches everything from the server again. It lacks keys that the server no longer has, the
+    /// decryption key (unlock again), and a preference that was not yet written.
+    ///
+    /// - Parameter directory: The directory that `open` was called with.
+    /// - Returns: The place of the old vault, in the same directory; `nil` if there was no vault.
+    /// - Throws: An `OpenError`: `VaultInUse` while the vault is in use, `UnusableDataDir` if it cannot be moved.
     public static func setVaultAside(in directory: URL) async throws -> URL? {
         try await KeyferryFFI.setVaultAside(dataDir: directory.path).map { URL(fileURLWithPath: $0) }
     }
 
-    /// Finds the decryption key of a backup version and keeps it for every version that it opens, so that a restart goes on without asking the user.
+    /// Finds the decryption key of the backup by what the user typed or the app has, and keeps it for every version
+    /// that it opens. A restart needs no unlock then, unless the vault has no protection. May be called at any time,
+    /// also during a run, which then opens what it has fetched. A wrong key never replaces a good one.
     ///
-    /// - Throws: An `UnlockError`.
+    /// A decryption key, or a recovery key that is one, needs no network if the vault knows its version. A key or
+    /// passphrase of secret storage is looked up on the server, and a passphrase takes a second or more of key
+    /// derivation on a phone.
+    ///
+    /// - Returns: The versions that the key opens.
+    /// - Throws: An `UnlockError` if the secret is mistyped or opens no known version, or if the server or the vault
+    ///   cannot be reached.
     @discardableResult
     public func unlock(with secret: UnlockSecret) async throws -> UnlockedBackup {
         try await client.unlock(secret: secret)
     }
 
-    /// Ends everything and drops the callbacks, for good: when the account signs out, and before `setVaultAside`. Not after a
-    /// run: nothing is open then, and whoever else uses this object would be told `ShutDown`. The vault stays on disk. May
-    /// be called more than once.
+    /// Ends everything, wipes keys from memory, discards file downloads of the account and releases the callbacks,
+    /// for good. Call it when the account signs out, and before ``setVaultAside(in:)``; releasing the last reference
+    /// to this object does the same. It is not needed after a run, and would fail the calls of everyone else who uses
+    /// this object. May be called more than once. The vault stays on disk.
+    ///
+    /// Later calls throw a `ShutDown` error; an export throws `Cancelled`, and a run returns `paused` without causes.
     public func close() {
         client.shutdown()
         host.finish()
     }
 
-    /// Gives listeners a first value. A vault that cannot be read now is told by the first run.
+    /// Sends listeners of the progress a first value. If the vault cannot be read now, the first run reports that.
     private func tellWhatIsThere() async {
         let status = try? await download.status()
         host.progress.send(DownloadProgress(restingAt: status?.summary))

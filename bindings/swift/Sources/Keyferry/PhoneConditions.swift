@@ -4,24 +4,29 @@ import KeyferryFFI
 import Network
 import UIKit
 
-/// Tells the download how the phone is, for as long as this object lives: without a network, on a metered one (cellular,
-/// a hotspot, low data mode), in low power mode, too warm, or with the app in the background. What each of them stops is in
-/// the docs of `PauseCause`.
+/// Reports the conditions of the phone to the download for as long as this object lives: no network, a metered one
+/// (cellular, a hotspot, Low Data Mode), Low Power Mode, heat, and the app in the background.
+/// `docs/background-execution.md` has a table of the work that each condition stops.
 ///
-/// `run(in:budget:)` and `runInBackground(budget:)` work while the app is in the background; `run(budget:)` does not. An app
-/// whose policy waits for the charger reports `notCharging` itself: that needs battery monitoring, which is the app's to
-/// switch on.
+/// ```swift
+/// let conditions = await PhoneConditions(of: backup) // keep it with the backup
+/// ```
+///
+/// ``KeyBackup/run(in:budget:)`` and ``KeyBackup/runInBackground(budget:)`` work while the app is in the background;
+/// ``KeyBackup/run(budget:)`` does not. An app whose policy waits for the charger must report `notCharging` itself,
+/// because that needs battery monitoring, which only the app may switch on.
 public final class PhoneConditions: @unchecked Sendable {
     private let reporter: ConditionReporter
     private let network: NWPathMonitor
     private let observers: [any NSObjectProtocol]
 
-    /// Begins to tell.
+    /// Begins to report.
     ///
     /// - Parameters:
-    ///   - backup: Whose download is told.
-    ///   - vaultIsClosedWhileLocked: Whether the vault's files cannot be read while the phone is locked. They can by
-    ///     default, after its first unlock, and should: a locked phone is when the OS has time for us.
+    ///   - backup: The backup whose download gets the reports.
+    ///   - vaultIsClosedWhileLocked: Whether the vault's files cannot be read while the phone is locked;
+    ///     `storageLocked` is reported then. By default they can be read after the phone's first unlock, and should
+    ///     be, because the OS grants most time while the phone is locked.
     @MainActor
     public init(of backup: KeyBackup, vaultIsClosedWhileLocked: Bool = false) {
         let reporter = backup.conditionReporter()
@@ -38,7 +43,7 @@ public final class PhoneConditions: @unchecked Sendable {
             reporter.report(.thermal, holds: heat == .serious || heat == .critical)
         }
         tellPower()
-        // Looked at before it is listened for: else the notification does not come.
+        // Read before it is observed: otherwise the notification is not sent.
         tellHeat()
         var observers = [
             PhoneConditions.observe(.NSProcessInfoPowerStateDidChange, tellPower),

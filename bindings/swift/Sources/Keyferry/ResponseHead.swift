@@ -5,7 +5,7 @@ import FoundationNetworking
 import KeyferryFFI
 
 extension HTTPURLResponse {
-    /// Status and headers as the Rust crate takes them.
+    /// The status and headers as the Rust crate takes them.
     var head: HttpHead {
         HttpHead(
             status: UInt16(clamping: statusCode),
@@ -13,8 +13,8 @@ extension HTTPURLResponse {
         )
     }
 
-    /// How many bytes the body will have, if that can be told: the length is that of the encoded body, and what the
-    /// session hands out is decoded.
+    /// The number of bytes that the body will have; `nil` if that is not known. The header has the length of the
+    /// encoded body, but the session returns the decoded one.
     var announcedLength: Int64? {
         let encoding = value(forHTTPHeaderField: "Content-Encoding") ?? "identity"
         guard encoding == "identity" else { return nil }

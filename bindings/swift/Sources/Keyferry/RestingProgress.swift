@@ -1,7 +1,7 @@
 import KeyferryFFI
 
 extension DownloadProgress {
-    /// How far the download is while no run is under way.
+    /// Makes the progress to show while no run is under way, from what the vault holds; `nil` if that is not known.
     init(restingAt summary: DownloadSummary?) {
         self.init(
             stage: .resting,
@@ -12,6 +12,7 @@ extension DownloadProgress {
             failed: summary?.failed ?? 0,
             refused: summary?.refused ?? 0,
             conflicts: summary?.conflicts ?? 0,
+            locked: summary?.locked ?? 0,
             roomsDone: 0,
             rooms: summary?.rooms ?? 0,
             bytesDownloaded: 0,

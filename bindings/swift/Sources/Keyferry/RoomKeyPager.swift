@@ -15,7 +15,7 @@ actor RoomKeyPager {
         self.roomID = roomID
     }
 
-    /// The next key; `nil` at the end.
+    /// Returns the next key, or `nil` at the end.
     func next() async throws -> RoomKey? {
         while page.isEmpty, !isLast {
             let read = try await client.roomKeys(roomId: roomID, after: after, limit: Self.pageSize)

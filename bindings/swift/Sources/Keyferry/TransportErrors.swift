@@ -5,7 +5,7 @@ import FoundationNetworking
 import KeyferryFFI
 
 extension TransportError {
-    /// The reason behind an error of URLSession.
+    /// Translates an error of URLSession.
     init(_ error: any Error) {
         guard let error = error as? URLError else {
             self = .Failed(detail: String(describing: type(of: error)))
@@ -17,7 +17,7 @@ extension TransportError {
             self = .Offline
         case .timedOut:
             self = .Timeout
-        // FoundationNetworking calls a body "unknown" that is cut before its announced end.
+        // FoundationNetworking reports `.unknown` for a body that is cut before its announced end.
         case .networkConnectionLost, .unknown:
             self = .Interrupted
         case .secureConnectionFailed, .serverCertificateHasBadDate, .serverCertificateUntrusted,
@@ -27,7 +27,7 @@ extension TransportError {
         case .cancelled:
             self = .Closed
         default:
-            // The code only: the description names the URL.
+            // Only the code, because the description names the URL.
             self = .Failed(detail: "URLError \(error.code.rawValue)")
         }
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Lets one at a time do its work, in the order in which they come.
+/// Lets callers do their work one at a time, in the order in which they come.
 final class Turns: @unchecked Sendable {
     private struct Waiter {
         let id: UUID
@@ -11,9 +11,10 @@ final class Turns: @unchecked Sendable {
     private var isTaken = false
     private var waiters: [Waiter] = []
 
-    /// Waits for a turn, and does `work` in it.
+    /// Waits for a turn and does `work` in it.
     ///
-    /// - Throws: A `CancellationError` where the task is cancelled before the work begins; else what `work` throws.
+    /// - Throws: A `CancellationError` if the task is cancelled before the work begins; otherwise the error of
+    ///   `work`.
     func inTurn<Value: Sendable>(_ work: @Sendable () async throws -> Value) async throws -> Value {
         try await takeTurn()
         defer { passTurn() }
@@ -34,7 +35,7 @@ final class Turns: @unchecked Sendable {
                     return false
                 }
                 if isMine { turn.resume() }
-                // The cancellation came before there was anybody to give up.
+                // The cancellation came before this waiter was in the list.
                 if Task.isCancelled { giveUp(id) }
             }
         } onCancel: {

@@ -25,7 +25,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
     private var announced: Int64?
     private var received: Int64 = 0
     private var buffer = BodyBuffer()
-    /// Its reader has begun with the body, and will come for more.
+    /// Whether the reader has asked for a part of the body, and so will ask for more.
     private var isBeingRead = false
     private var end: End?
     private var isHeld = false
@@ -69,7 +69,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
         do {
             return try buffer.next(upTo: BodyBuffer.chunkLimit)
         } catch {
-            throw TransportError.Failed(detail: "the file of a body that waits cannot be read")
+            throw TransportError.Failed(detail: "the temporary file of a waiting body cannot be read")
         }
     }
 
@@ -77,7 +77,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
         giveUp(.Closed)
     }
 
-    /// Waits until `isReady`; the idle timeout is an end. A cancelled task closes the exchange.
+    /// Waits until `isReady`. Closes the exchange after the idle timeout, or if the task is cancelled.
     private func wait(_ isReady: @escaping @Sendable (URLSessionExchange) -> Bool) async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -96,7 +96,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
         }
     }
 
-    /// Has a look when the idle timeout is over. Called with the lock.
+    /// Checks the clock when the idle timeout is over. Called with the lock.
     private func watch() {
         guard !watchIsOn else { return }
         watchIsOn = true
@@ -123,7 +123,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
             end = .failed(error)
             (unwanted, task) = (task, nil)
         }
-        // FoundationNetworking waits in `cancel` for the reading thread, which may be held just now.
+        // On FoundationNetworking, `cancel` waits for the reading thread, which may be held now.
         if let unwanted { DispatchQueue.global().async { unwanted.cancel() } }
     }
 
@@ -139,7 +139,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
         if !isWanted { task.cancel() }
     }
 
-    /// The head has come.
+    /// Stores the head of the answer.
     func received(_ response: URLResponse) {
         guard let response = response as? HTTPURLResponse else { return }
         change {
@@ -148,7 +148,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
         }
     }
 
-    /// A part of the body has come. Holds the connection when enough is waiting.
+    /// Stores a part of the body. Holds the connection if enough is waiting.
     func received(_ data: Data) {
         change {
             guard end == nil else { return }
@@ -156,14 +156,14 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
             do {
                 try keep(data)
             } catch {
-                end = .failed(.Failed(detail: "no room for a body that waits"))
+                end = .failed(.Failed(detail: "the temporary file of a waiting body cannot be written"))
             }
             mostBuffered.note(buffer.countInMemory)
         }
         condition.withLock { hold() }
     }
 
-    /// The task has ended.
+    /// Handles the end of the task.
     func ended(_ error: (any Error)?) {
         change {
             task = nil
@@ -174,7 +174,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
         }
     }
 
-    /// Changes something that is waited for.
+    /// Makes a change that may end a wait.
     private func change(_ change: () -> Void) {
         let woken = condition.withLock { () -> CheckedContinuation<Void, Never>? in
             change()
@@ -186,10 +186,10 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
         woken?.resume()
     }
 
-    // MARK: The brake, called with the lock
+    // MARK: Back-pressure, called with the lock
 
     #if canImport(FoundationNetworking)
-    /// The thread that reads this body reads all others, too: a body that nobody has begun to read must not hold it.
+    /// The thread that reads this body reads all others too, so a body that is not being read yet must not hold it.
     private func keep(_ data: Data) throws {
         if isBeingRead { try buffer.append(data) } else { try buffer.appendOverflowing(data) }
     }

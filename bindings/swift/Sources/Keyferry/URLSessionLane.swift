@@ -3,9 +3,9 @@ import Foundation
 import FoundationNetworking
 #endif
 
-/// One session, and the one exchange that uses it now.
+/// A URL session and the one exchange that uses it now.
 ///
-/// The session keeps its delegate, which is this, until `invalidate`.
+/// The session keeps this object alive, as its delegate, until `invalidate`.
 final class URLSessionLane: NSObject, URLSessionDataDelegate, @unchecked Sendable {
     private let lock = NSLock()
     private var exchange: URLSessionExchange?
@@ -27,7 +27,7 @@ final class URLSessionLane: NSObject, URLSessionDataDelegate, @unchecked Sendabl
         exchange.begin(task)
     }
 
-    /// Ends the session, which then lets go of this object.
+    /// Ends the session, which then releases this object.
     func invalidate() {
         session?.finishTasksAndInvalidate()
         session = nil
@@ -67,17 +67,18 @@ final class URLSessionLane: NSObject, URLSessionDataDelegate, @unchecked Sendabl
         newRequest request: URLRequest,
         completionHandler: @escaping (URLRequest?) -> Void
     ) {
-        // The access token must not leave for another host.
+        // The access token must not be sent to another host.
         completionHandler(nil)
     }
 }
 
 extension URLSessionLane {
     #if canImport(FoundationNetworking)
-    /// Calls the delegate on the very thread that reads the sockets.
+    /// Calls the delegate on the thread that reads the sockets.
     ///
-    /// FoundationNetworking reads on, whether or not its delegate keeps up, and `suspend` makes it drop the connection
-    /// and send the request again on `resume`. A delegate that blocks the reading thread is the only brake.
+    /// FoundationNetworking reads on, whether or not its delegate keeps up, and `suspend` makes it drop the
+    /// connection and send the request again on `resume`. The only way to slow it down is a delegate that blocks the
+    /// reading thread.
     private final class ReadingThreadQueue: OperationQueue, @unchecked Sendable {
         override func addOperation(_ block: @escaping @Sendable () -> Void) {
             block()

@@ -4,32 +4,32 @@ import FoundationNetworking
 #endif
 import KeyferryFFI
 
-/// Speaks HTTP by URLSession.
+/// Sends HTTP requests by URLSession.
 ///
-/// A body is read no faster than it is asked for: at most about 256 KiB of it wait in memory. Redirects are not
+/// It reads a body no faster than the body is asked for: at most about 256 KiB wait in memory. Redirects are not
 /// followed, nothing is cached, and no cookie or credential is kept or sent.
 ///
-/// Every exchange that is under way has a session of its own; sessions are used again, and with them their connections.
+/// Each exchange under way has its own session. Sessions are reused, and their connections with them.
 ///
-/// On Linux all sessions of a process read on one thread. There a body whose reader is slow holds up every other request
-/// of the process until it is read on or cancelled, and what comes of a body that nobody has begun to read waits in a
+/// On Linux all sessions of a process read on one thread. There a body whose reader is slow delays every other
+/// request of the process until it is read further or cancelled, and a body that is not being read yet waits in a
 /// temporary file.
 public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
     private let configuration: URLSessionConfiguration
     private let lock = NSLock()
     private var idle: [URLSessionLane] = []
-    /// How often idle sessions were closed: one that was begun before is not kept.
+    /// How often idle sessions were closed. A session that was begun before the last time is not kept.
     private var closings = 0
-    /// The most bytes of one body that ever waited in memory.
+    /// The most bytes of one body that have ever waited in memory.
     let mostBuffered = HighWaterMark()
 
     /// Makes a transport.
     ///
-    /// - Parameter configuration: What the app wants of its sessions: `waitsForConnectivity` and cellular use, for
-    ///   example. Cache, cookies, credentials and timeouts are set by the transport. It must not be a background
+    /// - Parameter configuration: The app's settings for sessions, such as `waitsForConnectivity` or cellular use.
+    ///   The transport sets cache, cookies, credentials and timeouts itself. It must not be a background
     ///   configuration.
     public init(configuration: URLSessionConfiguration = .ephemeral) {
-        // Never nil: a configuration copies to a configuration.
+        // Never nil: the copy of a configuration is a configuration.
         let own = (configuration.copy() as? URLSessionConfiguration) ?? .ephemeral
         own.urlCache = nil
         own.requestCachePolicy = .reloadIgnoringLocalCacheData
@@ -44,16 +44,19 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
         idle.forEach { $0.invalidate() }
     }
 
-    /// Begins a request and returns at once.
+    /// Begins a request and returns at once. Called by the Rust crate.
+    ///
+    /// - Throws: `TransportError.Failed` if the URL is invalid.
     public func start(request: HttpRequest) throws -> HttpExchange {
         guard let url = URL(string: request.url) else {
-            throw TransportError.Failed(detail: "the URL is none")
+            throw TransportError.Failed(detail: "the URL is invalid")
         }
         var outgoing = URLRequest(url: url)
         outgoing.httpMethod = request.method == .put ? "PUT" : "GET"
         outgoing.httpBody = request.body
         outgoing.httpShouldHandleCookies = false
-        // The exchange keeps the time by itself: only then does a body that waits for its reader not count as silent.
+        // The exchange measures the idle time itself, so that a body that waits for its reader does not count as
+        // silent.
         outgoing.timeoutInterval = 24 * 60 * 60
         for header in request.headers {
             outgoing.setValue(header.value, forHTTPHeaderField: header.name)
@@ -63,7 +66,7 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
         let idleTimeout = TimeInterval(request.idleTimeoutMs) / 1000
         let exchange = URLSessionExchange(idleTimeout: idleTimeout, mostBuffered: mostBuffered)
         let request = outgoing
-        // FoundationNetworking makes a task only when its reading thread is free, and `start` must not wait.
+        // FoundationNetworking creates a task only when its reading thread is free, and `start` must not wait.
         DispatchQueue.global().async {
             lane.begin(request, for: exchange) { [weak self, unowned lane] in
                 if self?.keep(lane, since: closings) != true { lane.invalidate() }
@@ -72,7 +75,8 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
         return exchange
     }
 
-    /// Closes the connections that were kept open for another request. What is under way goes on, and closes its own.
+    /// Closes connections that were kept open for another request. Requests under way continue, and close theirs at
+    /// their end. Called by the Rust crate.
     public func closeIdle() throws {
         let lanes = lock.withLock { () -> [URLSessionLane] in
             closings += 1
@@ -82,7 +86,7 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
         lanes.forEach { $0.invalidate() }
     }
 
-    /// Sessions that wait for another request.
+    /// The number of sessions that wait for another request.
     var idleSessions: Int {
         lock.withLock { idle.count }
     }

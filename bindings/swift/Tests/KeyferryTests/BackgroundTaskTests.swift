@@ -64,7 +64,7 @@ final class BackgroundTaskTests: BackupTestCase {
         let (gate, key) = AsyncStream.makeStream(of: Void.self)
         let task = FakeTask()
         let work = BackgroundWork.begin(in: task, patience: 0.1) { () async -> (Int, Bool) in
-            // Deaf to its own cancellation.
+            // Ignores its own cancellation.
             await Task.detached { for await _ in gate { break } }.value
             return (1, true)
         }

@@ -9,7 +9,7 @@ final class EndingTests: BackupTestCase {
         let (batches, firstBatch) = AsyncStream.makeStream(of: Void.self)
         let sink = ClosureSink { keys in
             firstBatch.yield()
-            // Long enough for the cancellation to come before the last batch.
+            // Long enough that the cancellation comes before the last batch.
             try? await Task.sleep(nanoseconds: 300_000_000)
             return await recorder.take(keys)
         }

@@ -2,18 +2,18 @@ import Foundation
 
 @testable import Keyferry
 
-/// A task as the OS grants it.
+/// Stands in for a task that the OS grants.
 final class FakeTask: BackgroundTask, @unchecked Sendable {
     private let lock = NSLock()
     private var handler: (@Sendable () -> Void)?
     private var completions: [Bool] = []
 
-    /// What it was told, each time.
+    /// Every result that was reported to the OS, in order.
     var told: [Bool] {
         lock.withLock { completions }
     }
 
-    /// The time is over.
+    /// Calls the expiration handler, as the OS does when the time is over.
     func expire() {
         let handler = lock.withLock { self.handler }
         handler?()

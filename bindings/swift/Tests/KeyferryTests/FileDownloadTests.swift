@@ -15,7 +15,7 @@ final class FileDownloadTests: BackupTestCase {
         XCTAssertEqual(store.state(of: fileName), .unknown)
         let ticket = try XCTUnwrap(store.begin(fileName))
         XCTAssertEqual(store.state(of: fileName), .underWay)
-        XCTAssertNil(try store.begin(fileName), "there is one")
+        XCTAssertNil(try store.begin(fileName), "a download of that name is under way")
         XCTAssertEqual(store.underWay(), [ticket])
 
         store.ended(ticket, head, body: try body("the body"))
@@ -32,7 +32,7 @@ final class FileDownloadTests: BackupTestCase {
         XCTAssertEqual(next.discard(fileName), ticket)
         XCTAssertEqual(next.state(of: fileName), .unknown)
         XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: directory.path), [])
-        XCTAssertNil(next.discard(fileName), "none of that name is fine")
+        XCTAssertNil(next.discard(fileName), "discarding an unknown name is allowed")
     }
 
     func testWhatComesLateOfAnAttemptThatWasGivenUpIsNotTakenForTheNext() throws {
@@ -69,7 +69,7 @@ final class FileDownloadTests: BackupTestCase {
         guard case .ended(_, let path) = store.state(of: fileName) else { return XCTFail("it came after all") }
         XCTAssertEqual(try Data(contentsOf: URL(fileURLWithPath: path)), Data())
         try FileManager.default.removeItem(atPath: path)
-        XCTAssertEqual(store.state(of: fileName), .failed(error: .Interrupted), "somebody has cleaned up")
+        XCTAssertEqual(store.state(of: fileName), .failed(error: .Interrupted), "the file was deleted from outside")
     }
 
     func testAllButTheWantedOnesAreDiscarded() throws {
@@ -89,7 +89,7 @@ final class FileDownloadTests: BackupTestCase {
         XCTAssertEqual(try String(contentsOfFile: path, encoding: .utf8), "wanted")
         for name in ["failed", "Ended"] { XCTAssertEqual(store.state(of: name), .unknown, name) }
         XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: directory.path).count, 3)
-        // What comes late of an attempt that was given up.
+        // A late answer to an attempt that was given up.
         store.ended(tickets[2], head, body: try body("late"))
         XCTAssertEqual(store.state(of: "failed"), .unknown)
 

@@ -2,7 +2,7 @@ import XCTest
 
 @testable import Keyferry
 
-/// Runs beside what `PhoneConditions` reports when the app leaves the screen, and comes back.
+/// Tests runs while `PhoneConditions` reports that the app leaves the screen and comes back.
 final class InBackgroundTests: BackupTestCase {
     func testARunInGrantedTimeGoesOnInTheBackgroundAndLeavesItAsItWas() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
@@ -31,7 +31,7 @@ final class InBackgroundTests: BackupTestCase {
             try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
             if appIsInBackground { try await backup.pause(.inBackground) }
             _ = try await backup.roomKey(session: "session", in: "!room:localhost")
-            // In the background it is open for that call only.
+            // In the background the vault is open for that call only.
             XCTAssertEqual(try openFiles(below: directory).isEmpty, appIsInBackground)
 
             _ = try await notHanging { await backup.runInBackground() }
@@ -70,7 +70,7 @@ final class InBackgroundTests: BackupTestCase {
             try await waitUntilFetching(progress)
 
             conditions.report(.inBackground, holds: true)
-            // It would have ended the run by now.
+            // Without the granted time, the cause would have ended the run by now.
             try await Task.sleep(nanoseconds: 200_000_000)
             if comesBack { conditions.report(.inBackground, holds: false) }
             let report = try await notHanging { await run.value }
@@ -128,7 +128,7 @@ final class InBackgroundTests: BackupTestCase {
         XCTAssertEqual(status.causes, causes, line: line)
     }
 
-    /// Reports are told a moment later.
+    /// Waits, because reports reach the download a moment later.
     private func waitUntil(_ backup: KeyBackup, isHeldBy causes: [PauseCause]) async throws {
         try await notHanging {
             while try await backup.status().causes != causes { try await Task.sleep(nanoseconds: 5_000_000) }

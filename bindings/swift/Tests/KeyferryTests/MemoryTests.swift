@@ -4,10 +4,10 @@ import XCTest
 
 @testable import Keyferry
 
-/// Reads the memory of the process from /proc.
+/// Reads the memory that the process uses from /proc.
 final class MemoryTests: BackupTestCase {
     func testASlowReaderAndASlowSinkHoldMemoryFlat() async throws {
-        // A first restore, for the memory that any restore takes.
+        // The first restore takes the memory that any restore takes.
         try await restore(keys: 20_000, dawdle: 0)
         let before = try residentBytes()
         let most = HighWaterMark()
@@ -47,7 +47,7 @@ private func residentBytes() throws -> Int {
     return try XCTUnwrap(Int(line.filter(\.isNumber))) * 1024
 }
 
-/// Dawdles before every chunk.
+/// Waits before every chunk.
 private final class SlowReader: HttpTransport {
     private let transport = URLSessionTransport()
     private let dawdle: UInt64

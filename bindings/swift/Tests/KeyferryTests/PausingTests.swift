@@ -30,7 +30,7 @@ final class PausingTests: BackupTestCase {
         XCTAssertEqual(held.outcome, .paused(causes: [.storageLocked]))
 
         try await backup.resume(.storageLocked)
-        // Low power counts for nothing under a policy that allows it.
+        // Low power has no effect under a policy that allows it.
         backup.setPolicy(DownloadPolicy(inLowPower: true))
         try await backup.pause(.lowPower)
         let report = try await notHanging { await backup.run() }

@@ -2,13 +2,13 @@
 import Foundation
 import Keyferry
 
-// Of a phone what the documentation uses, for its lines to compile and run on a machine that is none.
+// Stand-ins for the parts of a phone that the documentation uses, so that its lines compile and run on Linux.
 
-/// A task as the OS grants it.
+/// Stands in for a task that the OS grants.
 final class BGTask: BackgroundTask, @unchecked Sendable {
     private let completed: @Sendable (Bool) -> Void
 
-    /// - Parameter completed: Gets what the OS is told.
+    /// - Parameter completed: Gets the result that is reported to the OS.
     init(completed: @escaping @Sendable (Bool) -> Void) {
         self.completed = completed
     }
@@ -20,7 +20,7 @@ final class BGTask: BackgroundTask, @unchecked Sendable {
     }
 }
 
-/// The OS. It calls handlers on a queue of its own.
+/// Stands in for the scheduler of the OS, which calls handlers on a queue of its own.
 final class BGTaskScheduler: @unchecked Sendable {
     private struct Handler: @unchecked Sendable {
         let launch: (BGTask) -> Void

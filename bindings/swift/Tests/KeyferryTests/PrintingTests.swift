@@ -2,7 +2,7 @@ import XCTest
 
 @testable import Keyferry
 
-/// What a log of the app, and an alert that shows an error as it is, get to see.
+/// Tests the texts that end up in an app's log, and in an alert that shows an error as it is.
 final class PrintingTests: XCTestCase {
     private let secret = "EsTc"
 
@@ -41,7 +41,7 @@ final class PrintingTests: XCTestCase {
         let file = package.appendingPathComponent("generated/KeyferryFFI/KeyferryFFI.swift")
         let lines = try String(contentsOf: file, encoding: .utf8).split(whereSeparator: \.isNewline)
         let declared = lines.compactMap { line -> String? in
-            // "enum UnlockError: Swift.Error, Equatable, Hashable {", behind "public" or on a line of its own.
+            // "enum UnlockError: Swift.Error, Equatable, Hashable {", after "public" or on a line by itself.
             guard let end = line.range(of: ": Swift.Error"), let begin = line.range(of: "enum ") else { return nil }
             return String(line[begin.upperBound..<end.lowerBound])
         }

@@ -33,7 +33,7 @@ final class RestoreTests: BackupTestCase {
 
     func testLongRoomsThatAreAskedForTogetherAllCome() async throws {
         let homeserver = try TestHomeserver(keys: 8_000, rooms: 6)
-        // Cut twice, the whole backup is asked for room by room.
+        // After two cuts of the whole backup, keys are requested room by room.
         try await homeserver.setFaults(#"[{"kind":"cut_body","after_bytes":9000,"endpoint":"all_keys","times":2}]"#)
         let transport = URLSessionTransport()
         let recorder = Recorder()
@@ -47,7 +47,7 @@ final class RestoreTests: BackupTestCase {
         XCTAssertEqual(names.count, 8_000)
         XCTAssertLessThanOrEqual(transport.mostBuffered.value, 2 * BodyBuffer.limit)
         let byRoom = try await homeserver.requests(of: "room_keys")
-        XCTAssertGreaterThan(byRoom, 3, "this is meant to be room by room")
+        XCTAssertGreaterThan(byRoom, 3, "keys must be requested room by room")
         backup.close()
     }
 
@@ -63,7 +63,7 @@ final class RestoreTests: BackupTestCase {
         var listed: [String] = []
         for try await key in backup.roomKeys(in: room) { listed.append(key.sessionId) }
 
-        XCTAssertGreaterThan(listed.count, 100, "this is meant to be more than a page")
+        XCTAssertGreaterThan(listed.count, 100, "the room must have more than a page")
         XCTAssertEqual(listed.sorted(), delivered.filter { $0.roomId == room }.map(\.sessionId).sorted())
         backup.close()
     }

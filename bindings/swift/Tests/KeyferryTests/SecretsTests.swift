@@ -30,7 +30,7 @@ final class SecretsTests: XCTestCase {
             }
             if let error = holder as? any Error { XCTAssertFalse(error.localizedDescription.contains(secret)) }
         }
-        XCTAssertTrue("\(key)".contains("!room:a"), "the rest is still told")
+        XCTAssertTrue("\(key)".contains("!room:a"), "the room id is still printed")
     }
 
     private func options(_ protection: VaultProtection) -> ClientOptions {

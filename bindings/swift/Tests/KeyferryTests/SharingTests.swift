@@ -2,7 +2,7 @@ import XCTest
 
 @testable import Keyferry
 
-/// Several callers of one backup: what one of them gives up is nobody else's loss.
+/// Tests several callers of one backup: a caller that cancels must not disturb the others.
 final class SharingTests: BackupTestCase {
     func testARunThatIsRefusedIsCancelledAloneAndTheOtherCompletes() async throws {
         let homeserver = try TestHomeserver(keys: 5_000, rooms: 5, "--bytes-per-second", "4000000")
@@ -54,7 +54,7 @@ final class SharingTests: BackupTestCase {
 
         second.cancel()
         await assertThrows(ExportError.Cancelled) { _ = try await second.value }
-        XCTAssertFalse(FileManager.default.fileExists(atPath: files[0].path), "this is meant to be while it is written")
+        XCTAssertFalse(FileManager.default.fileExists(atPath: files[0].path), "the first export must still be under way")
         let summary = try await notHanging { try await first.value }
 
         XCTAssertEqual(summary.exported, 100)
@@ -83,7 +83,7 @@ final class SharingTests: BackupTestCase {
         let counter = ConcurrencyCounter()
         let sink = ClosureSink { keys in
             await counter.enter()
-            // Deaf to its own cancellation.
+            // Ignores its own cancellation.
             await Task.detached { try? await Task.sleep(nanoseconds: 800_000_000) }.value
             await counter.leave()
             return keys.map { _ in .imported }
@@ -111,7 +111,7 @@ final class SharingTests: BackupTestCase {
         let order = Order()
         let tasks = (0..<4).map { number in
             Task {
-                // One after the other, to wait in that order.
+                // Staggered, so that the tasks wait in order.
                 try await Task.sleep(nanoseconds: UInt64(number) * 50_000_000)
                 try await turns.inTurn {
                     if number == 0 { for await _ in gate { break } }
@@ -139,7 +139,7 @@ final class SharingTests: BackupTestCase {
         return backup
     }
 
-    /// A backup whose keys are here, and places for two files.
+    /// Returns a backup whose keys are all fetched, and the URLs of two files to export to.
     private func openForExports(_ homeserver: TestHomeserver) async throws -> (KeyBackup, [URL]) {
         let backup = try await openUnlocked(homeserver)
         let report = try await notHanging { await backup.run() }
@@ -148,7 +148,7 @@ final class SharingTests: BackupTestCase {
         return (backup, ["first.txt", "second.txt"].map { directory.appendingPathComponent($0) })
     }
 
-    /// Waits until that export is at work: it derives its key for a good while then.
+    /// Waits until the export to that file is at work; deriving its key then takes a while.
     private func waitForExport(to file: URL) async throws {
         try await notHanging {
             while !FileManager.default.fileExists(atPath: file.path + ".part") {
@@ -158,7 +158,7 @@ final class SharingTests: BackupTestCase {
     }
 }
 
-/// Counts who is inside at the same time.
+/// Counts how many callers are inside at the same time.
 private actor ConcurrencyCounter {
     private(set) var entered = 0
     private(set) var most = 0

@@ -3,7 +3,7 @@ import XCTest
 
 @testable import Keyferry
 
-/// Records what it is given.
+/// Records the keys it is given.
 actor Recorder {
     private(set) var keys: [RoomKey] = []
     private(set) var batches = 0
@@ -14,7 +14,7 @@ actor Recorder {
         return batch.map { _ in .imported }
     }
 
-    /// Each key by room and session.
+    /// The room id and session id of each key.
     var names: Set<String> {
         Set(keys.map { $0.roomId + " " + $0.sessionId })
     }
@@ -24,7 +24,7 @@ actor Recorder {
     }
 }
 
-/// The wake-ups that are wanted, as the OS would keep them.
+/// Keeps the wake-ups that were requested, as the OS would.
 actor WakeUps {
     private var kept: [WakeUpPurpose: WakeUp] = [:]
 
@@ -37,20 +37,20 @@ actor WakeUps {
     }
 }
 
-/// It took far too long: something hangs.
+/// Thrown if a call takes far too long: something hangs.
 struct Hangs: Error {}
 
-/// Everything came in one whole answer.
+/// The outcome of a run that got the whole backup in one answer.
 let whole = RunOutcome.completed(proof: .whole, acceptedShortfall: 0)
 
-/// Everything is here: in one answer or, where a run was cut, in several.
+/// Asserts that everything is here, in one answer or, if a run was cut, in several.
 func assertCompleted(_ outcome: RunOutcome?, file: StaticString = #filePath, line: UInt = #line) {
     guard case .completed? = outcome else {
         return XCTFail("\(String(describing: outcome))", file: file, line: line)
     }
 }
 
-/// Runs `work`, and gives up on it after a minute.
+/// Runs `work` and gives up after a minute.
 func notHanging<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
     let (results, continuation) = AsyncStream.makeStream(of: Result<Value, any Error>.self)
     let worker = Task {
@@ -88,7 +88,7 @@ func assertThrows<Failure: Error & Equatable>(
     }
 }
 
-/// Reads an answer to its end, and counts the bytes of its body.
+/// Reads an answer to its end and returns the number of bytes of its body.
 func drain(_ exchange: any HttpExchange) async throws -> Int {
     _ = try await exchange.head()
     var bytes = 0
@@ -96,7 +96,7 @@ func drain(_ exchange: any HttpExchange) async throws -> Int {
     return bytes
 }
 
-/// A test with a directory of its own.
+/// A test case that deletes its directories at the end.
 class BackupTestCase: XCTestCase {
     private var directories: [URL] = []
     let vaultKey = Data((0..<32).map { UInt8($0) })

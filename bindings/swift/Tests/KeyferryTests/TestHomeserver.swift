@@ -4,9 +4,9 @@ import FoundationNetworking
 #endif
 import Keyferry
 
-/// The small homeserver, as a process of its own. Its path comes in `KEYFERRY_TEST_HOMESERVER`.
+/// Runs the test homeserver in its own process. The environment variable `KEYFERRY_TEST_HOMESERVER` has its path.
 final class TestHomeserver {
-    /// What it prints when it is ready.
+    /// The details that it prints when it is ready.
     struct Details: Decodable {
         let homeserverUrl: String
         let userId: String
@@ -17,7 +17,7 @@ final class TestHomeserver {
         let backupVersion: String
     }
 
-    /// What it counted.
+    /// The requests that it has counted.
     struct Requests: Decodable {
         let byEndpoint: [String: Int]
     }
@@ -66,7 +66,7 @@ final class TestHomeserver {
         Account(homeserverUrl: details.homeserverUrl, userId: details.userId, deviceId: details.deviceId)
     }
 
-    /// A request with the access token, as the Rust crate would make it.
+    /// Makes a request with the access token, as the Rust crate does.
     func request(_ path: String, idleTimeoutMs: UInt64 = 30_000) -> HttpRequest {
         HttpRequest(
             method: .get,
@@ -82,12 +82,12 @@ final class TestHomeserver {
         request("/room_keys/keys?version=" + details.backupVersion)
     }
 
-    /// Misbehave from now on; see the homeserver's own documentation for the names.
+    /// Makes the homeserver misbehave from now on; its own documentation has the names of the faults.
     func setFaults(_ json: String) async throws {
         _ = try await control("POST", "faults", Data(json.utf8))
     }
 
-    /// Answers for keys begin, and do not go on.
+    /// Makes answers with keys begin and then stall.
     func stallKeys() async throws {
         try await setFaults("""
             [{"kind":"stall","after_bytes":1000,"endpoint":"all_keys"},
@@ -102,13 +102,13 @@ final class TestHomeserver {
         return counted.byEndpoint[endpoint] ?? 0
     }
 
-    /// The content as another client reads it; `nil` if there is none.
+    /// Reads the content of account data as another client does. Returns `nil` if there is none.
     func accountData(_ type: String) async throws -> String? {
         let (data, status) = try await send("GET", accountDataPath(type), nil)
         return status == 200 ? String(decoding: data, as: UTF8.self) : nil
     }
 
-    /// Writes as another client does.
+    /// Writes account data as another client does.
     func putAccountData(_ type: String, _ json: String) async throws {
         let (_, status) = try await send("PUT", accountDataPath(type), Data(json.utf8))
         guard status == 200 else { throw Problem.refusedControl(status) }

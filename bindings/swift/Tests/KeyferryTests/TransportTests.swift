@@ -29,7 +29,7 @@ final class TransportTests: XCTestCase {
         let body = try await notHanging { () -> Data in
             _ = try await exchange.head()
             var body = try await exchange.nextChunk() ?? Data()
-            // The sender would be done by then, if it were not held.
+            // Without the hold, the sender would be done by then.
             try await Task.sleep(nanoseconds: 1_000_000_000)
             while let chunk = try await exchange.nextChunk() {
                 body.append(chunk)
@@ -41,7 +41,7 @@ final class TransportTests: XCTestCase {
         XCTAssertGreaterThanOrEqual(transport.mostBuffered.value, BodyBuffer.limit)
         XCTAssertLessThanOrEqual(transport.mostBuffered.value, 2 * BodyBuffer.limit)
         let requests = try await homeserver.requests(of: "all_keys")
-        XCTAssertEqual(requests, 1, "a held connection must go on, not begin anew")
+        XCTAssertEqual(requests, 1, "a held connection must continue, not start again")
     }
 
     func testABodyThatNobodyReadsYetIsInNobodysWay() async throws {
@@ -60,7 +60,7 @@ final class TransportTests: XCTestCase {
         let held = try transport.start(request: homeserver.everything)
         let first = try await notHanging { try await held.nextChunk() }
         XCTAssertNotNil(first)
-        // Returns at once, although the other body holds the connection.
+        // Returns at once, although the other body is being held.
         let other = try transport.start(request: homeserver.request("/room_keys/version"))
         let reading = Task { try await drain(other) }
         try held.cancel()
@@ -134,7 +134,7 @@ final class TransportTests: XCTestCase {
             return bytes
         }
         try await Task.sleep(nanoseconds: 200_000_000)
-        XCTAssertEqual(transport.idleSessions, 0, "what was under way must not keep its connection either")
+        XCTAssertEqual(transport.idleSessions, 0, "a request that was under way must not keep its connection either")
         try await answers(homeserver)
     }
 

@@ -72,7 +72,7 @@ final class TypedErrorTests: BackupTestCase {
     }
 }
 
-/// A keyring that cannot be read, as on a phone before its first unlock.
+/// A keyring that cannot be read, as on a phone before it is first unlocked.
 private final class LockedKeyring: Keyring {
     struct IsLocked: Error {}
 

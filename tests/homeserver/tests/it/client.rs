@@ -1,4 +1,4 @@
-//! An HTTP client that hides nothing: it keeps what arrived, and how that ended.
+//! An HTTP client that hides nothing: it returns all that arrived, and how the connection ended.
 
 use std::{
     io::{self, Read, Write},
@@ -11,15 +11,15 @@ use serde_json::Value;
 
 pub(crate) const V3: &str = "/_matrix/client/v3";
 
-/// What came back for one request.
+/// The reply to one request.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) head: String,
     /// Without chunk framing.
     pub(crate) body: Vec<u8>,
-    /// Whether the body was as long as its framing says.
+    /// Whether the body was as long as its framing said.
     pub(crate) complete: bool,
-    /// How the connection ended, if not in good order.
+    /// The error that ended the connection, if it was not closed cleanly.
     pub(crate) error: Option<io::ErrorKind>,
 }
 
@@ -34,7 +34,7 @@ impl Reply {
     }
 }
 
-/// One request with a valid token, on a connection of its own.
+/// Sends one request with a valid token on a new connection.
 pub(crate) fn get(homeserver: &Homeserver, path: &str) -> Reply {
     let token = homeserver.account().access_token.clone();
     request(homeserver.account(), "GET", path, Some(&token), "")
@@ -52,7 +52,7 @@ pub(crate) fn request(account: &AccountInfo, method: &str, path: &str, token: Op
     read_reply(&mut stream)
 }
 
-/// Escapes a segment of a path, and more of it than necessary.
+/// Escapes a path segment, including characters that do not need it.
 pub(crate) fn escape(segment: &str) -> String {
     segment.bytes().fold(String::new(), |text, byte| {
         text + &match byte {

@@ -1,4 +1,4 @@
-//! What is served in place of the true content.
+//! Faults that leave out or replace parts of the content.
 
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::client::{Reply, V3, escape, get};
 
 fn start() -> Homeserver {
     Homeserver::start(Config {
-        // The first room and another one are empty, and the last one holds the first three keys once more.
+        // The first room and another one are empty, and the last one repeats the first three keys.
         room_sizes: vec![0, 3, 1, 5, 0, 4, 2, 3],
         twins: 3,
         ..Config::default()
@@ -83,7 +83,7 @@ fn an_entry_is_replaced_wherever_it_would_stand() {
     let homeserver = start();
     let truth = homeserver.truth();
     let whole = everything(&homeserver);
-    // The first and the last of a room, neighbours, and one that two rooms have.
+    // The first and the last of a room, two neighbours, and one that is in two rooms.
     let sessions: Vec<_> = [1, 4, 5, 8, 12].map(|index| truth.key(index).session_id).into();
     let forged = |session: &str| json!({ "forged": session, "session_data": [null, "\"}"] });
     homeserver.set_faults(

@@ -1,4 +1,4 @@
-//! What each endpoint answers, and which errors it gives.
+//! What each endpoint answers, and which errors it returns.
 
 use std::io::{Read, Write};
 
@@ -127,7 +127,7 @@ fn versions_come_and_go() {
 
 #[test]
 fn keys_that_are_held_back_are_nowhere_before_their_release() {
-    // All of the last room, and a quarter of the one before.
+    // These are all keys of the last room, and a quarter of those of the room before it.
     let homeserver = Homeserver::start(Config {
         keys: 200,
         rooms: 5,

@@ -1,4 +1,4 @@
-//! What arrives when something goes wrong.
+//! What a client receives when a fault hits its request.
 
 use std::{
     io::{ErrorKind, Read, Write},

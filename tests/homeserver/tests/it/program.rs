@@ -1,4 +1,4 @@
-//! The program: one line when it is ready, steered from outside, and no life after its parent.
+//! The program: it prints one line when it is ready, is controlled from outside, and ends with its parent.
 
 use std::{
     io::{BufRead, BufReader},

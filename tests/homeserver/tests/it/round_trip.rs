@@ -1,4 +1,4 @@
-//! Opens what is served, with nothing taken from the code that wrote it.
+//! Opens the served entries and secrets with code that shares nothing with the code that wrote them.
 
 use aws_lc_rs::{agreement, cipher, hkdf, hmac, iv::FixedLength, pbkdf2};
 use base64::{
@@ -38,7 +38,7 @@ fn every_served_entry_opens_to_the_true_key() {
 
     let served = get(&homeserver, &format!("{V3}/room_keys/keys?version=1")).json();
     let rooms = served["rooms"].as_object().expect("there are rooms");
-    assert_eq!(rooms.len(), 3, "a room without keys is not there");
+    assert_eq!(rooms.len(), 3, "a room without keys is left out");
     assert_eq!(truth.len(), 1351);
     open_all(truth, &private, &served);
 }
@@ -81,7 +81,7 @@ fn a_version_with_another_key_holds_the_same_room_keys() {
         }
     }
 
-    // The first version stays what it was.
+    // The first version has not changed.
     assert_eq!(
         homeserver.decryption_key_of("1").as_ref(),
         Some(&account.backup_decryption_key_base64)
@@ -129,7 +129,7 @@ fn compare(opened: &Value, expected: &TrueKey) {
         "org.matrix.msc3061.shared_history",
     ];
     let flags: Vec<&Value> = flags.iter().filter_map(|name| opened.get(name)).collect();
-    assert_eq!(flags.len(), 1, "the flag has one name at a time");
+    assert_eq!(flags.len(), 1, "the flag is written under one name only");
     assert_eq!(flags[0].as_bool().unwrap_or(false), expected.shared_history);
 
     let key = decode(&expected.session_key);
@@ -213,7 +213,7 @@ fn public_half(private: &[u8]) -> Vec<u8> {
     public.as_ref().to_vec()
 }
 
-/// `None` where there is nothing to be had from an entry.
+/// Decrypts an entry. Returns `None` if it holds no room key that can be read.
 fn open(private: &[u8], entry: &Value) -> Option<Value> {
     let data = entry["session_data"].as_object()?;
     let private = agreement::PrivateKey::from_private_key(&agreement::X25519, private).expect("32 bytes are a key");
@@ -249,7 +249,7 @@ fn ctr(key: &[u8], iv: &[u8], data: &mut [u8]) {
     let key = cipher::DecryptingKey::ctr(key).expect("AES has a CTR mode");
     let iv: [u8; 16] = iv.try_into().expect("16 bytes");
     let iv = cipher::DecryptionContext::Iv128(FixedLength::from(iv));
-    key.decrypt(data, iv).expect("any data will do");
+    key.decrypt(data, iv).expect("AES-CTR takes any data");
 }
 
 fn hkdf_bytes(secret: &[u8], info: &[u8], length: usize) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Dendrite, beside the others.
+//! How Dendrite differs from the other servers.
 
 use keyferry_test_homeserver::{ServerKind, VersionAction};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What each kind of server does in its own way.
+//! How the kinds of server differ.
 
 mod dendrite;
 mod palpo;
@@ -38,7 +38,7 @@ fn not_found() -> (u16, String) {
     (404, "M_NOT_FOUND".to_owned())
 }
 
-/// The path of a key with its room and its session.
+/// Returns the path of a key, with its room and its session.
 fn path_of(homeserver: &Homeserver, index: u64) -> String {
     let key = homeserver.truth().key(index);
     format!("keys/{}/{}", escape(&key.room_id), escape(&key.session_id))
@@ -48,7 +48,7 @@ fn room_path(homeserver: &Homeserver, room: u64) -> String {
     format!("keys/{}", escape(&homeserver.truth().room_id(room)))
 }
 
-/// The etag, the count and the number of the current version.
+/// Returns the etag, the count and the number of the current version.
 fn current(homeserver: &Homeserver) -> (String, u64, String) {
     let version = fetch(homeserver, "version").json();
     let text = |name: &str| version[name].as_str().expect("it is text").to_owned();

@@ -46,7 +46,7 @@ fn palpo_limits_requests_under_room_keys() {
     for kind in [ServerKind::Palpo, ServerKind::Synapse] {
         let homeserver = small(kind);
         let limited = Some((429, "M_LIMIT_EXCEEDED".to_owned()));
-        // More than fill up again while they are sent, however slow that is.
+        // More requests than the bucket can refill for while they are sent, however slow that is.
         let refusal = (0..5_000)
             .map(|_| fetch(&homeserver, "version"))
             .take(if kind == ServerKind::Palpo { 5_000 } else { 200 })
@@ -80,5 +80,5 @@ fn faults_come_before_the_limit() {
     for _ in 0..60 {
         assert_eq!(fetch(&homeserver, "version").status, 200);
     }
-    assert_eq!(current(&homeserver).1, 12, "no token was taken");
+    assert_eq!(current(&homeserver).1, 12, "the limit was not touched");
 }

@@ -1,8 +1,9 @@
 package org.matrix.keyferry
 
 /**
- * Runs a callback of the app, and turns an `Error` that leaves it (`TODO()`, a failed `assert`, no memory) into a declared
- * exception. The generated code answers exceptions only: after an `Error` the other side would wait for ever.
+ * Runs a callback of the app, and turns an `Error` that it throws (`TODO()`, a failed `assert`, no memory left) into
+ * a declared exception. The generated code passes only exceptions on to Rust: after an `Error`, Rust would wait
+ * forever.
  */
 internal inline fun <T> answered(failure: (detail: String) -> Exception, callback: () -> T): T = try {
     callback()

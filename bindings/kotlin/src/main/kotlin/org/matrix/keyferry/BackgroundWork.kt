@@ -6,8 +6,8 @@ import org.matrix.keyferry.ffi.PreferenceException
 import org.matrix.keyferry.ffi.WakeUpPurpose
 
 /**
- * What a wake-up of that [purpose] is for, in the shape of a `CoroutineWorker`: one run of the download, or one attempt at
- * writing the preference. The rest of the glue to WorkManager is in `WORKMANAGER.md`.
+ * Does the work of a wake-up in a `CoroutineWorker`: one run of the download, or one attempt to write the preference.
+ * `WORKMANAGER.md` has the rest of the code that joins an app to WorkManager.
  *
  * ```
  * override suspend fun doWork(): Result = when (val outcome = backup.work(purpose)) {
@@ -20,16 +20,22 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
  * }
  * ```
  *
- * While it is under way, `scheduleWakeUp` is not called for this purpose: the last wake-up comes with the outcome instead.
- * `REPLACE`, which is right from everywhere else, would cancel the very worker that is running; appended, the next one
- * begins to wait when this one succeeds. `Result.retry()` would keep the constraints of this one, and wait longer after
- * every slice. A worker that is stopped or killed needs none: WorkManager runs it again. Another scheduler has to, too.
+ * While this is under way, `scheduleWakeUp` is not called for [purpose]: the outcome carries the last wake-up
+ * instead. `REPLACE`, which is right everywhere else, would cancel the running worker; an appended request begins to
+ * wait when this worker succeeds. `Result.retry()` would keep the constraints of this request, and wait longer after
+ * every slice. A worker that is stopped or killed needs no new request, because WorkManager runs it again; any other
+ * scheduler must do so too.
  *
- * Cancelling the coroutine, as WorkManager does when it stops a worker, ends the run. The `CancellationException` goes on
- * when all is at rest, a fraction of a second later; whoever works for the same purpose next waits for that. So there must
- * be one [KeyBackup] for an account in a process.
+ * Cancelling the coroutine, as WorkManager does when it stops a worker, ends the run. The `CancellationException` is
+ * rethrown when the run has ended, a fraction of a second later, and the next call for the same purpose waits for
+ * that. So a process must have only one [KeyBackup] for an account.
  *
- * @param budget less than the ten minutes that WorkManager gives a worker
+ * Throws nothing but `CancellationException`.
+ *
+ * @param purpose the purpose that `scheduleWakeUp` was called with
+ * @param budget time after which the work returns by itself; less than the ten minutes that WorkManager gives a
+ *   worker
+ * @return what the worker should do next
  */
 public suspend fun KeyBackup.work(
     purpose: WakeUpPurpose = WakeUpPurpose.DOWNLOAD,
@@ -45,16 +51,16 @@ public suspend fun KeyBackup.work(
     }
 }
 
-/** What is still pending asks for a wake-up, unless it waits for the user. */
+/** Writes a pending preference. One that stays pending asks for a wake-up, unless it waits for the user. */
 private suspend fun KeyBackup.flush(budget: Duration): WorkOutcome = try {
     preference.flush(budget)
     WorkOutcome.Success
 } catch (error: PreferenceException) {
     when (error) {
         is PreferenceException.Unreachable, is PreferenceException.Inaccessible -> WorkOutcome.Retry(null)
-        // Whoever is woken opens a client anew.
+        // The next worker opens a new client.
         is PreferenceException.Gone, is PreferenceException.Internal -> WorkOutcome.Retry(null)
-        // The app takes no part, the account is signed out, or somebody has to set the vault aside.
+        // The app takes no part, the account is signed out, or the app must set the vault aside.
         else -> WorkOutcome.Success
     }
 }

@@ -12,46 +12,87 @@ import org.matrix.keyferry.ffi.SharedPreference
 import org.matrix.keyferry.ffi.SignInDecision
 
 /**
- * Whether the user wants room keys to be backed up, as all their clients share it (MSC4287). Get it from
+ * The user's preference on whether room keys are backed up, which all their clients share (MSC4287). Get it from
  * [KeyBackup.preference].
  *
- * It decides about *backing up* only: a backup that exists may be restored from whatever it says. It switches nothing by
- * itself; the app acts on what it is told. Every call throws `PreferenceException`.
+ * It is about *backing up* only: an existing backup may be restored from whatever the preference says. Nothing here
+ * switches backups on or off; the app does that.
  */
 public class BackupPreference internal constructor(
     private val preference: KeyBackupPreference,
     callbacks: HostCallbacks,
 ) {
-    /** What another device has changed: show it. A new collector gets the last one at once. */
+    /**
+     * Changes that another device has made to the preference, for the app to show. A new collector gets the last one
+     * at once; a collector that falls 64 notices behind misses the oldest.
+     */
     public val notices: SharedFlow<PreferenceNotice> = callbacks.preferenceNotices.asSharedFlow()
 
     /**
-     * What to do about backups on this device, now that the user has signed in. Ask before joining an existing backup as
-     * well as before creating one. An exception is no decision: leave backups as they are and ask again.
+     * Decides what to do about backups on this device after the user has signed in. Call it before the app joins an
+     * existing backup as well as before it creates one. Takes up to about 20 seconds, plus the time that
+     * `resolvePreferenceConflict` takes to answer.
+     *
+     * ```
+     * val decision = backup.preference.decideAtSignIn()
+     * if (decision.askUser) backup.preference.setEnabled(askUser(default = decision.backups))
+     * ```
+     *
+     * @throws org.matrix.keyferry.ffi.PreferenceException if nothing could be decided: leave backups as they are and
+     *   call this again
      */
     public suspend fun decideAtSignIn(): SignInDecision = preference.decideAtSignIn()
 
     /**
-     * The user turns backups on or off. The wish is durable when this returns; the last one counts. Delete or create a
-     * backup only after [PreferenceWrite.Written]. Cancelled on its way the wish may be there: [pending] tells.
+     * Keeps the user's choice to turn backups on or off, and writes it to the account. The choice is durable when
+     * this returns, and the last choice counts. Delete or create a backup only after [PreferenceWrite.Written]. Takes
+     * up to about 10 seconds, plus the time that `resolvePreferenceConflict` takes to answer.
+     *
+     * If the coroutine is cancelled, the choice may have been kept: [pending] returns it then.
+     *
+     * @throws org.matrix.keyferry.ffi.PreferenceException if the choice could not be kept. A server that cannot be
+     *   reached is no exception: the result is [PreferenceWrite.Pending] then
      */
     public suspend fun setEnabled(enabled: Boolean): PreferenceWrite = preference.setEnabled(enabled)
 
-    /** Writes a wish that is pending: on a wake-up, when the network is back, and on start. `null` if there is none. */
+    /**
+     * Writes a pending choice to the account. Call it on a wake-up, when the network is back, and when the app
+     * starts. A worker calls [work] instead.
+     *
+     * @param budget time after which this returns; `null`: two minutes at most
+     * @return `null` if no choice is pending; then no request is made
+     * @throws org.matrix.keyferry.ffi.PreferenceException if the app takes no part in the preference, or the vault
+     *   cannot be read or written
+     */
     public suspend fun flush(budget: Duration? = null): PreferenceWrite? = preference.flush(budget.toRunBudget())
 
-    /** The wish that is not yet written, if there is one. Without network. */
+    /**
+     * Returns the choice that is not yet written to the account, or `null`. Uses no network.
+     *
+     * @throws org.matrix.keyferry.ffi.PreferenceException if the vault cannot be read
+     */
     public suspend fun pending(): PendingPreference? = preference.pending()
 
-    /** The account's value as it was seen last on this device. Without network. */
+    /**
+     * Returns the account's value as this device saw it last, or `null` if it never did. Uses no network.
+     *
+     * @throws org.matrix.keyferry.ffi.PreferenceException if the vault cannot be read
+     */
     public suspend fun lastSeen(): SharedPreference? = preference.lastSeen()
 
-    /** Reads the account's value now. It switches nothing. */
+    /**
+     * Reads the account's value from the server, in up to about 10 seconds. A change also comes by [notices].
+     *
+     * @throws org.matrix.keyferry.ffi.PreferenceException if the value cannot be read
+     */
     public suspend fun refresh(): SharedPreference = preference.refresh()
 
     /**
-     * Takes note of account data that a sync has brought: pass all events of one answer at once, and one answer after the
-     * other. It switches nothing; changes come by [notices].
+     * Takes note of the account data in a sync response. Pass all its events in one call, and the responses one after
+     * the other; events of other types are ignored. Changes come by [notices].
+     *
+     * @throws org.matrix.keyferry.ffi.PreferenceException if the app takes no part in the preference, or the vault
+     *   cannot be read or written
      */
     public suspend fun accountDataArrived(events: List<AccountDataEvent>) {
         preference.accountDataArrived(events)

@@ -1,11 +1,12 @@
 package org.matrix.keyferry
 
 /**
- * Calls of one kind, of which Rust does one at a time and can end "the one that is at work". Which one that is only Rust knows:
- * it is told to end one only while there is no other. That is soon, as a call that finds another one at work returns at once.
+ * Tracks calls of one kind. Rust does one of them at a time and can end only "the one at work", and only Rust knows
+ * which call that is. So it is asked to end a call only while no other is under way. Such a moment comes soon,
+ * because a call that finds another one at work returns at once.
  */
 internal class CallsUnderWay {
-    /** The lock of itself. */
+    /** Also serves as its own lock. */
     private val calls = mutableSetOf<Any>()
 
     suspend fun <T> during(call: Any, work: suspend () -> T): T {
@@ -17,9 +18,9 @@ internal class CallsUnderWay {
         }
     }
 
-    /** Ends that call if there is no other; to be tried again while it answers that the call is still under way. */
+    /** Ends [call] if no other is under way. Returns whether [call] is still under way: then try again. */
     fun tryToEnd(call: Any, end: () -> Unit): Boolean = synchronized(calls) {
-        // Under the lock, so that what begins next is never ended.
+        // Under the lock, so that the next call to begin is never ended in its place.
         if (calls.singleOrNull() === call) end()
         call in calls
     }

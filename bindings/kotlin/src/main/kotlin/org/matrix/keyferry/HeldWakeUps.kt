@@ -6,16 +6,16 @@ import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
 
 /**
- * Holds wake-ups back while somebody is at the work that they are for, who then gets the last one. Asked for at once, it
- * would take the place of the worker that is at it, and so end it.
+ * Holds wake-ups back while work for their purpose is under way, and hands the last one to the worker at its end.
+ * Scheduled at once, a wake-up would replace the running worker and so cancel it.
  */
 internal class HeldWakeUps {
     private val turns = WakeUpPurpose.entries.associateWith { Mutex() }
 
-    /** By purpose, where somebody is at work; the lock of itself. */
+    /** The last wake-up of each purpose that is at work. Also serves as its own lock. */
     private val held = mutableMapOf<WakeUpPurpose, WakeUp?>()
 
-    /** Takes it for whoever is at work. `false` if nobody is. */
+    /** Keeps [wakeUp] for the worker that is under way. Returns `false` if there is no worker for [purpose]. */
     fun hold(purpose: WakeUpPurpose, wakeUp: WakeUp?): Boolean = synchronized(held) {
         val isAtWork = purpose in held
         if (isAtWork) held[purpose] = wakeUp
@@ -23,8 +23,8 @@ internal class HeldWakeUps {
     }
 
     /**
-     * Does [work] and gives what it gives, with the wake-up that was asked for last. One at a time for each purpose: who
-     * comes while a cancelled one is still ending waits for that.
+     * Does [work] and returns its result with the last wake-up that was requested meanwhile. One call at a time for
+     * each purpose: a call that comes while a cancelled one is still ending waits for its end.
      */
     suspend fun <T> during(purpose: WakeUpPurpose, work: suspend () -> T): Pair<T, WakeUp?> =
         turns.getValue(purpose).withLock {

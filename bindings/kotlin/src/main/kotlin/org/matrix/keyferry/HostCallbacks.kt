@@ -17,10 +17,10 @@ import org.matrix.keyferry.ffi.TokenRequest
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
 
-/** Announcements that a slow collector of the arrivals, or of the notices, may lag behind. */
+/** Events that are kept for a slow collector of arrivals or notices. */
 private const val ANNOUNCEMENTS_KEPT = 64
 
-/** The host's callbacks from functions of the app; what the library tells goes into flows. */
+/** Implements the host's callbacks by functions of the app, and puts the events of the library into flows. */
 internal class HostCallbacks(
     private val accessToken: suspend (TokenRequest) -> String,
     private val roomsByPriority: suspend () -> List<String>,
@@ -33,21 +33,21 @@ internal class HostCallbacks(
         onBufferOverflow = BufferOverflow.DROP_OLDEST,
     )
 
-    /** The last one is kept: the screen that shows it may not be there yet. */
+    /** Keeps the last notice, because the screen that shows it may not exist yet. */
     val preferenceNotices = MutableSharedFlow<PreferenceNotice>(
         replay = 1,
         extraBufferCapacity = ANNOUNCEMENTS_KEPT,
         onBufferOverflow = BufferOverflow.DROP_OLDEST,
     )
 
-    /** The last one is kept, for the same reason. */
+    /** Keeps the last notice, because the screen that shows it may not exist yet. */
     val conflictNotices = MutableSharedFlow<ConflictNotice>(
         replay = 1,
         extraBufferCapacity = ANNOUNCEMENTS_KEPT,
         onBufferOverflow = BufferOverflow.DROP_OLDEST,
     )
 
-    /** What [work] asks for itself, when it is done. */
+    /** Wake-ups that [work] returns at its end instead of scheduling them. */
     val heldWakeUps = HeldWakeUps()
 
     override suspend fun accessToken(request: TokenRequest): String =
@@ -89,6 +89,7 @@ private val NOTHING_YET = DownloadProgress(
     failed = 0u,
     refused = 0u,
     conflicts = 0u,
+    locked = 0u,
     roomsDone = 0u,
     rooms = 0u,
     bytesDownloaded = 0u,
@@ -96,7 +97,7 @@ private val NOTHING_YET = DownloadProgress(
     timeLeftMs = null,
 )
 
-/** What is known before the first run of this process, so that the app can show it at once. */
+/** Returns the progress to show before the first run of this process. */
 internal fun DownloadStatus.toProgress(): DownloadProgress = NOTHING_YET.copy(
     stage = stage,
     total = summary.total,
@@ -106,5 +107,6 @@ internal fun DownloadStatus.toProgress(): DownloadProgress = NOTHING_YET.copy(
     failed = summary.failed,
     refused = summary.refused,
     conflicts = summary.conflicts,
+    locked = summary.locked,
     rooms = summary.rooms,
 )

@@ -13,9 +13,9 @@ import org.matrix.keyferry.ffi.HttpHead
 import org.matrix.keyferry.ffi.HttpHeader
 import org.matrix.keyferry.ffi.TransportException
 
-/** One call under way. What is asked of it comes one at a time, but for [cancel]. */
+/** One call under way. [head] and [nextChunk] come one at a time; [cancel] may come at any time. */
 internal class OkHttpExchange(private val call: Call) : HttpExchange {
-    /** Guards the three below: a body may be closed only while nobody reads it. */
+    /** Guards the three fields below: a body may be closed only while no read is under way. */
     private val lock = Any()
     private var response: Response? = null
     private var reading = false
@@ -42,7 +42,7 @@ internal class OkHttpExchange(private val call: Call) : HttpExchange {
             chunks ?: ChunkReader(body.source()).also { chunks = it }
         }
         try {
-            // A read blocks and heeds no cancellation: `cancel` ends it, and the caller calls that whatever happens.
+            // A read blocks and ignores cancellation. `cancel` ends it, and the caller always calls `cancel`.
             return withContext(Dispatchers.IO) { reader.next() }
         } catch (error: IOException) {
             throw error.toTransportException(call)

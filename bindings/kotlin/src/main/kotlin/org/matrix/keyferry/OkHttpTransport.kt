@@ -14,14 +14,19 @@ import org.matrix.keyferry.ffi.HttpTransport
 import org.matrix.keyferry.ffi.TransportException
 
 /**
- * An [HttpTransport] over OkHttp. A body is read only when its next chunk is asked for, so that memory stays flat when the
- * disk or the sink is slower than the network. (Over HTTP/2 OkHttp itself reads up to 16 MiB ahead; a client that is
- * limited to `Protocol.HTTP_1_1` does not.)
+ * An [HttpTransport] over OkHttp. It reads a body only when the next chunk is requested, so that memory stays flat
+ * when the disk or the sink is slower than the network. (Over HTTP/2, OkHttp itself reads up to 16 MiB ahead, unless
+ * the client is limited to `Protocol.HTTP_1_1`.)
  *
- * @param client the app's client, with its proxies, certificates and interceptors. Its connections are shared, also those
- *   that it keeps open when nothing of ours is under way; redirects, cache, answers to 401 and the limit on whole calls are
- *   switched off for ours. An interceptor must not read bodies, as a logging interceptor of level `BODY` does: it would
- *   hold a whole backup in memory. `null`: a client of its own, which keeps no connection open.
+ * ```
+ * KeyBackup.open(options, accessToken, transport = OkHttpTransport(appClient))
+ * ```
+ *
+ * @param client the app's client, with its proxies, certificates and interceptors. Its connections are shared,
+ *   including those that it keeps open while no request of this library is under way. For this library's requests,
+ *   redirects, the cache, authentication after a 401 and the timeout of whole calls are switched off. An interceptor
+ *   must not read bodies, as a logging interceptor of level `BODY` does: it would hold a whole backup in memory.
+ *   `null`: a separate client, which keeps no connection open
  */
 public class OkHttpTransport(client: OkHttpClient? = null) : HttpTransport {
     private val isShared = client != null
@@ -45,7 +50,7 @@ public class OkHttpTransport(client: OkHttpClient? = null) : HttpTransport {
         return OkHttpExchange(patient.newCall(request.toOkHttp()))
     }
 
-    /** Closes the connections that nobody uses now, unless they are the app's. */
+    /** Closes connections that no request uses now. Does nothing if the client is the app's. */
     override fun closeIdle() {
         if (!isShared) connections.evictAll()
     }
@@ -59,6 +64,6 @@ private fun HttpRequest.toOkHttp(): Request = try {
     }
     Request.Builder().url(url).headers(headers).method(method.name, body).build()
 } catch (_: IllegalArgumentException) {
-    // Not its message, which may quote the token.
+    // Without the message of the exception, which may quote the token.
     throw TransportException.Failed("the URL or a header is invalid")
 }

@@ -4,52 +4,61 @@ import org.matrix.keyferry.ffi.DownloadPolicy
 import org.matrix.keyferry.ffi.PauseCause
 
 /**
- * Holds the download for [cause], until [resume] with it; several causes can hold at once. Returns when what the cause stops
- * is at rest, in a fraction of a second. The user's pause stays over restarts.
+ * Holds the download for [cause] until [resume] is called with it. Several causes can hold at once;
+ * `docs/background-execution.md` has a table of the work that each one stops. Returns when that work has stopped, in
+ * a fraction of a second. Only the user's pause is kept over restarts.
  *
- * Throws `StatusException` if it cannot be kept over a restart; until then it holds nevertheless.
+ * @throws org.matrix.keyferry.ffi.StatusException if the user's pause cannot be kept over a restart; it holds until
+ *   then nevertheless
  */
 public suspend fun KeyBackup.pause(cause: PauseCause = PauseCause.USER) {
     download.pause(cause)
 }
 
 /**
- * The cause is gone. If it was the last one, a run under way goes on, or a wake-up is asked for. Throws `StatusException` if
- * that cannot be kept.
+ * Ends a [pause] for [cause]. If no other cause holds the download, a run under way continues, or a wake-up is
+ * requested.
+ *
+ * @throws org.matrix.keyferry.ffi.StatusException if the end of the user's pause cannot be written to the vault
  */
 public suspend fun KeyBackup.resume(cause: PauseCause = PauseCause.USER) {
     download.resume(cause)
 }
 
 /**
- * Gives the download up until [start], also over restarts: a run under way ends, what is in the vault stays, and no wake-up
- * is asked for. Returns when all is at rest. Throws `StatusException` if it cannot be kept over a restart; until then it
- * holds nevertheless.
+ * Gives the download up until [start], also over restarts: a run under way ends, the vault keeps what it has, and no
+ * wake-up is requested. Returns when the run has ended.
+ *
+ * @throws org.matrix.keyferry.ffi.StatusException if the stop cannot be kept over a restart; it holds until then
+ *   nevertheless
  */
 public suspend fun KeyBackup.stop() {
     download.stop()
 }
 
 /**
- * Takes up what was stopped, or paused by the user, and asks for a wake-up. Throws `StatusException` if that cannot be kept.
+ * Ends a [stop], or a pause by the user, and requests a wake-up.
+ *
+ * @throws org.matrix.keyferry.ffi.StatusException if the vault cannot be written
  */
 public suspend fun KeyBackup.start() {
     download.start()
 }
 
 /**
- * Waits until no run and no request of the download is at work: no database, lock, connection or busy thread. It does not
- * end anything.
+ * Waits until no run and no request of the download is at work and none of them holds a database, lock, connection or
+ * thread. Ends nothing itself.
  */
 public suspend fun KeyBackup.awaitQuiescent() {
     download.awaitQuiescent()
 }
 
 /**
- * Changes what the download may use; a run under way follows at once.
+ * Changes what the download may use. A run under way follows at once. Values out of bounds are brought within them.
  *
- * `meteredBytes` holds no run before the app reports [PauseCause.METERED_NETWORK], by [pause] and [resume]: nothing here looks
- * at the network. Until then it only makes wake-ups ask for an unmetered one. `WORKMANAGER.md` has the lines that report.
+ * `meteredBytes` holds no run before the app reports [PauseCause.METERED_NETWORK] by [pause] and [resume], because
+ * nothing here watches the network. Until then it only makes wake-ups ask for an unmetered network. `WORKMANAGER.md`
+ * has code that reports it.
  */
 public fun KeyBackup.setPolicy(policy: DownloadPolicy) {
     download.setPolicy(policy)

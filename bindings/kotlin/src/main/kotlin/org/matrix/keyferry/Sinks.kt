@@ -8,16 +8,26 @@ import org.matrix.keyferry.ffi.SinkAnswer
 import org.matrix.keyferry.ffi.SinkException
 
 /**
- * A sink from a function: it takes a batch of at most 2,000 keys into the app's crypto and answers for each, in the same
- * order. What it answers `Imported` or `Known` must be durable by then. A batch may come twice.
+ * Makes a sink from a function, which takes a batch of at most 2,000 keys into the app's crypto and returns one
+ * answer for each key, in the same order. Keys that it answers with `Imported` or `Known` must be durable by then.
+ *
+ * ```
+ * val sink = roomKeySink { keys ->
+ *     crypto.importAndCommit(keys)
+ *     keys.map { SinkAnswer.Imported }
+ * }
+ * ```
+ *
+ * A batch may come twice, so taking a key again must do no harm. If the function throws, nothing of the batch counts
+ * as delivered, the run ends as blocked, and the keys come again in a later run.
  */
 public fun roomKeySink(deliver: suspend (List<RoomKey>) -> List<SinkAnswer>): RoomKeySink = object : RoomKeySink {
     override suspend fun deliver(keys: List<RoomKey>): List<SinkAnswer> = deliver.invoke(keys)
 }
 
 /**
- * Keeps the promise that the next batch comes when the last one is answered also across a pause: the pause cancels a
- * delivery that is under way and does not wait for it.
+ * Delivers one batch at a time, also across a pause. A pause cancels the delivery under way without waiting for its
+ * end; the next batch waits for it here.
  */
 internal class OneAtATimeSink(private val sink: RoomKeySink) : RoomKeySink {
     private val mutex = Mutex()

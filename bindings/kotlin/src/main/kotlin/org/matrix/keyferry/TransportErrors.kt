@@ -14,19 +14,24 @@ import javax.net.ssl.SSLPeerUnverifiedException
 import okhttp3.Call
 import org.matrix.keyferry.ffi.TransportException
 
-/** What an exception of OkHttp or of the platform means: whether it passes by itself, or somebody has to look. */
+/**
+ * Translates an exception of OkHttp or of the platform: into one that passes by itself, or one that needs attention.
+ */
 internal fun IOException.toTransportException(call: Call): TransportException = when {
     call.isCanceled() -> TransportException.Closed()
     this is UnknownHostException || this is ConnectException || this is NoRouteToHostException ->
         TransportException.Offline()
     this is SocketTimeoutException || this is InterruptedIOException -> TransportException.Timeout()
     this is SSLException && isAboutTrust() -> TransportException.Tls()
-    // Plain http that the platform does not permit: it will not permit it the next time either.
+    // The platform does not permit plain http, and will not do so the next time either.
     this is UnknownServiceException -> TransportException.Failed("this kind of connection is not permitted")
     else -> TransportException.Interrupted()
 }
 
-/** A handshake that is merely cut, as flaky networks do, has an end of file or a broken socket as its cause. */
+/**
+ * Returns whether the certificate is not trusted. A handshake that was only cut, as happens on poor networks, has an
+ * end of file or a broken socket as its cause.
+ */
 private fun SSLException.isAboutTrust(): Boolean = when (this) {
     is SSLPeerUnverifiedException -> true
     is SSLHandshakeException -> cause !is IOException || cause is SSLException

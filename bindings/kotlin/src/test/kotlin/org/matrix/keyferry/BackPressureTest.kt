@@ -22,7 +22,7 @@ internal class BackPressureTest {
 
     private val received = AtomicLong()
 
-    /** Counts what comes off the connections, ahead of any chunk. */
+    /** Counts the bytes that OkHttp reads from connections, before they are put into chunks. */
     private val counting = OkHttpClient.Builder().addNetworkInterceptor { chain ->
         val response = chain.proceed(chain.request())
         val body = response.body ?: return@addNetworkInterceptor response
@@ -42,7 +42,7 @@ internal class BackPressureTest {
             var taken = 0L
             repeat(20) {
                 taken += exchange.nextChunk()?.size ?: 0
-                // Time for a transport that reads ahead to do so.
+                // Gives a transport that reads ahead the time to do so.
                 delay(20)
                 assertTrue(received.get() - taken <= 16 * 1024, "${received.get()} bytes received, $taken taken")
             }
@@ -79,7 +79,7 @@ internal class BackPressureTest {
         }
     }
 
-    /** Dawdles before every chunk, and notes how far the connections are ahead of what was taken. */
+    /** Waits before every chunk, and records how far the connections have read ahead of the chunks taken. */
     private inner class SlowReader(private val transport: HttpTransport) : HttpTransport by transport {
         val taken = AtomicLong()
         val mostAhead = AtomicLong()

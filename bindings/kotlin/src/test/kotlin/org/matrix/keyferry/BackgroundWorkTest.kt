@@ -35,7 +35,7 @@ internal class BackgroundWorkTest {
             assertTrue(retry.wakeUp?.needsNetwork == true)
             assertEquals(WorkOutcome.Success, backup.work())
             assertEquals(KEYS.toULong(), backup.status().summary.opened)
-            assertEquals(before, wakeUps.count, "nothing is asked for that would take the worker's place")
+            assertEquals(before, wakeUps.count, "no wake-up is requested that would replace the worker")
         }
     }
 
@@ -52,7 +52,7 @@ internal class BackgroundWorkTest {
             assertNull(status.running)
             backup.awaitQuiescent()
             assertTrue(status.summary.fetched in 500uL..<KEYS.toULong(), "${status.summary.fetched} keys")
-            assertEquals(before, wakeUps.count, "who stopped it runs it again")
+            assertEquals(before, wakeUps.count, "the scheduler that stopped the worker runs it again")
             assertEquals(WorkOutcome.Success, backup.work())
             assertTrue(backup.status().fetchComplete)
         }

@@ -45,7 +45,7 @@ internal class CancellationTest {
             assertTrue(before in 500uL..<KEYS.toULong(), "$before keys")
             assertCompleted(backup.run().outcome)
             assertEquals(KEYS, sink.names.toSet().size)
-            // At most the batch that was under way comes twice.
+            // Only the batch that was under way may come twice.
             assertTrue(sink.keys.size <= KEYS + 1_000, "${sink.keys.size} keys")
         }
     }
@@ -79,7 +79,7 @@ internal class CancellationTest {
                     cancel()
                     backup.run()
                 }
-                // Not only when the other one has come to its end.
+                // It must end before the run at work does.
                 withTimeout(1.seconds) { refused.join() }
             }
             assertCompleted(atWork.await().outcome)

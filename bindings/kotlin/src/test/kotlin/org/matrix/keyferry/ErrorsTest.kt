@@ -75,7 +75,7 @@ internal class ErrorsTest {
         val sink = RecordingSink()
         homeserver.open(directory, sink).use { backup ->
             backup.unlock(homeserver.recoveryKey)
-            // Neither is declared; an error that is no exception must not leave the other side waiting.
+            // Neither is declared, and an `Error` that is no `Exception` must not leave Rust waiting.
             for (failure in listOf(IllegalStateException("on purpose"), NotImplementedError("on purpose"))) {
                 sink.failure = failure
                 val blocked = assertInstanceOf(RunOutcome.Blocked::class.java, backup.run().outcome)

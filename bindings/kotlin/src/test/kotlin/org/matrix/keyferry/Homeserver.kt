@@ -12,7 +12,7 @@ import org.matrix.keyferry.ffi.HttpMethod
 import org.matrix.keyferry.ffi.UnlockSecret
 import org.matrix.keyferry.ffi.VaultProtection
 
-/** The small homeserver in a process of its own; it ends with its standard input. */
+/** Runs the test homeserver in its own process, which ends when its standard input is closed. */
 internal class Homeserver(vararg arguments: String) : AutoCloseable {
     private val process = ProcessBuilder(listOf(System.getProperty("keyferry.homeserver")) + arguments)
         .redirectError(ProcessBuilder.Redirect.INHERIT)
@@ -31,7 +31,7 @@ internal class Homeserver(vararg arguments: String) : AutoCloseable {
         VaultProtection.Key(ByteArray(32) { 7 }),
     )
 
-    /** A request as the library makes it, for tests of a transport alone. */
+    /** Makes a request as the library does, for tests of a transport alone. */
     fun request(path: String, idleTimeoutMs: ULong = 60_000u) = org.matrix.keyferry.ffi.HttpRequest(
         HttpMethod.GET,
         text("homeserver_url") + "/_matrix/client/v3" + path,
@@ -45,7 +45,7 @@ internal class Homeserver(vararg arguments: String) : AutoCloseable {
         check(answer.statusCode() == 200) { answer.body() }
     }
 
-    /** Room and session of the first key in the backup. */
+    /** Returns the room id and session id of the first key in the backup. */
     fun firstKey(): Pair<String, String> {
         val backup = send("/_matrix/client/v3/room_keys/keys?version=" + text("backup_version")) { GET() }.body()
         val names = Regex("\"rooms\":\\{\"([^\"]+)\":\\{\"sessions\":\\{\"([^\"]+)\"").find(backup)
@@ -53,13 +53,13 @@ internal class Homeserver(vararg arguments: String) : AutoCloseable {
         return room to session
     }
 
-    /** The content as another client reads it; `null` if there is none. */
+    /** Reads the content of account data as another client does. Returns `null` if there is none. */
     fun accountData(type: String): String? {
         val answer = send(accountDataPath(type)) { GET() }
         return answer.body().takeIf { answer.statusCode() == 200 }
     }
 
-    /** Writes as another client does. */
+    /** Writes account data as another client does. */
     fun putAccountData(type: String, json: String) {
         val answer = send(accountDataPath(type)) { PUT(HttpRequest.BodyPublishers.ofString(json)) }
         check(answer.statusCode() == 200) { answer.body() }

@@ -18,7 +18,7 @@ import org.matrix.keyferry.ffi.HttpTransport
 import org.matrix.keyferry.ffi.RoomKeySink
 import org.matrix.keyferry.ffi.SinkAnswer
 
-/** The heap of these tests has its full size from the start (pom.xml): what grows is native. */
+/** The heap of these tests has its full size from the start (pom.xml), so any growth is native memory. */
 @EnabledOnOs(OS.LINUX, disabledReason = "reads the memory of the process from /proc")
 internal class MemoryTest {
     @TempDir
@@ -26,7 +26,7 @@ internal class MemoryTest {
 
     @Test
     fun `a slow reader and a slow sink hold memory flat`() = test {
-        // A first restore, for the memory that any restore takes.
+        // The first restore takes the memory that any restore takes.
         restore(keys = 20_000, dawdleMs = 0)
         val before = residentBytes()
         val most = AtomicLong(before)

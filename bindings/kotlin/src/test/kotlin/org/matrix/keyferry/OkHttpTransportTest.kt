@@ -119,7 +119,7 @@ internal class OkHttpTransportTest {
         }
     }
 
-    /** Reads to the end, and gives the sizes of the chunks. */
+    /** Reads a body to its end and returns the sizes of its chunks. */
     private suspend fun HttpExchange.all(): List<Int> = buildList {
         while (true) add(nextChunk()?.size ?: break)
     }

@@ -38,7 +38,7 @@ internal class OnDemandTest {
             val fetched = backup.fetchRoom(room)
             assertTrue(fetched.askedServer)
             assertEquals((KEYS / ROOMS - 1).toULong(), fetched.newKeys)
-            assertFalse(backup.fetchRoom(room).askedServer, "it is all here")
+            assertFalse(backup.fetchRoom(room).askedServer, "all keys of the room are here")
         }
     }
 

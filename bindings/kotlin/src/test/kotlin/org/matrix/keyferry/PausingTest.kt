@@ -26,7 +26,7 @@ internal class PausingTest {
         backup.pause()
         assertEquals(RunOutcome.Paused(listOf(PauseCause.USER)), backup.run().outcome)
         assertNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
-        assertEquals(WorkOutcome.Success, backup.work(), "it is theirs to resume")
+        assertEquals(WorkOutcome.Success, backup.work(), "only the user may resume it")
         backup.resume()
         assertNotNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
         assertCompleted(backup.run().outcome)
@@ -63,7 +63,7 @@ internal class PausingTest {
         assertEquals(RunOutcome.Paused(listOf(PauseCause.METERED_NETWORK)), backup.run().outcome)
         assertTrue(wakeUps.last(WakeUpPurpose.DOWNLOAD)?.needsUnmetered == true)
         backup.resume(PauseCause.METERED_NETWORK)
-        assertCompleted(backup.run().outcome, "nobody says that the network is metered")
+        assertCompleted(backup.run().outcome, "no cause says that the network is metered")
     }
 
     private fun withBackup(block: suspend (KeyBackup) -> Unit) = test {

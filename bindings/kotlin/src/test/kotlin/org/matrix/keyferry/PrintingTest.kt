@@ -29,7 +29,7 @@ import org.matrix.keyferry.ffi.UnlockException
 
 private const val SECRET = "EsTc"
 
-/** What a log of the app gets to see. */
+/** Checks the texts that end up in an app's log. */
 internal class PrintingTest {
     @Test
     fun `outcomes and reasons are printed as what they are`() {
@@ -84,7 +84,7 @@ internal class PrintingTest {
         for ((exception, sentence) in sentences) assertEquals(sentence, exception.message)
     }
 
-    /** One of every class of exceptions that the library declares; those that hold a text hold a secret one. */
+    /** Makes one of every class of exception that the library declares. Every text in them is the secret. */
     private fun exceptions(): List<Throwable> {
         val place = File(OpenException::class.java.protectionDomain.codeSource.location.toURI())
         val families = place.resolve("org/matrix/keyferry/ffi").list().orEmpty()

@@ -32,7 +32,7 @@ internal class RestoreTest {
             assertEquals(KEYS, sink.keys.size)
             assertEquals(KEYS, sink.names.toSet().size)
             assertEquals(ROOMS, sink.keys.map { it.roomId }.toSet().size)
-            // The homeserver flags every second key by chance.
+            // The homeserver marks half of the keys, at random, as shared history.
             assertTrue(sink.keys.count { it.sharedHistory } in KEYS / 3..2 * KEYS / 3)
             val room = sink.keys.first().roomId
             val counts = backup.roomHistoryShareability(room)

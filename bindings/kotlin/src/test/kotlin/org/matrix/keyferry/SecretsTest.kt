@@ -36,7 +36,7 @@ internal class SecretsTest {
             ClientOptions(account, "/a", VaultProtection.Key(secret.toByteArray())),
             HttpRequest(HttpMethod.GET, "https://a", listOf(HttpHeader("Authorization", secret)), null, 1u),
             RoomKeyPage(listOf(key), null),
-            // `PrintingTest` looks at every exception.
+            // `PrintingTest` checks every exception.
             TransportException.Failed(secret),
             FileDownload.Failed(TransportException.Failed(secret)),
         )
@@ -44,6 +44,6 @@ internal class SecretsTest {
             val text = holder.toString()
             assertFalse(secret in text || secret.toByteArray().contentToString() in text, text)
         }
-        assertTrue("!room:a" in key.toString(), "the rest is still told")
+        assertTrue("!room:a" in key.toString(), "the room id is still printed")
     }
 }

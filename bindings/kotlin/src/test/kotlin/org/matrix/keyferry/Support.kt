@@ -19,19 +19,19 @@ import org.matrix.keyferry.ffi.SinkAnswer
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
 
-/** Everything came in one whole answer. */
+/** The outcome of a run that got the whole backup in one answer. */
 internal val WHOLE = RunOutcome.Completed(CompletionProof.WHOLE, 0u)
 
-/** Everything is here: in one answer or, where a run was cut, in several. */
+/** Asserts that everything is here, in one answer or, if a run was cut, in several. */
 internal fun assertCompleted(outcome: RunOutcome, message: String = "") {
     assertInstanceOf(RunOutcome.Completed::class.java, outcome, message)
 }
 
-/** A test that must not hang. */
+/** Runs a test, and fails it if it hangs. */
 internal fun test(block: suspend CoroutineScope.() -> Unit): Unit =
     runBlocking(Dispatchers.Default) { withTimeout(60.seconds) { block() } }
 
-/** The exception of that type that [block] throws. */
+/** Asserts that [block] throws a [T], and returns it. */
 internal suspend inline fun <reified T : Throwable> thrownBy(crossinline block: suspend () -> Unit): T =
     assertInstanceOf(T::class.java, runCatching { block() }.exceptionOrNull())
 
@@ -48,7 +48,7 @@ internal suspend fun Homeserver.open(
     transport = transport,
 )
 
-/** Keeps the wake-ups that were asked for. */
+/** Keeps the wake-ups that were requested. */
 internal class WakeUps {
     private val all = CopyOnWriteArrayList<Pair<WakeUpPurpose, WakeUp?>>()
 
@@ -61,11 +61,11 @@ internal class WakeUps {
     }
 }
 
-/** A sink that keeps what it is given. */
+/** A sink that keeps the keys it is given. */
 internal class RecordingSink(private val pauseMs: Long = 0) : RoomKeySink {
     val keys: MutableList<RoomKey> = Collections.synchronizedList(mutableListOf())
 
-    /** What it throws instead, while that is set. */
+    /** While this is set, the sink throws it and keeps no keys. */
     @Volatile
     var failure: Throwable? = null
 

@@ -30,7 +30,7 @@ internal class TransportErrorsTest {
             SocketTimeoutException() to TransportException.Timeout::class,
             SSLPeerUnverifiedException("another host") to TransportException.Tls::class,
             handshake(CertificateException()) to TransportException.Tls::class,
-            // The network broke, and the certificate was not even looked at.
+            // The network broke before the certificate was checked.
             handshake(EOFException()) to TransportException.Interrupted::class,
             handshake(SocketException()) to TransportException.Interrupted::class,
             SSLException(SocketException("reset")) to TransportException.Interrupted::class,

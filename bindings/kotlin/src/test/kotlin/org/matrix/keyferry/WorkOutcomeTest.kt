@@ -27,7 +27,7 @@ internal class WorkOutcomeTest {
             RunOutcome.Blocked(BlockedReason.Offline, null),
             RunOutcome.Paused(listOf(PauseCause.TIME_EXPIRING)),
             RunOutcome.Failed(RunFailure.DiskFull),
-            // Something came up while the run ended.
+            // New work arrived while the run was ending.
             WHOLE,
             running,
         )
@@ -56,7 +56,7 @@ internal class WorkOutcomeTest {
         for (reason in reasons) {
             assertEquals(WorkOutcome.Failure(reason), RunOutcome.Failed(reason).toWorkOutcome(null))
         }
-        // The client was shut down before it could ask.
+        // The client was shut down before it could request a wake-up.
         for (outcome in listOf(RunOutcome.OutOfBudget, RunOutcome.Blocked(BlockedReason.Offline, null))) {
             val retry = outcome.toWorkOutcome(null) as WorkOutcome.Retry
             assertNull(retry.wakeUp)
