@@ -11,61 +11,13 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use async_trait::async_trait;
 use keyferry::{
-    Account, ArrivedRoomKeys, ClientOptions, ConflictNotice, DownloadProgress, HostError, JobHost, KeyBackupClient,
-    PreferenceConflict, PreferenceNotice, PreferenceResolution, PreferenceWrite, ReqwestTransport, RunBudget,
-    SecretBytes, SecretString, TokenRequest, VaultProtection, WakeUp, WakeUpPurpose,
+    Account, ClientOptions, KeyBackupClient, PreferenceWrite, ReqwestTransport, RunBudget, SecretBytes, VaultProtection,
 };
+use token_host::TokenHost;
 
-/// The app around the client: it has an access token, and prints the notices that it gets.
-struct Host {
-    access_token: SecretString,
-}
-
-#[async_trait]
-impl JobHost for Host {
-    async fn access_token(&self, _request: TokenRequest) -> Result<SecretString, HostError> {
-        Ok(self.access_token.clone())
-    }
-
-    async fn rooms_by_priority(&self) -> Result<Vec<String>, HostError> {
-        Ok(Vec::new())
-    }
-
-    async fn on_progress(&self, _progress: DownloadProgress) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_conflicts(&self, _notice: ConflictNotice) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_preference_changed(&self, notice: PreferenceNotice) -> Result<(), HostError> {
-        println!("another device has changed the preference: {:?}", notice.now.value);
-        Ok(())
-    }
-
-    async fn resolve_preference_conflict(
-        &self,
-        conflict: PreferenceConflict,
-    ) -> Result<PreferenceResolution, HostError> {
-        println!("meanwhile another device has chosen {:?}", conflict.theirs.value);
-        Ok(PreferenceResolution::AskLater)
-    }
-
-    async fn schedule_wake_up(&self, _purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> Result<(), HostError> {
-        match wake_up {
-            Some(wake_up) => println!("asks for a wake-up in {} ms", wake_up.not_before_ms),
-            None => println!("cancels the wake-up"),
-        }
-        Ok(())
-    }
-}
+#[path = "../tests/support/token_host.rs"]
+mod token_host;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -102,9 +54,14 @@ async fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         process_name: None,
         file_downloads: None,
     };
-    let host = Arc::new(Host {
-        access_token: text("access_token").into(),
-    });
+    let host = TokenHost::new(text("access_token"))
+        .on_preference_changed(|notice| println!("another device has changed the preference: {:?}", notice.now.value))
+        .on_conflict(|conflict| println!("meanwhile another device has chosen {:?}", conflict.theirs.value))
+        .on_wake_up(|wake_up| match wake_up {
+            Some(wake_up) => println!("asks for a wake-up in {} ms", wake_up.not_before_ms),
+            None => println!("cancels the wake-up"),
+        });
+    let host = Arc::new(host);
     let client = KeyBackupClient::open(options, Arc::new(ReqwestTransport::new()?), host, None).await?;
     let preference = client.preference();
     let write = match arguments.next().as_deref() {

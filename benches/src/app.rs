@@ -4,12 +4,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use keyferry::{
-    ArrivedRoomKeys, ClientOptions, ConflictNotice, DownloadProgress, HostError, JobHost, KeyBackupClient,
-    PreferenceConflict, PreferenceNotice, PreferenceResolution, ReqwestTransport, RoomKey, RoomKeySink, SecretBytes,
-    SecretString, SinkAnswer, SinkError, TokenRequest, UnlockSecret, VaultProtection, WakeUp, WakeUpPurpose,
+    ClientOptions, KeyBackupClient, ReqwestTransport, RoomKey, RoomKeySink, SecretBytes, SinkAnswer, SinkError,
+    UnlockSecret, VaultProtection,
 };
 
-use crate::{Failure, account::Account};
+use crate::{Failure, account::Account, token_host::TokenHost};
 
 pub(crate) async fn open(
     account: &Account,
@@ -32,7 +31,7 @@ pub(crate) async fn open(
         process_name: None,
         file_downloads: None,
     };
-    let host = Arc::new(Host(account.access_token.clone()));
+    let host = Arc::new(TokenHost::new(account.access_token.clone()));
     Ok(KeyBackupClient::open(options, transport, host, sink).await?)
 }
 
@@ -52,46 +51,5 @@ impl RoomKeySink for TakesAll {
             tokio::time::sleep(self.0).await;
         }
         Ok(vec![SinkAnswer::Imported; keys.len()])
-    }
-}
-
-/// A host that has a token and ignores everything that it is told.
-struct Host(String);
-
-#[async_trait]
-impl JobHost for Host {
-    async fn access_token(&self, _request: TokenRequest) -> Result<SecretString, HostError> {
-        Ok(self.0.as_str().into())
-    }
-
-    async fn rooms_by_priority(&self) -> Result<Vec<String>, HostError> {
-        Ok(Vec::new())
-    }
-
-    async fn on_progress(&self, _progress: DownloadProgress) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_conflicts(&self, _notice: ConflictNotice) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_preference_changed(&self, _notice: PreferenceNotice) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn resolve_preference_conflict(
-        &self,
-        _conflict: PreferenceConflict,
-    ) -> Result<PreferenceResolution, HostError> {
-        Ok(PreferenceResolution::AskLater)
-    }
-
-    async fn schedule_wake_up(&self, _purpose: WakeUpPurpose, _wake_up: Option<WakeUp>) -> Result<(), HostError> {
-        Ok(())
     }
 }

@@ -16,7 +16,10 @@ mod phone;
 mod report;
 mod scenario;
 mod statistics;
+mod table;
 mod targets;
+#[path = "../../tests/support/token_host.rs"]
+mod token_host;
 
 use std::{io::Write, path::Path, process::ExitCode};
 

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use crate::{
-    phone::Table,
     scenario::{Measured, Row},
     statistics::Spread,
+    table::Table,
     targets::{self, Target},
 };
 
@@ -15,9 +15,9 @@ pub(crate) fn markdown(results: &[Measured], phone: &[Table], rounds: usize) -> 
     let _ = writeln!(
         text,
         "Made by `cargo run --release -p keyferry-bench -- --rounds {rounds} --write-to docs/bench`, on {}.\n\n\
-         Every figure comes from a separate process, with time and memory measured from outside. Contestants take \
-         turns, round by round. Figures are: median (least to greatest). Homeserver and contestant share the machine. \
-         Memory is the growth of the peak after the process is ready to begin.",
+         Each contestant runs in its own process, one after the other in every round; time and memory are measured \
+         from outside. Figures are the median (least to most). Homeserver and contestant share the machine. Memory is \
+         how much the peak grows after the process is ready to begin.",
         machine()
     );
     for measured in results {

@@ -9,8 +9,9 @@
 
 #![allow(clippy::print_stderr, reason = "a program for people")]
 
-mod host;
 mod sink;
+#[path = "../../tests/support/token_host.rs"]
+mod token_host;
 
 use std::{
     error::Error,
@@ -27,6 +28,7 @@ use keyferry::{
 };
 use lexopt::{Arg, ValueExt};
 use serde_json::{Value, json};
+use token_host::TokenHost;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     task::JoinHandle,
@@ -166,7 +168,9 @@ async fn open(
         file_downloads: None,
     };
     let transport = Arc::new(ReqwestTransport::new()?);
-    let host = Arc::new(host::Host(text("access_token").into()));
+    let host = Arc::new(TokenHost::new(text("access_token")).on_wake_up(|wake_up| {
+        tell(&json!({ "wake_up": wake_up.map(|wake_up| format!("{wake_up:?}")) }));
+    }));
     let sink = match &arguments.deliveries {
         Some(path) => {
             let sink = sink::FileSink::new(path, arguments.sink_delay)?;

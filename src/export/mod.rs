@@ -17,12 +17,14 @@ use file::KeyExportWriter;
 
 use crate::{
     backup::{
+        BackupOrigin,
         copies::{Copy, Standing, best_of_all, judge, may_be_shared},
         ratchet::Ratchet,
     },
     blocking::blocking,
     context::Context,
-    ids::EntryId,
+    decryption_keys::DecryptionKeys,
+    ids::{EntryId, VersionRowId},
     job::Jobs,
     secret::SecretString,
     vault::{Connection, ListedEntry, StoredCopy, StoredEntry, VaultError, VaultMeaning},
@@ -175,6 +177,36 @@ fn write(
     path: &Path,
     stop: &AtomicBool,
 ) -> Result<ExportSummary, ExportError> {
+    let file = create_private(path)?;
+    let connection = context.vault.connect()?;
+    let mut exporter = Exporter {
+        keys: context.keys.snapshot(&connection)?,
+        writer: KeyExportWriter::new(file, passphrase.expose())?,
+        summary: ExportSummary::default(),
+        origins: HashMap::new(),
+        buffer: Vec::new(),
+        connection,
+    };
+    let mut after = EntryId::NONE;
+    loop {
+        let entries = exporter.connection.all_entries(after, PAGE)?;
+        let Some(last) = entries.last() else { break };
+        after = last.entry.id;
+        for listed in &entries {
+            if stop.load(Ordering::Relaxed) {
+                return Err(ExportError::Cancelled);
+            }
+            exporter.export(listed)?;
+        }
+    }
+    let mut file = exporter.writer.finish()?;
+    file.flush()?;
+    file.sync_all()?;
+    Ok(exporter.summary)
+}
+
+/// Makes a file that only this user can read.
+fn create_private(path: &Path) -> Result<fs::File, ExportError> {
     // A file that is already there may be readable by others.
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -184,58 +216,54 @@ fn write(
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    let connection = context.vault.connect()?;
-    let keys = context.keys.snapshot(&connection)?;
-    let mut writer = KeyExportWriter::new(file, passphrase.expose())?;
-    let mut summary = ExportSummary::default();
-    let mut origins = HashMap::new();
-    let mut buffer = Vec::new();
-    let mut after = EntryId::NONE;
-    loop {
-        let entries = connection.all_entries(after, PAGE)?;
-        let Some(last) = entries.last() else { break };
-        after = last.entry.id;
-        for ListedEntry { entry, has_copies } in &entries {
-            if stop.load(Ordering::Relaxed) {
-                return Err(ExportError::Cancelled);
-            }
-            let shared_history = match has_copies {
-                true => match choose(&connection, entry)? {
-                    Choice::ThisOne { shared_history } => shared_history,
-                    Choice::AnotherOne => continue,
-                    Choice::HeldBack => {
-                        summary.conflicts += 1;
-                        continue;
-                    }
-                },
-                false => false,
-            };
-            let Some(key) = keys.get(entry.version) else {
-                summary.locked += 1;
-                continue;
-            };
-            let origin = match origins.entry(entry.version) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(connection.origin_of(entry.version)?),
-            };
-            let opened = key.open(&entry.body, &entry.session, &mut buffer, |found| {
-                Ratchet::import(found.session()).map(|_| found.room_key(&entry.room_id, origin))
-            });
-            match opened {
-                Ok(Some(mut key)) => {
-                    key.shared_history |= shared_history;
-                    writer.key(&key)?;
-                    summary.exported += 1;
+    Ok(options.open(path)?)
+}
+
+/// An export under way.
+struct Exporter {
+    connection: Connection,
+    keys: DecryptionKeys,
+    writer: KeyExportWriter<fs::File>,
+    summary: ExportSummary,
+    origins: HashMap<VersionRowId, BackupOrigin>,
+    buffer: Vec<u8>,
+}
+
+impl Exporter {
+    /// Writes the key of an entry, or counts why it is left out.
+    fn export(&mut self, ListedEntry { entry, has_copies }: &ListedEntry) -> Result<(), ExportError> {
+        let shared_history = match has_copies {
+            true => match choose(&self.connection, entry)? {
+                Choice::ThisOne { shared_history } => shared_history,
+                Choice::AnotherOne => return Ok(()),
+                Choice::HeldBack => {
+                    self.summary.conflicts += 1;
+                    return Ok(());
                 }
-                Ok(None) | Err(_) => summary.failed += 1,
+            },
+            false => false,
+        };
+        let Some(key) = self.keys.get(entry.version) else {
+            self.summary.locked += 1;
+            return Ok(());
+        };
+        let origin = match self.origins.entry(entry.version) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(self.connection.origin_of(entry.version)?),
+        };
+        let opened = key.open(&entry.body, &entry.session, &mut self.buffer, |found| {
+            Ratchet::import(found.session()).map(|_| found.room_key(&entry.room_id, origin))
+        });
+        match opened {
+            Ok(Some(mut key)) => {
+                key.shared_history |= shared_history;
+                self.writer.key(&key)?;
+                self.summary.exported += 1;
             }
+            Ok(None) | Err(_) => self.summary.failed += 1,
         }
+        Ok(())
     }
-    let mut file = writer.finish()?;
-    file.flush()?;
-    file.sync_all()?;
-    Ok(summary)
 }
 
 /// What an export does with an entry whose session is in the vault several times.

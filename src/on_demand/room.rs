@@ -74,15 +74,16 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
         .server(asking.context.homeserver.keys(&version.version, &request))
         .await?;
     let mut reader = BackupReader::one_room();
-    let mut room = Room {
+    let mut room = IncomingRoom {
+        version: version.id,
         room_id,
         batch: EntryBatch::compared_through(asking.vault(|vault| vault.last_entry()).await?),
         has_entries: false,
+        new_keys: 0,
     };
-    let mut new_keys = 0;
     let mut ended = loop {
         match asking.server(body.next_chunk()).await {
-            Ok(Some(chunk)) => match take(asking, version.id, &chunk, &mut reader, &mut room, &mut new_keys).await {
+            Ok(Some(chunk)) => match take(asking, &chunk, &mut reader, &mut room).await {
                 Ok(()) => {}
                 Err(error) => break Err(error),
             },
@@ -101,12 +102,12 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
     if ended.is_ok() {
         room.batch.complete_room(room_id, version.era);
     }
-    new_keys += keep(asking, version.id, &mut room.batch).await?;
-    if new_keys > 0 {
+    keep(asking, &mut room).await?;
+    if room.new_keys > 0 {
         asking.announce_fetched(room_id).await;
     }
     ended.map(|()| RoomFetch {
-        new_keys,
+        new_keys: room.new_keys,
         asked_server: true,
     })
 }
@@ -114,19 +115,17 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
 /// Parses a chunk, however large the transport makes it, and stores full batches.
 async fn take(
     asking: &Asking<'_>,
-    version: VersionRowId,
     chunk: &[u8],
     reader: &mut BackupReader,
-    room: &mut Room<'_>,
-    new_keys: &mut u64,
+    room: &mut IncomingRoom<'_>,
 ) -> Result<(), OnDemandError> {
     for part in chunk.chunks(PART_BYTES) {
         reader.push(part, room).map_err(HomeserverError::from)?;
         if room.batch.len() >= BATCH_ENTRIES || room.batch.bodies.len() >= BATCH_BYTES {
-            let kept = keep(asking, version, &mut room.batch).await?;
-            *new_keys += kept;
+            let before = room.new_keys;
+            keep(asking, room).await?;
             // Entries that the vault already has take no space.
-            if kept > 0 {
+            if room.new_keys > before {
                 asking.check_disk_limit().await?;
             }
         }
@@ -134,12 +133,13 @@ async fn take(
     Ok(())
 }
 
-async fn keep(asking: &Asking<'_>, version: VersionRowId, batch: &mut EntryBatch) -> Result<u64, OnDemandError> {
-    if batch.is_empty() {
-        return Ok(0);
+/// Stores the batch.
+async fn keep(asking: &Asking<'_>, room: &mut IncomingRoom<'_>) -> Result<(), OnDemandError> {
+    if room.batch.is_empty() {
+        return Ok(());
     }
     // The next batch continues the same answer.
-    let taken = Arc::new(Mutex::new(std::mem::take(batch)));
+    let (version, taken) = (room.version, Arc::new(Mutex::new(std::mem::take(&mut room.batch))));
     let shared = taken.clone();
     let insert = move |vault: &mut Connection| {
         let mut batch = shared.lock().map_err(|_| VaultError::Panicked)?;
@@ -148,18 +148,23 @@ async fn keep(asking: &Asking<'_>, version: VersionRowId, batch: &mut EntryBatch
     };
     let inserted = asking.vault(insert).await?;
     if let Ok(mut taken) = taken.lock() {
-        *batch = taken.next();
+        room.batch = taken.next();
     }
-    Ok(inserted.taken)
+    room.new_keys += inserted.taken;
+    Ok(())
 }
 
-struct Room<'a> {
+/// A room on its way into the vault.
+struct IncomingRoom<'a> {
+    version: VersionRowId,
     room_id: &'a str,
     batch: EntryBatch,
     has_entries: bool,
+    /// Entries that the vault has taken.
+    new_keys: u64,
 }
 
-impl EntryVisitor for Room<'_> {
+impl EntryVisitor for IncomingRoom<'_> {
     fn room(&mut self, _room_id: &str) {}
 
     fn entry(&mut self, session_id: &str, entry: RawEntry<'_>) {

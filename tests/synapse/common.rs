@@ -2,13 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use async_trait::async_trait;
-use keyferry::{
-    Account, ArrivedRoomKeys, ClientOptions, ConflictNotice, DownloadProgress, HostError, HttpTransport, JobHost,
-    PreferenceConflict, PreferenceNotice, PreferenceResolution, ReqwestTransport, SecretBytes, SecretString,
-    TokenRequest, VaultProtection, WakeUp, WakeUpPurpose,
-};
+use keyferry::{Account, ClientOptions, HttpTransport, ReqwestTransport, SecretBytes, VaultProtection};
 use keyferry_test_synapse::{Device, Synapse};
+
+use crate::token_host::TokenHost;
 
 pub(crate) async fn synapse() -> Synapse {
     let python = std::env::var("KEYFERRY_SYNAPSE_PYTHON").expect("KEYFERRY_SYNAPSE_PYTHON, see scripts/test.sh");
@@ -37,49 +34,7 @@ pub(crate) fn options(synapse: &Synapse, device: &Device, data_dir: PathBuf) -> 
     }
 }
 
-/// A host that provides an access token and ignores everything else.
-pub(crate) struct Host(String);
-
-impl Host {
-    pub(crate) fn of(device: &Device) -> Self {
-        Self(device.access_token().to_owned())
-    }
-}
-
-#[async_trait]
-impl JobHost for Host {
-    async fn access_token(&self, _request: TokenRequest) -> Result<SecretString, HostError> {
-        Ok(self.0.as_str().into())
-    }
-
-    async fn rooms_by_priority(&self) -> Result<Vec<String>, HostError> {
-        Ok(Vec::new())
-    }
-
-    async fn on_progress(&self, _progress: DownloadProgress) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_conflicts(&self, _notice: ConflictNotice) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn on_preference_changed(&self, _notice: PreferenceNotice) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    async fn resolve_preference_conflict(
-        &self,
-        _conflict: PreferenceConflict,
-    ) -> Result<PreferenceResolution, HostError> {
-        Ok(PreferenceResolution::AskLater)
-    }
-
-    async fn schedule_wake_up(&self, _purpose: WakeUpPurpose, _wake_up: Option<WakeUp>) -> Result<(), HostError> {
-        Ok(())
-    }
+/// Returns a host with the device's access token.
+pub(crate) fn host(device: &Device) -> Arc<TokenHost> {
+    Arc::new(TokenHost::new(device.access_token()))
 }

@@ -4,4 +4,6 @@ mod backup;
 mod common;
 mod preference;
 mod restore;
+#[path = "../support/token_host.rs"]
+mod token_host;
 mod upload;

@@ -10,7 +10,7 @@ use keyferry::{
 use keyferry_test_synapse::{Device, Synapse};
 use serde_json::{Value, json};
 
-use crate::common::{Host, options, synapse, transport};
+use crate::common::{host, options, synapse, transport};
 
 const STABLE: &str = "m.key_backup";
 const UNSTABLE: &str = "m.org.matrix.custom.backup_disabled";
@@ -40,7 +40,7 @@ async fn open(
         undetermined: UndeterminedPolicy::ChooseOn,
         write_unstable: true,
     });
-    KeyBackupClient::open(options, transport, Arc::new(Host::of(device)), None)
+    KeyBackupClient::open(options, transport, host(device), None)
         .await
         .expect("the client opens")
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     backup::{create_backup, create_room, store_in_secret_storage, switch_backups_on, upload},
-    common::{Host, options, synapse, transport},
+    common::{host, options, synapse, transport},
 };
 
 const ROOMS: usize = 4;
@@ -63,7 +63,7 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
         .expect("a machine");
     let sink = Arc::new(OlmMachineSink::new(restored.clone()));
     let options = options(&synapse, &second, directory.path().join("vault"));
-    let (transport, host) = (transport(), Arc::new(Host::of(&second)));
+    let (transport, host) = (transport(), host(&second));
     let client = KeyBackupClient::open(options, transport, host, Some(sink))
         .await
         .expect("the client opens");

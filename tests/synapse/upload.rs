@@ -9,7 +9,7 @@ use ruma::{OwnedUserId, RoomId};
 
 use crate::{
     backup::{create_backup, create_room, store_in_secret_storage, switch_backups_on, upload},
-    common::{Host, options, synapse, transport},
+    common::{host, options, synapse, transport},
 };
 
 const SESSIONS: usize = 120;
@@ -44,7 +44,7 @@ async fn what_was_restored_is_not_uploaded_again_but_to_a_new_version() {
     new_session(&restored, &room_id).await;
     let sink = Arc::new(OlmMachineSink::new(restored.clone()));
     let options = options(&synapse, &second, directory.path().join("vault"));
-    let client = KeyBackupClient::open(options, transport(), Arc::new(Host::of(&second)), Some(sink))
+    let client = KeyBackupClient::open(options, transport(), host(&second), Some(sink))
         .await
         .expect("the client opens");
     let restore = async || {

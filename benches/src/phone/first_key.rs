@@ -11,7 +11,7 @@ use keyferry_test_homeserver::{Config, Truth};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
-use super::{Table, dice::Dice};
+use super::dice::Dice;
 use crate::{
     Failure,
     account::Account,
@@ -19,6 +19,7 @@ use crate::{
     child,
     homeserver::Homeserver,
     statistics::Spread,
+    table::Table,
     targets::Target,
 };
 
@@ -83,7 +84,7 @@ pub(super) fn measure(keys: u64) -> Result<Table, Failure> {
         about: format!(
             "From the call of `prioritise_rooms` for the last of {ROOMS} rooms, at a random moment in the first two \
              seconds of a restore of {keys} keys, unlimited link, until `find_room_key` finds a key of that room; \
-             timed by the process of the run. Rounds in which the room was there already do not count."
+             measured by the process of the run. Rounds in which the room was already there do not count."
         ),
         columns: &["", "rounds", "median, s", "most, s"],
         rows,

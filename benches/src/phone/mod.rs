@@ -7,20 +7,10 @@ mod first_key;
 mod pause;
 mod slices;
 
-use crate::{Failure, arguments::Options, targets::Target};
+use crate::{Failure, arguments::Options, table::Table};
 
 /// The names of the measurements, which are also the names of their children.
 pub(crate) const NAMES: [&str; 3] = [slices::NAME, pause::NAME, first_key::NAME];
-
-/// The results of one measurement.
-pub(crate) struct Table {
-    pub(crate) title: String,
-    pub(crate) about: String,
-    /// The titles of the columns. The first column says what a row is about.
-    pub(crate) columns: &'static [&'static str],
-    pub(crate) rows: Vec<Vec<String>>,
-    pub(crate) targets: Vec<Target>,
-}
 
 /// Makes the measurements that these options ask for.
 pub(crate) fn measure(options: &Options) -> Result<Vec<Table>, Failure> {

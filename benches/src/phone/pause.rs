@@ -11,7 +11,7 @@ use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
-use super::{Table, dice::Dice};
+use super::dice::Dice;
 use crate::{
     Failure,
     account::Account,
@@ -19,6 +19,7 @@ use crate::{
     child,
     homeserver::Homeserver,
     statistics::{Spread, percentile},
+    table::Table,
     targets::Target,
 };
 
@@ -105,8 +106,8 @@ pub(super) fn measure() -> Result<Table, Failure> {
         title: "Pause".to_owned(),
         about: format!(
             "From the call of `pause(InBackground)` to its return, {} to {} ms after a run began on an empty vault; \
-             {KEYS} keys in 200 rooms, unlimited link. A process does {PAUSES_OF_A_CHILD} of them, and times them \
-             itself.",
+             {KEYS} keys in 200 rooms, unlimited link. Each process pauses {PAUSES_OF_A_CHILD} times, and measures \
+             the time itself.",
             MOMENTS.start, MOMENTS.end
         ),
         columns: &["", "pauses", "median, ms", "99th percentile, ms", "most, ms"],

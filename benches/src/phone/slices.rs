@@ -7,7 +7,6 @@ use keyferry_test_homeserver::Config;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
-use super::Table;
 use crate::{
     Failure,
     account::Account,
@@ -16,6 +15,7 @@ use crate::{
     homeserver::Homeserver,
     report::spread,
     statistics::Spread,
+    table::Table,
     targets::Target,
 };
 
@@ -123,8 +123,9 @@ pub(super) fn measure(rounds: usize) -> Result<Table, Failure> {
         title: format!("Slices of {} seconds", SLICE_MS / 1_000),
         about: format!(
             "{KEYS} keys from a server that answers after {LATENCY_MS} ms, into a sink that takes everything at once; \
-             every slice is a run with a budget, in a new process, over the vault of the last one. Bytes are those \
-             that the server sent, decryptions those that the runs report, both against one run without a budget."
+             every slice is a run with a budget, in a new process, on the vault that the last one left. Bytes are \
+             counted at the server, decryptions are reported by the runs; both are relative to one run without a \
+             budget."
         ),
         columns: &["", "slices", "longest slice, s", "bytes, times", "decryptions, times"],
         rows,

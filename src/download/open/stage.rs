@@ -19,10 +19,10 @@ use super::{
     settle_copies::settle_copies,
 };
 use crate::{
-    backup::{FailureReason, ratchet::Ratchet},
+    backup::{FailureReason, decryption::BackupDecryptionKey, ratchet::Ratchet},
     download::{ArrivedRoomKeys, phase::Phase},
     job::StopCause,
-    vault::{Outcome, VaultError},
+    vault::{Outcome, PendingEntry, RoomRow, VaultError},
 };
 
 /// Entries between two checks of the stop signal: a few milliseconds on a slow core.
@@ -141,25 +141,8 @@ impl OpenStage {
                 break;
             };
             decrypted += 1;
-            let result = key.open(&page.bodies[entry.body.clone()], &entry.session, buffer, |found| {
-                if wanted {
-                    // A key that no crypto library accepts is not offered to the sink.
-                    if Ratchet::import(found.session()).is_none() {
-                        return Outcome::Failed(FailureReason::InvalidSessionKey);
-                    }
-                    if let Some(origin) = &room.origin {
-                        let origin = origin.with_current(self.phase.download.current.is(room.version));
-                        opened.entries.push((entry.id, room.version));
-                        opened.keys.push(found.room_key(&room.room_id, &origin));
-                    }
-                }
-                Outcome::Opened {
-                    first_known_index: found.first_known_index(),
-                    shared_history: found.shared_history(),
-                    sender_key: *found.sender_key(),
-                    fingerprint: self.phase.context.vault.fingerprint(found.session()),
-                }
-            });
+            let body = &page.bodies[entry.body.clone()];
+            let result = self.open_entry(&key, (entry, room), body, buffer, wanted.then_some(&mut opened));
             if !entry.unopened && matches!(result, Ok(Outcome::Failed(_))) {
                 unusable.push(entry.id);
             }
@@ -179,6 +162,36 @@ impl OpenStage {
             for_the_sink: wanted,
             interrupted,
         }
+    }
+
+    /// Decrypts and checks one entry; with a sink, `opened` takes its key.
+    fn open_entry(
+        &self,
+        key: &BackupDecryptionKey,
+        (entry, room): (&PendingEntry, &RoomRow),
+        body: &[u8],
+        buffer: &mut Vec<u8>,
+        opened: Option<&mut OpenedPage>,
+    ) -> Result<Outcome, FailureReason> {
+        key.open(body, &entry.session, buffer, |found| {
+            if let Some(opened) = opened {
+                // A key that no crypto library accepts is not offered to the sink.
+                if Ratchet::import(found.session()).is_none() {
+                    return Outcome::Failed(FailureReason::InvalidSessionKey);
+                }
+                if let Some(origin) = &room.origin {
+                    let origin = origin.with_current(self.phase.download.current.is(room.version));
+                    opened.entries.push((entry.id, room.version));
+                    opened.keys.push(found.room_key(&room.room_id, &origin));
+                }
+            }
+            Outcome::Opened {
+                first_known_index: found.first_known_index(),
+                shared_history: found.shared_history(),
+                sender_key: *found.sender_key(),
+                fingerprint: self.phase.context.vault.fingerprint(found.session()),
+            }
+        })
     }
 
     fn await_deliveries(&self, queue: &PageQueue) {

@@ -1,6 +1,6 @@
 //! A copy of a session as the vault has it.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use crate::{
     backup::{
@@ -186,45 +186,47 @@ pub(super) fn read_entries(
     ))?;
     let mut copies = Vec::new();
     for entry in entries {
-        let copy = statement.query_row(params![entry, session], |row| {
-            let failure: Option<i64> = row.get("failure")?;
-            let state = match failure {
-                None => CopyState::Unopened,
-                Some(0) => CopyState::Opened {
-                    first_index: row.get::<_, Option<u32>>("first_index")?.unwrap_or(0),
-                    shared_history: row.get::<_, Option<bool>>("shared_history")?.unwrap_or(false),
-                    fingerprint: row.get("fingerprint")?,
-                },
-                Some(code) => CopyState::Failed(FailureReason::from_code(code).unwrap_or(FailureReason::Malformed)),
-            };
-            Ok(StoredCopy {
-                entry,
-                version: row.get("version")?,
-                room: row.get("room")?,
-                room_hash: row.get("hash")?,
-                body: row.get("body")?,
-                presence: match row.get::<_, i64>("presence")? {
-                    0 => Presence::Here,
-                    1 => Presence::Trimmed,
-                    _ => Presence::Forgotten,
-                },
-                state,
-                // One that stands alone is a class of its own.
-                class: match row.get::<_, i64>("standing")? {
-                    COUNTS => Some(row.get::<_, Option<EntryId>>("class")?.unwrap_or(entry)),
-                    _ => row.get("class")?,
-                },
-                proof: row.get("proof")?,
-                tied: row.get("tied")?,
-                standing: row.get("standing")?,
-                is_extra: row.get("is_extra")?,
-                is_delivered: row.get("is_delivered")?,
-                is_refused: row.get("is_refused")?,
-            })
-        });
+        let copy = statement.query_row(params![entry, session], |row| copy_from_row(entry, row));
         copies.extend(copy.optional()?);
     }
     copies.sort_by_key(|copy| (copy.room_hash != *room_hash, copy.entry));
     copies.dedup_by_key(|copy| copy.entry);
     Ok(copies)
+}
+
+fn copy_from_row(entry: EntryId, row: &Row<'_>) -> rusqlite::Result<StoredCopy> {
+    let failure: Option<i64> = row.get("failure")?;
+    let state = match failure {
+        None => CopyState::Unopened,
+        Some(0) => CopyState::Opened {
+            first_index: row.get::<_, Option<u32>>("first_index")?.unwrap_or(0),
+            shared_history: row.get::<_, Option<bool>>("shared_history")?.unwrap_or(false),
+            fingerprint: row.get("fingerprint")?,
+        },
+        Some(code) => CopyState::Failed(FailureReason::from_code(code).unwrap_or(FailureReason::Malformed)),
+    };
+    Ok(StoredCopy {
+        entry,
+        version: row.get("version")?,
+        room: row.get("room")?,
+        room_hash: row.get("hash")?,
+        body: row.get("body")?,
+        presence: match row.get::<_, i64>("presence")? {
+            0 => Presence::Here,
+            1 => Presence::Trimmed,
+            _ => Presence::Forgotten,
+        },
+        state,
+        // One that stands alone is a class of its own.
+        class: match row.get::<_, i64>("standing")? {
+            COUNTS => Some(row.get::<_, Option<EntryId>>("class")?.unwrap_or(entry)),
+            _ => row.get("class")?,
+        },
+        proof: row.get("proof")?,
+        tied: row.get("tied")?,
+        standing: row.get("standing")?,
+        is_extra: row.get("is_extra")?,
+        is_delivered: row.get("is_delivered")?,
+        is_refused: row.get("is_refused")?,
+    })
 }

@@ -3,6 +3,8 @@
 //! Every step is in the ledger before the next one begins, and the server is read again before every write, also
 //! before a retry. If a call is killed or dropped at any point, the next attempt finds out what is left to do.
 
+mod attempt;
+
 use std::{
     collections::HashSet,
     sync::{Mutex, PoisonError},
@@ -11,22 +13,21 @@ use std::{
 
 use tokio::time::Instant;
 
+use attempt::Attempt;
+
 use super::{
     PendingReason, PreferenceConflict, PreferenceError, PreferenceForm, PreferenceResolution, PreferenceWrite,
     SharedPreference,
     ask::{TimeLimit, patiently, read_both, soon, until_deadline},
-    ledger::{Ledger, NextStep, Seen, Wish},
+    ledger::{Ledger, Seen, Wish},
     news::News,
     parties::Parties,
     records::{asked_to_wait, retry_after},
     stored::{change, read_ledger},
     wake_up::reschedule,
-    wire::{FormReading, Reading},
+    wire::FormReading,
 };
-use crate::{
-    homeserver::{HomeserverError, Meaning},
-    job::NoAccess,
-};
+use crate::{homeserver::HomeserverError, job::NoAccess};
 
 /// The purpose of a call to [`PreferenceWriter::write`].
 #[derive(Clone, Copy, Debug)]
@@ -75,15 +76,6 @@ enum Turn {
     /// Contains the number of the wish in question, if there was one.
     Failed(Option<i64>, HomeserverError),
     OutOfTime(Option<i64>),
-}
-
-/// The result of one write.
-enum Put {
-    Written(Ledger),
-    /// The ledger has changed meanwhile: this write is not the next step any more.
-    NotDue,
-    Failed(HomeserverError),
-    OutOfTime,
 }
 
 impl PreferenceWriter {
@@ -177,106 +169,25 @@ impl PreferenceWriter {
         intent: &mut Intent,
         deadline: Option<Instant>,
     ) -> Result<Turn, NoAccess> {
-        let mut about = match *intent {
+        let about = match *intent {
             Intent::Made(number) => Some(number),
             Intent::Flush | Intent::Choose(_) => None,
         };
         let Some(mut last) = until_deadline(deadline, self.turn.lock()).await else {
             return Ok(Turn::OutOfTime(about));
         };
-        let mut retry = soon();
-        'read: loop {
-            let before = read_ledger(&parties.jobs).await?;
-            if is_over(*intent, before) {
-                return Ok(Turn::Ended(write_of(about, before, last.as_ref())));
+        let mut attempt = Attempt {
+            writer: self,
+            parties,
+            write_unstable,
+            deadline,
+            retry: soon(),
+            about,
+        };
+        loop {
+            if let Some(turn) = attempt.read_and_write(intent, &mut last).await? {
+                return Ok(turn);
             }
-            about = before.wish.map(|wish| wish.number).or(about);
-            let reading = match until_deadline(deadline, read_both(&parties.homeserver)).await {
-                Some(Ok(reading)) => reading,
-                Some(Err(error)) => match until_deadline(deadline, retry.wait(error)).await {
-                    Some(Ok(())) => continue,
-                    Some(Err(given_up)) => return Ok(Turn::Failed(about, given_up.error)),
-                    None => return Ok(Turn::OutOfTime(about)),
-                },
-                None => return Ok(Turn::OutOfTime(about)),
-            };
-            let wanted = *intent;
-            let noted = change(&parties.jobs, move |ledger| {
-                // If a sync has brought something meanwhile, that may be newer.
-                (ledger.seen == before.seen).then(|| note(ledger, reading, wanted))
-            });
-            let Some((mut ledger, chosen)) = noted.await? else {
-                continue;
-            };
-            if let Intent::Choose(_) = intent {
-                match chosen {
-                    Some(number) => *intent = Intent::Made(number),
-                    // There is another choice by now.
-                    None => return Ok(Turn::Ended(None)),
-                }
-            }
-            while let Some(wish) = ledger.wish {
-                if about.is_some_and(|about| about != wish.number) {
-                    continue 'read;
-                }
-                about = Some(wish.number);
-                ledger = match ledger.next_step(write_unstable) {
-                    NextStep::AskHost(theirs) => return Ok(Turn::AskHost(wish, theirs)),
-                    NextStep::Write(form) => match self.put(parties, wish, form, write_unstable, deadline).await? {
-                        Put::Written(ledger) => ledger,
-                        Put::NotDue => continue 'read,
-                        Put::OutOfTime => return Ok(Turn::OutOfTime(about)),
-                        Put::Failed(error) => match until_deadline(deadline, retry.wait(error)).await {
-                            Some(Ok(())) => continue 'read,
-                            Some(Err(given_up)) => return Ok(Turn::Failed(about, given_up.error)),
-                            None => return Ok(Turn::OutOfTime(about)),
-                        },
-                    },
-                    NextStep::GiveWay(theirs) => {
-                        end(parties, wish, PreferenceWrite::TheirsTaken { theirs }, &mut last).await?
-                    }
-                    NextStep::Nothing | NextStep::Done => {
-                        end(parties, wish, PreferenceWrite::Written, &mut last).await?
-                    }
-                };
-            }
-        }
-    }
-
-    async fn put(
-        &self,
-        parties: &Parties,
-        wish: Wish,
-        form: PreferenceForm,
-        write_unstable: bool,
-        deadline: Option<Instant>,
-    ) -> Result<Put, NoAccess> {
-        let is_due = change(&parties.jobs, move |ledger| {
-            ledger.mark_attempted(wish, form, write_unstable)
-        })
-        .await?;
-        if !is_due {
-            return Ok(Put::NotDue);
-        }
-        self.own_writes().insert((form, wish.enabled));
-        let content = form.content(wish.enabled);
-        let put = parties.homeserver.put_account_data(form.event_type(), &content);
-        match until_deadline(deadline, put).await {
-            Some(Ok(())) => {
-                self.news.count_write();
-                let wrote = change(&parties.jobs, move |ledger| {
-                    ledger.mark_written(form, wish.enabled);
-                    *ledger
-                });
-                Ok(Put::Written(wrote.await?))
-            }
-            Some(Err(error)) => {
-                if !matches!(error.meaning(), Meaning::Passes | Meaning::ServerFault) {
-                    change(&parties.jobs, move |ledger| ledger.mark_refused(form)).await?;
-                }
-                Ok(Put::Failed(error))
-            }
-            None => Ok(Put::OutOfTime),
         }
     }
 
@@ -365,58 +276,6 @@ impl PreferenceWriter {
     }
 }
 
-async fn end(
-    parties: &Parties,
-    wish: Wish,
-    write: PreferenceWrite,
-    last: &mut Option<EndedWish>,
-) -> Result<Ledger, NoAccess> {
-    let (ended, ledger) = change(&parties.jobs, move |ledger| (ledger.end_wish(wish.number), *ledger)).await?;
-    if ended {
-        *last = Some(EndedWish {
-            number: wish.number,
-            write,
-        });
-    }
-    Ok(ledger)
-}
-
 fn is_choosing(intent: Intent) -> bool {
     matches!(intent, Intent::Choose(_))
-}
-
-/// Notes both readings. Returns the ledger, and the number of the wish that the policy made from them, if it made
-/// one.
-fn note(ledger: &mut Ledger, reading: Reading, intent: Intent) -> (Ledger, Option<i64>) {
-    ledger.observe_all(reading);
-    ledger.first_sight_is_told();
-    let chosen = match intent {
-        Intent::Choose(enabled) => ledger.choose(enabled),
-        Intent::Made(number) => {
-            ledger.expect_if_unknown(number);
-            None
-        }
-        Intent::Flush => None,
-    };
-    (*ledger, chosen)
-}
-
-/// Whether nothing is left to do for this intent.
-fn is_over(intent: Intent, ledger: Ledger) -> bool {
-    match (intent, ledger.wish) {
-        (Intent::Choose(_), _) => false,
-        (_, None) => true,
-        (Intent::Made(made), Some(wish)) => wish.number > made,
-        (Intent::Flush, Some(_)) => false,
-    }
-}
-
-/// Returns how the wish of number `about` has ended, which this turn dealt with last; `None` if it dealt with none.
-fn write_of(about: Option<i64>, ledger: Ledger, last: Option<&EndedWish>) -> Option<PreferenceWrite> {
-    let about = about?;
-    match last {
-        Some(last) if last.number == about => Some(last.write.clone()),
-        Some(last) if last.number > about => Some(PreferenceWrite::Superseded),
-        _ => ledger.wish.map(|_| PreferenceWrite::Superseded),
-    }
 }

@@ -1,0 +1,103 @@
+//! Tests of the index from a session to its entries.
+
+use super::*;
+use crate::vault::schema;
+
+/// Writes one transaction of entries that follow `first`; every third name stands twice.
+fn batch(connection: &mut Connection, recent: RecentSessions, first: i64, count: i64) -> RecentSessions {
+    let transaction = connection.transaction().expect("a transaction");
+    let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
+    for entry in first..first + count {
+        assert!(
+            !index
+                .places(name(entry))
+                .expect("a look-up")
+                .of_name
+                .contains(&EntryId(entry))
+        );
+        index.add(name(entry), EntryId(entry));
+        assert!(
+            index
+                .places(name(entry))
+                .expect("a look-up")
+                .of_name
+                .contains(&EntryId(entry))
+        );
+    }
+    let added = index.into_added();
+    let recent = write(&transaction, recent, added).expect("it is written");
+    transaction.commit().expect("it is durable");
+    recent
+}
+
+fn name(entry: i64) -> NameHash {
+    let twin = if entry % 3 == 0 { entry } else { entry - entry % 3 % 2 };
+    NameHash(twin.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed()))
+}
+
+#[test]
+fn every_entry_is_found_before_and_after_it_is_merged() {
+    let mut connection = Connection::open_in_memory().expect("a database");
+    schema::create(&mut connection).expect("tables");
+    let mut recent = RecentSessions::default();
+    let mut first = 1;
+    let mut merged = 0;
+    for count in [1, 4_000, 26_000, 900, 2_000, 100] {
+        recent = batch(&mut connection, recent, first, count);
+        first += count;
+        merged += u32::from(recent.sorted.is_empty());
+        let read = RecentSessions::read(&connection).expect("it can be read");
+        assert_eq!(read.sorted, recent.sorted, "memory and file are the same");
+    }
+    assert_eq!((merged, recent.sorted.len()), (1, 100));
+    for entry in (1..first).step_by(7).chain(first - 2_200..first) {
+        let found = places(&connection, name(entry)).expect("a look-up").of_name;
+        assert!(found.contains(&EntryId(entry)), "entry {entry}");
+        assert!(found.iter().all(|other| name(other.0) == name(entry)));
+        let mut twice = found.clone();
+        twice.dedup();
+        assert_eq!(twice, found);
+    }
+    assert!(
+        places(&connection, NameHash(12_345))
+            .expect("a look-up")
+            .of_name
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_session_is_found_in_every_room_and_a_flood_of_rooms_hides_no_name() {
+    let mut connection = Connection::open_in_memory().expect("a database");
+    schema::create(&mut connection).expect("tables");
+    let keys = VaultKeys::open([3; 16]);
+    let room = |number: u32| keys.room_hash(&format!("!{number}:x"));
+    let name = |number: u32| keys.name_hash(b"session", &room(number));
+    let mut recent = RecentSessions::default();
+    let mut rooms = 0;
+    // Few at first; then so many that most are in the tree.
+    for count in [3, 40_000, 500] {
+        let transaction = connection.transaction().expect("a transaction");
+        let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
+        for number in rooms..rooms + count {
+            index.add(name(number), EntryId(i64::from(number) + 1));
+        }
+        rooms += count;
+        let added = index.into_added();
+        recent = write(&transaction, recent, added).expect("it is written");
+        transaction.commit().expect("it is durable");
+        for number in [0, 2, rooms - 1, rooms / 2] {
+            let found = places(&connection, name(number)).expect("a look-up");
+            assert_eq!(found.of_name, [EntryId(i64::from(number) + 1)]);
+            assert!(found.elsewhere.len() >= 2 && found.elsewhere.len() <= 3 * MOST_PLACES);
+            let transaction = connection.transaction().expect("a transaction");
+            let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
+            assert_eq!(
+                index.places(name(number)).expect("a look-up").of_name,
+                [EntryId(i64::from(number) + 1)]
+            );
+        }
+    }
+    let other = places(&connection, keys.name_hash(b"other", &room(1))).expect("a look-up");
+    assert!(other.of_name.is_empty() && other.elsewhere.is_empty());
+}
