@@ -41,6 +41,7 @@ pub mod fuzzing;
 mod homeserver;
 mod ids;
 mod job;
+mod locked;
 mod logging;
 mod lookup;
 mod on_demand;

@@ -1,6 +1,8 @@
 //! A value that is dropped when the client is shut down.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::locked::locked;
 
 /// Holds a value, usually callbacks of the app, until [`shut_down`](Self::shut_down) drops it.
 pub(crate) struct UntilShutDown<T: ?Sized>(Mutex<Option<Arc<T>>>);
@@ -12,11 +14,11 @@ impl<T: ?Sized> UntilShutDown<T> {
 
     /// Returns the value, or `None` after the shutdown.
     pub(crate) fn get(&self) -> Option<Arc<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.0).clone()
     }
 
     /// Drops the value, and returns it the first time this is called.
     pub(crate) fn shut_down(&self) -> Option<Arc<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        locked(&self.0).take()
     }
 }

@@ -1,6 +1,6 @@
 //! Upkeep of the vault during a run, beside the stages: re-queues, forgets and trims entries in small steps.
 
-use super::phase::Phase;
+use super::phase::PhaseContext;
 use crate::{
     job::{ActiveRun, PauseCause, Work, in_writer},
     vault::{VaultError, Writer},
@@ -26,12 +26,10 @@ pub(super) async fn forget_trimmed(turn: &ActiveRun) -> Result<bool, VaultError>
     Ok(!goes_on)
 }
 
-/// Removes delivered entries from the vault if the policy says so, and lifts the disk limit if there is room again.
-/// Returns whether there is more to remove.
-pub(super) async fn trim(phase: &Phase) -> Result<bool, VaultError> {
-    let gate = &phase.run.gate;
-    let trims = phase.policy.trim_delivered && phase.allows(Work::Open) && phase.context.sink.is_some();
-    let mut goes_on = trims && phase.in_vault(|writer| writer.reader().can_trim()).await?;
+/// Removes delivered entries from the vault, where the policy says so, and releases the hold on a full vault if there is room
+/// again.
+pub(super) async fn trim(phase: &PhaseContext) -> Result<(), VaultError> {
+    let mut goes_on = phase.trims() && phase.in_vault(|writer| writer.reader().can_trim()).await?;
     while goes_on && !phase.run.stop.winds_down() && phase.run.may_do(Work::Open) {
         goes_on = phase.in_vault(Writer::trim_step).await?;
     }
@@ -40,7 +38,7 @@ pub(super) async fn trim(phase: &Phase) -> Result<bool, VaultError> {
         .in_vault(move |writer| conditions.has_room_again(writer.reader()))
         .await?
     {
-        gate.release(PauseCause::DiskLimit);
+        phase.run.gate.release(PauseCause::DiskLimit);
     }
-    Ok(goes_on)
+    Ok(())
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{
     open::{OpenedPage, Passed, push_hint},
-    phase::Phase,
+    phase::PhaseContext,
 };
 use crate::{
     backup::RoomKey,
@@ -25,7 +25,7 @@ const UNCONNECTED: &str = "the app's crypto has another ratchet of this session"
 
 /// The deliver stage, with everything it works with.
 pub(crate) struct DeliverStage {
-    pub(crate) phase: Phase,
+    pub(crate) phase: PhaseContext,
     pub(crate) sink: Arc<dyn RoomKeySink>,
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    DownloadPolicy, DownloadSummary, FailureCount, VersionState, VersionStatus, versions::Versions, work_left::WorkLeft,
+    DownloadPolicy, DownloadSummary, FailureCount, VersionState, VersionStatus,
+    versions::Versions,
+    work_left::{SinkUse, WorkLeft},
 };
 use crate::{
     backup::completeness::Settled,
@@ -28,13 +30,9 @@ impl Inventory {
         policy: &DownloadPolicy,
     ) -> Result<Self, VaultError> {
         let versions = Versions::of(connection, |version| keys.can_open(version))?;
-        let mut left = WorkLeft::in_vault(connection, &versions, has_sink)?;
-        left.open |= policy.trim_delivered && has_sink && connection.can_trim()?;
-        if connection.has_to_refetch()? {
-            left.fetch.get_or_insert(0);
-        }
+        let sink = SinkUse::of(has_sink, policy.trim_delivered);
         Ok(Self {
-            left,
+            left: WorkLeft::in_vault(connection, &versions, sink)?,
             summary: DownloadSummary::of(connection, &versions)?,
             intent: connection.user_intent()?,
             versions: Arc::new(versions),

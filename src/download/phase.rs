@@ -15,7 +15,7 @@ use crate::{
 
 /// One phase of a download. Cheap to clone: each stage has its own.
 #[derive(Clone)]
-pub(crate) struct Phase {
+pub(crate) struct PhaseContext {
     pub(crate) context: Arc<Context>,
     pub(crate) listener: Arc<dyn DownloadListener>,
     pub(crate) download: DownloadRun,
@@ -29,7 +29,7 @@ pub(crate) struct Phase {
     allowed: WorkSet,
 }
 
-impl Phase {
+impl PhaseContext {
     /// Begins the next phase of a run. Fails with the end of the run if no work may go on.
     pub(super) async fn begin(
         turn: &mut ActiveRun,
@@ -54,6 +54,11 @@ impl Phase {
 
     pub(crate) fn allows(&self, work: Work) -> bool {
         self.allowed.has(work)
+    }
+
+    /// Whether delivered entries leave the vault in this phase.
+    pub(crate) fn trims(&self) -> bool {
+        self.policy.trim_delivered && self.context.sink.is_some() && self.allows(Work::Open)
     }
 
     /// Runs one piece of work with the vault's writer.

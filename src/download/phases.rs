@@ -14,11 +14,11 @@ use super::{
     inventory::Inventory,
     open::{OpenStage, PAGES_IN_FLIGHT},
     outcome::{Ends, Finished},
-    phase::Phase,
+    phase::PhaseContext,
     run::DownloadRun,
     telling::{ArrivalHints, FetchActivity, tell_conflicts, telling},
     versions::Versions,
-    work_left::WorkLeft,
+    work_left::{SinkUse, WorkLeft},
 };
 use crate::{
     blocking::blocking,
@@ -48,7 +48,7 @@ async fn phases(turn: &mut ActiveRun, download: &DownloadRun, hints: ArrivalHint
         return Err(turn.end());
     }
     loop {
-        let (phase, begun) = Phase::begin(turn, download, &hints).await?;
+        let (phase, begun) = PhaseContext::begin(turn, download, &hints).await?;
         let before = achieved(download);
         let ends = match turn.work(&begun, run_stages(&phase)).await {
             PhaseEnd::Over(ends) => ends,
@@ -58,9 +58,9 @@ async fn phases(turn: &mut ActiveRun, download: &DownloadRun, hints: ArrivalHint
             }
         };
         ends.check_vault()?;
-        let (versions, mut left) = look(turn, download).await?;
         tell_conflicts(&*download.listener, &turn.writer).await?;
-        left.open |= chores::trim(&phase).await?;
+        chores::trim(&phase).await?;
+        let (versions, left) = look(&phase).await?;
         if left.fetch.is_some() && !phase.allows(Work::Fetch) && turn.run.may_do(Work::Fetch) {
             // The vault has room again: fetch in another phase.
             continue;
@@ -83,7 +83,7 @@ fn achieved(download: &DownloadRun) -> (u64, u64) {
 }
 
 /// Whether a phase that made progress left work that another phase may do.
-fn is_more_due(phase: &Phase, ends: &Ends, left: WorkLeft) -> bool {
+fn is_more_due(phase: &PhaseContext, ends: &Ends, left: WorkLeft) -> bool {
     // A decryption key may have come after opening had ended, while the sink was taking its last batches.
     let can_open = left.open && phase.allows(Work::Open) && ends.delivered.is_done();
     // Entries that failed to open may have been replaced on the server since.
@@ -116,22 +116,23 @@ async fn note_inventory(turn: &ActiveRun, download: &DownloadRun) -> Result<(), 
     Ok(())
 }
 
-/// Reads the versions and the work left after a phase.
-async fn look(turn: &ActiveRun, download: &DownloadRun) -> Result<(Versions, WorkLeft), VaultError> {
-    let (keys, has_sink) = (download.context.keys.clone(), download.context.sink.is_some());
+/// Reads what is left after a phase.
+async fn look(phase: &PhaseContext) -> Result<(Versions, WorkLeft), VaultError> {
+    let keys = phase.context.keys.clone();
+    let sink = SinkUse::of(phase.context.sink.is_some(), phase.trims());
     let look = move |writer: &mut Writer| {
         let reader = writer.reader();
-        // Another process may have unlocked a version meanwhile.
+        // Another process may have unlocked it meanwhile.
         keys.load(reader)?;
         let versions = Versions::of(reader, |version| keys.has(version.id))?;
-        let left = WorkLeft::in_vault(reader, &versions, has_sink)?;
+        let left = WorkLeft::in_vault(reader, &versions, sink)?;
         Ok((versions, left))
     };
-    in_writer(&turn.writer, look).await
+    phase.in_vault(look).await
 }
 
 /// Runs the allowed stages side by side until each has ended.
-async fn run_stages(phase: &Phase) -> Ends {
+async fn run_stages(phase: &PhaseContext) -> Ends {
     let fetches = phase.allows(Work::Fetch);
     let fetch_ended = Arc::new(AtomicBool::new(!fetches));
     let opens = phase.allows(Work::Open);

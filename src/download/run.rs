@@ -1,6 +1,6 @@
 //! What a run of the download works with, and what others may see of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
@@ -11,6 +11,7 @@ use super::{
     telling::{DownloadListener, Progress},
     wanted_rooms::WantedRooms,
 };
+use crate::locked::locked;
 use crate::{context::Context, job::Gate};
 
 /// What one run works with. Cheap to clone.
@@ -57,13 +58,13 @@ impl PolicyCell {
     }
 
     pub(crate) fn now(&self) -> DownloadPolicy {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.0)
     }
 
     /// Replaces the policy. A run under way follows at once.
     pub(super) fn set(&self, policy: DownloadPolicy, gate: &Gate) {
         let policy = policy.bounded();
-        let before = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), policy);
+        let before = std::mem::replace(&mut *locked(&self.0), policy);
         if before != policy {
             gate.set_conditions(policy.conditions());
         }

@@ -7,6 +7,8 @@ use std::{
 
 use tokio::sync::Notify;
 
+use crate::locked::locked;
+
 /// Maximum number of rooms that wait in a queue. Further rooms keep their place in the plan.
 const MOST: usize = 1_000;
 
@@ -28,13 +30,12 @@ impl WantedRooms {
     pub(crate) fn want(&self, rooms: &[String]) {
         // What is in the vault already is opened now; `open_first` queues the room again when the rest has come.
         for queue in [&self.inner.to_fetch, &self.inner.to_open] {
-            if let Ok(mut queue) = queue.lock() {
-                queue.retain(|room| !rooms.contains(room));
-                for room in rooms.iter().rev() {
-                    queue.push_front(room.clone());
-                }
-                queue.truncate(MOST);
+            let mut queue = locked(queue);
+            queue.retain(|room| !rooms.contains(room));
+            for room in rooms.iter().rev() {
+                queue.push_front(room.clone());
             }
+            queue.truncate(MOST);
         }
         self.inner.changed.notify_one();
     }
@@ -42,7 +43,7 @@ impl WantedRooms {
     /// Returns the next room to request; waits until there is one.
     pub(crate) async fn next(&self) -> String {
         loop {
-            let next = self.inner.to_fetch.lock().ok().and_then(|mut rooms| rooms.pop_front());
+            let next = locked(&self.inner.to_fetch).pop_front();
             match next {
                 Some(room) => return room,
                 None => self.inner.changed.notified().await,
@@ -52,22 +53,18 @@ impl WantedRooms {
 
     /// Returns the rooms that wait to be requested.
     pub(crate) fn waiting(&self) -> Vec<String> {
-        let rooms = self.inner.to_fetch.lock();
-        rooms.map_or_else(|_| Vec::new(), |rooms| rooms.iter().cloned().collect())
+        locked(&self.inner.to_fetch).iter().cloned().collect()
     }
 
     /// Removes rooms that are requested elsewhere.
     pub(crate) fn leave_out(&self, rooms: &[String]) {
-        if let Ok(mut to_fetch) = self.inner.to_fetch.lock() {
-            to_fetch.retain(|room| !rooms.contains(room));
-        }
+        locked(&self.inner.to_fetch).retain(|room| !rooms.contains(room));
     }
 
     /// Queues a room with keys in the vault, so that they are opened before all others.
     pub(crate) fn open_first(&self, room: String) {
-        if let Ok(mut rooms) = self.inner.to_open.lock()
-            && !rooms.contains(&room)
-        {
+        let mut rooms = locked(&self.inner.to_open);
+        if !rooms.contains(&room) {
             rooms.push_back(room);
             rooms.truncate(MOST);
         }
@@ -75,9 +72,6 @@ impl WantedRooms {
 
     /// Takes the rooms whose keys should be opened first.
     pub(crate) fn take_rooms_to_open(&self) -> VecDeque<String> {
-        self.inner
-            .to_open
-            .lock()
-            .map_or_else(|_| VecDeque::new(), |mut rooms| std::mem::take(&mut *rooms))
+        std::mem::take(&mut *locked(&self.inner.to_open))
     }
 }

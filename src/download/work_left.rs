@@ -13,6 +13,26 @@ const SOME_HOURS: Duration = Duration::from_secs(6 * 60 * 60);
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// What happens to opened keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SinkUse {
+    /// There is none: they stay in the vault.
+    None,
+    Takes,
+    /// It takes them, and then they leave the vault.
+    TakesAndTrims,
+}
+
+impl SinkUse {
+    pub(crate) fn of(has_sink: bool, trims: bool) -> Self {
+        match (has_sink, trims) {
+            (false, _) => Self::None,
+            (true, false) => Self::Takes,
+            (true, true) => Self::TakesAndTrims,
+        }
+    }
+}
+
 /// What is left to do, as far as the vault knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WorkLeft {
@@ -33,12 +53,20 @@ impl WorkLeft {
     };
 
     /// Returns the work left in a vault.
-    pub(crate) fn in_vault(vault: &Connection, versions: &Versions, has_sink: bool) -> Result<Self, VaultError> {
-        let mut left = Self::of(&versions.all, |version| versions.is_unlocked(version), has_sink);
+    pub(crate) fn in_vault(vault: &Connection, versions: &Versions, sink: SinkUse) -> Result<Self, VaultError> {
+        let mut left = Self::of(
+            &versions.all,
+            |version| versions.is_unlocked(version),
+            sink != SinkUse::None,
+        );
         for version in &versions.all {
             if vault.has_failures_to_ask(version)? {
                 left.fetch.get_or_insert(0);
             }
+        }
+        left.open |= sink == SinkUse::TakesAndTrims && vault.can_trim()?;
+        if vault.has_to_refetch()? {
+            left.fetch.get_or_insert(0);
         }
         Ok(left)
     }

@@ -26,6 +26,7 @@ use crate::{
     decryption_keys::DecryptionKeys,
     ids::{EntryId, VersionRowId},
     job::Jobs,
+    locked::locked,
     secret::SecretString,
     vault::{Connection, ListedEntry, StoredCopy, StoredEntry, VaultError, VaultMeaning},
 };
@@ -106,10 +107,8 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) fn stop(&self) {
-        if let Ok(current) = self.current.lock() {
-            // Relaxed is enough: the flag is polled, and guards no other data.
-            current.store(true, Ordering::Relaxed);
-        }
+        // Relaxed is enough: the flag is polled, and guards no other data.
+        locked(&self.current).store(true, Ordering::Relaxed);
     }
 
     /// Writes every key of the vault to an encrypted key export file.
@@ -138,9 +137,7 @@ impl Export {
 
     fn begin(&self) -> Arc<AtomicBool> {
         let flag = Arc::new(AtomicBool::new(false));
-        if let Ok(mut current) = self.current.lock() {
-            *current = flag.clone();
-        }
+        *locked(&self.current) = flag.clone();
         flag
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    sync::{Arc, Mutex as StdMutex, PoisonError},
+    sync::{Arc, Mutex as StdMutex},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use reqwest::{Client, Response, redirect::Policy};
 use tokio::sync::{Mutex, watch};
 
 use super::{HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport, TransportError};
+use crate::locked::locked;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -47,7 +48,7 @@ impl HttpTransport for ReqwestTransport {
     fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
         let idle_timeout = Duration::from_millis(request.idle_timeout_ms);
         let client = {
-            let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = locked(&self.client);
             match &*kept {
                 Some(client) => client.clone(),
                 None => kept.insert(client()?).clone(),
@@ -72,7 +73,7 @@ impl HttpTransport for ReqwestTransport {
     }
 
     fn close_idle(&self) -> Result<(), TransportError> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner).take();
+        locked(&self.client).take();
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{HomeserverError, HttpExchange, HttpHead, TransportError};
 use crate::backup::limits::{MAX_SMALL_ANSWER, MAX_SMALL_BODY_BYTES, MIN_BYTES_PER_SILENCE};
+use crate::locked::locked;
 
 /// The body of a successful answer. Dropping it closes the exchange.
 pub(crate) struct Body {
@@ -56,7 +57,7 @@ impl Body {
         let began = Instant::now();
         let chunk = self.with_silence_limit(self.exchange.next_chunk()).await?;
         let bytes = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        let mut pace = self.pace.lock().map_err(|_| TransportError::Interrupted)?;
+        let mut pace = locked(&self.pace);
         if chunk.is_some() && pace.is_too_slow(began.elapsed(), bytes, self.idle_timeout) {
             return Err(TransportError::Timeout.into());
         }

@@ -48,8 +48,6 @@ pub(crate) enum Work {
     Fetch,
     /// Decrypting entries.
     Open,
-    /// Handing keys to the sink.
-    Deliver,
     /// `refresh`, and `fetch_room` and `fetch_session` where they have to ask the server.
     AskServer,
     /// Look-ups in the vault.
@@ -72,17 +70,17 @@ impl PauseCause {
 
     /// Whether this cause, where it counts, stops that kind of work.
     pub(crate) fn stops(self, work: Work) -> bool {
-        use Work::{AskServer, AskVault, Deliver, Fetch, Open};
+        use Work::{AskServer, AskVault, Fetch, Open};
         let stopped: &[Work] = match self {
             // A single key for a message on screen is worth a request, even while the download as a whole is paused.
-            Self::User | Self::InBackground | Self::LowPower | Self::NotCharging => &[Fetch, Open, Deliver],
+            Self::User | Self::InBackground | Self::LowPower | Self::NotCharging => &[Fetch, Open],
             // The process may be suspended at any moment: no socket may stay open.
-            Self::TimeExpiring => &[Fetch, Open, Deliver, AskServer],
+            Self::TimeExpiring => &[Fetch, Open, AskServer],
             // Decryption is what heats the device.
-            Self::Thermal => &[Open, Deliver],
+            Self::Thermal => &[Open],
             Self::MeteredNetwork | Self::DiskLimit => &[Fetch],
             Self::Offline => &[Fetch, AskServer],
-            Self::StorageLocked => &[Fetch, Open, Deliver, AskServer, AskVault],
+            Self::StorageLocked => &[Fetch, Open, AskServer, AskVault],
         };
         stopped.contains(&work)
     }
@@ -122,7 +120,7 @@ impl WorkSet {
     /// Returns the kinds of work in this set that none of the causes stops.
     #[must_use]
     pub(crate) fn without_stopped(self, causes: CauseSet) -> Self {
-        let kinds = [Work::Fetch, Work::Open, Work::Deliver, Work::AskServer, Work::AskVault];
+        let kinds = [Work::Fetch, Work::Open, Work::AskServer, Work::AskVault];
         let stopped = kinds.into_iter().filter(|work| causes.stop(*work));
         stopped.fold(self, |set, work| Self(set.0 & !Self::of(&[work]).0))
     }
@@ -214,7 +212,7 @@ mod tests {
     #[test]
     fn the_table_in_the_docs_is_this_one() {
         let docs = include_str!("../../docs/background-execution.md");
-        let columns = [Work::Fetch, Work::Open, Work::Deliver, Work::AskServer, Work::AskVault];
+        let columns = [Work::Fetch, Work::Open, Work::AskServer, Work::AskVault];
         for cause in PauseCause::ALL {
             let cells: Vec<_> = columns
                 .iter()

@@ -1,7 +1,7 @@
 //! Decides what background work may do right now, from the causes that hold it, the app's conditions and the user's
 //! commands. Shared by all runs of a client.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
@@ -9,6 +9,7 @@ use super::{
     cause::{CauseSet, PauseCause, Work, WorkSet},
     conditions::Conditions,
 };
+use crate::locked::locked;
 use crate::vault::{UserIntent, VaultError};
 
 /// Everything that holds work back at one moment.
@@ -166,20 +167,12 @@ impl Gate {
         self.change(|restraints| restraints.bytes_left = None);
     }
 
-    pub(crate) fn intent_epoch(&self) -> u64 {
-        self.now().intent_epoch
-    }
-
-    /// Adopts the intent that was read from the vault, unless something newer was learnt since `epoch`.
-    pub(crate) fn follow_read(&self, intent: UserIntent, epoch: u64) {
-        self.change(|restraints| {
-            let mut followed = *restraints;
-            followed.follow(intent);
-            if restraints.intent_epoch == epoch && !restraints.intent_unwritten && followed != *restraints {
-                followed.intent_epoch += 1;
-                *restraints = followed;
-            }
-        });
+    /// Begins to read the user's intent from the vault.
+    pub(crate) fn begin_read(&self) -> IntentRead {
+        IntentRead {
+            gate: self.clone(),
+            epoch: self.now().intent_epoch,
+        }
     }
 
     /// Adopts a command that the user gives here. It takes effect at once and must then be written.
@@ -227,8 +220,24 @@ impl Gate {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A read of the user's intent that is under way.
+pub(crate) struct IntentRead {
+    gate: Gate,
+    epoch: u64,
+}
+
+impl IntentRead {
+    /// Adopts the intent that the vault had, unless something newer was learnt since the read began.
+    pub(crate) fn end(self, intent: UserIntent) {
+        self.gate.change(|restraints| {
+            let mut followed = *restraints;
+            followed.follow(intent);
+            if restraints.intent_epoch == self.epoch && !restraints.intent_unwritten && followed != *restraints {
+                followed.intent_epoch += 1;
+                *restraints = followed;
+            }
+        });
+    }
 }
 
 #[cfg(test)]
@@ -252,22 +261,23 @@ mod tests {
     fn a_read_that_comes_late_undoes_nothing() {
         let gate = Gate::new(Conditions::default());
         let write = |gate: &Gate| gate.write_user_commands(|word| Ok(word.intent)).expect("it is written");
-        // Reads that began before the command, while it was being written, and before another read.
-        let before = gate.intent_epoch();
+        // Begun before the user gave the command, while it was being written, and before another read.
+        let before = [gate.begin_read(), gate.begin_read()];
         gate.follow_user(PAUSE);
-        let meanwhile = gate.intent_epoch();
-        gate.follow_read(UserIntent::Download, before);
+        let meanwhile = gate.begin_read();
+        let [first, second] = before;
+        first.end(UserIntent::Download);
         assert!(is_paused(&gate));
         write(&gate);
-        for epoch in [before, meanwhile] {
-            gate.follow_read(UserIntent::Download, epoch);
+        for read in [second, meanwhile] {
+            read.end(UserIntent::Download);
             assert!(is_paused(&gate));
         }
-        let (one, other) = (gate.intent_epoch(), gate.intent_epoch());
-        gate.follow_read(UserIntent::Stop, one);
-        gate.follow_read(UserIntent::Pause, other);
+        let (one, other) = (gate.begin_read(), gate.begin_read());
+        one.end(UserIntent::Stop);
+        other.end(UserIntent::Pause);
         assert!(gate.now().is_stopped());
-        gate.follow_read(UserIntent::Download, gate.intent_epoch());
+        gate.begin_read().end(UserIntent::Download);
         assert!(!gate.now().is_stopped() && !is_paused(&gate));
     }
 

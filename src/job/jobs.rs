@@ -100,4 +100,4 @@ impl Jobs {
 }
 
 /// The kinds of work that any job may do.
-const ALL_JOBS: WorkSet = WorkSet::of(&[Work::Fetch, Work::Open, Work::Deliver]);
+const ALL_JOBS: WorkSet = WorkSet::of(&[Work::Fetch, Work::Open]);

@@ -65,13 +65,13 @@ impl Keeper {
         drop(run);
         answer(begun, Ok(shared));
         while kept.is_in_use_after(Duration::from_millis(HEARTBEAT_MS)) {
-            let epoch = gate.intent_epoch();
+            let read = gate.begin_read();
             match kept.with(|writer| {
                 writer.beat()?;
                 writer.reader().user_intent()
             }) {
                 // The user may have given a command in another process.
-                Ok(intent) => gate.follow_read(intent, epoch),
+                Ok(intent) => read.end(intent),
                 Err(VaultError::Overtaken) => stop.stop(StopCause::Abandoned),
                 Err(error) => log::debug!("the heartbeat was not written: {error}"),
             }
@@ -103,9 +103,8 @@ impl Keeper {
     /// Takes the vault, or returns `None` if the user has paused or stopped all work in another process.
     fn take_vault(&self) -> Result<Option<BegunRun>, VaultError> {
         let (gate, works) = (self.run.gate.clone(), self.run.works);
-        let epoch = gate.intent_epoch();
-        let intent = self.vault.connect()?.user_intent()?;
-        gate.follow_read(intent, epoch);
+        let read = gate.begin_read();
+        read.end(self.vault.connect()?.user_intent()?);
         if gate.now().allowed(works).is_empty() {
             return Ok(None);
         }

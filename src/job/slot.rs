@@ -1,6 +1,6 @@
 //! The slot for the one run of a client, and the handle through which others see and end the run in it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
@@ -10,6 +10,7 @@ use super::{
     outcome::{JobEnd, RunHolder},
     stop::{StopSignal, Wake},
 };
+use crate::locked::locked;
 use crate::{clock::wall_ms, vault::SharedWriter};
 
 /// A handle to a run under way: what others may see of it, and how they end it.
@@ -46,13 +47,13 @@ impl RunHandle {
 
     /// Returns the writer of the run, for a write from outside it.
     pub(super) fn lent_writer(&self) -> Option<SharedWriter> {
-        self.lent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.lent).clone()
     }
 
     /// Lends the writer until the loan is dropped, which also happens when the future of the run is dropped: a handle
     /// that lives on must not keep the vault open.
     pub(super) fn lend(&self, writer: &SharedWriter) -> WriterLoan {
-        *self.lent.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer.clone());
+        *locked(&self.lent) = Some(writer.clone());
         WriterLoan(self.clone())
     }
 
@@ -88,7 +89,7 @@ pub(super) struct WriterLoan(RunHandle);
 
 impl Drop for WriterLoan {
     fn drop(&mut self) {
-        self.0.lent.lock().unwrap_or_else(PoisonError::into_inner).take();
+        locked(&self.0.lent).take();
     }
 }
 
@@ -98,12 +99,12 @@ pub(super) struct RunSlot(Mutex<Option<RunHandle>>);
 
 impl RunSlot {
     pub(super) fn current(&self) -> Option<RunHandle> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.0).clone()
     }
 
     /// Claims the slot for a run of a job that does these kinds of work.
     pub(super) fn claim(&self, works: WorkSet, gate: &Gate, process_name: &str) -> Result<Claim<'_>, JobEnd> {
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = locked(&self.0);
         if let Some(run) = &*current {
             return Err(JobEnd::AlreadyRunning {
                 by: RunHolder::here(process_name, run.since_ms),
@@ -123,6 +124,6 @@ pub(crate) struct Claim<'a> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.slot.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        locked(&self.slot.0).take();
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! A signal belongs to one run: a pause that arrives after its run has ended cannot end the next one.
 
-use std::sync::{
-    Arc, Condvar, Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
-use std::time::Duration;
 
 use tokio::sync::watch;
+
+use crate::locked::locked;
 
 /// Why a run, or a phase of it, has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,29 +102,25 @@ impl Drop for StopOnDrop {
 /// Wakes idle threads: for new entries, for a new key, or because the run ends.
 #[derive(Clone, Default)]
 pub(crate) struct Wake {
-    inner: Arc<(AtomicU64, Mutex<()>, Condvar)>,
+    inner: Arc<(Mutex<u64>, Condvar)>,
 }
 
 impl Wake {
     /// Returns the number to pass to `wait`, which then misses no notification after this call.
     pub(crate) fn seen(&self) -> u64 {
-        self.inner.0.load(Ordering::SeqCst)
+        *locked(&self.inner.0)
     }
 
     pub(crate) fn notify(&self) {
-        self.inner.0.fetch_add(1, Ordering::SeqCst);
-        // Taking the lock orders this after the check of a thread that is about to wait.
-        drop(self.inner.1.lock());
-        self.inner.2.notify_all();
+        *locked(&self.inner.0) += 1;
+        self.inner.1.notify_all();
     }
 
     /// Waits until there was a notification since `seen`.
     pub(crate) fn wait(&self, seen: u64) {
-        let Ok(guard) = self.inner.1.lock() else {
-            return;
-        };
         // The time limit keeps a thread from waiting for ever if the notifying thread has died.
         let limit = Duration::from_secs(5);
-        drop(self.inner.2.wait_timeout_while(guard, limit, |()| self.seen() == seen));
+        let number = locked(&self.inner.0);
+        drop(self.inner.1.wait_timeout_while(number, limit, |number| *number == seen));
     }
 }

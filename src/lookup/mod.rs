@@ -21,6 +21,7 @@ use crate::{
     decryption_keys::DecryptionKeys,
     ids::EntryId,
     job::{Gate, PauseCause, Work},
+    locked::locked,
     vault::{ListedEntry, StoredEntry, Vault},
 };
 
@@ -52,21 +53,18 @@ impl Lookup {
     }
 
     pub(crate) fn close(&self) {
-        if let Ok(mut state) = self.state.lock()
-            && matches!(*state, LookupState::Open(_))
-        {
+        let mut state = locked(&self.state);
+        if matches!(*state, LookupState::Open(_)) {
             *state = LookupState::Closed;
         }
     }
 
     pub(crate) fn shut_down(&self) {
-        if let Ok(mut state) = self.state.lock() {
-            *state = LookupState::ShutDown;
-        }
+        *locked(&self.state) = LookupState::ShutDown;
     }
 
     fn with<T>(&self, work: impl FnOnce(&OpenVault) -> Result<T, LookupError>) -> Result<T, LookupError> {
-        let mut state = self.state.lock().map_err(|_| LookupError::Internal)?;
+        let mut state = locked(&self.state);
         if matches!(*state, LookupState::Closed) {
             let open = OpenVault::new(self.vault.clone(), self.keys.clone())?;
             *state = LookupState::Open(Box::new(open));

@@ -5,6 +5,8 @@ use std::{collections::HashMap, hash::Hash, sync::Mutex};
 
 use tokio::sync::watch;
 
+use crate::locked::locked;
+
 /// The requests under way, by what they ask for.
 #[derive(Debug)]
 pub(crate) struct Flights<K, V> {
@@ -42,7 +44,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
 
     /// Returns the seat of the caller that does the work, or a receiver for its answer if the work is under way.
     fn board(&self, key: &K) -> Result<Seat<'_, K, V>, watch::Receiver<Option<V>>> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut under_way = locked(&self.under_way);
         if let Some(answer) = under_way.get(key) {
             return Err(answer.clone());
         }
@@ -66,10 +68,7 @@ struct Seat<'a, K: Eq + Hash, V> {
 
 impl<K: Eq + Hash, V> Drop for Seat<'_, K, V> {
     fn drop(&mut self) {
-        let under_way = self.flights.under_way.lock();
-        under_way
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(&self.key);
+        locked(&self.flights.under_way).remove(&self.key);
     }
 }
 

@@ -14,7 +14,8 @@ use crate::{
     },
     homeserver::{HomeserverError, KeysRequest},
     ids::VersionRowId,
-    vault::{Connection, EntryBatch, VaultError, VersionRow},
+    locked::locked,
+    vault::{Connection, EntryBatch, VersionRow},
 };
 
 /// Number of entries at which a transaction is made: few, because a run may be waiting.
@@ -142,14 +143,12 @@ async fn keep(asking: &Asking<'_>, room: &mut IncomingRoom<'_>) -> Result<(), On
     let (version, taken) = (room.version, Arc::new(Mutex::new(std::mem::take(&mut room.batch))));
     let shared = taken.clone();
     let insert = move |vault: &mut Connection| {
-        let mut batch = shared.lock().map_err(|_| VaultError::Panicked)?;
+        let mut batch = locked(&shared);
         batch.take_any();
         vault.insert_beside(version, &mut batch)
     };
     let inserted = asking.vault(insert).await?;
-    if let Ok(mut taken) = taken.lock() {
-        room.batch = taken.next();
-    }
+    room.batch = locked(&taken).next();
     room.new_keys += inserted.taken;
     Ok(())
 }

@@ -13,6 +13,7 @@ use matrix_sdk_crypto::{
 use ruma::{OwnedRoomId, RoomId};
 
 use crate::backup::BackupOrigin;
+use crate::locked::locked;
 
 /// The backup that a machine uploads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,9 +79,7 @@ impl BackupMarks {
     /// Notes a session that will be saved with the mark. Called before saving, because the store may take the session
     /// and then fail.
     pub(super) fn note(&self, room_id: &RoomId, session_id: &str) {
-        if let Ok(mut made) = self.made.lock() {
-            made.push((room_id.to_owned(), session_id.to_owned()));
-        }
+        locked(&self.made).push((room_id.to_owned(), session_id.to_owned()));
     }
 
     /// Marks sessions that the store has exactly as the backup has them, and clears the list.
@@ -104,8 +103,7 @@ impl BackupMarks {
     ///
     /// A later change of the backup resets all marks, including these.
     pub(super) async fn settle(&self, machine: &OlmMachine) -> Result<(), CryptoStoreError> {
-        let made = self.made.lock().map(|mut made| std::mem::take(&mut *made));
-        let made = made.unwrap_or_default();
+        let made = std::mem::take(&mut *locked(&self.made));
         if made.is_empty() || UploadTarget::of(machine).await == self.target {
             return Ok(());
         }

@@ -15,6 +15,7 @@ use super::{
     ingest_worker::IngestWorker,
 };
 use crate::ids::Era;
+use crate::locked::locked;
 use crate::vault::{FilePlace, VaultError};
 
 /// Chunks that wait for the thread if the disk is slow.
@@ -75,7 +76,7 @@ impl Ingest {
 
     async fn begin_source(&self, source: Source) -> Result<IngestedResponse, IngestError> {
         let request = {
-            let mut next = self.next.lock().map_err(|_| IngestError::Closed)?;
+            let mut next = locked(&self.next);
             *next += 1;
             *next
         };

@@ -21,7 +21,7 @@ use crate::{
         reader::{BackupReader, EntryVisitor, RawEntry, ReadError},
         session_id::SessionId,
     },
-    download::phase::Phase,
+    download::phase::PhaseContext,
     ids::{EntryId, Era, VersionRowId},
     job::{PauseCause, StopCause},
     vault::{EntryBatch, FilePlace, Known, KnownEntries, KnownRoom, VaultError, Writer},
@@ -40,7 +40,7 @@ const PART_BYTES: usize = 32 * 1024;
 const BATCH_AGE: Duration = Duration::from_millis(250);
 /// The thread that writes, with everything it works with.
 pub(crate) struct IngestWorker {
-    pub(crate) phase: Phase,
+    pub(crate) phase: PhaseContext,
     pub(crate) version: VersionRowId,
     /// The era of the version that is being fetched.
     pub(crate) era: Era,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     download::{
-        phase::Phase,
+        phase::PhaseContext,
         work_left::{ShortLook, look_at_short},
     },
     homeserver::HomeserverError,
@@ -16,7 +16,10 @@ use crate::{
 
 /// Checks older versions, which may have grown before they were superseded. If no version is current, all of them
 /// count as older.
-pub(super) async fn look_at_older_versions(phase: &Phase, current: Option<VersionRowId>) -> Result<(), FetchEnd> {
+pub(super) async fn look_at_older_versions(
+    phase: &PhaseContext,
+    current: Option<VersionRowId>,
+) -> Result<(), FetchEnd> {
     let versions = phase.in_vault(|writer| writer.reader().versions()).await?;
     for version in versions {
         // Without a current version, settled ones need no check.
@@ -32,7 +35,7 @@ pub(super) async fn look_at_older_versions(phase: &Phase, current: Option<Versio
     Ok(())
 }
 
-pub(super) async fn look_again(phase: &Phase, older: VersionRow, is_superseded: bool) -> Result<(), FetchEnd> {
+pub(super) async fn look_again(phase: &PhaseContext, older: VersionRow, is_superseded: bool) -> Result<(), FetchEnd> {
     let id = older.id;
     let tries = if is_superseded { None } else { Some(1) };
     match ask_up_to(phase, tries, || phase.context.homeserver.version(&older.version)).await {
@@ -59,7 +62,7 @@ pub(super) async fn look_again(phase: &Phase, older: VersionRow, is_superseded: 
 
 /// Fetches an older version. Returns what prevents that if the current version can still be fetched, and fails with
 /// it otherwise.
-pub(super) async fn fetch_older(phase: &Phase, older: VersionRow) -> Result<Option<FetchEnd>, FetchEnd> {
+pub(super) async fn fetch_older(phase: &PhaseContext, older: VersionRow) -> Result<Option<FetchEnd>, FetchEnd> {
     let (id, before) = (older.id, older.counts.fetched);
     let Err(end) = fetch_one(phase, older).await else {
         return Ok(None);

@@ -13,7 +13,7 @@ use crate::{
     backup::{completeness::Settled, version::Algorithm},
     blocking::blocking,
     download::{
-        phase::Phase,
+        phase::PhaseContext,
         work_left::{ShortLook, WorkLeft, look_at_short},
     },
     homeserver::{GivenUp, HomeserverError, Retry},
@@ -25,7 +25,7 @@ use crate::{
 pub(super) const LEAST_WAIT: Duration = Duration::from_secs(30);
 
 /// Shows the figures of this version again.
-pub(super) async fn show_by_id(phase: &Phase, id: Option<VersionRowId>) -> Result<(), FetchEnd> {
+pub(super) async fn show_by_id(phase: &PhaseContext, id: Option<VersionRowId>) -> Result<(), FetchEnd> {
     let Some(id) = id else { return Ok(()) };
     match phase.in_vault(move |writer| writer.reader().version_by_id(id)).await? {
         Some(version) => show(phase, &version).await,
@@ -33,7 +33,7 @@ pub(super) async fn show_by_id(phase: &Phase, id: Option<VersionRowId>) -> Resul
     }
 }
 
-pub(super) async fn show(phase: &Phase, version: &VersionRow) -> Result<(), FetchEnd> {
+pub(super) async fn show(phase: &PhaseContext, version: &VersionRow) -> Result<(), FetchEnd> {
     let id = version.id;
     let rooms = phase.in_vault(move |writer| writer.reader().room_counts(id)).await?;
     phase.download.progress.show(version, rooms);
@@ -42,7 +42,7 @@ pub(super) async fn show(phase: &Phase, version: &VersionRow) -> Result<(), Fetc
 }
 
 /// Fetches one version, and marks it as gone if the server no longer has it.
-pub(super) async fn fetch_one(phase: &Phase, version: VersionRow) -> Result<(), FetchEnd> {
+pub(super) async fn fetch_one(phase: &PhaseContext, version: VersionRow) -> Result<(), FetchEnd> {
     let (row, name) = (version.id, version.version.clone());
     let mut result = Err(FetchEnd::Again);
     while matches!(result, Err(FetchEnd::Again)) {
@@ -74,7 +74,7 @@ pub(super) async fn fetch_one(phase: &Phase, version: VersionRow) -> Result<(), 
     }
 }
 
-pub(super) async fn fetch_entries(phase: &Phase, version: VersionRow) -> Result<(), FetchEnd> {
+pub(super) async fn fetch_entries(phase: &PhaseContext, version: VersionRow) -> Result<(), FetchEnd> {
     show(phase, &version).await?;
     // While names are counted from the beginning, every entry must be read.
     let knows_all = version.counts.fetched > 0 && version.confirm_through == EntryId::NONE;
@@ -100,7 +100,7 @@ pub(super) async fn fetch_entries(phase: &Phase, version: VersionRow) -> Result<
 }
 
 /// Asks the server which version is current, and makes it the one to work on.
-pub(super) async fn begin_version(phase: &Phase) -> Result<VersionRow, FetchEnd> {
+pub(super) async fn begin_version(phase: &PhaseContext) -> Result<VersionRow, FetchEnd> {
     let info = ask(phase, || phase.context.homeserver.current_version()).await?;
     if matches!(info.algorithm, Algorithm::Unknown(_)) {
         log::warn!("the backup uses an unknown algorithm; its entries are kept as they are");
@@ -129,7 +129,7 @@ pub(super) async fn begin_version(phase: &Phase) -> Result<VersionRow, FetchEnd>
 
 /// Handles a short version after the small request that checks it: once a week everything is requested again, unless
 /// the network is metered. Otherwise only counts the check.
-pub(super) async fn look_at_short_one(phase: &Phase, id: VersionRowId) -> Result<(), FetchEnd> {
+pub(super) async fn look_at_short_one(phase: &PhaseContext, id: VersionRowId) -> Result<(), FetchEnd> {
     let is_metered = phase.run.gate.now().is_metered();
     let look = move |writer: &mut Writer| {
         let Some(version) = writer.reader().version_by_id(id)? else {
@@ -149,7 +149,7 @@ pub(super) async fn look_at_short_one(phase: &Phase, id: VersionRowId) -> Result
 
 /// Sends a small request, with retries.
 pub(super) async fn ask<T, F: Future<Output = Result<T, HomeserverError>>>(
-    phase: &Phase,
+    phase: &PhaseContext,
     request: impl FnMut() -> F,
 ) -> Result<T, FetchEnd> {
     ask_up_to(phase, None, request).await
@@ -157,7 +157,7 @@ pub(super) async fn ask<T, F: Future<Output = Result<T, HomeserverError>>>(
 
 /// Sends a small request with at most so many tries. Where there is no network, the run ends: the OS knows when it is back.
 pub(super) async fn ask_up_to<T, F: Future<Output = Result<T, HomeserverError>>>(
-    phase: &Phase,
+    phase: &PhaseContext,
     tries: Option<u32>,
     request: impl FnMut() -> F,
 ) -> Result<T, FetchEnd> {

@@ -13,6 +13,7 @@ use crate::{
     backup::limits::MAX_ID_BYTES,
     clock::wall_ms,
     homeserver::{KeysRequest, Meaning, Retry, Verdict, rest_after},
+    locked::locked,
     random::dice,
     vault::{Fault, RoomToFetch},
 };
@@ -86,9 +87,7 @@ impl FetchStage {
     }
 
     fn set_beside(&self, room_id: Option<String>) {
-        if let Ok(mut beside) = self.asked_beside.lock() {
-            *beside = room_id;
-        }
+        *locked(&self.asked_beside) = room_id;
     }
 
     /// Queues the wanted rooms of the list, to be requested beside a request for everything.
@@ -234,8 +233,7 @@ impl FetchStage {
                 if self.phase.stop.winds_down() {
                     return Some(Err(FetchEnd::Stopped));
                 }
-                let is_beside = self.asked_beside.lock();
-                if is_beside.is_ok_and(|beside| beside.as_ref() == Some(&room.room_id)) {
+                if locked(&self.asked_beside).as_ref() == Some(&room.room_id) {
                     return None;
                 }
                 let request = KeysRequest::OneRoom(room.room_id.clone());

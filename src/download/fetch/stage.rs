@@ -4,7 +4,7 @@ use std::{sync::Mutex, time::Duration};
 
 use super::ingest::Ingest;
 use crate::{
-    download::phase::Phase,
+    download::phase::PhaseContext,
     homeserver::HomeserverError,
     ids::VersionRowId,
     vault::{VaultError, VersionRow, Writer},
@@ -15,7 +15,7 @@ pub(super) const ROOMS_PER_ROUND: usize = 128;
 
 /// The fetch stage of one backup version, with everything it works with.
 pub(crate) struct FetchStage {
-    pub(crate) phase: Phase,
+    pub(crate) phase: PhaseContext,
     pub(crate) ingest: Ingest,
     pub(crate) version: VersionRow,
     /// The wanted room that is being requested beside the plan.

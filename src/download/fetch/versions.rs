@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{
     backup::{completeness::Settled, limits::MAX_VERSION_CHANGES},
-    download::{phase::Phase, telling::FetchActivity},
+    download::{phase::PhaseContext, telling::FetchActivity},
     homeserver::{HomeserverError, outage_wait},
     random::dice,
     vault::{FetchProgress, VersionRow, Writer},
 };
 
 /// Fetches everything that is left to fetch, in all versions.
-pub(crate) async fn fetch_versions(phase: &Phase) -> Result<(), FetchEnd> {
+pub(crate) async fn fetch_versions(phase: &PhaseContext) -> Result<(), FetchEnd> {
     discard_useless_files(phase).await;
     let result = fetch_with_patience(phase).await;
     discard_useless_files(phase).await;
@@ -27,7 +27,7 @@ pub(crate) async fn fetch_versions(phase: &Phase) -> Result<(), FetchEnd> {
 
 /// Discards downloads by the OS for versions that are gone or settled, and those that this vault does not know
 /// because an earlier vault was set aside or deleted.
-async fn discard_useless_files(phase: &Phase) {
+async fn discard_useless_files(phase: &PhaseContext) {
     let Some(files) = &phase.context.files else { return };
     // The run ends anyway if the vault takes no more.
     if let Ok(kept) = phase.in_vault(Writer::forget_useless_files).await {
@@ -35,7 +35,7 @@ async fn discard_useless_files(phase: &Phase) {
     }
 }
 
-async fn fetch_with_patience(phase: &Phase) -> Result<(), FetchEnd> {
+async fn fetch_with_patience(phase: &PhaseContext) -> Result<(), FetchEnd> {
     if let Some(retry_after) = phase.in_vault(|writer| writer.reader().retry_after()).await? {
         let error = HomeserverError::RateLimited { retry_after: None };
         return Err(FetchEnd::Blocked { error, retry_after });
@@ -48,7 +48,11 @@ async fn fetch_with_patience(phase: &Phase) -> Result<(), FetchEnd> {
 /// Counts runs in a row in which the server let nothing come through, and makes the wait grow with them; useless
 /// answers do not count as progress. A wait that the server asked for also holds for requests beside a run, and after
 /// a restart.
-async fn count_outage(phase: &Phase, result: Result<(), FetchEnd>, before: FetchProgress) -> Result<(), FetchEnd> {
+async fn count_outage(
+    phase: &PhaseContext,
+    result: Result<(), FetchEnd>,
+    before: FetchProgress,
+) -> Result<(), FetchEnd> {
     let now = phase.in_vault(|writer| writer.reader().fetch_progress()).await?;
     let came = now.has_come_since(&before);
     let (error, retry_after) = match result {
@@ -73,7 +77,7 @@ async fn count_outage(phase: &Phase, result: Result<(), FetchEnd>, before: Fetch
     Err(FetchEnd::Blocked { error, retry_after })
 }
 
-async fn fetch_while_versions_change(phase: &Phase) -> Result<(), FetchEnd> {
+async fn fetch_while_versions_change(phase: &PhaseContext) -> Result<(), FetchEnd> {
     let mut changes = 0;
     loop {
         match fetch_all(phase).await {
@@ -93,7 +97,7 @@ async fn fetch_while_versions_change(phase: &Phase) -> Result<(), FetchEnd> {
 }
 
 /// Settles the current version if its mark moved at every check although nothing was missing each time.
-async fn settle_what_never_rests(phase: &Phase) -> Result<(), FetchEnd> {
+async fn settle_what_never_rests(phase: &PhaseContext) -> Result<(), FetchEnd> {
     let settle = |writer: &mut Writer| match writer.reader().current_version()? {
         Some(version) => writer.settle_version(version.id, version.era, Settled::Counted),
         None => Ok(false),
@@ -104,7 +108,7 @@ async fn settle_what_never_rests(phase: &Phase) -> Result<(), FetchEnd> {
     }
 }
 
-async fn fetch_all(phase: &Phase) -> Result<(), FetchEnd> {
+async fn fetch_all(phase: &PhaseContext) -> Result<(), FetchEnd> {
     let (current, without_current) = match begin_version(phase).await {
         Ok(current) => (Some(current), None),
         Err(FetchEnd::Failed(error)) if is_about_the_current_one(&error) => (None, Some(FetchEnd::Failed(error))),
@@ -158,7 +162,11 @@ fn is_about_the_current_one(error: &HomeserverError) -> bool {
 
 /// Decides how a run ends if the server names no current version. If the server says that it has none, and everything
 /// in the known versions was fetched, the run ends as if nothing were wrong.
-async fn without_a_current_version(phase: &Phase, end: FetchEnd, left: Option<FetchEnd>) -> Result<(), FetchEnd> {
+async fn without_a_current_version(
+    phase: &PhaseContext,
+    end: FetchEnd,
+    left: Option<FetchEnd>,
+) -> Result<(), FetchEnd> {
     let versions = phase.in_vault(|writer| writer.reader().versions()).await?;
     let any_is_there = versions.iter().any(|version| !version.gone);
     match end {

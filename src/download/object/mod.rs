@@ -7,7 +7,7 @@ mod lists;
 use std::{
     convert::Infallible,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -29,6 +29,7 @@ use crate::{
     context::Context,
     decryption_keys::DecryptionKeys,
     job::{self, AFTER_A_KILL, JobEnd, Jobs, NextRun, RunBudget, RunHolder, Work, WorkSet},
+    locked::locked,
     lookup::Lookup,
     until_shut_down::UntilShutDown,
     vault::{Connection, LeaseRow},
@@ -120,9 +121,9 @@ impl KeyDownload {
         if !self.run_requested.swap(false, Ordering::SeqCst) {
             return None;
         }
-        let (context, epoch) = (self.jobs.context()?, self.jobs.gate.intent_epoch());
+        let (context, read_intent) = (self.jobs.context()?, self.jobs.gate.begin_read());
         let Inventory { left, intent, .. } = self.inventory().await.ok()?;
-        self.jobs.gate.follow_read(intent, epoch);
+        read_intent.end(intent);
         let restraints = self.jobs.gate.now();
         if left.is_nothing() || restraints.allowed(WORKS).is_empty() {
             return None;
@@ -197,7 +198,7 @@ impl KeyDownload {
     /// # Errors
     /// Fails with a `StatusError` if the vault cannot be read.
     pub async fn status(&self) -> Result<DownloadStatus, StatusError> {
-        let (keys, epoch) = (self.keys.clone(), self.jobs.gate.intent_epoch());
+        let (keys, read_intent) = (self.keys.clone(), self.jobs.gate.begin_read());
         let read = move |connection: &mut Connection| {
             let known = Versions::of(connection, |version| keys.can_open(version))?;
             let statuses = known.all.iter().map(|version| VersionStatus::of(version, &known));
@@ -214,7 +215,7 @@ impl KeyDownload {
             ))
         };
         let (summary, versions, current, lease, intent) = self.jobs.read(read).await?;
-        self.jobs.gate.follow_read(intent, epoch);
+        read_intent.end(intent);
         let restraints = self.jobs.gate.now();
         let current = current.map(|position| &versions[position]);
         Ok(DownloadStatus {
@@ -257,7 +258,7 @@ impl KeyDownload {
         // Dropped before the claim, because the next run loads the keys again.
         let _keys = ClearOnDrop(self.keeps_secrets.then(|| self.keys.clone()));
         let run = DownloadRun::new(context.clone(), listener, self.policy.clone(), self.wanted.clone());
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = run.progress.clone();
+        *locked(&self.progress) = run.progress.clone();
         let download = run.clone();
         // Boxed, so that a calling crate need not compute the layout of this deeply nested future.
         let work = Box::pin(job::run(&self.jobs, &context, &claim.run, budget, |turn| {
@@ -294,7 +295,7 @@ impl KeyDownload {
 
     fn stage(&self) -> DownloadStage {
         match self.jobs.current() {
-            Some(_) => self.progress.lock().unwrap_or_else(PoisonError::into_inner).stage(),
+            Some(_) => locked(&self.progress).stage(),
             None => DownloadStage::Resting,
         }
     }

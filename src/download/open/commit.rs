@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     backup::RoomKey,
-    download::{ArrivedRoomKeys, phase::Phase},
+    download::{ArrivedRoomKeys, phase::PhaseContext},
     ids::{EntryId, VersionRowId},
     vault::{Judged, OpenedCopies, Outcome, VaultError},
 };
@@ -50,7 +50,7 @@ pub(crate) struct OpenedPage {
 
 /// Pages that wait to share a transaction.
 pub(crate) struct FinishedPages<'a> {
-    phase: &'a Phase,
+    phase: &'a PhaseContext,
     deliveries: Option<&'a mpsc::Sender<OpenedPage>>,
     queue: Arc<PageQueue>,
     waiting: Mutex<WaitingPages>,
@@ -65,7 +65,7 @@ struct WaitingPages {
 
 impl<'a> FinishedPages<'a> {
     pub(crate) fn new(
-        phase: &'a Phase,
+        phase: &'a PhaseContext,
         deliveries: Option<&'a mpsc::Sender<OpenedPage>>,
         queue: Arc<PageQueue>,
     ) -> Self {

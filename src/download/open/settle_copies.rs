@@ -2,7 +2,7 @@
 
 use crate::{
     compare::{Compared, Comparer},
-    download::phase::Phase,
+    download::phase::PhaseContext,
     ids::EntryId,
     vault::{Connection, Judged, Placement, VaultError},
 };
@@ -19,7 +19,7 @@ pub(super) enum SettledCopy {
 }
 
 /// Settles copies that an earlier run opened and did not, or could not, compare.
-pub(super) fn settle_copies(phase: &Phase) -> Result<(), VaultError> {
+pub(super) fn settle_copies(phase: &PhaseContext) -> Result<(), VaultError> {
     let connection = phase.context.vault.connect()?;
     let mut after = EntryId::NONE;
     loop {
@@ -36,7 +36,11 @@ pub(super) fn settle_copies(phase: &Phase) -> Result<(), VaultError> {
 }
 
 /// Settles one copy. Blocks.
-pub(super) fn settle_copy(phase: &Phase, connection: &Connection, entry: EntryId) -> Result<SettledCopy, VaultError> {
+pub(super) fn settle_copy(
+    phase: &PhaseContext,
+    connection: &Connection,
+    entry: EntryId,
+) -> Result<SettledCopy, VaultError> {
     let copies = connection.copies_of_entry(entry)?;
     let Some(session) = connection.session_of(entry)? else {
         return Ok(SettledCopy::NotForTheSink);
@@ -58,6 +62,6 @@ pub(super) fn settle_copy(phase: &Phase, connection: &Connection, entry: EntryId
     Ok(judged.map_or(SettledCopy::NotForTheSink, SettledCopy::Judged))
 }
 
-fn place(phase: &Phase, entry: EntryId, placement: Placement) -> Result<Option<Judged>, VaultError> {
+fn place(phase: &PhaseContext, entry: EntryId, placement: Placement) -> Result<Option<Judged>, VaultError> {
     phase.writer.with(|writer| writer.settle_copy(entry, placement))
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     backup::{FailureReason, decryption::BackupDecryptionKey, ratchet::Ratchet},
-    download::{ArrivedRoomKeys, phase::Phase},
+    download::{ArrivedRoomKeys, phase::PhaseContext},
     job::StopCause,
     vault::{Outcome, PendingEntry, RoomRow, VaultError},
 };
@@ -30,7 +30,7 @@ const ENTRIES_PER_LOOK: usize = 32;
 
 /// The open stage, with everything it works with.
 pub(crate) struct OpenStage {
-    pub(crate) phase: Phase,
+    pub(crate) phase: PhaseContext,
     /// Where opened keys go; `None` if there is no sink.
     pub(crate) deliveries: Option<mpsc::Sender<OpenedPage>>,
     /// True once nothing more is being fetched.

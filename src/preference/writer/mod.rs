@@ -7,7 +7,7 @@ mod attempt;
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex},
     time::Duration,
 };
 
@@ -27,6 +27,7 @@ use super::{
     wake_up::reschedule,
     wire::FormReading,
 };
+use crate::locked::locked;
 use crate::{homeserver::HomeserverError, job::NoAccess};
 
 /// The purpose of a call to [`PreferenceWriter::write`].
@@ -272,7 +273,7 @@ impl PreferenceWriter {
     }
 
     fn own_writes(&self) -> std::sync::MutexGuard<'_, HashSet<(PreferenceForm, bool)>> {
-        self.own_writes.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.own_writes)
     }
 }
 
