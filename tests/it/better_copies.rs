@@ -2,17 +2,15 @@
 
 use std::{fs::File, sync::Arc};
 
-use keyferry::{
-    DownloadPolicy, FailureCount, FailureReason, KeyBackupClient, KeyDownload, RoomKeyLookup, RunBudget, RunOutcome,
-    RunReport, ServerNews,
-};
-use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver, TrueKey};
+use keyferry::{DownloadPolicy, FailureCount, FailureReason, KeyBackupClient, RoomKeyLookup, RunReport, ServerNews};
+use keyferry_test_homeserver::{EndpointKind, Fault, Homeserver, TrueKey};
 use matrix_sdk_crypto::decrypt_room_key_export;
 use serde_json::{Value, json};
 
-use crate::{
-    backup_entry::{from_index, plaintext, public_key, seal},
-    common::{Setup, assert_true, homeserver},
+use crate::support::{
+    Setup, assert_true,
+    backup_entry::{from_index, plaintext, public_key, room, rooms, seal, version_info},
+    homeserver, run_to_completion, status,
 };
 
 /// A server with two keys of one room, and a client that names that room first.
@@ -50,6 +48,13 @@ impl Scene {
         seal(&plaintext(key), key.first_known_index, public_key(&self.setup.account))
     }
 
+    /// Returns the backup's version with this etag and count.
+    fn version(&self, etag: &str, count: u64) -> Value {
+        let account = &self.setup.account;
+        let auth_data = json!({ "public_key": public_key(account).to_base64() });
+        version_info(&account.backup_version, etag, count, auth_data)
+    }
+
     /// Makes the server serve this entry of the key from now on.
     fn serve(&self, etag: &str, entry: &Value) {
         self.serve_after(etag, entry, Vec::new());
@@ -62,13 +67,7 @@ impl Scene {
             self.other.session_id.as_str(): self.entry(&self.other),
         });
         let room = json!({ "sessions": sessions });
-        let version = json!({
-            "version": self.setup.account.backup_version,
-            "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
-            "etag": etag,
-            "count": 2,
-            "auth_data": { "public_key": public_key(&self.setup.account).to_base64() },
-        });
+        let version = self.version(etag, 2);
         let answers = [
             (EndpointKind::CurrentVersion, version.clone()),
             (EndpointKind::Version, version),
@@ -79,7 +78,7 @@ impl Scene {
             (EndpointKind::RoomKeys, room),
             (EndpointKind::SessionKey, entry.clone()),
         ];
-        faults.extend(answers.map(|(endpoint, body)| Fault::from(answer(200, body)).on(endpoint)));
+        faults.extend(answers.map(|(endpoint, body)| Fault::from(status(200, body)).on(endpoint)));
         self.homeserver.set_faults(faults);
         self.homeserver.reset_requests();
     }
@@ -101,22 +100,13 @@ impl Scene {
 
     /// Returns the first indexes with which the key was delivered, in order.
     fn delivered(&self) -> Vec<u32> {
-        let sink = self.setup.sink.as_ref().expect("a sink");
-        let keys = sink.keys.lock().expect("not poisoned");
+        let keys = self.setup.delivered();
         let copies = keys.iter().filter(|key| key.session_id == self.key.session_id);
         copies.map(|key| key.first_known_index).collect()
     }
 
     async fn assert_found(&self, client: &KeyBackupClient, key: &TrueKey) {
         assert_is(self.find(client).await, key);
-    }
-}
-
-fn answer(code: u16, body: Value) -> FaultKind {
-    FaultKind::Status {
-        code,
-        body,
-        headers: Default::default(),
     }
 }
 
@@ -131,9 +121,8 @@ fn assert_is(found: RoomKeyLookup, truth: &TrueKey) {
     }
 }
 
-async fn run(download: &KeyDownload) -> RunReport {
-    let report = download.run(RunBudget::default()).await;
-    assert!(matches!(report.outcome, RunOutcome::Completed { .. }), "{report:?}");
+async fn run(client: &KeyBackupClient) -> RunReport {
+    let report = run_to_completion(client).await;
     assert!(report.summary.fetched <= report.summary.total, "{report:?}");
     report
 }
@@ -155,13 +144,13 @@ async fn a_copy_from_an_earlier_message_is_taken() {
     let client = scene.client().await;
     let late = from_index(&scene.key, 100);
     scene.serve("1", &scene.entry(&late));
-    assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
+    assert_eq!(counts(&run(&client).await), (2, 2, 0));
     scene.assert_found(&client, &late).await;
 
     scene.serve("2", &scene.entry(&scene.key));
     assert_eq!(client.refresh().await, Ok(ServerNews::NewKeys { count: 0 }));
     // The same key as before, from an earlier message.
-    assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
+    assert_eq!(counts(&run(&client).await), (2, 2, 0));
     assert_eq!(scene.homeserver.requests().of(EndpointKind::AllKeys), 0);
     scene.assert_found(&client, &scene.key).await;
     let counted = client.room_history_shareability(scene.key.room_id.clone()).await;
@@ -181,7 +170,7 @@ async fn a_copy_from_an_earlier_message_is_taken() {
 
     // The same copy again changes nothing.
     scene.serve("3", &scene.entry(&scene.key));
-    assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
+    assert_eq!(counts(&run(&client).await), (2, 2, 0));
     assert_eq!(scene.delivered(), [100, scene.key.first_known_index]);
 }
 
@@ -191,60 +180,55 @@ async fn a_sound_copy_takes_the_place_of_one_that_failed() {
         let scene = Scene::new(false);
         let client = scene.client().await;
         scene.serve("1", &odd);
-        assert_eq!(counts(&run(&client.download()).await), (2, 1, 1));
+        assert_eq!(counts(&run(&client).await), (2, 1, 1));
         // The same entry again changes nothing.
         scene.serve("2", &odd);
-        assert_eq!(counts(&run(&client.download()).await), (2, 1, 1));
+        assert_eq!(counts(&run(&client).await), (2, 1, 1));
         scene.serve("3", &scene.entry(&scene.key));
-        assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
+        assert_eq!(counts(&run(&client).await), (2, 2, 0));
         scene.assert_found(&client, &scene.key).await;
     }
 }
 
 #[tokio::test]
-async fn a_failure_on_the_way_to_a_better_copy_passes() {
+async fn a_better_copy_arrives_after_a_temporary_failure() {
     let scene = Scene::new(false);
     let client = scene.client().await;
     scene.serve("1", &scene.entry(&from_index(&scene.key, 100)));
-    run(&client.download()).await;
+    run(&client).await;
     let once = Fault {
         times: Some(1),
-        ..Fault::from(answer(502, Value::Null)).on(EndpointKind::RoomKeys)
+        ..Fault::from(status(502, Value::Null)).on(EndpointKind::RoomKeys)
     };
     scene.serve_after("2", &scene.entry(&scene.key), vec![once]);
-    run(&client.download()).await;
+    run(&client).await;
     scene.assert_found(&client, &scene.key).await;
 }
 
 #[tokio::test]
-async fn one_answer_does_not_replace_what_it_has_brought() {
+async fn repeats_within_one_answer_replace_nothing() {
     let scene = Scene::new(false);
     let client = scene.client().await;
     scene.serve("1", &json!({ "failed": 0 }));
-    run(&client.download()).await;
+    run(&client).await;
     // The same sessions over and over, more than fit in a transaction: entries that fail meanwhile are not replaced
     // again.
     let one = |round: u32| {
-        let entries: Vec<_> = (0..500).map(|n| format!("\"s{n}\":{{\"round\":{round}}}")).collect();
-        format!("\"!a:x\":{{\"sessions\":{{{}}}}}", entries.join(","))
+        let entries: Vec<_> = (0..500)
+            .map(|n| (format!("s{n}"), format!("{{\"round\":{round}}}")))
+            .collect();
+        room("!a:x", &entries)
     };
     let rounds: Vec<_> = (0..100).map(one).collect();
-    let body = format!("{{\"rooms\":{{{}}}}}", rounds.join(","));
-    let version = json!({
-        "version": scene.setup.account.backup_version,
-        "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
-        "etag": "2",
-        "count": 502,
-        "auth_data": { "public_key": public_key(&scene.setup.account).to_base64() },
-    });
+    let version = scene.version("2", 502);
     let faults = vec![
-        Fault::from(answer(200, body.into())).on(EndpointKind::AllKeys),
-        Fault::from(answer(200, version.clone())).on(EndpointKind::CurrentVersion),
-        Fault::from(answer(200, version)).on(EndpointKind::Version),
+        Fault::from(status(200, rooms(&rounds))).on(EndpointKind::AllKeys),
+        Fault::from(status(200, version.clone())).on(EndpointKind::CurrentVersion),
+        Fault::from(status(200, version)).on(EndpointKind::Version),
     ];
     scene.serve_after("2", &json!({ "failed": 1 }), faults);
     for _ in 0..2 {
-        let report = run(&client.download()).await;
+        let report = run(&client).await;
         assert_eq!(counts(&report), (502, 1, 501));
     }
 }
@@ -255,7 +239,7 @@ async fn what_only_claims_to_be_better_costs_nothing() {
     let client = scene.client().await;
     let late = from_index(&scene.key, 100);
     scene.serve("1", &scene.entry(&late));
-    run(&client.download()).await;
+    run(&client).await;
     for round in 2..50 {
         // Each one is encrypted again, so it differs from the one before.
         let liar = match round % 3 {
@@ -264,11 +248,11 @@ async fn what_only_claims_to_be_better_costs_nothing() {
             _ => seal(&plaintext(&scene.other), 0, public_key(&scene.setup.account)),
         };
         scene.serve(&round.to_string(), &liar);
-        run(&client.download()).await;
+        run(&client).await;
         scene.assert_found(&client, &late).await;
         assert_is(scene.fetch(&client, None).await, &late);
     }
-    let report = run(&client.download()).await;
+    let report = run(&client).await;
     let (fetched, opened, failed) = counts(&report);
     assert_eq!((fetched, opened, failed), (2, 2, 0), "{report:?}");
 }
@@ -279,7 +263,7 @@ async fn a_message_from_before_the_key_asks_for_a_better_one() {
     let client = scene.client().await;
     let late = from_index(&scene.key, 100);
     scene.serve("1", &scene.entry(&late));
-    run(&client.download()).await;
+    run(&client).await;
     scene.homeserver.reset_requests();
     assert_is(scene.fetch(&client, None).await, &late);
     assert_is(scene.fetch(&client, Some(101)).await, &late);
@@ -300,11 +284,11 @@ async fn a_message_from_before_the_key_asks_for_a_better_one() {
 }
 
 #[tokio::test]
-async fn what_has_failed_is_mended_by_asking_for_it() {
+async fn fetching_a_session_again_repairs_a_failed_entry() {
     let scene = Scene::new(false);
     let client = scene.client().await;
     scene.serve("1", &json!({ "session_data": 5 }));
-    run(&client.download()).await;
+    run(&client).await;
     let unusable = RoomKeyLookup::Unusable {
         reason: FailureReason::Malformed,
     };
@@ -312,7 +296,7 @@ async fn what_has_failed_is_mended_by_asking_for_it() {
     scene.serve("1", &scene.entry(&scene.key));
     assert_is(scene.fetch(&client, None).await, &scene.key);
     scene.assert_found(&client, &scene.key).await;
-    assert_eq!(counts(&run(&client.download()).await), (2, 2, 0));
+    assert_eq!(counts(&run(&client).await), (2, 2, 0));
 }
 
 #[tokio::test]
@@ -327,11 +311,11 @@ async fn what_was_trimmed_is_replaced_too() {
     client.unlock(scene.setup.recovery_key()).await.expect("it fits");
     let late = from_index(&scene.key, 100);
     scene.serve("1", &scene.entry(&late));
-    run(&client.download()).await;
+    run(&client).await;
     assert_eq!(scene.find(&client).await, RoomKeyLookup::Trimmed);
     scene.serve("2", &scene.entry(&late));
-    run(&client.download()).await;
+    run(&client).await;
     scene.serve("3", &scene.entry(&scene.key));
-    run(&client.download()).await;
+    run(&client).await;
     assert_eq!(scene.delivered(), [100, scene.key.first_known_index]);
 }

@@ -3,42 +3,32 @@
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver};
 use serde_json::json;
 
-use crate::{
-    backup_entry::{plaintext, public_key, seal},
-    common::{Setup, homeserver},
-    phone::Phone,
+use crate::support::{
+    Phone, Setup,
+    backup_entry::{plaintext, public_key, room, rooms, seal},
+    homeserver, status,
 };
 
 /// The most MiB that an answer may take, including opening and delivering. Usually it takes 25.
 const MOST: u64 = 40;
 
-fn answer(body: String) -> FaultKind {
-    FaultKind::Status {
-        code: 200,
-        body: body.into(),
-        headers: Default::default(),
-    }
-}
-
 fn all_keys(kind: FaultKind) -> Vec<Fault> {
     vec![Fault::from(kind).on(EndpointKind::AllKeys)]
 }
 
-fn rooms(rooms: impl Iterator<Item = String>) -> Vec<Fault> {
-    let rooms: Vec<_> = rooms.collect();
-    all_keys(answer(format!("{{\"rooms\":{{{}}}}}", rooms.join(","))))
+/// Serves these rooms, which are JSON texts.
+fn all_rooms(texts: impl Iterator<Item = String>) -> Vec<Fault> {
+    let texts: Vec<_> = texts.collect();
+    all_keys(status(200, rooms(&texts)))
 }
 
 /// Serves these entries in one room.
 fn entries(entries: impl Iterator<Item = String>) -> Vec<Fault> {
     let entries: Vec<_> = entries
         .enumerate()
-        .map(|(number, entry)| format!("\"s{number}\":{entry}"))
+        .map(|(number, entry)| (format!("s{number}"), entry))
         .collect();
-    rooms(std::iter::once(format!(
-        "\"!a:x\":{{\"sessions\":{{{}}}}}",
-        entries.join(",")
-    )))
+    all_rooms(std::iter::once(room("!a:x", &entries)))
 }
 
 /// Serves 500 valid keys, each with a forwarding chain that is as long as fits.
@@ -48,13 +38,10 @@ fn swollen(homeserver: &Homeserver, setup: &Setup) -> Vec<Fault> {
         let mut fields = plaintext(&key);
         fields["forwarding_curve25519_key_chain"] = vec![""; 11_000].into();
         let entry = seal(&fields, key.first_known_index, public_key(&setup.account));
-        format!("\"{}\":{entry}", key.session_id)
+        (key.session_id, entry.to_string())
     });
     let sessions: Vec<_> = sessions.collect();
-    rooms(std::iter::once(format!(
-        "\"!a:x\":{{\"sessions\":{{{}}}}}",
-        sessions.join(",")
-    )))
+    all_rooms(std::iter::once(room("!a:x", &sessions)))
 }
 
 /// Returns the peak memory of the process, in MiB.
@@ -69,10 +56,10 @@ fn peak(phone: &Phone) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_comes_the_memory_stays_what_it_is() {
+async fn hostile_answers_take_at_most_40_mib() {
     let homeserver = homeserver(500, 1);
     let cut = Fault::from(FaultKind::CutBody { after_bytes: 1_000 }).on(EndpointKind::AllKeys);
-    let listed = answer(json!({ "joined_rooms": vec![""; 2_500_000] }).to_string());
+    let listed = status(200, json!({ "joined_rooms": vec![""; 2_500_000] }).to_string());
     let long = "x".repeat(1_000_000);
     for (name, faults) in [
         ("a gzip bomb", all_keys(FaultKind::GzipBomb { mebibytes: 300 })),
@@ -89,13 +76,10 @@ async fn whatever_comes_the_memory_stays_what_it_is() {
             "many entries that are just small enough",
             entries((0..1_500).map(|_| format!("\"{}\"", "y".repeat(60_000)))),
         ),
-        (
-            "long ids",
-            rooms((0..50).map(|_| format!("\"{long}\":{{\"sessions\":{{\"{long}\":{{}}}}}}"))),
-        ),
+        ("long ids", all_rooms((0..50).map(|_| room(&long, &[(&long, "{}")])))),
         (
             "many pieces of two rooms",
-            rooms((0..100_000).map(|n| format!("\"!{}\":{{\"sessions\":{{\"{n}\":{{}}}}}}", n % 2))),
+            all_rooms((0..100_000).map(|n| room(&format!("!{}", n % 2), &[(n.to_string(), "{}")]))),
         ),
         ("swollen keys", swollen(&homeserver, &Setup::new(&homeserver))),
         (
@@ -108,7 +92,7 @@ async fn whatever_comes_the_memory_stays_what_it_is() {
         let mut phone = Phone::start(&homeserver, &setup, &[]).ready();
         let before = peak(&phone);
         homeserver.set_faults(faults);
-        phone.tell("run");
+        phone.send_command("run");
         let outcome = phone.outcome();
         let grown = peak(&phone) - before;
         assert!(grown <= MOST, "{name}: {grown} MiB, {outcome}");

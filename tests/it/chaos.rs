@@ -10,29 +10,19 @@ use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserve
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::{
-    common::{Setup, WHOLE, assert_vault_complete, start},
-    disk::SmallDisk,
-    phone::{Deliveries, Dice, Phone},
+use crate::support::{
+    BATCH, Deliveries, Dice, Phone, Setup, SmallDisk, WHOLE, assert_vault_complete, number_from_env, seed, start,
+    status,
 };
 
 const KEYS: u64 = 12_000;
 /// Each change of the version makes the client fetch and deliver everything again.
 const MOST_CHANGES: usize = 4;
-/// The most keys in one batch for the sink.
-const BATCH: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs to mount a small tmpfs: scripts/test-chaos.sh runs it"]
-async fn whatever_happens_in_the_end_all_keys_are_there() {
-    let number = |name: &str, default| {
-        let value = std::env::var(name).ok();
-        value.and_then(|value| value.parse().ok()).unwrap_or(default)
-    };
-    let (seed, rounds) = (
-        number("KEYFERRY_SEED", 20_261_121),
-        number("KEYFERRY_CHAOS_ROUNDS", 200),
-    );
+async fn after_random_disturbances_all_keys_are_there() {
+    let (seed, rounds) = (seed(), number_from_env("KEYFERRY_CHAOS_ROUNDS", 200));
     eprintln!("KEYFERRY_SEED={seed} KEYFERRY_CHAOS_ROUNDS={rounds}");
     let homeserver = start(Config {
         keys: KEYS,
@@ -42,7 +32,7 @@ async fn whatever_happens_in_the_end_all_keys_are_there() {
         ..Config::default()
     });
     let setup = Setup::new(&homeserver);
-    let disk = SmallDisk::mount(&setup.directory.path().join("vault"), 160);
+    let disk = SmallDisk::mount(&setup.vault_directory(), 160);
     let mut chaos = Chaos {
         dice: Dice(seed),
         homeserver: &homeserver,
@@ -69,9 +59,9 @@ async fn whatever_happens_in_the_end_all_keys_are_there() {
     let again = delivered.read_on(setup.directory.path());
     for _ in 0..20 {
         let mut phone = Phone::start(&homeserver, &setup, &[]).ready();
-        phone.tell("start");
+        phone.send_command("start");
         phone.answer("done");
-        phone.tell("run");
+        phone.send_command("run");
         if phone.end() {
             break;
         }
@@ -112,7 +102,7 @@ impl Chaos<'_> {
             Some(phone) => phone,
             None => Phone::start(self.homeserver, self.setup, &[]).ready(),
         };
-        phone.tell(if self.dice.next() < 0.5 { "run" } else { "run 400" });
+        phone.send_command(if self.dice.next() < 0.5 { "run" } else { "run 400" });
         self.wait(150).await;
         let (name, stays) = match self.dice.below(12) {
             0..=2 => ("kill", false),
@@ -126,9 +116,9 @@ impl Chaos<'_> {
         self.log.push(name);
         self.wait(100).await;
         if stays && phone.is_alive() {
-            phone.tell("end");
-            phone.tell("wait");
-            phone.tell("quiescent");
+            phone.send_command("end");
+            phone.send_command("wait");
+            phone.send_command("quiescent");
             phone.answer("done");
             self.phone = Some(phone);
         } else {
@@ -151,8 +141,8 @@ impl Chaos<'_> {
             "storage_locked",
         ];
         let cause = causes[self.dice.below(causes.len())];
-        phone.tell(&format!("pause {cause}"));
-        phone.tell(&format!("resume {cause}"));
+        phone.send_command(&format!("pause {cause}"));
+        phone.send_command(&format!("resume {cause}"));
         phone.answer("done");
         phone.answer("done");
         true
@@ -167,17 +157,12 @@ impl Chaos<'_> {
     }
 
     fn end(&mut self, phone: &mut Phone) -> bool {
-        phone.tell("end");
+        phone.send_command("end");
         true
     }
 
     fn server_fault(&mut self) -> bool {
         let after_bytes = (self.dice.next() * 300_000.0) as u64;
-        let status = |code, body| FaultKind::Status {
-            code,
-            body,
-            headers: Default::default(),
-        };
         let kind = match self.dice.below(8) {
             0 => FaultKind::CutBody { after_bytes },
             1 => FaultKind::Stall { after_bytes },

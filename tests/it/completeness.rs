@@ -3,23 +3,19 @@
 use keyferry::{
     BlockedReason, MissingKeys, OnDemandError, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, VersionState,
 };
-use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
+use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::{Value, json};
 
-use crate::{
-    backup_entry::{forged, plaintext, public_key, seal},
-    common::{COUNTED, Setup, WHOLE, assert_vault_complete, homeserver, locked, start},
+use crate::support::{
+    COUNTED, Setup, WHOLE, assert_vault_complete,
+    backup_entry::{forged, plaintext, public_key, seal, version_info},
+    homeserver, needs_unlock, run_to_completion, status,
 };
 
 const KEYS: u64 = 60;
 
 fn answer(code: u16, body: Value) -> Fault {
-    FaultKind::Status {
-        code,
-        body,
-        headers: Default::default(),
-    }
-    .into()
+    status(code, body).into()
 }
 
 /// Returns answers to a request for all keys as they come from servers that do not serve them in that form.
@@ -49,7 +45,7 @@ async fn an_answer_that_proves_nothing_completes_nothing() {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_served_in_no_form_is_said_to_be_so_and_single_keys_come() {
+async fn a_backup_that_is_not_served_is_reported_and_single_keys_still_work() {
     let homeserver = homeserver(KEYS, 6);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -156,7 +152,7 @@ async fn an_answer_without_some_rooms_is_made_up_for() {
 }
 
 #[tokio::test]
-async fn what_came_in_a_wrong_shape_is_no_name() {
+async fn entries_of_a_wrong_shape_do_not_count_as_keys() {
     let homeserver = homeserver(1, 1);
     let key = homeserver.truth().key(0);
     let entry = seal(&plaintext(&key), 0, public_key(homeserver.account()));
@@ -177,17 +173,10 @@ async fn what_came_in_a_wrong_shape_is_no_name() {
 }
 
 #[tokio::test]
-async fn nothing_waits_behind_a_sick_room() {
+async fn a_failing_room_does_not_hold_up_the_others() {
     let homeserver = homeserver(KEYS, 6);
     let sick = homeserver.truth().room_id(2);
-    for kind in [
-        FaultKind::Status {
-            code: 504,
-            body: json!({}),
-            headers: Default::default(),
-        },
-        FaultKind::NotJson,
-    ] {
+    for kind in [status(504, json!({})), FaultKind::NotJson] {
         let setup = Setup::new(&homeserver);
         let client = setup.open_unlocked().await;
         homeserver.set_faults(vec![
@@ -224,32 +213,17 @@ async fn a_forged_version_replaces_no_key() {
     let public_key = client.download().status().await.expect("a status").versions[0]
         .public_key
         .clone();
-    let version = json!({
-        "version": "99", "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "etag": "8", "count": 8,
-        "auth_data": {"public_key": public_key}
-    });
+    let version = version_info("99", "8", 8, json!({"public_key": public_key}));
     homeserver.set_faults(vec![
         answer(200, version.clone()).on(EndpointKind::CurrentVersion),
         answer(200, version).on(EndpointKind::Version),
         answer(200, json!({"rooms": rooms})).on(EndpointKind::AllKeys),
     ]);
-    let report = client.download().run(RunBudget::default()).await;
-    assert!(
-        matches!(report.outcome, RunOutcome::Completed { .. }),
-        "{:?}",
-        report.outcome
-    );
+    let report = run_to_completion(&client).await;
     assert_eq!(report.summary.conflicts, 8);
     assert!(!report.every_key_is_here, "the server may be tampering");
     assert_vault_complete(&client, &homeserver).await;
-    let delivered = setup
-        .sink
-        .as_ref()
-        .expect("a sink")
-        .keys
-        .lock()
-        .expect("not poisoned")
-        .len();
+    let delivered = setup.delivered().len();
     assert_eq!(delivered, 8, "each once, and no forgery");
     assert_eq!(
         setup.host.key_conflicts.lock().expect("not poisoned").len(),
@@ -260,31 +234,25 @@ async fn a_forged_version_replaces_no_key() {
 
 #[tokio::test]
 async fn an_older_version_is_named_until_it_is_unlocked_or_given_up() {
-    let homeserver = start(Config {
-        keys: 40,
-        rooms: 2,
-        ..Config::default()
-    });
+    let homeserver = homeserver(40, 2);
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;
     let download = client.download();
-    assert_eq!(download.run(RunBudget::default()).await.outcome, locked(&["1"]));
-    homeserver.set_version_state(keyferry_test_homeserver::VersionAction::NewWithOtherKey);
-    assert_eq!(download.run(RunBudget::default()).await.outcome, locked(&["1", "2"]));
+    assert_eq!(download.run(RunBudget::default()).await.outcome, needs_unlock(&["1"]));
+    homeserver.set_version_state(VersionAction::NewWithOtherKey);
+    assert_eq!(
+        download.run(RunBudget::default()).await.outcome,
+        needs_unlock(&["1", "2"])
+    );
     assert_eq!(download.give_up_version("2".to_owned()).await, Ok(true));
-    assert_eq!(download.run(RunBudget::default()).await.outcome, locked(&["1"]));
+    assert_eq!(download.run(RunBudget::default()).await.outcome, needs_unlock(&["1"]));
     // The recovery key opens the older version, although another one is current.
     let unlocked = client
         .unlock(setup.recovery_key())
         .await
         .expect("it opens the older version");
     assert_eq!(unlocked.versions, ["1"]);
-    let report = download.run(RunBudget::default()).await;
-    assert!(
-        matches!(report.outcome, RunOutcome::Completed { .. }),
-        "{:?}",
-        report.outcome
-    );
+    let report = run_to_completion(&client).await;
     assert!(!report.every_key_is_here, "keys that are given up are missing");
     assert_vault_complete(&client, &homeserver).await;
 }

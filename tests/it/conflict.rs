@@ -8,7 +8,7 @@ use keyferry::{
 };
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, TrueKey};
 
-use crate::common::{Setup, WHOLE, assert_true, locked, start};
+use crate::support::{Setup, WHOLE, assert_true, budget, needs_unlock, start};
 
 const KEYS: u64 = 1_000;
 const TWINS: u64 = 3;
@@ -36,7 +36,7 @@ async fn of_what_one_answer_brings_under_two_rooms_neither_is_delivered() {
     // Everything is fetched before anything can be opened.
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, locked(&["1"]));
+    assert_eq!(report.outcome, needs_unlock(&["1"]));
     client
         .unlock(setup.recovery_key())
         .await
@@ -133,10 +133,7 @@ async fn run_without_the_last(homeserver: &Homeserver, client: &Arc<KeyBackupCli
     homeserver.set_faults(vec![
         Fault::from(FaultKind::Stall { after_bytes: 300_000 }).on(EndpointKind::AllKeys),
     ]);
-    let budget = RunBudget {
-        max_duration_ms: Some(2_000),
-    };
-    let report = client.download().run(budget).await;
+    let report = client.download().run(budget(2_000)).await;
     assert_eq!(report.outcome, RunOutcome::OutOfBudget);
     assert!(report.summary.delivered > TWINS);
     homeserver.set_faults(Vec::new());
@@ -149,7 +146,7 @@ async fn conflicts(client: &KeyBackupClient) -> Vec<KeyConflict> {
 }
 
 fn delivered_rooms(setup: &Setup, session: &str) -> Vec<String> {
-    let keys = setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned");
+    let keys = setup.delivered();
     let of_session = keys.iter().filter(|key| key.session_id == session);
     of_session.map(|key| key.room_id.clone()).collect()
 }

@@ -6,10 +6,10 @@ use keyferry::{ExportError, RunBudget};
 use keyferry_test_homeserver::Config;
 use matrix_sdk_crypto::decrypt_room_key_export;
 
-use crate::common::{Setup, homeserver, start};
+use crate::support::{Setup, homeserver, start};
 
 #[tokio::test]
-async fn others_can_import_it() {
+async fn matrix_sdk_crypto_imports_the_export() {
     let homeserver = start(Config {
         keys: 3_000,
         rooms: 5,
@@ -49,7 +49,7 @@ async fn others_can_import_it() {
 }
 
 #[tokio::test]
-async fn what_was_not_opened_is_opened_for_it() {
+async fn an_export_opens_entries_that_were_not_opened_yet() {
     let homeserver = homeserver(500, 5);
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;
@@ -69,7 +69,7 @@ async fn what_was_not_opened_is_opened_for_it() {
 }
 
 #[tokio::test]
-async fn a_failed_or_cancelled_export_leaves_no_file() {
+async fn a_failed_or_cancelled_export_leaves_the_directory_unchanged() {
     let homeserver = homeserver(20_000, 5);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;

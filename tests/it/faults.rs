@@ -4,37 +4,21 @@ use std::time::Duration;
 
 use keyferry::{BlockedReason, MissingKeys, RunBudget, RunFailure, RunOutcome, RunReport, TokenRequest};
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::common::{COUNTED, Setup, WHOLE, assert_all_once, homeserver, locked};
+use crate::support::{COUNTED, Setup, WHOLE, assert_all_once, homeserver, needs_unlock, run_to_completion, status};
 
 async fn run(setup: &Setup) -> RunReport {
     setup.open_unlocked().await.download().run(RunBudget::default()).await
-}
-
-fn status(code: u16, body: Value) -> FaultKind {
-    FaultKind::Status {
-        code,
-        body,
-        headers: Default::default(),
-    }
 }
 
 async fn survives(homeserver: &Homeserver, faults: Vec<Fault>) {
     let setup = Setup::with_sink(homeserver);
     let client = setup.open_unlocked().await;
     homeserver.set_faults(faults);
-    let report = client.download().run(RunBudget::default()).await;
+    run_to_completion(&client).await;
     homeserver.set_faults(Vec::new());
-    assert!(
-        matches!(report.outcome, RunOutcome::Completed { .. }),
-        "{:?}",
-        report.outcome
-    );
-    assert_all_once(
-        &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
-        homeserver,
-    );
+    assert_all_once(&setup.delivered(), homeserver);
 }
 
 #[tokio::test]
@@ -236,7 +220,7 @@ async fn offline_what_is_in_the_vault_is_still_opened() {
         let client = setup.open().await;
         assert_eq!(
             client.download().run(RunBudget::default()).await.outcome,
-            locked(&["1"])
+            needs_unlock(&["1"])
         );
         client
             .unlock(setup.recovery_key())

@@ -35,6 +35,7 @@ const FLOORS: [&[&str]; 7] = [
         "random",
         "blocking",
         "logging",
+        "locked",
         "until_shut_down",
         "ids",
     ],
@@ -135,15 +136,15 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
 }
 
 /// The files of a crate and the edges between them.
-struct House {
+struct SourceTree {
     files: BTreeMap<Name, File>,
 }
 
-impl House {
+impl SourceTree {
     fn read(root: &str) -> Self {
-        let mut house = Self { files: BTreeMap::new() };
-        house.read_directory(&Path::new(env!("CARGO_MANIFEST_DIR")).join(root), &Name::new());
-        house
+        let mut tree = Self { files: BTreeMap::new() };
+        tree.read_directory(&Path::new(env!("CARGO_MANIFEST_DIR")).join(root), &Name::new());
+        tree
     }
 
     fn read_directory(&mut self, directory: &Path, name: &Name) {
@@ -190,13 +191,13 @@ impl House {
     }
 
     fn edges(&self) -> BTreeMap<&Name, BTreeSet<&Name>> {
-        let is_line = |one: &Name, other: &Name| one.starts_with(other) || other.starts_with(one);
+        let are_related = |one: &Name, other: &Name| one.starts_with(other) || other.starts_with(one);
         let from_file = |(name, file): (&'_ Name, &'_ File)| {
             let to: BTreeSet<_> = file
                 .paths
                 .iter()
                 .filter_map(|path| self.origin(path, 0))
-                .filter(|to| !is_line(name, to))
+                .filter(|to| !are_related(name, to))
                 .collect();
             (self.files.get_key_value(name).expect("the file itself").0, to)
         };
@@ -231,9 +232,9 @@ fn floor(name: &Name) -> Option<usize> {
 
 #[test]
 fn no_module_imports_upward() {
-    let house = House::read("src");
+    let tree = SourceTree::read("src");
     let mut upward = Vec::new();
-    for (name, imports) in house.edges() {
+    for (name, imports) in tree.edges() {
         assert!(name.is_empty() || floor(name).is_some(), "{name:?} is on no floor");
         upward.extend(
             imports
@@ -248,7 +249,7 @@ fn no_module_imports_upward() {
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     for root in ["src", "benches/src"] {
-        let circles = House::read(root).circles();
+        let circles = SourceTree::read(root).circles();
         assert!(circles.is_empty(), "{root}: {circles:#?}");
     }
 }

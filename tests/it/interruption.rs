@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use keyferry::{DownloadStage, PauseCause, RunBudget, RunOutcome};
-use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind};
+use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind};
+use serde_json::Value;
 
-use crate::common::{Setup, WHOLE, assert_all_once, homeserver, start};
+use crate::support::{Setup, WHOLE, assert_all_once, budget, homeserver, slow, spawn_run, status, without_repeats};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -24,17 +25,12 @@ async fn pause_ends_a_run_whatever_it_waits_for() {
         FaultKind::Drip {
             bytes_per_second: 100_000,
         },
-        FaultKind::Status {
-            code: 503,
-            body: Default::default(),
-            headers: Default::default(),
-        },
+        status(503, Value::Null),
     ] {
         let setup = Setup::with_sink(&homeserver);
         let client = setup.open_unlocked().await;
         homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::AllKeys)]);
-        let download = client.download();
-        let run = tokio::spawn(async move { download.run(RunBudget::default()).await });
+        let run = spawn_run(&client);
         tokio::time::sleep(Duration::from_millis(300)).await;
         client.download().end_run();
         let report = tokio::time::timeout(SOON, run)
@@ -44,10 +40,7 @@ async fn pause_ends_a_run_whatever_it_waits_for() {
         assert_eq!(report.outcome, expired(), "{fault:?}");
         homeserver.set_faults(Vec::new());
         assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
-        assert_all_once(
-            &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
-            &homeserver,
-        );
+        assert_all_once(&setup.delivered(), &homeserver);
     }
 }
 
@@ -62,23 +55,13 @@ async fn a_late_pause_does_not_end_the_next_run() {
 
 #[tokio::test]
 async fn a_budget_is_kept_and_what_arrived_stays() {
-    let homeserver = start(Config {
-        keys: 6_000,
-        rooms: 6,
-        bytes_per_second: Some(2_000_000),
-        ..Config::default()
-    });
+    let homeserver = slow(6_000, 6, 2_000_000);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
     let mut before = 0;
     let mut slices = 0;
     loop {
-        let report = client
-            .download()
-            .run(RunBudget {
-                max_duration_ms: Some(1_000),
-            })
-            .await;
+        let report = client.download().run(budget(1_000)).await;
         slices += 1;
         if matches!(report.outcome, RunOutcome::Completed { .. }) {
             break;
@@ -89,10 +72,7 @@ async fn a_budget_is_kept_and_what_arrived_stays() {
         assert!(slices < 30);
     }
     assert!(slices > 1);
-    assert_all_once(
-        &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
-        &homeserver,
-    );
+    assert_all_once(&setup.delivered(), &homeserver);
 }
 
 #[tokio::test]
@@ -101,8 +81,7 @@ async fn only_one_run_at_a_time() {
     homeserver.set_faults(vec![Fault::from(FaultKind::Silence)]);
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;
-    let download = client.download();
-    let first = tokio::spawn(async move { download.run(RunBudget::default()).await });
+    let first = spawn_run(&client);
     tokio::time::sleep(Duration::from_millis(200)).await;
     let second = client.download().run(RunBudget::default()).await.outcome;
     assert!(matches!(second, RunOutcome::AlreadyRunning { by } if by.is_this_process));
@@ -130,14 +109,11 @@ async fn a_dropped_run_leaves_a_vault_to_go_on_from() {
     // The threads of the dropped runs end by themselves; a newer run waits for that.
     let outcome = client.download().run(RunBudget::default()).await.outcome;
     assert_eq!(outcome, WHOLE);
-    let sink = setup.sink.as_ref().expect("a sink");
     // A batch that was under way when the run was dropped may have been delivered twice.
-    let mut keys = sink.keys.lock().expect("not poisoned").clone();
+    let keys = setup.delivered();
     let delivered = keys.len();
     assert!(delivered <= 8_000 + 5 * 2_000, "{delivered}");
-    let mut seen = std::collections::HashSet::new();
-    keys.retain(|key| seen.insert((key.room_id.clone(), key.session_id.clone())));
-    assert_all_once(&keys, &homeserver);
+    assert_all_once(&without_repeats(keys), &homeserver);
     assert_eq!(
         client.download().status().await.expect("a status").summary.opened,
         8_000
@@ -159,5 +135,5 @@ async fn a_slow_sink_gets_batches_one_by_one() {
             .iter()
             .all(|batch| *batch <= 2_000)
     );
-    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(&setup.delivered(), &homeserver);
 }

@@ -14,12 +14,11 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use keyferry::{DownloadPolicy, RunBudget, RunOutcome};
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver};
 
-use crate::common::{Setup, assert_vault_complete, homeserver};
+use crate::support::{Setup, assert_vault_complete, budget, homeserver};
 
 const KEYS: u64 = 120;
 const ROOMS: u64 = 4;
 const BATCH: u64 = 50;
-const FILE: &str = "keyferry.sqlite3";
 
 /// A state in which a run left a vault, and what the vault contained.
 struct Kept {
@@ -70,21 +69,16 @@ fn small_batches() -> DownloadPolicy {
 
 /// Unpacks a vault to where the client of the setup opens it.
 fn put_vault(setup: &Setup, file: &Path) {
-    let directory = setup.directory.path().join("vault");
-    fs::create_dir(&directory).expect("a directory");
+    fs::create_dir(setup.vault_directory()).expect("a directory");
     let mut packed = GzDecoder::new(File::open(file).expect("a kept vault"));
-    let mut vault = File::create(directory.join(FILE)).expect("a file");
+    let mut vault = File::create(setup.vault_file()).expect("a file");
     io::copy(&mut packed, &mut vault).expect("a copy");
 }
 
 fn keep_vault(setup: &Setup, file: &Path) {
-    let directory = setup.directory.path().join("vault");
-    assert!(
-        !directory.join(format!("{FILE}-wal")).exists(),
-        "everything is in the file"
-    );
+    assert!(!setup.log_file().exists(), "everything is in the file");
     fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
-    let mut vault = File::open(directory.join(FILE)).expect("a vault");
+    let mut vault = File::open(setup.vault_file()).expect("a vault");
     let mut packed = GzEncoder::new(File::create(file).expect("a file"), Compression::best());
     io::copy(&mut vault, &mut packed).expect("a copy");
     packed.finish().expect("it is written");
@@ -112,14 +106,7 @@ async fn what_an_earlier_build_has_begun_is_finished() {
             );
             assert!(report.every_key_is_here);
             assert_vault_complete(&client, &homeserver).await;
-            let delivered = setup
-                .sink
-                .as_ref()
-                .expect("a sink")
-                .keys
-                .lock()
-                .expect("not poisoned")
-                .len();
+            let delivered = setup.delivered().len();
             assert_eq!(delivered as u64, KEYS - state.delivered, "{}", state.name);
         }
     }
@@ -146,10 +133,7 @@ async fn make_vaults() {
             if state.fetched == KEYS {
                 homeserver.set_faults(Vec::new());
             }
-            let budget = RunBudget {
-                max_duration_ms: Some(5_000),
-            };
-            client.download().run(budget).await;
+            client.download().run(budget(5_000)).await;
         }
         client.download().await_quiescent().await;
         client.shutdown();

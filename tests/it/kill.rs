@@ -6,17 +6,13 @@ use std::time::{Duration, Instant};
 
 use keyferry::{PreferenceWrite, RunBudget};
 use keyferry_test_homeserver::{Config, Homeserver};
-use serde_json::json;
 
-use crate::{
-    common::{Setup, assert_vault_complete, start},
-    phone::{Deliveries, Dice, Phone, spawn_example},
+use crate::support::{
+    BATCH, Deliveries, Dice, Phone, Setup, assert_vault_complete, both, forms, seed, spawn_example, start,
 };
 
 const KEYS: u64 = 20_000;
 const KILLS: usize = 50;
-/// The most keys in one batch for the sink.
-const BATCH: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
@@ -36,10 +32,7 @@ async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
     };
 
     let setup = Setup::new(&homeserver);
-    let seed = std::env::var("KEYFERRY_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or(20_261_121_u64);
+    let seed = seed();
     eprintln!("KEYFERRY_SEED={seed}, an undisturbed run takes {undisturbed:?}");
     // Moments spread over the time that a run takes; each process lives from one to the next.
     let mut dice = Dice(seed);
@@ -84,18 +77,6 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
         ..Config::default()
     });
     let setup = Setup::new(&homeserver);
-    let forms = || {
-        (
-            homeserver.account_data("m.key_backup"),
-            homeserver.account_data("m.org.matrix.custom.backup_disabled"),
-        )
-    };
-    let both = |enabled: bool| {
-        (
-            Some(json!({ "enabled": enabled })),
-            Some(json!({ "disabled": !enabled })),
-        )
-    };
     let client = setup.open().await;
     assert_eq!(
         client.preference().set_enabled(true).await,
@@ -108,7 +89,7 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
         assert!(child.wait().expect("it ends").success());
         began.elapsed()
     };
-    assert_eq!(forms(), both(false));
+    assert_eq!(forms(&homeserver), both(false));
     // Another process has written the preference, through the same vault.
     client.preference().refresh().await.expect("an answer");
     let (mut kept, mut ended) = (0, 0);
@@ -128,14 +109,14 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
                 assert_eq!((pending.enabled, pending.changed_meanwhile), (wish, None));
                 let flushed = client.preference().flush(RunBudget::default()).await;
                 assert_eq!(flushed, Ok(Some(PreferenceWrite::Written)));
-                assert_eq!(forms(), both(wish));
+                assert_eq!(forms(&homeserver), both(wish));
                 now = wish;
             }
-            None if forms() == both(wish) => {
+            None if forms(&homeserver) == both(wish) => {
                 ended += 1;
                 now = wish;
             }
-            None => assert_eq!(forms(), both(now), "a write without a wish"),
+            None => assert_eq!(forms(&homeserver), both(now), "a write without a wish"),
         }
     }
     eprintln!("{kept} of 40 wishes were killed on their way, {ended} had been written, one takes {undisturbed:?}");
@@ -150,6 +131,6 @@ async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
 
 fn spawn(homeserver: &Homeserver, setup: &Setup) -> Phone {
     let mut phone = Phone::start(homeserver, setup, &[]);
-    phone.tell("run");
+    phone.send_command("run");
     phone
 }

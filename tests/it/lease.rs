@@ -6,27 +6,14 @@
 use std::{sync::Arc, time::Duration};
 
 use keyferry::{BlockedReason, KeyBackupClient, PauseCause, RunBudget, RunFailure, RunHolder, RunOutcome, RunReport};
-use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
+use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind};
 use rustix::process::Signal;
 use tokio::task::JoinHandle;
 
-use crate::{
-    common::{Setup, WHOLE, assert_vault_complete, homeserver, start},
-    phone::{Dice, Phone},
-};
+use crate::support::{Dice, Phone, Setup, WHOLE, assert_vault_complete, budget, homeserver, slow, spawn_run};
 
-const SECOND: RunBudget = RunBudget {
-    max_duration_ms: Some(1_000),
-};
-
-fn slow(keys: u64) -> Homeserver {
-    start(Config {
-        keys,
-        rooms: 20,
-        bytes_per_second: Some(3_000_000),
-        ..Config::default()
-    })
-}
+const SECOND: RunBudget = budget(1_000);
+const TWO_SECONDS: RunBudget = budget(2_000);
 
 async fn holder(client: &KeyBackupClient) -> Option<RunHolder> {
     client.download().status().await.expect("a status").running
@@ -46,12 +33,12 @@ async fn taken_by(client: &KeyBackupClient, process_id: u32) -> RunHolder {
 }
 
 #[tokio::test]
-async fn a_second_run_is_told_whose_the_first_is() {
-    let homeserver = slow(8_000);
+async fn a_second_run_reports_the_holder_of_the_first() {
+    let homeserver = slow(8_000, 20, 3_000_000);
     let setup = Setup::new(&homeserver);
     let (here, other) = (setup.open_unlocked().await, setup.open().await);
     let mut phone = Phone::start(&homeserver, &setup, &["--name", "extension"]).ready();
-    phone.tell("run");
+    phone.send_command("run");
     let by = taken_by(&here, phone.id()).await;
     assert_eq!((by.process_name.as_str(), by.is_this_process), ("extension", false));
     assert!(by.since_ms > 1_700_000_000_000);
@@ -61,10 +48,7 @@ async fn a_second_run_is_told_whose_the_first_is() {
     );
     // A killed run is overtaken at once: Linux lets other processes see that it is dead.
     phone.kill();
-    let run = {
-        let download = here.download();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
+    let run = spawn_run(&here);
     let by = taken_by(&here, std::process::id()).await;
     assert_eq!((by.process_name.as_str(), by.is_this_process), ("app", true));
     // A run of another object in the same process is a second run, too.
@@ -78,17 +62,16 @@ async fn a_second_run_is_told_whose_the_first_is() {
 }
 
 #[tokio::test]
-async fn where_nobody_can_see_that_it_was_killed_it_is_overtaken_within_seconds() {
-    let homeserver = slow(4_000);
+async fn without_a_visible_process_id_a_dead_run_is_overtaken_after_its_heartbeat() {
+    let homeserver = slow(4_000, 20, 3_000_000);
     let setup = Setup::new(&homeserver);
     let here = setup.open_unlocked().await;
     let mut phone = Phone::start(&homeserver, &setup, &[]).ready();
-    phone.tell("run");
+    phone.send_command("run");
     taken_by(&here, phone.id()).await;
     phone.kill();
     // As in a sandbox, where processes of others cannot be seen.
-    let vault = setup.directory.path().join("vault/keyferry.sqlite3");
-    let connection = rusqlite::Connection::open(vault).expect("the vault");
+    let connection = rusqlite::Connection::open(setup.vault_file()).expect("the vault");
     let changed = connection.execute("UPDATE lease SET process_space = ''", []);
     assert_eq!(changed.expect("it is there"), 1);
     drop(connection);
@@ -116,22 +99,13 @@ fn idle_run(client: &Arc<KeyBackupClient>) -> JoinHandle<RunReport> {
     let download = client.download();
     tokio::spawn(async move {
         download.pause(PauseCause::Thermal).await.expect("it pauses");
-        download.run(SECOND_LONG).await
+        download.run(TWO_SECONDS).await
     })
 }
 
-const SECOND_LONG: RunBudget = RunBudget {
-    max_duration_ms: Some(2_000),
-};
-
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_processes_only_the_newer_ever_commits() {
-    let homeserver = start(Config {
-        keys: 30_000,
-        rooms: 60,
-        bytes_per_second: Some(12_000_000),
-        ..Config::default()
-    });
+    let homeserver = slow(30_000, 60, 12_000_000);
     let mut dice = Dice(20_261_121);
     let (mut between, mut inside, mut rounds) = (0, 0, 0);
     let mut setup = Setup::new(&homeserver);
@@ -139,7 +113,7 @@ async fn of_two_processes_only_the_newer_ever_commits() {
     while rounds < 100 {
         homeserver.set_faults(Vec::new());
         let mut phone = Phone::start(&homeserver, &setup, &[]).ready();
-        phone.tell("run");
+        phone.send_command("run");
         taken_by(&here, phone.id()).await;
         tokio::time::sleep(Duration::from_millis(20) + Duration::from_millis(200).mul_f64(dice.next())).await;
         if !phone.suspend() {
@@ -194,12 +168,11 @@ async fn of_two_processes_only_the_newer_ever_commits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_that_is_suspended_inside_a_transaction_blocks_and_then_lets_go() {
+async fn a_foreign_write_lock_blocks_a_run_until_it_is_released() {
     let homeserver = homeserver(500, 5);
     let setup = Setup::new(&homeserver);
     let here = setup.open_unlocked().await;
-    let vault = setup.directory.path().join("vault/keyferry.sqlite3");
-    let other = rusqlite::Connection::open(vault).expect("the vault");
+    let other = rusqlite::Connection::open(setup.vault_file()).expect("the vault");
     other.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
     let outcome = here.download().run(SECOND).await.outcome;
     let blocked = RunOutcome::Blocked {
@@ -208,10 +181,7 @@ async fn a_writer_that_is_suspended_inside_a_transaction_blocks_and_then_lets_go
     };
     assert_eq!(outcome, blocked);
     // A run continues as soon as the lock is free.
-    let run = {
-        let download = here.download();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
+    let run = spawn_run(&here);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!run.is_finished());
     drop(other);
@@ -219,15 +189,12 @@ async fn a_writer_that_is_suspended_inside_a_transaction_blocks_and_then_lets_go
 }
 
 #[tokio::test]
-async fn a_slow_server_and_a_slow_sink_are_no_reason_to_be_overtaken() {
+async fn a_run_that_waits_for_the_server_is_not_overtaken() {
     let homeserver = homeserver(100, 1);
     homeserver.set_faults(vec![Fault::from(FaultKind::Silence).on(EndpointKind::AllKeys)]);
     let setup = Setup::new(&homeserver);
     let (holding, other) = (setup.open_unlocked().await, setup.open().await);
-    let run = {
-        let download = holding.download();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
+    let run = spawn_run(&holding);
     // Longer than a holder may be silent.
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,17 +1,16 @@
 //! Tests of the public API against the small homeserver. They are one program, which links the crypto crate once.
 
-mod backup_entry;
 mod backup_marks;
 mod better_copies;
 #[cfg(target_os = "linux")]
 mod bounded_memory;
 mod chaos;
-mod common;
 mod completeness;
 mod conflict;
 mod dishonest;
 mod disk;
 mod export;
+mod exported_docs;
 mod faults;
 mod floors;
 mod from_file;
@@ -25,15 +24,14 @@ mod olm_machine;
 mod on_demand;
 mod open;
 mod pause;
-mod phone;
 mod preference;
 mod quiescence;
 mod readme;
 mod restore;
 mod secrets;
 mod servers;
-mod sessions;
 mod sharing;
+mod support;
 mod trim;
 mod trouble;
 mod unlock;

@@ -2,20 +2,15 @@
 //!
 //! The table is that of `docs/odd-entries.md`, line by line.
 
-use std::sync::Arc;
-
-use keyferry::{KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKeyLookup, RunBudget};
-use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, TrueKey};
+use keyferry::{RoomKeyLookup, RunBudget};
+use keyferry_test_homeserver::{EndpointKind, Fault, TrueKey};
 use matrix_sdk_crypto::{
     OlmMachine, olm::ExportedRoomKey, store::types::BackupDecryptionKey, vodozemac::Curve25519PublicKey,
 };
 use ruma::{RoomId, api::client::backup::KeyBackupData, device_id, user_id};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    backup_entry,
-    common::{Setup, WHOLE, homeserver},
-};
+use crate::support::{Setup, WHOLE, backup_entry, homeserver, status};
 
 /// One way to make an entry odd: changes to its plaintext, and to the entry around it.
 struct Odd {
@@ -183,7 +178,7 @@ async fn theirs(entry: &Value, key: &TrueKey, decryption_key: &BackupDecryptionK
 }
 
 #[tokio::test]
-async fn who_keeps_what_is_as_the_docs_have_it() {
+async fn the_table_in_the_docs_is_true() {
     let homeserver = homeserver(ALL.len() as u64, 1);
     let setup = Setup::new(&homeserver);
     let decryption_key = BackupDecryptionKey::from_base64(&setup.account.backup_decryption_key_base64);
@@ -204,19 +199,10 @@ async fn who_keeps_what_is_as_the_docs_have_it() {
         .zip(entries.clone())
         .collect();
     let body = json!({ "rooms": { keys[0].room_id.as_str(): { "sessions": sessions } } });
-    let answer = FaultKind::Status {
-        code: 200,
-        body,
-        headers: Default::default(),
-    };
-    homeserver.set_faults(vec![Fault::from(answer).on(EndpointKind::AllKeys)]);
+    homeserver.set_faults(vec![Fault::from(status(200, body)).on(EndpointKind::AllKeys)]);
 
     let sink = machine().await;
-    let transport = Arc::new(ReqwestTransport::new().expect("a transport"));
-    let to_sink = Arc::new(OlmMachineSink::new(sink.clone()));
-    let client = KeyBackupClient::open(setup.options(), transport, setup.host.clone(), Some(to_sink)).await;
-    let client = client.expect("the client opens");
-    client.unlock(setup.recovery_key()).await.expect("it fits");
+    let client = setup.open_into_machine(sink.clone()).await;
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, WHOLE);
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use keyferry::{KeyBackupClient, OlmMachineSink, ReqwestTransport, RoomKeyLookup, RoomKeySink, RunBudget, SinkAnswer};
+use keyferry::{OlmMachineSink, RoomKeyLookup, RoomKeySink, RunBudget, SinkAnswer};
 use keyferry_test_homeserver::Config;
 use matrix_sdk_crypto::{
     OlmMachine,
@@ -16,9 +16,10 @@ use matrix_sdk_crypto::{
 use matrix_sdk_sqlite::SqliteCryptoStore;
 use ruma::{api::client::backup::EncryptedSessionData, device_id, room_id, user_id};
 
-use crate::{
-    common::{Setup, WHOLE, homeserver, start},
+use crate::support::{
+    Setup, WHOLE, homeserver,
     sessions::{Claims, Origin, Original, machines, save, stored},
+    start,
 };
 
 #[tokio::test]
@@ -26,15 +27,7 @@ async fn a_machine_gets_every_key_with_its_flag() {
     let homeserver = homeserver(1_200, 6);
     let setup = Setup::new(&homeserver);
     let machine = OlmMachine::new(user_id!("@alice:localhost"), device_id!("DEVICE")).await;
-    let sink = Arc::new(OlmMachineSink::new(machine.clone()));
-    let transport = Arc::new(ReqwestTransport::new().expect("a transport"));
-    let client = KeyBackupClient::open(setup.options(), transport, setup.host.clone(), Some(sink))
-        .await
-        .expect("the client opens");
-    client
-        .unlock(setup.recovery_key())
-        .await
-        .expect("the recovery key fits");
+    let client = setup.open_into_machine(machine.clone()).await;
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(
         (report.outcome, report.summary.delivered, report.summary.refused),
@@ -267,7 +260,7 @@ async fn a_session_does_not_lose_its_room_to_a_backup_that_says_another() {
 }
 
 #[tokio::test]
-async fn another_machine_over_the_same_store_is_listened_to() {
+async fn the_sink_follows_its_source_to_another_machine() {
     let directory = tempfile::tempdir().expect("a directory");
     let (user_id, device_id) = (user_id!("@alice:localhost"), device_id!("DEVICE"));
     let store: Arc<DynCryptoStore> = SqliteCryptoStore::open(directory.path(), None)
@@ -299,7 +292,7 @@ async fn another_machine_over_the_same_store_is_listened_to() {
 }
 
 #[tokio::test]
-async fn what_came_in_unheard_is_looked_for_before_it_is_called_known() {
+async fn a_session_written_by_another_process_is_found_before_merging() {
     let directory = tempfile::tempdir().expect("a directory");
     let [machine, _] = machines(directory.path()).await;
     let sink = OlmMachineSink::new(machine.clone());

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use keyferry::{KeyBackupClient, OnDemandError, RoomFetch, RoomKeyLookup, RunBudget, RunOutcome, ServerNews};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 
-use crate::{
-    common::{COUNTED, Setup, WHOLE, assert_all_once, assert_true, assert_vault_complete, homeserver, start},
-    phone::Phone,
+use crate::support::{
+    COUNTED, Phone, Setup, WHOLE, assert_all_once, assert_true, assert_vault_complete, budget, homeserver, slow,
+    spawn_run, start,
 };
 
 async fn fetch(client: &KeyBackupClient, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, OnDemandError> {
@@ -40,10 +40,7 @@ async fn a_session_is_asked_for_once_and_counted_once() {
     assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 100));
-    assert_all_once(
-        &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
-        &homeserver,
-    );
+    assert_all_once(&setup.delivered(), &homeserver);
 }
 
 #[tokio::test]
@@ -115,16 +112,11 @@ async fn a_room_comes_whole_and_only_once() {
 
 #[tokio::test]
 async fn it_works_beside_a_run_of_another_process() {
-    let homeserver = start(Config {
-        keys: 8_000,
-        rooms: 8,
-        bytes_per_second: Some(2_000_000),
-        ..Config::default()
-    });
+    let homeserver = slow(8_000, 8, 2_000_000);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let mut phone = Phone::start_without_sink(&homeserver, &setup).ready();
-    phone.tell("run");
+    phone.send_command("run");
     for index in (0..8_000).rev().step_by(400) {
         assert_found(fetch(&client, &homeserver, index).await, &homeserver, index);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -150,9 +142,7 @@ async fn a_room_that_was_wanted_before_the_first_run_stays_so() {
         Fault::from(FaultKind::Stall { after_bytes: 0 }).on(EndpointKind::RoomKeys),
     ]);
     // The budget is so short that the run goes room by room.
-    let budget = RunBudget {
-        max_duration_ms: Some(1_000),
-    };
+    let budget = budget(1_000);
     assert_eq!(client.download().run(budget).await.outcome, RunOutcome::OutOfBudget);
     homeserver.set_faults(Vec::new());
     client.shutdown();
@@ -163,26 +153,18 @@ async fn a_room_that_was_wanted_before_the_first_run_stays_so() {
         "{:?}",
         report.outcome
     );
-    let keys = setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned");
+    let keys = setup.delivered();
     assert!(keys[..100].iter().all(|key| key.room_id == wanted));
 }
 
 #[tokio::test]
 async fn a_wanted_room_comes_first_in_the_middle_of_a_run_and_is_delivered_first() {
-    let homeserver = start(Config {
-        keys: 20_000,
-        rooms: 20,
-        bytes_per_second: Some(4_000_000),
-        ..Config::default()
-    });
+    let homeserver = slow(20_000, 20, 4_000_000);
     let setup = Setup::with_sink(&homeserver);
     let sink = setup.sink.clone().expect("a sink");
     *sink.delay.lock().expect("not poisoned") = Duration::from_millis(100);
     let client = setup.open_unlocked().await;
-    let run = {
-        let download = client.download();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
+    let run = spawn_run(&client);
     tokio::time::sleep(Duration::from_millis(500)).await;
     let wanted = homeserver.truth().room_id(19);
     client
@@ -191,7 +173,7 @@ async fn a_wanted_room_comes_first_in_the_middle_of_a_run_and_is_delivered_first
         .await
         .expect("it is noted");
     assert_eq!(run.await.expect("it ends").outcome, WHOLE);
-    let keys = sink.keys.lock().expect("not poisoned");
+    let keys = setup.delivered();
     let first = keys.iter().position(|key| key.room_id == wanted).expect("it came");
     assert!(first < 12_000, "its first key came as number {first} of 20,000");
     assert_all_once(&keys, &homeserver);
@@ -199,11 +181,7 @@ async fn a_wanted_room_comes_first_in_the_middle_of_a_run_and_is_delivered_first
 
 #[tokio::test]
 async fn a_room_that_was_wanted_before_comes_first_in_the_next_run() {
-    let homeserver = start(Config {
-        keys: 2_000,
-        rooms: 20,
-        ..Config::default()
-    });
+    let homeserver = homeserver(2_000, 20);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let wanted: Vec<_> = [17, 3]
@@ -216,12 +194,7 @@ async fn a_room_that_was_wanted_before_comes_first_in_the_next_run() {
         .await
         .expect("it is noted");
     // The budget is so short that the run goes room by room.
-    let report = client
-        .download()
-        .run(RunBudget {
-            max_duration_ms: Some(1_000),
-        })
-        .await;
+    let report = client.download().run(budget(1_000)).await;
     assert_eq!(report.outcome, COUNTED);
     let arrived = client
         .download()
@@ -251,7 +224,6 @@ async fn the_log_stays_short_whatever_is_asked_for_one_by_one() {
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let room_id = homeserver.truth().room_id(0);
-    let log = setup.directory.path().join("vault/keyferry.sqlite3-wal");
     // Each look-up leaves its connection open, so SQLite makes no checkpoint when the other connections close.
     for number in 0..400 {
         let unknown = client
@@ -259,6 +231,6 @@ async fn the_log_stays_short_whatever_is_asked_for_one_by_one() {
             .await;
         assert_eq!(unknown, Ok(RoomKeyLookup::NotFound));
     }
-    let bytes = std::fs::metadata(&log).expect("a log").len();
+    let bytes = std::fs::metadata(setup.log_file()).expect("a log").len();
     assert!(bytes < 6_000_000, "{bytes}");
 }

@@ -1,13 +1,10 @@
 //! Opening a client: each mistake has its own error, and leaves nothing behind.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
-use keyferry::{ClientOptions, HostError, Keyring, OpenError, PauseCause, RunBudget, SecretBytes, VaultProtection};
+use keyferry::{ClientOptions, OpenError, PauseCause, RunBudget, SecretBytes, VaultProtection};
 
-use crate::common::{Setup, WHOLE, homeserver};
+use crate::support::{MemoryKeyring, Setup, WHOLE, homeserver};
 
 #[tokio::test]
 async fn what_is_no_account_is_refused_before_anything_is_made() {
@@ -59,7 +56,7 @@ async fn what_is_no_account_is_refused_before_anything_is_made() {
     ] {
         assert_eq!(setup.open_with(options).await.err(), Some(error));
     }
-    assert!(!setup.directory.path().join("vault").exists());
+    assert!(!setup.vault_directory().exists());
 }
 
 #[tokio::test]
@@ -97,7 +94,7 @@ async fn a_vault_opens_only_for_its_account_with_its_key() {
     );
     assert_eq!(attempt(&|_| ()).await, None);
 
-    let file = setup.directory.path().join("vault/keyferry.sqlite3");
+    let file = setup.vault_file();
     let vault = rusqlite::Connection::open(&file).expect("the vault is a database");
     vault.pragma_update(None, "user_version", 999).expect("a newer version");
     drop(vault);
@@ -126,28 +123,6 @@ async fn a_wrong_passphrase_is_told() {
         Some(OpenError::WrongVaultKey)
     );
     setup.open_with(with("right")).await.expect("the client opens again");
-}
-
-#[derive(Default)]
-struct MemoryKeyring {
-    items: Mutex<HashMap<String, SecretBytes>>,
-    broken: Mutex<bool>,
-}
-
-impl Keyring for MemoryKeyring {
-    fn load(&self, name: String) -> Result<Option<SecretBytes>, HostError> {
-        if *self.broken.lock().expect("not poisoned") {
-            return Err(HostError::Failed {
-                detail: "locked".to_owned(),
-            });
-        }
-        Ok(self.items.lock().expect("not poisoned").get(&name).cloned())
-    }
-
-    fn store(&self, name: String, secret: SecretBytes) -> Result<(), HostError> {
-        self.items.lock().expect("not poisoned").insert(name, secret);
-        Ok(())
-    }
 }
 
 #[tokio::test]
@@ -186,7 +161,7 @@ async fn the_files_are_for_their_owner_only_and_hold_no_secret() {
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
     client.download().run(RunBudget::default()).await;
-    let directory = setup.directory.path().join("vault");
+    let directory = setup.vault_directory();
     assert_eq!(
         std::fs::metadata(&directory).expect("a directory").permissions().mode() & 0o777,
         0o700

@@ -1,17 +1,13 @@
 //! Causes that pause the download: each stops what its row in the docs says, and that continues when the cause ends.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use keyferry::{
-    BlockedReason, DownloadPolicy, KeyBackupClient, LookupError, OnDemandError, PauseCause, RunBudget, RunOutcome,
-    RunReport,
-};
-use keyferry_test_homeserver::{Config, EndpointKind, Homeserver};
-use tokio::task::JoinHandle;
+use keyferry::{BlockedReason, DownloadPolicy, LookupError, OnDemandError, PauseCause, RunBudget, RunOutcome};
+use keyferry_test_homeserver::{EndpointKind, Fault};
+use serde_json::json;
 
-use crate::{
-    common::{COUNTED, Setup, WHOLE, assert_all_once, homeserver, start},
-    phone::Phone,
+use crate::support::{
+    COUNTED, Phone, Setup, WHOLE, assert_all_once, homeserver, slow, spawn_run, status, without_repeats,
 };
 
 fn paused(causes: &[PauseCause]) -> RunOutcome {
@@ -20,24 +16,9 @@ fn paused(causes: &[PauseCause]) -> RunOutcome {
     }
 }
 
-fn run(client: &Arc<KeyBackupClient>) -> JoinHandle<RunReport> {
-    let download = client.download();
-    tokio::spawn(async move { download.run(RunBudget::default()).await })
-}
-
-/// Starts a server whose keys take some seconds to arrive.
-fn slow(keys: u64) -> Homeserver {
-    start(Config {
-        keys,
-        rooms: 10,
-        bytes_per_second: Some(1_500_000),
-        ..Config::default()
-    })
-}
-
 #[tokio::test]
 async fn every_cause_ends_what_it_stops_and_the_last_one_that_goes_lets_it_go_on() {
-    let homeserver = slow(4_000);
+    let homeserver = slow(4_000, 10, 1_500_000);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
     let download = client.download();
@@ -48,7 +29,7 @@ async fn every_cause_ends_what_it_stops_and_the_last_one_that_goes_lets_it_go_on
         PauseCause::StorageLocked,
         PauseCause::TimeExpiring,
     ] {
-        let running = run(&client);
+        let running = spawn_run(&client);
         tokio::time::sleep(Duration::from_millis(150)).await;
         download.pause(cause).await.expect("it is kept");
         assert!(running.is_finished() || download.status().await.is_ok_and(|status| status.running.is_none()));
@@ -62,11 +43,7 @@ async fn every_cause_ends_what_it_stops_and_the_last_one_that_goes_lets_it_go_on
     }
     // Whether the phone is charging does not matter without a policy that asks for it.
     assert_eq!(download.run(RunBudget::default()).await.outcome, COUNTED);
-    let sink = setup.sink.as_ref().expect("a sink");
-    let mut keys = sink.keys.lock().expect("not poisoned").clone();
-    let mut seen = std::collections::HashSet::new();
-    keys.retain(|key| seen.insert((key.room_id.clone(), key.session_id.clone())));
-    assert_all_once(&keys, &homeserver);
+    assert_all_once(&without_repeats(setup.delivered()), &homeserver);
 }
 
 #[tokio::test]
@@ -115,12 +92,12 @@ async fn what_the_user_paused_stays_so_over_restarts_and_what_they_stopped_asks_
 
 #[tokio::test]
 async fn offline_stops_fetching_and_not_opening() {
-    let homeserver = slow(4_000);
+    let homeserver = slow(4_000, 10, 1_500_000);
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;
     let download = client.download();
     // Some keys are here, but cannot be opened yet.
-    let running = run(&client);
+    let running = spawn_run(&client);
     tokio::time::sleep(Duration::from_millis(800)).await;
     download.pause(PauseCause::Offline).await.expect("it pauses");
     assert_eq!(running.await.expect("it ends").outcome, paused(&[PauseCause::Offline]));
@@ -150,11 +127,11 @@ async fn offline_stops_fetching_and_not_opening() {
 
 #[tokio::test]
 async fn a_run_follows_when_causes_come_and_go() {
-    let homeserver = slow(4_000);
+    let homeserver = slow(4_000, 10, 1_500_000);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let download = client.download();
-    let running = run(&client);
+    let running = spawn_run(&client);
     for _ in 0..4 {
         tokio::time::sleep(Duration::from_millis(200)).await;
         download.pause(PauseCause::Thermal).await.expect("it pauses");
@@ -220,7 +197,7 @@ async fn a_full_vault_pauses_fetching_and_goes_on_with_another_limit() {
 }
 
 #[tokio::test]
-async fn a_locked_phone_answers_nothing_and_loses_nothing() {
+async fn locked_storage_makes_lookups_inaccessible_until_it_is_unlocked() {
     let homeserver = homeserver(100, 2);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -245,20 +222,12 @@ async fn a_locked_phone_answers_nothing_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_for_patience_gets_it_from_everyone_and_after_a_restart() {
-    use keyferry_test_homeserver::{Fault, FaultKind};
+async fn a_rate_limit_holds_for_all_requests_and_after_a_restart() {
     let homeserver = homeserver(100, 2);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
-    let limited = serde_json::json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 600_000 });
-    homeserver.set_faults(vec![
-        Fault::from(FaultKind::Status {
-            code: 429,
-            body: limited,
-            headers: Default::default(),
-        })
-        .on(EndpointKind::AllKeys),
-    ]);
+    let limited = json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 600_000 });
+    homeserver.set_faults(vec![Fault::from(status(429, limited)).on(EndpointKind::AllKeys)]);
     client.download().run(RunBudget::default()).await;
     homeserver.set_faults(Vec::new());
     client.shutdown();
@@ -288,7 +257,7 @@ async fn a_pause_comes_back_when_the_run_that_it_waits_for_is_given_up() {
     *sink.delay.lock().expect("not poisoned") = Duration::from_secs(60);
     let client = setup.open_unlocked().await;
     let download = client.download();
-    let running = run(&client);
+    let running = spawn_run(&client);
     while download.status().await.expect("a status").summary.opened == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -335,16 +304,16 @@ async fn a_policy_bounds_the_cores_and_the_batches() {
     let sink = setup.sink.as_ref().expect("a sink");
     let largest = sink.batches.lock().expect("not poisoned").iter().max().copied();
     assert!(largest.is_some_and(|keys| keys <= 100), "{largest:?}");
-    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(&setup.delivered(), &homeserver);
 }
 
 #[tokio::test]
-async fn what_the_user_says_here_reaches_a_run_of_another_process() {
-    let homeserver = slow(20_000);
+async fn a_pause_by_the_user_stops_a_run_of_another_process() {
+    let homeserver = slow(20_000, 10, 1_500_000);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let mut phone = Phone::start_without_sink(&homeserver, &setup).ready();
-    phone.tell("run");
+    phone.send_command("run");
     while client.download().status().await.expect("a status").summary.fetched == 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -361,7 +330,7 @@ async fn a_pause_that_is_given_up_leaves_nothing_held() {
     *sink.delay.lock().expect("not poisoned") = Duration::from_secs(60);
     let client = setup.open_unlocked().await;
     let download = client.download();
-    let running = run(&client);
+    let running = spawn_run(&client);
     while download.status().await.expect("a status").summary.opened == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -379,7 +348,7 @@ async fn a_pause_that_is_given_up_leaves_nothing_held() {
 }
 
 #[tokio::test]
-async fn what_the_user_said_counts_also_where_the_call_is_given_up() {
+async fn a_pause_call_that_is_dropped_still_takes_effect_in_order() {
     let homeserver = homeserver(100, 2);
     let setup = Setup::new(&homeserver);
     let (here, there) = (setup.open_unlocked().await, setup.open().await);

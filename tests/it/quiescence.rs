@@ -4,12 +4,10 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
-use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver};
+use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver};
+use serde_json::Value;
 
-use crate::{
-    common::{Setup, start},
-    phone::Phone,
-};
+use crate::support::{Phone, Setup, homeserver, status};
 
 /// Reads what a process has open, and how much processor time its threads have used.
 struct Outside {
@@ -97,11 +95,7 @@ impl Outside {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_download_holds_nothing() {
-    let homeserver = start(Config {
-        keys: 30_000,
-        rooms: 30,
-        ..Config::default()
-    });
+    let homeserver = homeserver(30_000, 30);
     let faults = |kind| vec![Fault::from(kind).on(EndpointKind::AllKeys)];
     let stages: [(&str, Vec<Fault>, &[&str]); 7] = [
         ("a silent server", faults(FaultKind::Silence), &[]),
@@ -117,15 +111,7 @@ async fn a_paused_download_holds_nothing() {
             }),
             &[],
         ),
-        (
-            "a server with a fault",
-            faults(FaultKind::Status {
-                code: 503,
-                body: Default::default(),
-                headers: Default::default(),
-            }),
-            &[],
-        ),
+        ("a server with a fault", faults(status(503, Value::Null)), &[]),
         ("all stages", Vec::new(), &[]),
         ("a slow sink", Vec::new(), &["--sink-delay-ms", "5000"]),
         ("opening", Vec::new(), &["--sink-delay-ms", "50"]),
@@ -133,17 +119,17 @@ async fn a_paused_download_holds_nothing() {
     for (stage, faults, arguments) in stages {
         for pause in ["pause in_background", "end"] {
             let setup = Setup::new(&homeserver);
-            let vault = setup.directory.path().join("vault");
+            let vault = setup.vault_directory();
             homeserver.set_faults(Vec::new());
             let mut phone = Phone::start(&homeserver, &setup, arguments).ready();
             let outside = Outside { id: phone.id() };
             homeserver.set_faults(faults.clone());
-            phone.tell("run");
+            phone.send_command("run");
             tokio::time::sleep(Duration::from_millis(250)).await;
             assert!(!outside.vault_files().is_empty(), "{stage}: there is work under way");
-            phone.tell(pause);
+            phone.send_command(pause);
             if pause == "end" {
-                phone.tell("quiescent");
+                phone.send_command("quiescent");
             }
             phone.answer("done");
             if pause == "end" {

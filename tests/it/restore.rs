@@ -3,7 +3,9 @@
 use keyferry::{ArrivalCursor, DownloadStage, FailureReason, RoomKeyLookup, RunBudget, RunOutcome, UnlockSecret};
 use keyferry_test_homeserver::{Config, EndpointKind, Oddity, VersionAction};
 
-use crate::common::{Setup, WHOLE, assert_all_once, assert_vault_complete, homeserver, locked, start};
+use crate::support::{
+    Setup, WHOLE, assert_all_once, assert_vault_complete, budget, homeserver, needs_unlock, slow, spawn_run, start,
+};
 
 #[tokio::test]
 async fn every_key_is_fetched_opened_delivered_and_found() {
@@ -22,8 +24,7 @@ async fn every_key_is_fetched_opened_delivered_and_found() {
         (summary.failed, summary.refused, summary.conflicts, summary.rooms),
         (0, 0, 0, 30)
     );
-    let sink = setup.sink.as_ref().expect("a sink");
-    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(&setup.delivered(), &homeserver);
     assert_vault_complete(&client, &homeserver).await;
 
     let progress = setup.host.progress.lock().expect("not poisoned").clone();
@@ -66,17 +67,7 @@ async fn a_second_run_asks_only_whether_there_is_anything_new() {
     assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
     assert_eq!(homeserver.requests().of(EndpointKind::CurrentVersion), 1);
     assert_eq!(homeserver.requests().total(), 1);
-    assert_eq!(
-        setup
-            .sink
-            .as_ref()
-            .expect("a sink")
-            .keys
-            .lock()
-            .expect("not poisoned")
-            .len(),
-        500
-    );
+    assert_eq!(setup.delivered().len(), 500);
 }
 
 #[tokio::test]
@@ -85,7 +76,7 @@ async fn fetching_needs_no_key_and_an_unlock_opens_the_rest() {
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!(report.outcome, locked(&["1"]));
+    assert_eq!(report.outcome, needs_unlock(&["1"]));
     assert_eq!((report.summary.fetched, report.summary.opened), (1_500, 0));
 
     homeserver.reset_requests();
@@ -105,16 +96,10 @@ async fn fetching_needs_no_key_and_an_unlock_opens_the_rest() {
 
 #[tokio::test]
 async fn an_unlock_during_a_run_is_taken_up_by_it() {
-    let homeserver = start(Config {
-        keys: 4_000,
-        rooms: 4,
-        bytes_per_second: Some(1_500_000),
-        ..Config::default()
-    });
+    let homeserver = slow(4_000, 4, 1_500_000);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open().await;
-    let download = client.download();
-    let run = tokio::spawn(async move { download.run(RunBudget::default()).await });
+    let run = spawn_run(&client);
     while client.download().status().await.expect("a status").summary.fetched == 0 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -141,20 +126,14 @@ async fn rooms_are_taken_in_the_order_of_the_host_and_left_ones_come_too() {
     let client = setup.open_unlocked().await;
     // The budget is too short for one request for all keys: the run goes room by room, and ends with a request for the
     // rooms that no list names.
-    let report = client
-        .download()
-        .run(RunBudget {
-            max_duration_ms: Some(3_000),
-        })
-        .await;
+    let report = client.download().run(budget(3_000)).await;
     assert_eq!(report.outcome, WHOLE);
     let requests = homeserver.requests();
     assert_eq!(
         (requests.of(EndpointKind::RoomKeys), requests.of(EndpointKind::AllKeys)),
         (17, 1)
     );
-    let sink = setup.sink.as_ref().expect("a sink");
-    let delivered = sink.keys.lock().expect("not poisoned");
+    let delivered = setup.delivered();
     assert!(delivered[..100].iter().all(|key| wanted.contains(&key.room_id)));
     assert_all_once(&delivered, &homeserver);
 }
@@ -171,10 +150,7 @@ async fn odd_entries_cost_only_themselves() {
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, WHOLE);
-    assert_all_once(
-        &setup.sink.as_ref().expect("a sink").keys.lock().expect("not poisoned"),
-        &homeserver,
-    );
+    assert_all_once(&setup.delivered(), &homeserver);
 
     let mut expected = 0;
     for index in 0..homeserver.truth().len() {
@@ -287,13 +263,12 @@ async fn a_new_crypto_store_gets_everything_again() {
         (report.outcome, report.summary.delivered, report.summary.opened),
         (WHOLE, 300, 300)
     );
-    let sink = setup.sink.clone().expect("a sink");
-    assert_eq!(sink.keys.lock().expect("not poisoned").len(), 600);
+    assert_eq!(setup.delivered().len(), 600);
     // Another device has another crypto store.
     setup.account.device_id = "ANOTHER".to_owned();
     let report = setup.open().await.download().run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.delivered), (WHOLE, 300));
-    assert_eq!(sink.keys.lock().expect("not poisoned").len(), 900);
+    assert_eq!(setup.delivered().len(), 900);
 }
 
 #[tokio::test]
@@ -317,7 +292,7 @@ async fn a_sink_may_refuse_one_and_fail_altogether() {
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, WHOLE);
     assert_eq!((report.summary.delivered, report.summary.refused), (2_499, 1));
-    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(&setup.delivered(), &homeserver);
     let refusals = client.download().refusals(None, 10).await.expect("a page");
     assert_eq!(refusals.entries.len(), 1);
     assert_eq!(refusals.entries[0].entry.session_id, refused.session_id);
@@ -325,7 +300,7 @@ async fn a_sink_may_refuse_one_and_fail_altogether() {
 }
 
 #[tokio::test]
-async fn a_changed_backup_is_looked_through_again() {
+async fn a_new_version_with_the_same_key_is_fetched() {
     let homeserver = homeserver(400, 4);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;

@@ -12,9 +12,9 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use keyferry::{ClientOptions, RunBudget, UnlockSecret, VaultProtection};
-use keyferry_test_homeserver::{AccountInfo, Config, Homeserver};
+use keyferry_test_homeserver::{AccountInfo, Homeserver};
 
-use crate::common::{Setup, WHOLE, homeserver, start};
+use crate::support::{Setup, WHOLE, homeserver, slow, spawn_run};
 
 /// The secrets of the running tests, which no log line may contain.
 static FORBIDDEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
@@ -164,12 +164,7 @@ fn secrets_at_rest(homeserver: &Homeserver, setup: &Setup, passphrase: &str) -> 
 
 /// Restores into a vault with this protection, and checks its files all the while.
 async fn restore_and_look(protection: VaultProtection, passphrase: &str) {
-    let homeserver = start(Config {
-        keys: 300,
-        rooms: 3,
-        bytes_per_second: Some(200_000),
-        ..Config::default()
-    });
+    let homeserver = slow(300, 3, 200_000);
     let setup = Setup::with_sink(&homeserver);
     let has_key = !matches!(protection, VaultProtection::NoProtection);
     let options = ClientOptions {
@@ -184,17 +179,14 @@ async fn restore_and_look(protection: VaultProtection, passphrase: &str) {
         secrets.extend(rooms.clone());
     }
     let look = || {
-        let bytes = bytes_below(&setup.directory.path().join("vault"));
+        let bytes = bytes_below(&setup.vault_directory());
         for (what, secret) in &secrets {
             assert!(!holds(&bytes, secret), "{what} is in the vault");
         }
         bytes
     };
     look();
-    let run = {
-        let download = client.download();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
+    let run = spawn_run(&client);
     // Looks during the run, too, when the log and its index are beside the file.
     let mut looks = 0;
     while !run.is_finished() {

@@ -2,12 +2,11 @@
 
 use keyferry::{
     KeyBackupClient, MissingKeys, PreferenceValue, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, RunReport,
-    UnlockSecret,
 };
 use keyferry_test_homeserver::{Config, EndpointKind, Homeserver, ServerKind, VersionAction};
 use serde_json::json;
 
-use crate::common::{COUNTED, Setup, WHOLE, assert_vault_complete, start};
+use crate::support::{COUNTED, Setup, WHOLE, assert_vault_complete, start, unlock_version};
 
 fn server(kind: ServerKind) -> Homeserver {
     start(Config {
@@ -22,14 +21,8 @@ async fn run(client: &KeyBackupClient) -> RunReport {
     client.download().run(RunBudget::default()).await
 }
 
-async fn unlock(client: &KeyBackupClient, homeserver: &Homeserver, version: &str) {
-    let base64 = homeserver.decryption_key_of(version).expect("it is there").into();
-    let unlocked = client.unlock(UnlockSecret::DecryptionKey { base64 }).await;
-    unlocked.expect("the key fits");
-}
-
 #[tokio::test]
-async fn each_but_one_gives_every_key() {
+async fn every_server_but_palpo_serves_every_key() {
     for kind in ServerKind::ALL {
         if kind == ServerKind::Palpo {
             continue;
@@ -44,7 +37,7 @@ async fn each_but_one_gives_every_key() {
 }
 
 #[tokio::test]
-async fn one_key_for_each_room_is_no_backup_and_single_keys_are() {
+async fn palpos_answers_are_reported_as_not_served_and_single_keys_work() {
     let homeserver = server(ServerKind::Palpo);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -64,7 +57,7 @@ async fn one_key_for_each_room_is_no_backup_and_single_keys_are() {
 }
 
 #[tokio::test]
-async fn no_keys_of_a_version_that_is_gone_are_no_proof() {
+async fn an_empty_answer_for_a_deleted_version_proves_nothing() {
     for kind in [
         ServerKind::Tuwunel,
         ServerKind::Continuwuity,
@@ -109,7 +102,7 @@ async fn where_version_numbers_are_sorted_as_text_a_number_gets_the_newest() {
             "{kind:?}: {:?}",
             report.outcome
         );
-        unlock(&client, &homeserver, "10").await;
+        unlock_version(&client, &homeserver, "10").await;
         let report = run(&client).await;
         assert!(report.every_key_is_here, "{kind:?}: {:?}", report.outcome);
     }
@@ -199,7 +192,7 @@ async fn an_older_version_comes_by_its_number_where_none_is_current() {
         "{:?}",
         report.outcome
     );
-    unlock(&client, &homeserver, "1").await;
+    unlock_version(&client, &homeserver, "1").await;
     let report = run(&client).await;
     assert!(report.every_key_is_here, "{:?}", report.outcome);
     assert_vault_complete(&client, &homeserver).await;
@@ -220,7 +213,7 @@ async fn a_version_that_the_server_cannot_describe_any_more_is_fetched_neverthel
 }
 
 #[tokio::test]
-async fn an_empty_etag_is_an_etag() {
+async fn dendrites_empty_etag_is_compared_like_any_other() {
     let homeserver = start(Config {
         server: ServerKind::Dendrite,
         keys: 60,

@@ -3,7 +3,7 @@
 use keyferry::{DownloadPolicy, RoomHistoryShareability, RunBudget, RunOutcome};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 
-use crate::common::{Setup, WHOLE, homeserver, locked, start};
+use crate::support::{Setup, WHOLE, budget, homeserver, needs_unlock, start};
 
 /// Returns the counts of a room according to the truth, without the keys that can never be opened.
 fn truth(homeserver: &Homeserver, room: u64) -> RoomHistoryShareability {
@@ -50,12 +50,7 @@ async fn a_room_is_counted_whatever_the_download_has_of_it() {
         Fault::from(FaultKind::CutBody { after_bytes: 10 }).on(EndpointKind::AllKeys),
         Fault::from(FaultKind::CutBody { after_bytes: 10 }).on(EndpointKind::RoomKeys),
     ]);
-    client
-        .download()
-        .run(RunBudget {
-            max_duration_ms: Some(1_000),
-        })
-        .await;
+    client.download().run(budget(1_000)).await;
     assert_eq!(client.room_history_shareability(room_id.clone()).await, Ok(expected));
 
     // A key that is in two versions counts once.
@@ -75,7 +70,7 @@ async fn an_opened_copy_counts_before_one_that_nobody_can_open_yet() {
     client.download().run(RunBudget::default()).await;
     homeserver.set_version_state(VersionAction::NewWithOtherKey);
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.fetched), (locked(&["2"]), 300));
+    assert_eq!((report.outcome, report.summary.fetched), (needs_unlock(&["2"]), 300));
     let counts = client.room_history_shareability(homeserver.truth().room_id(1)).await;
     assert_eq!(counts, Ok(truth(&homeserver, 1)));
 }

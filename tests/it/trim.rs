@@ -5,17 +5,15 @@ use std::time::Duration;
 use keyferry::{DownloadPolicy, RoomKeyLookup, RunBudget};
 use keyferry_test_homeserver::EndpointKind;
 
-use crate::common::{COUNTED, Setup, WHOLE, assert_all_once, assert_true, homeserver};
+use crate::support::{COUNTED, Setup, WHOLE, assert_all_once, assert_true, homeserver, spawn_run};
 
 fn bytes(setup: &Setup) -> u64 {
-    let vault = setup.directory.path().join("vault/keyferry.sqlite3");
-    std::fs::metadata(vault).expect("the vault").len()
+    std::fs::metadata(setup.vault_file()).expect("the vault").len()
 }
 
 fn bytes_with_the_log(setup: &Setup) -> u64 {
-    let log = setup.directory.path().join("vault/keyferry.sqlite3-wal");
     // The log may not exist.
-    bytes(setup) + std::fs::metadata(log).map_or(0, |log| log.len())
+    bytes(setup) + std::fs::metadata(setup.log_file()).map_or(0, |log| log.len())
 }
 
 fn trimming() -> DownloadPolicy {
@@ -78,7 +76,7 @@ async fn what_the_sink_has_taken_leaves_the_vault_and_can_be_had_again() {
     assert!(setup.host.download_wake_up.lock().expect("not poisoned").is_some());
     let report = download.run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 10_000));
-    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(&setup.delivered(), &homeserver);
 }
 
 #[tokio::test]
@@ -109,12 +107,11 @@ async fn a_small_disk_takes_a_large_backup_bit_by_bit() {
     assert!(bytes(&setup) < 2 * most, "{}", bytes(&setup));
     assert!(peak < 3 * most, "{peak} at its peak");
     assert_eq!(bytes_with_the_log(&setup), bytes(&setup), "the log is empty at the end");
-    let sink = setup.sink.as_ref().expect("a sink");
-    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(&setup.delivered(), &homeserver);
 }
 
 #[tokio::test]
-async fn what_is_delivered_before_its_turn_leaves_nothing_behind() {
+async fn entries_delivered_out_of_order_are_trimmed_too() {
     let homeserver = homeserver(10_000, 10);
     let setup = Setup::with_sink(&homeserver);
     let sink = setup.sink.clone().expect("a sink");
@@ -125,10 +122,7 @@ async fn what_is_delivered_before_its_turn_leaves_nothing_behind() {
         batch_keys: 100,
         ..trimming()
     });
-    let running = {
-        let download = download.clone();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
+    let running = spawn_run(&client);
     while download.status().await.expect("a status").summary.fetched < 10_000 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

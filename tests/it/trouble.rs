@@ -1,29 +1,19 @@
 //! Trouble with the vault itself: it is damaged, cut short, deleted, or restored without its keyring. Each case has a
 //! clear state and a way to go on.
 
-use std::{
-    collections::HashMap,
-    fs,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fs, sync::Arc, time::Duration};
 
 use keyferry::{
-    ClientOptions, HostError, Keyring, LookupError, OpenError, RoomKeyLookup, RunBudget, RunFailure, RunOutcome,
-    SecretBytes, StatusError, VaultProtection, set_vault_aside,
+    ClientOptions, LookupError, OpenError, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, StatusError,
+    VaultProtection, set_vault_aside,
 };
-use keyferry_test_homeserver::{Config, Homeserver};
+use keyferry_test_homeserver::Homeserver;
 
-use crate::common::{Setup, WHOLE, assert_true, assert_vault_complete, homeserver, start};
+use crate::support::{MemoryKeyring, Setup, WHOLE, assert_true, assert_vault_complete, homeserver, slow, spawn_run};
 
 const GONE: RunOutcome = RunOutcome::Failed {
     reason: RunFailure::VaultGone,
 };
-
-fn vault_file(setup: &Setup) -> PathBuf {
-    setup.directory.path().join("vault/keyferry.sqlite3")
-}
 
 /// Creates a vault with all keys, and closes it.
 async fn filled(homeserver: &Homeserver) -> Setup {
@@ -36,9 +26,9 @@ async fn filled(homeserver: &Homeserver) -> Setup {
 }
 
 /// Asserts that one can go on: setting the vault aside deletes nothing, and a new vault gets everything again.
-async fn begins_anew(setup: &Setup, homeserver: &Homeserver) {
+async fn recovers_after_setting_aside(setup: &Setup, homeserver: &Homeserver) {
     let directory = setup.options().data_dir;
-    let damaged = fs::read(vault_file(setup)).expect("it is there");
+    let damaged = fs::read(setup.vault_file()).expect("it is there");
     let aside = set_vault_aside(directory.clone())
         .await
         .expect("it moves")
@@ -71,7 +61,7 @@ async fn a_vault_that_does_not_open_is_set_aside_and_made_anew() {
     ];
     for (what, damage) in ways {
         let setup = filled(&homeserver).await;
-        let file = vault_file(&setup);
+        let file = setup.vault_file();
         fs::write(&file, damage(fs::read(&file).expect("it is there"))).expect("it can be damaged");
         let opened = setup.open_with(setup.options()).await;
         match opened {
@@ -86,7 +76,7 @@ async fn a_vault_that_does_not_open_is_set_aside_and_made_anew() {
                 client.shutdown();
             }
         }
-        begins_anew(&setup, &homeserver).await;
+        recovers_after_setting_aside(&setup, &homeserver).await;
     }
 }
 
@@ -94,7 +84,7 @@ async fn a_vault_that_does_not_open_is_set_aside_and_made_anew() {
 async fn damage_in_the_middle_is_told_and_what_can_be_read_is_read() {
     let homeserver = homeserver(3_000, 3);
     let setup = filled(&homeserver).await;
-    let file = vault_file(&setup);
+    let file = setup.vault_file();
     let mut bytes = fs::read(&file).expect("it is there");
     let middle = bytes.len() / 2;
     bytes[middle..middle + 200_000].fill(0xaa);
@@ -116,28 +106,20 @@ async fn damage_in_the_middle_is_told_and_what_can_be_read_is_read() {
     assert!((1..3_000).contains(&damaged), "{damaged}");
     client.close_lookups().await;
     client.shutdown();
-    begins_anew(&setup, &homeserver).await;
+    recovers_after_setting_aside(&setup, &homeserver).await;
 }
 
 #[tokio::test]
 async fn a_vault_that_is_deleted_under_a_run_is_noticed() {
-    let homeserver = start(Config {
-        keys: 8_000,
-        rooms: 10,
-        bytes_per_second: Some(3_000_000),
-        ..Config::default()
-    });
+    let homeserver = slow(8_000, 10, 3_000_000);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let download = client.download();
-    let run = {
-        let download = download.clone();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
+    let run = spawn_run(&client);
     while download.status().await.expect("a status").summary.fetched == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    fs::remove_dir_all(setup.directory.path().join("vault")).expect("it can be deleted");
+    fs::remove_dir_all(setup.vault_directory()).expect("it can be deleted");
     let report = run.await.expect("it ends");
     assert_eq!(report.outcome, GONE);
     assert_eq!(download.status().await.err(), Some(StatusError::Gone));
@@ -149,19 +131,11 @@ async fn a_vault_that_is_deleted_under_a_run_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_vault_at_work_is_not_set_aside_and_who_is_left_behind_is_told() {
-    let homeserver = start(Config {
-        keys: 4_000,
-        rooms: 10,
-        bytes_per_second: Some(3_000_000),
-        ..Config::default()
-    });
+async fn a_vault_in_use_is_not_set_aside_and_old_clients_report_it_gone() {
+    let homeserver = slow(4_000, 10, 3_000_000);
     let setup = Setup::new(&homeserver);
     let old = setup.open_unlocked().await;
-    let run = {
-        let download = old.download();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
+    let run = spawn_run(&old);
     while old.download().status().await.expect("a status").summary.fetched == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -187,33 +161,15 @@ async fn a_vault_at_work_is_not_set_aside_and_who_is_left_behind_is_told() {
     assert_vault_complete(&new, &homeserver).await;
 }
 
-/// A slow keyring, like one in hardware.
-#[derive(Default)]
-struct SlowKeyring {
-    secrets: Mutex<HashMap<String, Vec<u8>>>,
-}
-
-impl Keyring for SlowKeyring {
-    fn load(&self, name: String) -> Result<Option<SecretBytes>, HostError> {
-        let secret = self.secrets.lock().expect("a keyring").get(&name).cloned();
-        std::thread::sleep(Duration::from_millis(20));
-        Ok(secret.map(SecretBytes::from))
-    }
-
-    fn store(&self, name: String, secret: SecretBytes) -> Result<(), HostError> {
-        std::thread::sleep(Duration::from_millis(20));
-        let mut secrets = self.secrets.lock().expect("a keyring");
-        secrets.insert(name, secret.expose().to_vec());
-        Ok(())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn who_opens_a_new_vault_at_the_same_moment_gets_the_same_one() {
+async fn clients_that_open_a_new_vault_at_once_share_it() {
     let homeserver = homeserver(10, 1);
     for _ in 0..5 {
         let setup = Setup::new(&homeserver);
-        let keyring = Arc::new(SlowKeyring::default());
+        let keyring = Arc::new(MemoryKeyring {
+            delay: Duration::from_millis(20),
+            ..MemoryKeyring::default()
+        });
         let options = || ClientOptions {
             protection: VaultProtection::Keyring {
                 keyring: keyring.clone(),
@@ -232,8 +188,8 @@ async fn who_opens_a_new_vault_at_the_same_moment_gets_the_same_one() {
 async fn a_log_without_its_vault_is_not_taken_for_that_of_a_new_one() {
     let homeserver = homeserver(300, 3);
     let setup = filled(&homeserver).await;
-    let file = vault_file(&setup);
-    let log = file.with_extension("sqlite3-wal");
+    let file = setup.vault_file();
+    let log = setup.log_file();
     let vault = rusqlite::Connection::open(&file).expect("the vault");
     vault
         .execute_batch(
@@ -251,32 +207,20 @@ async fn a_log_without_its_vault_is_not_taken_for_that_of_a_new_one() {
     assert_vault_complete(&client, &homeserver).await;
 }
 
-/// An empty keyring, as after a restore to another phone.
-struct EmptyKeyring;
-
-impl Keyring for EmptyKeyring {
-    fn load(&self, _name: String) -> Result<Option<SecretBytes>, HostError> {
-        Ok(None)
-    }
-
-    fn store(&self, _name: String, _secret: SecretBytes) -> Result<(), HostError> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn restored_without_its_keyring_a_vault_says_so_and_is_made_anew() {
     let homeserver = homeserver(100, 2);
     let setup = filled(&homeserver).await;
+    // As after a restore to another phone.
     let with_keyring = ClientOptions {
         protection: VaultProtection::Keyring {
-            keyring: Arc::new(EmptyKeyring),
+            keyring: Arc::new(MemoryKeyring::default()),
         },
         ..setup.options()
     };
     let lost = OpenError::KeyringUnavailable { key_lost: true };
     assert_eq!(setup.open_with(with_keyring).await.err(), Some(lost));
-    begins_anew(&setup, &homeserver).await;
+    recovers_after_setting_aside(&setup, &homeserver).await;
 }
 
 #[tokio::test]
@@ -290,7 +234,7 @@ async fn a_keyring_for_a_vault_without_protection_is_another_protection() {
     let client = setup.open_with(with(VaultProtection::NoProtection)).await;
     client.expect("it opens").shutdown();
     let keyring = VaultProtection::Keyring {
-        keyring: Arc::new(EmptyKeyring),
+        keyring: Arc::new(MemoryKeyring::default()),
     };
     assert_eq!(
         setup.open_with(with(keyring)).await.err(),
@@ -299,12 +243,12 @@ async fn a_keyring_for_a_vault_without_protection_is_another_protection() {
 }
 
 #[tokio::test]
-async fn a_lease_from_another_life_of_the_phone_stands_in_nobodys_way() {
+async fn a_lease_from_another_boot_is_ignored() {
     let homeserver = homeserver(100, 2);
     let setup = filled(&homeserver).await;
     // As after a restore from a phone's backup that was made during a run: another boot, with a clock that counts from
     // there.
-    let vault = rusqlite::Connection::open(vault_file(&setup)).expect("the vault");
+    let vault = rusqlite::Connection::open(setup.vault_file()).expect("the vault");
     vault
         .execute(
             "INSERT OR REPLACE INTO lease (id, holder, process_id, process_began, process_space, since_ms, heartbeat_ms)
@@ -323,7 +267,7 @@ async fn a_lease_from_another_life_of_the_phone_stands_in_nobodys_way() {
 async fn what_an_older_version_of_the_crate_did_not_know_is_opened_by_this_one() {
     let homeserver = homeserver(100, 2);
     let setup = filled(&homeserver).await;
-    let vault = rusqlite::Connection::open(vault_file(&setup)).expect("the vault");
+    let vault = rusqlite::Connection::open(setup.vault_file()).expect("the vault");
     // As that version left the vault: with thirty keys of an algorithm that it did not know.
     vault
         .execute_batch(

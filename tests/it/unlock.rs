@@ -4,7 +4,10 @@ use keyferry::{RunBudget, UnlockError, UnlockSecret};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::json;
 
-use crate::common::{Setup, WHOLE, homeserver, start};
+use crate::support::{
+    Setup, WHOLE, backup_entry::version_info, homeserver, needs_unlock, run_to_completion, start, status,
+    unlock_version,
+};
 
 fn recovery_key(text: &str) -> UnlockSecret {
     UnlockSecret::RecoveryKey { text: text.into() }
@@ -142,21 +145,13 @@ async fn rounds_that_a_legacy_backup_invents_are_not_run() {
         (json!(1e300), 256),
         (json!(1), 8),
     ] {
-        let version = json!({
-            "version": "1", "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "etag": "10", "count": 10,
-            "auth_data": {
-                "public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE",
-                "private_key_salt": "salt", "private_key_iterations": iterations, "private_key_bits": bits,
-            },
+        let auth_data = json!({
+            "public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE",
+            "private_key_salt": "salt", "private_key_iterations": iterations, "private_key_bits": bits,
         });
-        let answer = |code, body| FaultKind::Status {
-            code,
-            body,
-            headers: Default::default(),
-        };
         homeserver.set_faults(vec![
-            Fault::from(answer(200, version)).on(EndpointKind::CurrentVersion),
-            Fault::from(answer(404, json!({ "errcode": "M_NOT_FOUND" }))).on(EndpointKind::GetAccountData),
+            Fault::from(status(200, version_info("1", "10", 10, auth_data))).on(EndpointKind::CurrentVersion),
+            Fault::from(status(404, json!({ "errcode": "M_NOT_FOUND" }))).on(EndpointKind::GetAccountData),
         ]);
         let result = attempt(&homeserver, passphrase("anything")).await;
         assert_eq!(result, Err(UnlockError::Unsupported), "{iterations}, {bits} bits");
@@ -169,30 +164,12 @@ async fn what_the_server_does_is_told_from_what_the_user_typed() {
     let secret = || recovery_key(&homeserver.account().recovery_key);
     for (fault, error) in [
         (FaultKind::NotJson, UnlockError::Unreachable),
+        (status(502, json!("<html>")), UnlockError::ServerFault),
         (
-            FaultKind::Status {
-                code: 502,
-                body: json!("<html>"),
-                headers: Default::default(),
-            },
-            UnlockError::ServerFault,
-        ),
-        (
-            FaultKind::Status {
-                code: 401,
-                body: json!({ "errcode": "M_UNKNOWN_TOKEN", "soft_logout": true }),
-                headers: Default::default(),
-            },
+            status(401, json!({ "errcode": "M_UNKNOWN_TOKEN", "soft_logout": true })),
             UnlockError::NotSignedIn { soft_logout: true },
         ),
-        (
-            FaultKind::Status {
-                code: 404,
-                body: json!("<html>"),
-                headers: Default::default(),
-            },
-            UnlockError::Refused,
-        ),
+        (status(404, json!("<html>")), UnlockError::Refused),
     ] {
         homeserver.set_faults(vec![Fault::from(fault.clone())]);
         assert_eq!(attempt(&homeserver, secret()).await, Err(error), "{fault:?}");
@@ -226,4 +203,31 @@ async fn a_wrong_key_never_replaces_a_good_one() {
         setup.open().await.download().run(RunBudget::default()).await.outcome,
         WHOLE
     );
+}
+
+#[tokio::test]
+async fn progress_shows_the_keys_that_wait_for_another_decryption_key() {
+    let homeserver = homeserver(300, 3);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    run_to_completion(&client).await;
+    let last_locked = || {
+        setup
+            .host
+            .progress
+            .lock()
+            .expect("not poisoned")
+            .last()
+            .map(|progress| progress.locked)
+    };
+    assert_eq!(last_locked(), Some(0));
+
+    homeserver.set_version_state(VersionAction::NewWithOtherKey);
+    let report = client.download().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.summary.locked), (needs_unlock(&["2"]), 300));
+    assert_eq!(last_locked(), Some(300));
+
+    unlock_version(&client, &homeserver, "2").await;
+    run_to_completion(&client).await;
+    assert_eq!(last_locked(), Some(0));
 }

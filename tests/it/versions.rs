@@ -1,38 +1,30 @@
 //! Backups that change: they are replaced, deleted, created again, or grow.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use keyferry::{
-    HttpExchange, HttpHead, HttpRequest, HttpTransport, ReqwestTransport, RunBudget, RunFailure, RunOutcome,
-    ServerNews, TransportError, UnlockSecret, VersionState,
+    HttpExchange, HttpRequest, RunBudget, RunFailure, RunOutcome, ServerNews, TransportError, VersionState,
 };
-use keyferry_test_homeserver::{Config, EndpointKind, VersionAction};
+use keyferry_test_homeserver::{Config, EndpointKind, Homeserver, VersionAction};
 
-use crate::common::{COUNTED, Setup, WHOLE, assert_all_once, assert_vault_complete, homeserver, locked, start};
-
-const SLICE: RunBudget = RunBudget {
-    max_duration_ms: Some(1_000),
+use crate::support::{
+    COUNTED, Setup, WHOLE, assert_all_once, assert_vault_complete, budget, homeserver, needs_unlock, slow, spawn_run,
+    start,
+    transport::{HookedTransport, Hooks},
+    unlock_version,
 };
 
-fn slow() -> Config {
-    Config {
-        keys: 4_000,
-        rooms: 8,
-        bytes_per_second: Some(1_500_000),
-        ..Config::default()
-    }
+const SLICE: RunBudget = budget(1_000);
+
+/// Starts a server whose keys take some slices to arrive.
+fn of_some_slices() -> Homeserver {
+    slow(4_000, 8, 1_500_000)
 }
 
 #[tokio::test]
 async fn an_older_version_is_drained_first_then_the_new_one_is_begun() {
-    let homeserver = start(slow());
+    let homeserver = of_some_slices();
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
     let download = client.download();
@@ -56,17 +48,14 @@ async fn an_older_version_is_drained_first_then_the_new_one_is_begun() {
     );
     // The new version is still locked; the old version is delivered nevertheless.
     let report = download.run(RunBudget::default()).await;
-    assert_eq!(report.outcome, locked(&["2"]));
+    assert_eq!(report.outcome, needs_unlock(&["2"]));
     assert_eq!(
         states().await,
         [(old, VersionState::Complete), (new, VersionState::Complete)]
     );
-    let sink = setup.sink.as_ref().expect("a sink");
-    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(&setup.delivered(), &homeserver);
 
-    let base64 = homeserver.decryption_key_of("2").expect("it is there");
-    let secret = UnlockSecret::DecryptionKey { base64: base64.into() };
-    client.unlock(secret).await.expect("it fits");
+    unlock_version(&client, &homeserver, "2").await;
     let report = download.run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.opened), (COUNTED, 4_000));
     assert_vault_complete(&client, &homeserver).await;
@@ -87,9 +76,7 @@ async fn what_an_older_version_got_before_it_was_superseded_comes_too() {
     homeserver.release_held_back();
     homeserver.set_version_state(VersionAction::New);
     // Nothing was requested from the old version since then, and the new version is now the current one.
-    let base64 = homeserver.decryption_key_of("2").expect("it is there");
-    let secret = UnlockSecret::DecryptionKey { base64: base64.into() };
-    client.unlock(secret).await.expect("it fits");
+    unlock_version(&client, &homeserver, "2").await;
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, WHOLE);
     let versions = client.download().status().await.expect("a status").versions;
@@ -99,7 +86,7 @@ async fn what_an_older_version_got_before_it_was_superseded_comes_too() {
 
 #[tokio::test]
 async fn a_version_that_is_deleted_midway_keeps_what_came_of_it() {
-    let homeserver = start(slow());
+    let homeserver = of_some_slices();
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let download = client.download();
@@ -128,19 +115,13 @@ async fn a_version_that_is_deleted_midway_keeps_what_came_of_it() {
 
 #[tokio::test]
 async fn a_version_that_goes_while_it_is_fetched_makes_way_for_the_one_that_is_current_then() {
-    let homeserver = start(slow());
+    let homeserver = of_some_slices();
     homeserver.set_version_state(VersionAction::NewWithOtherKey);
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;
     let run = {
         let download = client.download();
-        tokio::spawn(async move {
-            download
-                .run(RunBudget {
-                    max_duration_ms: Some(20_000),
-                })
-                .await
-        })
+        tokio::spawn(async move { download.run(budget(20_000)).await })
     };
     tokio::time::sleep(Duration::from_millis(600)).await;
     // The older one becomes current again.
@@ -153,7 +134,7 @@ async fn a_version_that_goes_while_it_is_fetched_makes_way_for_the_one_that_is_c
     );
     client.unlock(setup.recovery_key()).await.expect("it fits");
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.opened), (locked(&["2"]), 4_000));
+    assert_eq!((report.outcome, report.summary.opened), (needs_unlock(&["2"]), 4_000));
     assert_eq!(report.summary.version.as_deref(), Some("1"));
 }
 
@@ -180,8 +161,7 @@ async fn a_backup_that_grows_is_gone_on_with() {
     let report = download.run(RunBudget::default()).await;
     assert_eq!((report.outcome, report.summary.fetched), (WHOLE, 1_000));
     assert_eq!(*setup.host.download_wake_up.lock().expect("not poisoned"), None);
-    let sink = setup.sink.as_ref().expect("a sink");
-    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(&setup.delivered(), &homeserver);
 }
 
 #[tokio::test]
@@ -230,15 +210,15 @@ async fn without_a_backup_there_is_nothing_to_wake_for() {
 #[tokio::test]
 async fn keys_that_come_while_everything_is_read_are_not_taken_for_here() {
     let homeserver = start(Config {
+        keys: 4_000,
+        rooms: 8,
         held_back: 100,
-        ..slow()
+        bytes_per_second: Some(1_500_000),
+        ..Config::default()
     });
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
-    let run = {
-        let download = client.download();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
+    let run = spawn_run(&client);
     tokio::time::sleep(Duration::from_millis(800)).await;
     homeserver.release_held_back();
     assert!(matches!(client.refresh().await, Ok(ServerNews::NewKeys { .. })));
@@ -253,20 +233,20 @@ async fn a_locked_older_version_does_not_hold_up_the_one_that_is_current() {
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.fetched), (locked(&["1"]), 3_000));
+    assert_eq!((report.outcome, report.summary.fetched), (needs_unlock(&["1"]), 3_000));
     homeserver.set_version_state(VersionAction::NewWithOtherKey);
-    let base64 = homeserver.decryption_key_of("2").expect("it is there");
-    let secret = UnlockSecret::DecryptionKey { base64: base64.into() };
-    client.unlock(secret).await.expect("it fits");
+    unlock_version(&client, &homeserver, "2").await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.summary.delivered), (locked(&["1"]), 3_000));
-    let sink = setup.sink.as_ref().expect("a sink");
-    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    assert_eq!(
+        (report.outcome, report.summary.delivered),
+        (needs_unlock(&["1"]), 3_000)
+    );
+    assert_all_once(&setup.delivered(), &homeserver);
     // After a restart, too, nothing comes twice and nothing waits.
     client.shutdown();
     let client = setup.open().await;
     let report = client.download().run(RunBudget::default()).await;
-    assert_eq!((report.outcome, report.decrypted), (locked(&["1"]), 0));
+    assert_eq!((report.outcome, report.decrypted), (needs_unlock(&["1"]), 0));
     assert_vault_complete(&client, &homeserver).await;
 }
 
@@ -294,55 +274,30 @@ async fn a_version_with_the_key_of_an_older_one_needs_no_unlock() {
     assert_vault_complete(&client, &homeserver).await;
 }
 
-/// A transport over which the answer with all keys of one version never comes to its end.
-struct Stubborn<T: ?Sized> {
-    inner: Arc<T>,
-    version: &'static str,
+/// Never lets the answer with all keys of version 1 come to its end.
+struct Stubborn {
     /// Whether the answer falls silent after its first chunk, instead of failing.
     silent: bool,
-    is_hit: bool,
-    begun: AtomicBool,
     /// Whether not even a first chunk comes.
     mute: bool,
 }
 
-impl HttpTransport for Stubborn<dyn HttpTransport> {
-    fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
-        let is_hit = request.url.ends_with(&format!("/keys?version={}", self.version));
-        let exchange: Arc<dyn HttpExchange> = Arc::new(Stubborn {
-            inner: self.inner.start(request)?,
-            version: self.version,
-            silent: self.silent,
-            is_hit,
-            begun: AtomicBool::new(self.mute),
-            mute: self.mute,
-        });
-        Ok(exchange)
-    }
-
-    fn close_idle(&self) -> Result<(), TransportError> {
-        self.inner.close_idle()
-    }
-}
-
 #[async_trait]
-impl HttpExchange for Stubborn<dyn HttpExchange> {
-    async fn head(&self) -> Result<HttpHead, TransportError> {
-        self.inner.head().await
-    }
-
-    async fn next_chunk(&self) -> Result<Option<Vec<u8>>, TransportError> {
-        if !self.is_hit || !self.begun.swap(true, Ordering::SeqCst) {
-            return self.inner.next_chunk().await;
+impl Hooks for Stubborn {
+    async fn chunk(
+        &self,
+        request: &HttpRequest,
+        number: usize,
+        answer: &dyn HttpExchange,
+    ) -> Result<Option<Vec<u8>>, TransportError> {
+        let is_hit = request.url.ends_with("/keys?version=1");
+        if !is_hit || (number == 0 && !self.mute) {
+            return answer.next_chunk().await;
         }
         if self.silent {
             return std::future::pending().await;
         }
         Err(TransportError::Interrupted)
-    }
-
-    fn cancel(&self) -> Result<(), TransportError> {
-        self.inner.cancel()
     }
 }
 
@@ -356,16 +311,9 @@ async fn an_older_version_that_never_comes_does_not_hold_up_the_one_that_is_curr
             ..Config::default()
         });
         let setup = Setup::new(&homeserver);
-        let transport: Arc<dyn HttpTransport> = Arc::new(ReqwestTransport::new().expect("a transport"));
-        let stubborn = Arc::new(Stubborn {
-            inner: transport,
-            version: "1",
-            silent,
-            is_hit: false,
-            begun: AtomicBool::new(false),
-            mute,
-        });
-        let client = setup.open_over(setup.options(), stubborn).await.expect("it opens");
+        let stubborn = HookedTransport::new(Stubborn { silent, mute });
+        let client = setup.open_over(setup.options(), Arc::new(stubborn)).await;
+        let client = client.expect("it opens");
         client.unlock(setup.recovery_key()).await.expect("it fits");
         let download = client.download();
         let budget = RunBudget {

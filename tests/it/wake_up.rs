@@ -1,26 +1,18 @@
 //! The host is asked for a wake-up when, and only when, there is something to do.
 
 use keyferry::{RunBudget, RunOutcome};
-use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind};
+use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind};
 
-use crate::common::{COUNTED, Setup, WHOLE, homeserver, locked, start};
+use crate::support::{COUNTED, Setup, WHOLE, budget, homeserver, needs_unlock, slow, spawn_run};
 
 #[tokio::test]
 async fn work_that_is_left_is_asked_for_and_work_that_is_done_is_not() {
-    let homeserver = start(Config {
-        keys: 4_000,
-        rooms: 8,
-        bytes_per_second: Some(2_000_000),
-        ..Config::default()
-    });
+    let homeserver = slow(4_000, 8, 2_000_000);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
     let kept = || *setup.host.download_wake_up.lock().expect("not poisoned");
     assert!(kept().is_some(), "an unlock asks for a run");
-    let slice = RunBudget {
-        max_duration_ms: Some(1_000),
-    };
-    let report = client.download().run(slice).await;
+    let report = client.download().run(budget(1_000)).await;
     assert_eq!(report.outcome, RunOutcome::OutOfBudget);
     let wake_up = kept().expect("there is more");
     assert_eq!(report.wake_up, Some(wake_up));
@@ -69,7 +61,7 @@ async fn an_unlock_that_comes_later_asks_for_a_run() {
     let kept = || *setup.host.download_wake_up.lock().expect("not poisoned");
     assert_eq!(
         client.download().run(RunBudget::default()).await.outcome,
-        locked(&["1"])
+        needs_unlock(&["1"])
     );
     assert_eq!(kept(), None, "nothing to do before it is unlocked");
     client.unlock(setup.recovery_key()).await.expect("it fits");
@@ -79,18 +71,10 @@ async fn an_unlock_that_comes_later_asks_for_a_run() {
 
 #[tokio::test]
 async fn what_is_asked_for_while_a_run_ends_is_not_forgotten() {
-    let homeserver = start(Config {
-        keys: 3_000,
-        rooms: 3,
-        bytes_per_second: Some(3_000_000),
-        ..Config::default()
-    });
+    let homeserver = slow(3_000, 3, 3_000_000);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
-    let run = {
-        let download = client.download();
-        tokio::spawn(async move { download.run(RunBudget::default()).await })
-    };
+    let run = spawn_run(&client);
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     // This overtakes the run, which cannot know that keys must be delivered again.
     client

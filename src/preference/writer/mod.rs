@@ -5,11 +5,7 @@
 
 mod attempt;
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
 

@@ -11,10 +11,7 @@ use matrix_sdk_crypto::{
 use serde_json::{Value, json};
 
 use super::{server::Name, transport::Server};
-use crate::{
-    backup_entry::seal,
-    common::{Setup, homeserver},
-};
+use crate::support::{Setup, backup_entry::seal, homeserver, run_to_completion};
 
 const ROOM: &str = "!room:localhost";
 /// More copies than the vault keeps of one session.
@@ -119,10 +116,7 @@ impl Lab {
     }
 
     async fn run(&self) -> RunReport {
-        let report = self.client.download().run(RunBudget::default()).await;
-        let is_complete = matches!(report.outcome, RunOutcome::Completed { .. });
-        assert!(is_complete, "{report:?}");
-        report
+        run_to_completion(&self.client).await
     }
 
     async fn find(&self, room: &str) -> RoomKey {
@@ -145,12 +139,6 @@ impl Lab {
             .setup
             .open_over(self.setup.options(), Arc::new(self.server.clone()));
         self.client = client.await.expect("it opens");
-    }
-
-    /// Returns the delivered keys, in order.
-    fn delivered(&self) -> Vec<RoomKey> {
-        let sink = self.setup.sink.as_ref().expect("a sink");
-        sink.keys.lock().expect("not poisoned").clone()
     }
 
     fn assert_is(&self, key: &RoomKey, session: &[u8]) {
@@ -177,7 +165,7 @@ async fn inside_one_version_no_forgery_replaces_the_key_that_is_here() {
     lab.put(ROOM, &lab.from(2));
     lab.run().await;
     lab.assert_is(&lab.find(ROOM).await, &lab.from(2));
-    for key in lab.delivered() {
+    for key in lab.setup.delivered() {
         lab.assert_is(&key, &lab.from(key.first_known_index));
     }
 }
@@ -203,7 +191,7 @@ async fn forgeries_that_come_first_do_not_keep_the_genuine_key_out() {
         lab.run().await;
         lab.assert_is(&lab.find(ROOM).await, &lab.from(9));
     }
-    let last = lab.delivered().pop().expect("it was delivered");
+    let last = lab.setup.delivered().pop().expect("it was delivered");
     lab.assert_is(&last, &lab.from(9));
 }
 
@@ -223,7 +211,7 @@ async fn what_claims_to_be_no_better_than_a_forgery_comes_where_it_is_asked_for(
 }
 
 #[tokio::test]
-async fn that_copies_connect_goes_no_further() {
+async fn copies_that_connect_at_some_indexes_only_do_not_displace_each_other() {
     let mut lab = Lab::new().await;
     // This copy is genuine from message 256 onwards, but not before.
     let mut damaged = lab.from(0);
@@ -258,7 +246,7 @@ async fn an_event_says_which_of_two_rooms_a_key_is_of() {
     lab.put(ROOM, &lab.from(0));
     lab.put(OTHER, &lab.from(0));
     lab.run().await;
-    assert!(lab.delivered().is_empty(), "one answer brought both copies");
+    assert!(lab.setup.delivered().is_empty(), "one answer brought both copies");
     let event = lab.event(OTHER);
     assert_eq!(
         lab.prove(ROOM, &event).await,
@@ -268,13 +256,13 @@ async fn an_event_says_which_of_two_rooms_a_key_is_of() {
     assert_eq!(lab.prove(OTHER, &event).await, KeyProof::Proved);
     lab.restart().await;
     let report = lab.run().await;
-    let delivered: Vec<_> = lab.delivered().into_iter().map(|key| key.room_id).collect();
+    let delivered: Vec<_> = lab.setup.delivered().into_iter().map(|key| key.room_id).collect();
     assert_eq!(delivered, [OTHER]);
     assert_eq!(report.summary.conflicts, 1, "the other copy is held back");
 }
 
 #[tokio::test]
-async fn an_entry_that_was_replaced_before_anybody_could_open_it_is_sound() {
+async fn an_entry_that_was_replaced_before_the_unlock_opens() {
     let lab = Lab::locked().await;
     lab.spoil(ROOM);
     let locked = lab.client.download().run(RunBudget::default()).await;

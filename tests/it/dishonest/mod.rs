@@ -271,7 +271,7 @@ async fn every_room_that_answers_is_here(play: &Play) {
         let Some(version) = state.current().filter(|_| is_told) else {
             return;
         };
-        if version.hides_what_nothing_shows() {
+        if version.hides_entries_unnoticed() {
             // Nothing shows the client that these entries exist.
             return;
         }

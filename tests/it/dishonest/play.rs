@@ -11,9 +11,10 @@ use super::{
     server::{Name, Version},
     transport::Server,
 };
-use crate::{
+use crate::support::{
+    Setup,
     backup_entry::{forged, from_index, plaintext, seal},
-    common::{Setup, homeserver},
+    homeserver,
 };
 
 pub(super) const KEYS: u64 = 12;
@@ -126,22 +127,23 @@ impl Play {
         );
         assert!(is_end || report.wake_up.is_some(), "no end and no wake-up: {report:?}");
         self.complete_is_shown(&report);
-        self.what_was_had_is_here().await;
-        self.no_forgery_follows_in_the_sink();
+        self.assert_nothing_found_is_lost().await;
+        self.assert_no_forgery_after_a_genuine_key();
         report
     }
 
     fn complete_is_shown(&self, report: &RunReport) {
         let mut state = self.server.state();
         let Some(version) = state.current() else { return };
-        let lacks = version.told.unwrap_or(0).saturating_sub(version.given.len() as u64);
+        let reported = version.reported_count.unwrap_or(0);
+        let lacks = reported.saturating_sub(version.served.len() as u64);
         if let RunOutcome::Completed { .. } = report.outcome {
             assert_eq!(lacks, 0, "{report:?}");
         }
         assert!(!report.every_key_is_here || lacks == 0, "{report:?}");
     }
 
-    async fn what_was_had_is_here(&mut self) {
+    async fn assert_nothing_found_is_lost(&mut self) {
         for key in 0..KEYS {
             let found = self.honest(key).await;
             let first = match (self.had.get(&key), found) {
@@ -174,11 +176,10 @@ impl Play {
         !matches!(found, Ok(RoomKeyLookup::NotFound))
     }
 
-    fn no_forgery_follows_in_the_sink(&self) {
-        let sink = self.setup.sink.as_ref().expect("a sink");
+    fn assert_no_forgery_after_a_genuine_key(&self) {
+        let delivered = self.setup.delivered();
         for key in 0..KEYS {
             let truth = self.truth(key);
-            let delivered = sink.keys.lock().expect("not poisoned").clone();
             let of_session = delivered.iter().filter(|key| key.session_id == truth.session_id);
             let honest: Vec<bool> = of_session.map(|key| is_honest(key, &truth)).collect();
             assert!(honest.is_sorted(), "key {key}: a forgery followed: {honest:?}");
@@ -187,8 +188,7 @@ impl Play {
 
     /// Makes the vault believe that this much time has passed.
     pub(super) fn let_pass(&self, time: Duration) {
-        let vault = self.setup.directory.path().join("vault/keyferry.sqlite3");
-        let vault = rusqlite::Connection::open(vault).expect("the vault");
+        let vault = rusqlite::Connection::open(self.setup.vault_file()).expect("the vault");
         let columns = [
             ("job", &["asked_at_ms", "retry_at_ms"][..]),
             (

@@ -60,9 +60,9 @@ pub(super) struct Version {
     pub(super) sick_rooms: BTreeMap<String, Sickness>,
     has_begun_to_lie: bool,
     /// The count that the server reported last.
-    pub(super) told: Option<u64>,
+    pub(super) reported_count: Option<u64>,
     /// The sessions that well-formed answers contained.
-    pub(super) given: BTreeSet<Name>,
+    pub(super) served: BTreeSet<Name>,
 }
 
 impl Version {
@@ -80,8 +80,8 @@ impl Version {
             document: Document::Honest,
             sick_everything: None,
             sick_rooms: BTreeMap::new(),
-            told: None,
-            given: BTreeSet::new(),
+            reported_count: None,
+            served: BTreeSet::new(),
         }
     }
 
@@ -92,12 +92,12 @@ impl Version {
 
     pub(super) fn lie_about_the_count(&mut self, count: Count) {
         self.count = count;
-        self.has_begun_to_lie |= self.told.is_some();
+        self.has_begun_to_lie |= self.reported_count.is_some();
     }
 
     /// Whether the server hides entries that its count does not reveal either: answers for all keys lack rooms, or
     /// the count became too low after the client had believed it.
-    pub(super) fn hides_what_nothing_shows(&self) -> bool {
+    pub(super) fn hides_entries_unnoticed(&self) -> bool {
         let is_told = self.count().is_some_and(|count| count >= self.entries.len() as u64);
         (matches!(self.document, Document::EveryOtherRoom | Document::NoRooms) || self.has_begun_to_lie) && !is_told
     }
@@ -114,14 +114,14 @@ impl Version {
     }
 
     fn describe(&mut self) -> Answer {
-        self.told = self.count();
+        self.reported_count = self.count();
         let mut answer = json!({
             "version": self.number,
             "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
             "auth_data": {"public_key": self.public_key.to_base64()},
             "etag": self.etag.to_string(),
         });
-        if let Some(count) = self.told {
+        if let Some(count) = self.reported_count {
             answer["count"] = count.into();
         }
         Answer::json(answer)
@@ -159,7 +159,7 @@ impl Version {
                 let sessions = all["sessions"].as_object().into_iter().flatten();
                 sessions.map(|(session, _)| (room.clone(), session.clone()))
             });
-        self.given.extend(names);
+        self.served.extend(names);
         Answer::json(document)
     }
 
@@ -172,14 +172,14 @@ impl Version {
             .map(|((_, session), entry)| (session.clone(), entry.clone()))
             .collect();
         let names = sessions.keys().map(|session| (room_id.to_owned(), session.clone()));
-        self.given.extend(names);
+        self.served.extend(names);
         Answer::json(json!({ "sessions": sessions }))
     }
 
     fn session(&mut self, name: &Name) -> Answer {
         match self.entries.get(name) {
             Some(entry) => {
-                self.given.insert(name.clone());
+                self.served.insert(name.clone());
                 Answer::json(entry.clone())
             }
             None => Answer::not_found(),

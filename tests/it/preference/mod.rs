@@ -4,21 +4,22 @@ mod notices;
 mod setting;
 mod sign_in;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use keyferry::{
-    AccountDataEvent, DeterminedPolicy, HttpExchange, HttpHead, HttpMethod, HttpRequest, HttpTransport,
-    KeyBackupClient, PendingReason, PreferencePolicy, PreferenceWrite, ReqwestTransport, TransportError,
-    UndeterminedPolicy,
+    AccountDataEvent, DeterminedPolicy, HttpExchange, HttpHead, HttpMethod, HttpRequest, KeyBackupClient,
+    PendingReason, PreferencePolicy, PreferenceWrite, TransportError, UndeterminedPolicy,
 };
-use keyferry_test_homeserver::{FaultKind, Homeserver};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::common::Setup;
-
-pub(super) const STABLE: &str = "m.key_backup";
-pub(super) const UNSTABLE: &str = "m.org.matrix.custom.backup_disabled";
+use crate::support::{
+    Setup,
+    transport::{HookedTransport, Hooks},
+};
 
 pub(super) fn policy(undetermined: UndeterminedPolicy) -> PreferencePolicy {
     PreferencePolicy::TakePart {
@@ -35,32 +36,17 @@ pub(super) async fn open(setup: &Setup, policy: PreferencePolicy) -> Arc<KeyBack
 }
 
 /// Opens a client with a transport that interferes with its requests.
-pub(super) async fn open_over(setup: &Setup, policy: PreferencePolicy, transport: Meddling) -> Arc<KeyBackupClient> {
+pub(super) async fn open_over(
+    setup: &Setup,
+    policy: PreferencePolicy,
+    transport: HookedTransport<Meddling>,
+) -> Arc<KeyBackupClient> {
     let mut options = setup.options();
     options.preference = Some(policy);
     setup
         .open_over(options, Arc::new(transport))
         .await
         .expect("the client opens")
-}
-
-pub(super) fn forms(homeserver: &Homeserver) -> (Option<Value>, Option<Value>) {
-    (homeserver.account_data(STABLE), homeserver.account_data(UNSTABLE))
-}
-
-pub(super) fn both(enabled: bool) -> (Option<Value>, Option<Value>) {
-    (
-        Some(json!({ "enabled": enabled })),
-        Some(json!({ "disabled": !enabled })),
-    )
-}
-
-pub(super) fn status(code: u16, body: Value) -> FaultKind {
-    FaultKind::Status {
-        code,
-        body,
-        headers: Default::default(),
-    }
 }
 
 pub(super) fn pending(write: &PreferenceWrite) -> &PendingReason {
@@ -77,84 +63,45 @@ pub(super) fn account_data(event_type: &str, content: Value) -> AccountDataEvent
     }
 }
 
-pub(super) type BeforeRequest = dyn Fn(&HttpRequest) -> Result<(), TransportError> + Send + Sync;
+type BeforeRequest = dyn Fn(&HttpRequest) -> Result<(), TransportError> + Send + Sync;
 
-/// A transport that looks at every request before it is made, and can refuse it.
-pub(super) struct Meddling {
-    inner: ReqwestTransport,
-    before: Box<BeforeRequest>,
-}
+/// Looks at every request before it is made, and can refuse it.
+pub(super) struct Meddling(Box<BeforeRequest>);
 
-impl Meddling {
-    pub(super) fn new(before: impl Fn(&HttpRequest) -> Result<(), TransportError> + Send + Sync + 'static) -> Self {
-        Self {
-            inner: ReqwestTransport::new().expect("a transport"),
-            before: Box::new(before),
-        }
-    }
-
-    /// Returns a transport without a network.
-    pub(super) fn offline() -> Self {
-        Self::new(|_| Err(TransportError::Offline))
+impl Hooks for Meddling {
+    fn before(&self, request: &HttpRequest) -> Result<(), TransportError> {
+        (self.0)(request)
     }
 }
 
-impl HttpTransport for Meddling {
-    fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
-        (self.before)(&request)?;
-        self.inner.start(request)
-    }
-
-    fn close_idle(&self) -> Result<(), TransportError> {
-        self.inner.close_idle()
-    }
+/// Returns a transport that shows every request before it is made, and does not make those that are refused.
+pub(super) fn meddling(
+    before: impl Fn(&HttpRequest) -> Result<(), TransportError> + Send + Sync + 'static,
+) -> HookedTransport<Meddling> {
+    HookedTransport::new(Meddling(Box::new(before)))
 }
 
-/// A transport whose first write reaches the server, but the answer to it is lost.
+/// Returns a transport without a network.
+pub(super) fn without_network() -> HookedTransport<Meddling> {
+    meddling(|_| Err(TransportError::Offline))
+}
+
+/// Loses the answer to the first write, which reaches the server.
+#[derive(Default)]
 pub(super) struct LosesAnAnswer {
-    inner: ReqwestTransport,
-    has_lost: std::sync::atomic::AtomicBool,
+    has_lost: AtomicBool,
 }
-
-impl LosesAnAnswer {
-    pub(super) fn new() -> Self {
-        Self {
-            inner: ReqwestTransport::new().expect("a transport"),
-            has_lost: false.into(),
-        }
-    }
-}
-
-impl HttpTransport for LosesAnAnswer {
-    fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
-        let is_write = request.method == HttpMethod::Put;
-        let exchange = self.inner.start(request)?;
-        if is_write && !self.has_lost.swap(true, std::sync::atomic::Ordering::SeqCst) {
-            return Ok(Arc::new(LostAnswer(exchange)));
-        }
-        Ok(exchange)
-    }
-
-    fn close_idle(&self) -> Result<(), TransportError> {
-        self.inner.close_idle()
-    }
-}
-
-struct LostAnswer(Arc<dyn HttpExchange>);
 
 #[async_trait]
-impl HttpExchange for LostAnswer {
-    async fn head(&self) -> Result<HttpHead, TransportError> {
-        self.0.head().await?;
+impl Hooks for LosesAnAnswer {
+    async fn head(&self, request: &HttpRequest, answer: &dyn HttpExchange) -> Result<HttpHead, TransportError> {
+        let is_lost = request.method == HttpMethod::Put && !self.has_lost.swap(true, Ordering::SeqCst);
+        let head = answer.head().await?;
         // An error that is not retried at once.
-        Err(TransportError::Offline)
-    }
-
-    async fn next_chunk(&self) -> Result<Option<Vec<u8>>, TransportError> {
-        self.0.next_chunk().await
-    }
-
-    fn cancel(&self) -> Result<(), TransportError> {
-        self.0.cancel()
+        if is_lost {
+            Err(TransportError::Offline)
+        } else {
+            Ok(head)
+        }
     }
 }

@@ -6,8 +6,8 @@ use keyferry::{AccountDataEvent, PreferenceForm, PreferencePolicy, PreferenceVal
 use keyferry_test_homeserver::{EndpointKind, Fault};
 use serde_json::json;
 
-use super::{LosesAnAnswer, STABLE, UNSTABLE, account_data, both, forms, open, pending, status};
-use crate::common::{Setup, homeserver};
+use super::{LosesAnAnswer, account_data, open, pending};
+use crate::support::{STABLE, Setup, UNSTABLE, both, forms, homeserver, status, transport::HookedTransport};
 
 #[tokio::test]
 async fn a_server_that_flips_the_value_is_told_of_once_each_and_not_fought() {
@@ -91,7 +91,7 @@ async fn a_write_whose_answer_is_lost_is_our_own_all_the_same() {
     let mut options = setup.options();
     options.preference = Some(PreferencePolicy::default());
     let client = setup
-        .open_over(options, Arc::new(LosesAnAnswer::new()))
+        .open_over(options, Arc::new(HookedTransport::new(LosesAnAnswer::default())))
         .await
         .expect("the client opens");
     let preference = client.preference();

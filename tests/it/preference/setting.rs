@@ -17,8 +17,8 @@ use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind};
 use serde_json::json;
 use tokio::{sync::oneshot, task::JoinSet};
 
-use super::{Meddling, STABLE, UNSTABLE, both, forms, open, open_over, pending, status};
-use crate::common::{Setup, homeserver};
+use super::{meddling, open, open_over, pending, without_network};
+use crate::support::{STABLE, Setup, UNSTABLE, both, budget, forms, homeserver, status};
 
 #[tokio::test]
 async fn a_changed_setting_is_written_in_both_forms() {
@@ -30,7 +30,7 @@ async fn a_changed_setting_is_written_in_both_forms() {
         assert_eq!(write, Ok(PreferenceWrite::Written));
         assert_eq!(forms(&homeserver), both(enabled));
         assert_eq!(client.preference().pending().await, Ok(None));
-        assert_eq!(*setup.host.wake_up.lock().expect("not poisoned"), None);
+        assert_eq!(*setup.host.preference_wake_up.lock().expect("not poisoned"), None);
     }
     // The third time there was nothing to write.
     assert_eq!(homeserver.requests().of(EndpointKind::PutAccountData), 4);
@@ -64,12 +64,12 @@ async fn an_offline_wish_outlives_a_restart_and_is_written_later() {
     client.preference().decide_at_sign_in().await.expect("a decision");
     client.shutdown();
 
-    let client = open_over(&setup, PreferencePolicy::default(), Meddling::offline()).await;
+    let client = open_over(&setup, PreferencePolicy::default(), without_network()).await;
     let write = client.preference().set_enabled(true).await.expect("it is kept");
     assert_eq!(pending(&write), &PendingReason::Unreachable);
     let write = client.preference().set_enabled(false).await.expect("it is kept");
     assert_eq!(pending(&write), &PendingReason::Unreachable);
-    let wake_up = *setup.host.wake_up.lock().expect("not poisoned");
+    let wake_up = *setup.host.preference_wake_up.lock().expect("not poisoned");
     assert!(wake_up.is_some_and(|wake_up| wake_up.needs_network && wake_up.not_before_ms >= 30_000));
     let later = client
         .preference()
@@ -92,7 +92,7 @@ async fn an_offline_wish_outlives_a_restart_and_is_written_later() {
     let flushed = client.preference().flush(RunBudget::default()).await;
     assert_eq!(flushed, Ok(Some(PreferenceWrite::Written)));
     assert_eq!(forms(&homeserver), both(false));
-    assert_eq!(*setup.host.wake_up.lock().expect("not poisoned"), None);
+    assert_eq!(*setup.host.preference_wake_up.lock().expect("not poisoned"), None);
     let before = homeserver.requests().total();
     assert_eq!(client.preference().flush(RunBudget::default()).await, Ok(None));
     assert_eq!(
@@ -127,7 +127,7 @@ async fn what_the_server_answers_a_write_says_why_it_is_pending() {
             homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::PutAccountData)]);
             let write = client.preference().set_enabled(true).await.expect("it is kept");
             assert_eq!(pending(&write), &reason, "{fault:?}");
-            let wake_up = *setup.host.wake_up.lock().expect("not poisoned");
+            let wake_up = *setup.host.preference_wake_up.lock().expect("not poisoned");
             let wait = wake_up.expect("a wake-up").not_before_ms;
             match fault {
                 FaultKind::Status { code: 429, .. } => assert_eq!(wait, 120_000),
@@ -144,7 +144,7 @@ async fn what_the_server_answers_a_write_says_why_it_is_pending() {
 }
 
 #[tokio::test]
-async fn killed_between_the_two_writes_the_other_one_follows() {
+async fn after_a_kill_between_the_two_writes_the_second_follows() {
     let homeserver = homeserver(1, 1);
     homeserver.set_account_data(UNSTABLE, json!({ "disabled": false }));
     let setup = Setup::new(&homeserver);
@@ -170,7 +170,7 @@ async fn killed_between_the_two_writes_the_other_one_follows() {
 
     let client = open(&setup, PreferencePolicy::default()).await;
     assert!(
-        setup.host.wake_up.lock().expect("not poisoned").is_some(),
+        setup.host.preference_wake_up.lock().expect("not poisoned").is_some(),
         "it was scheduled before the kill"
     );
     let flushed = client.preference().flush(RunBudget::default()).await;
@@ -184,17 +184,14 @@ async fn killed_between_the_two_writes_the_other_one_follows() {
 async fn a_budget_ends_an_attempt_and_the_wish_stays() {
     let homeserver = homeserver(1, 1);
     let setup = Setup::new(&homeserver);
-    let offline = open_over(&setup, PreferencePolicy::default(), Meddling::offline()).await;
+    let offline = open_over(&setup, PreferencePolicy::default(), without_network()).await;
     offline.preference().set_enabled(true).await.expect("it is kept");
     offline.shutdown();
     homeserver.set_faults(vec![Fault::from(FaultKind::Silence).on(EndpointKind::PutAccountData)]);
     let client = open(&setup, PreferencePolicy::default()).await;
-    let budget = RunBudget {
-        max_duration_ms: Some(200),
-    };
     let write = client
         .preference()
-        .flush(budget)
+        .flush(budget(200))
         .await
         .expect("it is kept")
         .expect("a wish");
@@ -217,7 +214,7 @@ async fn a_choice_made_on_another_device_meanwhile_is_not_overwritten_silently()
         let client = open(&setup, PreferencePolicy::default()).await;
         client.preference().decide_at_sign_in().await.expect("a decision");
         client.shutdown();
-        let offline = open_over(&setup, PreferencePolicy::default(), Meddling::offline()).await;
+        let offline = open_over(&setup, PreferencePolicy::default(), without_network()).await;
         offline.preference().set_enabled(true).await.expect("it is kept");
         offline.shutdown();
 
@@ -251,7 +248,7 @@ async fn a_choice_made_on_another_device_meanwhile_is_not_overwritten_silently()
             None => {
                 assert!(matches!(pending(&write), PendingReason::ChangedMeanwhile { .. }));
                 assert_eq!(
-                    *setup.host.wake_up.lock().expect("not poisoned"),
+                    *setup.host.preference_wake_up.lock().expect("not poisoned"),
                     None,
                     "there is nothing to wait for"
                 );
@@ -311,7 +308,7 @@ async fn before_a_write_is_tried_again_the_server_is_read_again() {
     let server = homeserver.clone();
     let writes = AtomicU32::new(0);
     // The first write is lost, and meanwhile another device chooses the opposite.
-    let transport = Meddling::new(move |request| {
+    let transport = meddling(move |request| {
         if request.method == HttpMethod::Put && writes.fetch_add(1, Ordering::SeqCst) == 0 {
             server.set_account_data(STABLE, json!({ "enabled": true }));
             return Err(TransportError::Interrupted);
@@ -349,7 +346,7 @@ async fn a_client_that_is_shut_down_ends_what_it_was_about() {
 async fn an_answer_that_comes_too_late_does_not_undo_what_the_user_has_chosen_meanwhile() {
     let homeserver = homeserver(1, 1);
     let setup = Setup::new(&homeserver);
-    let offline = open_over(&setup, PreferencePolicy::default(), Meddling::offline()).await;
+    let offline = open_over(&setup, PreferencePolicy::default(), without_network()).await;
     offline.preference().set_enabled(true).await.expect("it is kept");
     offline.shutdown();
     homeserver.set_account_data(STABLE, json!({ "enabled": false }));
@@ -375,5 +372,5 @@ async fn an_answer_that_comes_too_late_does_not_undo_what_the_user_has_chosen_me
     );
     assert_eq!(forms(&homeserver), both(true));
     assert_eq!(preference.pending().await, Ok(None));
-    assert_eq!(*setup.host.wake_up.lock().expect("not poisoned"), None);
+    assert_eq!(*setup.host.preference_wake_up.lock().expect("not poisoned"), None);
 }

@@ -10,8 +10,8 @@ use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, VersionAction};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Meddling, STABLE, UNSTABLE, account_data, both, forms, open, open_over, pending, policy, status};
-use crate::common::{Setup, WHOLE, assert_all_once, homeserver};
+use super::{account_data, meddling, open, open_over, pending, policy, without_network};
+use crate::support::{STABLE, Setup, UNSTABLE, WHOLE, assert_all_once, both, forms, homeserver, status};
 
 #[tokio::test]
 async fn a_sign_in_follows_what_other_clients_wrote() {
@@ -111,7 +111,7 @@ async fn a_client_that_chooses_at_the_same_moment_is_followed() {
     let reads = Mutex::new(0);
     let server = homeserver.clone();
     // Between our first and our second read, another device switches backups off.
-    let transport = Meddling::new(move |request| {
+    let transport = meddling(move |request| {
         if request.url.ends_with(STABLE) {
             let mut reads = reads.lock().unwrap_or_else(PoisonError::into_inner);
             *reads += 1;
@@ -129,7 +129,7 @@ async fn a_client_that_chooses_at_the_same_moment_is_followed() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_gives_no_decision_and_no_write() {
+async fn a_failed_request_leads_to_no_decision_and_no_write() {
     let not_signed_in = || PreferenceError::NotSignedIn { soft_logout: false };
     let unreachable = || PreferenceError::Unreachable { retry_after_ms: None };
     // The client retries each case for some seconds.
@@ -182,7 +182,7 @@ async fn what_is_no_answer_gives_no_decision_and_no_write() {
 async fn a_sign_in_with_a_wish_that_is_not_written_keeps_to_the_wish() {
     let homeserver = homeserver(1, 1);
     let setup = Setup::new(&homeserver);
-    let client = open_over(&setup, PreferencePolicy::default(), Meddling::offline()).await;
+    let client = open_over(&setup, PreferencePolicy::default(), without_network()).await;
     client.preference().set_enabled(false).await.expect("it is kept");
     client.shutdown();
     let client = open(&setup, policy(UndeterminedPolicy::ChooseOn)).await;
@@ -221,8 +221,7 @@ async fn off_does_not_stop_a_restore() {
     assert_eq!(decision.backups, PreferenceValue::Disabled);
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, WHOLE);
-    let sink = setup.sink.as_ref().expect("a sink");
-    assert_all_once(&sink.keys.lock().expect("not poisoned"), &homeserver);
+    assert_all_once(&setup.delivered(), &homeserver);
 }
 
 #[tokio::test]
@@ -230,7 +229,7 @@ async fn a_form_that_cannot_be_read_is_not_taken_for_none() {
     for unreadable in [STABLE, UNSTABLE] {
         let homeserver = homeserver(1, 1);
         let setup = Setup::new(&homeserver);
-        let transport = Meddling::new(move |request| {
+        let transport = meddling(move |request| {
             if request.url.ends_with(unreadable) {
                 return Err(TransportError::Tls);
             }
@@ -240,7 +239,7 @@ async fn a_form_that_cannot_be_read_is_not_taken_for_none() {
         let result = client.preference().decide_at_sign_in().await;
         assert_eq!(result, Err(PreferenceError::Refused), "{unreadable}");
         assert_eq!(forms(&homeserver), (None, None));
-        assert_eq!(*setup.host.wake_up.lock().expect("not poisoned"), None);
+        assert_eq!(*setup.host.preference_wake_up.lock().expect("not poisoned"), None);
     }
 }
 
@@ -283,7 +282,7 @@ async fn a_wish_that_another_device_has_contradicted_is_no_decision_against_it()
         let homeserver = homeserver(1, 1);
         let setup = Setup::new(&homeserver);
         *setup.host.resolution.lock().expect("not poisoned") = resolution;
-        let offline = open_over(&setup, PreferencePolicy::default(), Meddling::offline()).await;
+        let offline = open_over(&setup, PreferencePolicy::default(), without_network()).await;
         offline.preference().set_enabled(true).await.expect("it is kept");
         offline.shutdown();
         homeserver.set_account_data(STABLE, json!({ "enabled": false }));

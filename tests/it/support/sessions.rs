@@ -44,6 +44,7 @@ pub(crate) struct Original {
 }
 
 impl Original {
+    /// Creates a session of a sender whom nobody knows.
     pub(crate) fn new() -> Self {
         Self {
             group: GroupSession::new(SessionConfig::version_1()),
@@ -52,6 +53,7 @@ impl Original {
         }
     }
 
+    /// Returns the session from its first message onwards.
     pub(crate) fn whole(&self, sender_data: SenderData, shared_history: bool) -> InboundGroupSession {
         InboundGroupSession::new(
             self.sender_key,
@@ -146,11 +148,13 @@ impl Original {
     }
 }
 
+/// Saves a session in the store of a machine.
 pub(crate) async fn save(machine: &OlmMachine, session: InboundGroupSession) {
     let saved = CryptoStore::save_inbound_group_sessions(&**machine.store(), vec![session], None);
     saved.await.expect("it is saved");
 }
 
+/// Returns a session from the store of a machine.
 pub(crate) async fn stored(machine: &OlmMachine, session_id: &str) -> InboundGroupSession {
     let session = machine
         .store()

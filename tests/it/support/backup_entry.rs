@@ -1,4 +1,4 @@
-//! Builds backup entries as clients do.
+//! Builds backup entries as clients do, and answers of a server with them.
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use keyferry_test_homeserver::{AccountInfo, TrueKey};
@@ -43,6 +43,31 @@ pub(crate) fn seal(plaintext: &Value, first_message_index: u32, public_key: Curv
             "ephemeral": sealed.ephemeral_key.to_base64(),
         },
     })
+}
+
+/// Returns what a server says about a version.
+pub(crate) fn version_info(version: &str, etag: &str, count: u64, auth_data: Value) -> Value {
+    json!({
+        "version": version,
+        "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
+        "etag": etag,
+        "count": count,
+        "auth_data": auth_data,
+    })
+}
+
+/// Returns the JSON text of one room with its entries, by session id. A session may stand in it twice.
+pub(crate) fn room(room_id: &str, entries: &[(impl AsRef<str>, impl AsRef<str>)]) -> String {
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|(session, entry)| format!("\"{}\":{}", session.as_ref(), entry.as_ref()))
+        .collect();
+    format!("\"{room_id}\":{{\"sessions\":{{{}}}}}", entries.join(","))
+}
+
+/// Returns the JSON text of an answer with these rooms. A room may stand in it twice.
+pub(crate) fn rooms(rooms: &[String]) -> String {
+    format!("{{\"rooms\":{{{}}}}}", rooms.join(","))
 }
 
 /// Returns the key of the same session from a later index onwards.

@@ -14,10 +14,13 @@ use keyferry_test_homeserver::Homeserver;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::common::Setup;
+use super::Setup;
 
 /// How long to wait for an answer. An answer that takes longer never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The most keys that the sink gets at once.
+pub(crate) const BATCH: usize = 2_000;
 
 /// A running phone. It is killed when it is dropped.
 pub(crate) struct Phone {
@@ -48,7 +51,7 @@ impl Phone {
         let account = write_account(homeserver, setup);
         let mut child = Command::new(example("phone"))
             .arg(account)
-            .arg(setup.directory.path().join("vault"))
+            .arg(setup.vault_directory())
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -73,7 +76,8 @@ impl Phone {
         }
     }
 
-    pub(crate) fn tell(&mut self, line: &str) {
+    /// Sends one line of commands.
+    pub(crate) fn send_command(&mut self, line: &str) {
         let input = self.input.as_mut().expect("its input is open");
         // This fails if the process was killed.
         let _ = writeln!(input, "{line}").and_then(|()| input.flush());
@@ -106,10 +110,12 @@ impl Phone {
         outcome.as_str().expect("a text").to_owned()
     }
 
+    /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
+    /// Sends a signal to the process.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("it can be signalled");
@@ -130,10 +136,12 @@ impl Phone {
         self.is_alive()
     }
 
+    /// Whether the process has not ended.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("a status").is_none()
     }
 
+    /// Kills the process, and waits for its end.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
@@ -155,7 +163,7 @@ impl Drop for Phone {
 }
 
 /// Returns the path of the file to which the sink of a phone writes.
-pub(crate) fn deliveries(directory: &Path) -> PathBuf {
+fn deliveries(directory: &Path) -> PathBuf {
     directory.join("deliveries.txt")
 }
 
@@ -167,6 +175,7 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
+    /// Returns deliveries of which everything is missing.
     pub(crate) fn new(homeserver: &Homeserver) -> Self {
         let names = (0..homeserver.truth().len()).map(|index| {
             let key = homeserver.truth().key(index);
@@ -198,7 +207,7 @@ pub(crate) fn spawn_example(name: &str, homeserver: &Homeserver, setup: &Setup, 
     let account = write_account(homeserver, setup);
     Command::new(example(name))
         .arg(account)
-        .arg(setup.directory.path().join("vault"))
+        .arg(setup.vault_directory())
         .arg(word)
         .stderr(Stdio::null())
         .spawn()
@@ -217,22 +226,4 @@ fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a program has a path");
     let profile = own.parent().and_then(Path::parent).expect("below the profile's folder");
     profile.join("examples").join(name)
-}
-
-/// A small random number generator: the same seed repeats the same test.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    /// Returns a number from 0 to below 1.
-    pub(crate) fn next(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Returns a number from 0 to below `count`.
-    pub(crate) fn below(&mut self, count: usize) -> usize {
-        (self.next() * count as f64) as usize
-    }
 }
