@@ -1,4 +1,4 @@
-//! Row ids of the vault, each with a type of its own: an entry is not a version.
+//! Ids and numbers of the vault, each with a type of its own: an entry is not a version.
 
 /// The row of an entry. Entries that come later have higher ids; no id is used twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +15,14 @@ pub(crate) struct RoomRowId(pub(crate) i64);
 /// How often the mark of a backup version has moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Era(pub(crate) i64);
+
+/// A batch of entries that were opened in one transaction. Later batches have higher ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct BatchId(pub(crate) i64);
+
+/// The number of a run, which fences out the writes of earlier runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Generation(pub(crate) i64);
 
 impl EntryId {
     /// Before every entry.

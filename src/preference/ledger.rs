@@ -23,11 +23,14 @@ pub(crate) struct Seen {
     pub(crate) unstable: Option<FormReading>,
 }
 
+/// The number of a wish. A later wish has a higher number and replaces the earlier one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WishNumber(pub(super) i64);
+
 /// A choice made on this device, until it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wish {
-    /// Wishes are numbered; a later one replaces an earlier one.
-    pub(crate) number: i64,
+    pub(crate) number: WishNumber,
     pub(crate) enabled: bool,
     /// Whether the user made it. A wish that the policy made gives way to the choice of another device.
     pub(crate) by_user: bool,
@@ -44,7 +47,7 @@ pub(crate) struct Ledger {
     /// Writes whose outcome is not known: a reading that equals one of them is our own.
     pub(super) attempted: Seen,
     pub(crate) wish: Option<Wish>,
-    pub(super) last_number: i64,
+    pub(super) last_number: WishNumber,
     /// Number of failed attempts at writing the wish.
     pub(crate) tries: u32,
 }
@@ -177,20 +180,20 @@ impl Ledger {
     }
 
     /// Notes what the user wants. Returns the number of the wish.
-    pub(crate) fn wish(&mut self, enabled: bool) -> i64 {
+    pub(crate) fn wish(&mut self, enabled: bool) -> WishNumber {
         self.make_wish(enabled, true)
     }
 
     /// Notes the choice of the policy, if there is no other choice. Returns the number of the wish. Call it right
     /// after both forms were read.
-    pub(crate) fn choose(&mut self, enabled: bool) -> Option<i64> {
+    pub(crate) fn choose(&mut self, enabled: bool) -> Option<WishNumber> {
         let shared = self.seen.shared()?;
         let is_free = self.wish.is_none() && shared.value == PreferenceValue::Undetermined;
         is_free.then(|| self.make_wish(enabled, false))
     }
 
-    fn make_wish(&mut self, enabled: bool, by_user: bool) -> i64 {
-        self.last_number += 1;
+    fn make_wish(&mut self, enabled: bool, by_user: bool) -> WishNumber {
+        self.last_number.0 += 1;
         self.tries = 0;
         self.wish = Some(Wish {
             number: self.last_number,
@@ -256,7 +259,7 @@ impl Ledger {
 
     /// Notes that this wish was made in full knowledge of the server's current value, so that the two are not in
     /// conflict.
-    pub(crate) fn expect(&mut self, number: i64, value: PreferenceValue) {
+    pub(crate) fn expect(&mut self, number: WishNumber, value: PreferenceValue) {
         if let Some(wish) = &mut self.wish
             && wish.number == number
         {
@@ -265,7 +268,7 @@ impl Ledger {
     }
 
     /// Takes the server's current value as the one from when the wish was made, a moment ago, if that was not known.
-    pub(crate) fn expect_if_unknown(&mut self, number: i64) {
+    pub(crate) fn expect_if_unknown(&mut self, number: WishNumber) {
         if let Some(shared) = self.seen.shared()
             && self.wish.is_some_and(|wish| wish.base.is_none())
         {
@@ -275,7 +278,7 @@ impl Ledger {
 
     /// Ends the wish, because it is fulfilled or because the account's value is taken. Returns false if it has ended
     /// already.
-    pub(crate) fn end_wish(&mut self, number: i64) -> bool {
+    pub(crate) fn end_wish(&mut self, number: WishNumber) -> bool {
         let is_it = self.wish.is_some_and(|wish| wish.number == number);
         if is_it {
             self.wish = None;

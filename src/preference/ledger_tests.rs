@@ -34,12 +34,12 @@ fn every_ledger() -> impl Iterator<Item = Ledger> {
                 [true, false].into_iter().map(move |enabled| Ledger {
                     seen: reading(stable, unstable),
                     wish: Some(Wish {
-                        number: 1,
+                        number: WishNumber(1),
                         enabled,
                         by_user: true,
                         base,
                     }),
-                    last_number: 1,
+                    last_number: WishNumber(1),
                     ..Ledger::default()
                 })
             })
@@ -61,7 +61,7 @@ fn nothing_is_overruled_silently_and_every_wish_comes_to_an_end() {
                     NextStep::AskHost(theirs) => {
                         assert!(!asked, "asked twice: {ledger:?}");
                         asked = true;
-                        ledger.expect(1, theirs.value);
+                        ledger.expect(WishNumber(1), theirs.value);
                     }
                     NextStep::Write(form) => {
                         written.push(form);
@@ -81,7 +81,7 @@ fn nothing_is_overruled_silently_and_every_wish_comes_to_an_end() {
             assert_eq!(shared.value, PreferenceValue::of(wish.enabled));
             assert!(!write_unstable || !shared.forms_disagree);
             assert!(written.is_sorted_by_key(|form| *form == PreferenceForm::Unstable));
-            ledger.end_wish(1);
+            ledger.end_wish(WishNumber(1));
             assert_eq!(ledger.next_step(write_unstable), NextStep::Nothing);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     PreferenceValue,
-    ledger::{Ledger, Seen, Wish},
+    ledger::{Ledger, Seen, Wish, WishNumber},
     wire::FormReading,
 };
 use crate::{
@@ -39,12 +39,12 @@ impl From<PreferenceRow> for Ledger {
             told: row.told.into(),
             attempted: row.attempted.into(),
             wish: row.wish.map(|wish| Wish {
-                number: row.last_number,
+                number: WishNumber(row.last_number),
                 enabled: wish.enabled,
                 by_user: wish.by_user,
                 base: wish.base.map(PreferenceValue::from_code),
             }),
-            last_number: row.last_number,
+            last_number: WishNumber(row.last_number),
             tries: row.tries,
         }
     }
@@ -61,7 +61,7 @@ impl From<Ledger> for PreferenceRow {
                 by_user: wish.by_user,
                 base: wish.base.map(PreferenceValue::code),
             }),
-            last_number: ledger.last_number,
+            last_number: ledger.last_number.0,
             tries: ledger.tries,
         }
     }

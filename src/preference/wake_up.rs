@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{parties::Parties, stored::read_ledger};
+use super::{ledger::WishNumber, parties::Parties, stored::read_ledger};
 use crate::{
     job::NoAccess,
     wake_up::{self, WakeUp, WakeUpPurpose},
@@ -22,7 +22,7 @@ pub(super) async fn schedule_first(parties: &Parties) {
 /// Asks the host for a wake-up after `wait`, for the wish with this number. If there is another wish by now, asks for
 /// a wake-up for that one; if there is no wish, cancels the wake-up. Checks again afterwards, because the last
 /// request counts.
-pub(super) async fn reschedule(parties: &Parties, number: Option<i64>, wait: Option<Duration>) {
+pub(super) async fn reschedule(parties: &Parties, number: Option<WishNumber>, wait: Option<Duration>) {
     let wished = async || -> Result<_, NoAccess> { Ok(read_ledger(&parties.jobs).await?.wish.map(|wish| wish.number)) };
     let Ok(mut current) = wished().await else {
         schedule(parties, wait).await;

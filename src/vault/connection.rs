@@ -1,4 +1,4 @@
-//! The vault as a place, a connection to it, and the fence that every write of a run passes.
+//! The vault and its identity, connections to it, and the generation fence that every write of a run passes.
 
 use std::{
     ops::Deref,
@@ -16,21 +16,22 @@ use super::{
     seal::{Fingerprint, VaultKeys},
     session_index::RecentSessions,
 };
+use crate::ids::Generation;
 
-/// How long a run waits for the write lock in all.
+/// How long a run waits for the write lock of the database in total, and what ends the wait early.
 #[derive(Clone)]
 pub(crate) struct Patience {
     pub(crate) limit: Duration,
-    /// The run has been stopped: there is nothing to wait for.
+    /// Whether the run has been stopped, so that it no longer needs the lock.
     pub(crate) has_ended: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// Where the vault is, which one it is, and how to read it. Holds no connection, no lock, no thread.
+/// The path, the identity and the keys of a vault. Holds no connection, no lock and no thread.
 #[derive(Clone)]
 pub(crate) struct Vault {
     path: Arc<Path>,
     keys: Arc<VaultKeys>,
-    /// No two vaults have the same.
+    /// Identifies the vault: each vault has a random salt.
     salt: Arc<[u8]>,
 }
 
@@ -46,14 +47,14 @@ impl Vault {
     /// Opens a connection, in well under a millisecond. Blocks.
     ///
     /// # Errors
-    /// [`VaultError::Gone`] if the vault was deleted, or another one lies in its place.
+    /// [`VaultError::Gone`] if the vault was deleted, or another one is in its place.
     pub(crate) fn connect(&self) -> Result<Connection, VaultError> {
         let connection = Connection::open(&self.path, self.keys.clone())?;
         let salt: Vec<u8> = connection
             .inner
             .query_row("SELECT salt FROM vault", [], |row| row.get(0))
             .map_err(|error| match error.into() {
-                // No such table, or nothing in it.
+                // The table is missing or empty.
                 VaultError::Sqlite(_) => VaultError::Corrupt,
                 error => error,
             })?;
@@ -63,19 +64,19 @@ impl Vault {
         Ok(connection)
     }
 
-    /// Recognises a copy of a session, in the export format.
+    /// Returns the fingerprint of a session in the export format.
     pub(crate) fn fingerprint(&self, session: &[u8]) -> Fingerprint {
         self.keys.fingerprint(session)
     }
 
-    /// Whether decryption keys can be kept over a restart.
+    /// Whether decryption keys can be stored in the vault, so that they survive a restart.
     pub(crate) fn keeps_secrets(&self) -> bool {
         self.keys.can_seal()
     }
 }
 
-/// A transaction that writes, with the keys that seal what it writes. [`Writer`] and [`Connection`] differ in how they begin
-/// one: a writer's is fenced.
+/// A write transaction, with the keys that seal the values it writes. A transaction of a [`Writer`] is fenced, and
+/// one of a [`Connection`] is not.
 pub(crate) struct VaultTx<'a> {
     transaction: &'a Transaction<'a>,
     pub(super) keys: &'a VaultKeys,
@@ -89,7 +90,7 @@ impl<'a> Deref for VaultTx<'a> {
     }
 }
 
-/// One open connection. Blocking; closed on drop.
+/// One open connection. Its methods block. It is closed on drop.
 pub(crate) struct Connection {
     pub(super) inner: rusqlite::Connection,
     pub(super) keys: Arc<VaultKeys>,
@@ -98,9 +99,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Opens whatever vault lies there.
+    /// Opens the vault at `path`, without checking which one it is.
     pub(super) fn open(path: &Arc<Path>, keys: Arc<VaultKeys>) -> Result<Self, VaultError> {
-        // Before the opening: one that is replaced later is noticed when it is written to.
+        // Read the identity before opening the file: if the file is replaced after that, the next write notices it.
         let file = FileIdentity::of(path).map_err(|_| VaultError::Inaccessible)?;
         let file = file.ok_or(VaultError::Gone)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -114,13 +115,22 @@ impl Connection {
         })
     }
 
-    /// One transaction that needs no fence: an unlock, a note for the next run.
+    /// Runs `work` in one write transaction without a fence, for example an unlock, or a note for the next run.
     pub(crate) fn write<T>(
         &mut self,
         work: impl FnOnce(&VaultTx<'_>) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
         let transaction = Transaction::new_unchecked(&self.inner, TransactionBehavior::Immediate)?;
         self.is_in_place()?;
+        self.finish(transaction, work)
+    }
+
+    /// Runs `work` in a transaction that has begun, and commits it.
+    fn finish<T>(
+        &self,
+        transaction: Transaction<'_>,
+        work: impl FnOnce(&VaultTx<'_>) -> Result<T, VaultError>,
+    ) -> Result<T, VaultError> {
         let result = work(&VaultTx {
             transaction: &transaction,
             keys: &self.keys,
@@ -129,7 +139,7 @@ impl Connection {
         Ok(result)
     }
 
-    /// What is written into a file that was deleted or moved is lost, and nobody would know.
+    /// Fails if the file was deleted, moved or replaced: anything written to it would be lost without an error.
     fn is_in_place(&self) -> Result<(), VaultError> {
         match FileIdentity::of(&self.path) {
             Ok(file) if file == Some(self.file) => Ok(()),
@@ -138,7 +148,7 @@ impl Connection {
         }
     }
 
-    /// Begins a transaction that writes, when nobody else has one any more.
+    /// Begins a write transaction. Waits, as long as `patience` allows, until no other connection has one.
     pub(super) fn begin(&self, patience: &Patience) -> Result<Transaction<'_>, VaultError> {
         let began = Instant::now();
         loop {
@@ -151,17 +161,17 @@ impl Connection {
     }
 }
 
-/// The connection of a run: every transaction first looks whether a newer run has begun.
+/// The connection of a run. Every write transaction first checks that no newer run has begun.
 pub(crate) struct Writer {
     connection: Connection,
-    generation: i64,
+    generation: Generation,
     patience: Patience,
-    /// What the index has not yet taken in, as the vault has it. Read when it is needed first.
+    /// The index entries that are not yet merged into the tree, as stored in the vault. `None` until first needed.
     recent: Option<RecentSessions>,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, generation: i64, patience: Patience) -> Self {
+    pub(super) fn new(connection: Connection, generation: Generation, patience: Patience) -> Self {
         Self {
             connection,
             generation,
@@ -170,7 +180,8 @@ impl Writer {
         }
     }
 
-    /// To be given back, changed, after the transaction that changes it.
+    /// Takes the recent sessions out for a transaction that changes them. The caller returns them after the commit
+    /// with `keep_recent_sessions`.
     pub(super) fn take_recent_sessions(&mut self) -> Option<RecentSessions> {
         self.recent.take()
     }
@@ -179,33 +190,36 @@ impl Writer {
         self.recent = Some(recent);
     }
 
+    /// Runs `work` in one write transaction of the run. Fails with [`VaultError::Overtaken`] if a newer run has begun.
     pub(crate) fn write<T>(
         &mut self,
         work: impl FnOnce(&VaultTx<'_>) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
+        let transaction = self.begin_fenced()?;
+        self.connection.finish(transaction, work)
+    }
+
+    fn begin_fenced(&self) -> Result<Transaction<'_>, VaultError> {
         let transaction = self.connection.begin(&self.patience)?;
-        let newest: i64 = transaction
+        let newest = transaction
             .prepare_cached("SELECT generation FROM job")?
-            .query_row([], |row| row.get(0))?;
+            .query_row([], |row| row.get::<_, Generation>(0))?;
         if newest != self.generation {
             return Err(VaultError::Overtaken);
         }
         self.connection.is_in_place()?;
-        let result = work(&VaultTx {
-            transaction: &transaction,
-            keys: &self.connection.keys,
-        })?;
-        transaction.commit()?;
-        Ok(result)
+        Ok(transaction)
     }
 
-    /// For single transactions of others that need no fence, while this run has the vault: they need not wait for a gap.
-    /// Where another process writes, they end as busy after a short step, so that this run can be stopped meanwhile.
+    /// Returns the connection for a single transaction that does not belong to the run and needs no fence. The run
+    /// leaves hardly a gap to other connections, so such a transaction takes turns with it here. While another
+    /// process is writing, the transaction fails with [`VaultError::Busy`] after a short wait, so that the run can
+    /// be stopped in between.
     pub(crate) fn beside(&mut self) -> &mut Connection {
         &mut self.connection
     }
 
-    /// For reading: what is read needs no fence.
+    /// Returns the connection for reading. Reads need no fence.
     pub(crate) fn reader(&self) -> &Connection {
         &self.connection
     }

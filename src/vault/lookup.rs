@@ -1,32 +1,31 @@
-//! Reading for the app: one key, a room's keys, what arrived, what failed. Paged by key, in short transactions.
+//! Reads entries for the app: those of a room or of all rooms, and those that were opened, failed, are held back or
+//! were refused. Pages are continued by entry id and read in short transactions.
 
 use rusqlite::params;
 
 use super::{Connection, VaultError, entries::session_from_row};
 use crate::backup::{FailureReason, limits::MAX_PAGE_BYTES, session_id::SessionId};
-use crate::ids::{EntryId, RoomRowId, VersionRowId};
+use crate::ids::{BatchId, EntryId, RoomRowId, VersionRowId};
 
-/// An entry with all it takes to open it.
+/// An entry, with everything that is needed to open it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredEntry {
     pub(crate) id: EntryId,
-    /// Row id.
     pub(crate) version: VersionRowId,
     pub(crate) room_id: String,
     pub(crate) session: SessionId,
-    /// Empty where it was trimmed.
     pub(crate) body: Vec<u8>,
 }
 
-/// Entries of a room.
+/// A page of the entries of a room.
 #[derive(Debug, Default)]
 pub(crate) struct ListedPage {
     pub(crate) entries: Vec<ListedEntry>,
-    /// There may be more behind the last one.
+    /// Whether the page is full, so that more entries may follow.
     pub(crate) is_full: bool,
 }
 
-/// An entry, and whether the vault has its session several times.
+/// An entry, and whether the vault has other copies of its session.
 #[derive(Clone, Debug)]
 pub(crate) struct ListedEntry {
     pub(crate) entry: StoredEntry,
@@ -39,7 +38,6 @@ pub(crate) struct HeldBack {
     pub(crate) entry: EntryId,
     pub(crate) room_id: String,
     pub(crate) session: SessionId,
-    /// Row id.
     pub(crate) version: VersionRowId,
     pub(crate) cause: HeldBackCause,
 }
@@ -47,23 +45,24 @@ pub(crate) struct HeldBack {
 /// Why a copy is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HeldBackCause {
-    /// The session counts in another room, or one answer brought it under both.
+    /// The session counts in another room, or one answer brought it under both rooms.
     OtherRoom,
-    /// Its ratchet does not connect to that of the copy that counts.
+    /// The copy's ratchet does not connect to that of the copy that counts.
     Unconnected,
 }
 
-/// An entry that has been opened.
+/// An entry that has been opened, and the batch that it was opened in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ArrivedRow {
-    pub(crate) batch: i64,
+    pub(crate) batch: BatchId,
     pub(crate) entry: EntryId,
     pub(crate) room_id: String,
     pub(crate) session: SessionId,
 }
 
 impl Connection {
-    /// Entries of a room after `after`, by entry id: `limit` of them, or as many as fit into a page.
+    /// Returns the entries of a room after `after`, by entry id. A page ends after `limit` entries, or when its
+    /// bodies reach [`MAX_PAGE_BYTES`].
     pub(crate) fn room_entries(&self, room_id: &str, after: EntryId, limit: usize) -> Result<ListedPage, VaultError> {
         let mut in_run = self.inner.prepare_cached(
             "SELECT id, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id)
@@ -74,7 +73,7 @@ impl Connection {
         let mut bytes = 0;
         let mut after = after;
         loop {
-            // Of all versions the run that comes first.
+            // Finds the first run of entries among all versions.
             let mut next = None;
             for &(room, version) in &rooms {
                 let run = self.next_run(room, after)?.map(|(first, last)| (first, last, version));
@@ -106,7 +105,8 @@ impl Connection {
         }
     }
 
-    /// Entries of all rooms and versions after `after`, by entry id: `limit` of them, or as many as fit into a page.
+    /// Returns the entries of all rooms and versions after `after`, by entry id. A page ends after `limit` entries,
+    /// or when its bodies reach [`MAX_PAGE_BYTES`].
     pub(crate) fn all_entries(&self, after: EntryId, limit: usize) -> Result<Vec<ListedEntry>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT id, room, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id)
@@ -136,10 +136,10 @@ impl Connection {
         Ok(entries)
     }
 
-    /// Entries opened after the cursor (batch, entry), in the order they were opened.
+    /// Returns the entries that were opened after the cursor (batch, entry), by batch and then by entry id.
     pub(crate) fn arrived_since(
         &self,
-        batch: i64,
+        batch: BatchId,
         entry: EntryId,
         limit: usize,
     ) -> Result<Vec<ArrivedRow>, VaultError> {
@@ -167,7 +167,7 @@ impl Connection {
         Ok(arrived)
     }
 
-    /// Entries that failed with `reason`, after the entry `after`: id, room, session.
+    /// Returns the entries that failed with `reason`, after the entry `after`, as id, room and session.
     pub(crate) fn failures(
         &self,
         reason: FailureReason,
@@ -186,7 +186,7 @@ impl Connection {
         })
     }
 
-    /// Copies that are held back, after the entry `after`.
+    /// Returns the copies that are held back, after the entry `after`.
     pub(crate) fn held_back(&self, after: EntryId, limit: usize) -> Result<Vec<HeldBack>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT copy.entry, room, session, standing FROM copy
@@ -214,7 +214,7 @@ impl Connection {
         Ok(held_back)
     }
 
-    /// Keys that the sink refused, after the entry `after`: id, room, session, why.
+    /// Returns the keys that the sink refused, after the entry `after`, as id, room, session and reason.
     pub(crate) fn refusals(
         &self,
         after: EntryId,
@@ -243,7 +243,8 @@ impl Connection {
         Ok(listed)
     }
 
-    /// Rows come room by room, nearly always: one room is cache enough.
+    /// Returns a room, and keeps it in `cache`. A cache of one room is enough, because entries nearly always come
+    /// room by room.
     fn cached_room<'a>(
         &self,
         cache: &'a mut Option<super::RoomRow>,
@@ -252,6 +253,6 @@ impl Connection {
         if cache.as_ref().is_none_or(|room| room.id != id) {
             *cache = Some(self.room(id)?);
         }
-        Ok(cache.as_ref().expect("filled above"))
+        Ok(cache.as_ref().expect("the cache was filled above"))
     }
 }

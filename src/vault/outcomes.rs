@@ -1,4 +1,5 @@
-//! What became of entries: opened or failed, delivered or refused. Narrow rows by entry id, and the counters with them.
+//! Stores the outcomes of entries: whether each one was opened or failed, and was delivered or refused. They are
+//! kept in narrow rows by entry id; the counters of the versions change in the same transaction.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,12 +11,12 @@ use super::{
     seal::Fingerprint,
 };
 use crate::backup::FailureReason;
-use crate::ids::{EntryId, VersionRowId};
+use crate::ids::{BatchId, EntryId, VersionRowId};
 
-/// Characters of a refusal's reason that are kept.
+/// Maximum number of characters that are kept of a refusal's reason.
 const MAX_REFUSAL_CHARS: usize = 200;
 
-/// What opening an entry told.
+/// The outcome of opening an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Opened {
@@ -27,7 +28,7 @@ pub(crate) enum Outcome {
     Failed(FailureReason),
 }
 
-/// What the sink said about a key.
+/// The sink's answer for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DeliveredAnswer {
     Taken,
@@ -35,8 +36,9 @@ pub(crate) enum DeliveredAnswer {
 }
 
 impl Writer {
-    /// Notes what opening told about entries (id, version, outcome) that were not opened before, and that every entry up to
-    /// `through` is settled. Gives what became of those whose session the vault has several times, as far as fingerprints tell.
+    /// Notes the outcomes of entries (id, version, outcome) that were not opened before, and that every entry up to
+    /// `through` has been opened or has failed. If the vault has other copies of an entry's session, also decides
+    /// which copy counts, as far as fingerprints suffice, and returns the results.
     pub(crate) fn commit_opened(
         &mut self,
         outcomes: &[(EntryId, VersionRowId, Outcome)],
@@ -73,7 +75,8 @@ impl Writer {
         })
     }
 
-    /// Notes what the sink answered for entries (id, version, answer), and that every entry up to `through` is settled.
+    /// Notes the sink's answers for entries (id, version, answer), and that every entry up to `through` needs no
+    /// more delivery.
     pub(crate) fn commit_delivered(
         &mut self,
         answers: &[(EntryId, VersionRowId, DeliveredAnswer)],
@@ -102,7 +105,8 @@ impl Writer {
                     }
                     let (taken, refusals, withheld) = counts.entry(*version).or_default();
                     *(if refused { refusals } else { taken }) += 1;
-                    // The sink had it already when another copy was found to count.
+                    // Another copy was found to count while the sink had this one. Now that the sink has answered,
+                    // this one no longer counts as withheld.
                     *withheld += i64::from(was_withheld);
                 }
             }
@@ -115,7 +119,8 @@ impl Writer {
                     )?
                     .execute(params![version, delivered, refused, withheld])?;
             }
-            // Rooms that are wanted come before their turn: what is trimmed then does not end the trimming before them.
+            // Entries of wanted rooms are delivered out of order. Trimming may have passed them already, so it goes
+            // back to before the first of them.
             let first = answers.iter().map(|(entry, ..)| *entry).min().unwrap_or(EntryId::MAX);
             transaction
                 .prepare_cached(
@@ -128,17 +133,17 @@ impl Writer {
     }
 }
 
-/// What became of entries whose session the vault has several times.
+/// The results for opened entries that are one of several copies of a session.
 #[derive(Debug, Default)]
 pub(crate) struct OpenedCopies {
     pub(crate) judged: Vec<Judged>,
-    /// Those that have made way for another copy.
+    /// Entries that were removed in favour of another copy.
     pub(crate) gone: Vec<EntryId>,
-    /// Those whose ratchets have to be compared.
+    /// Entries that cannot be placed until their ratchets are compared.
     pub(crate) unsettled: Vec<EntryId>,
 }
 
-/// Of entries that have been opened, those whose session the vault has several times.
+/// Returns the entries that are one of several copies of a session.
 fn copies_among(
     transaction: &Transaction<'_>,
     outcomes: &[(EntryId, VersionRowId, Outcome)],
@@ -156,14 +161,14 @@ fn copies_among(
     Ok(copies)
 }
 
-/// The statement that notes what opening told, prepared once for a batch.
+/// The statement that stores an outcome, prepared once for a batch.
 struct NoteOutcome<'a> {
-    batch: i64,
+    batch: BatchId,
     insert: CachedStatement<'a>,
 }
 
 impl<'a> NoteOutcome<'a> {
-    fn new(transaction: &'a Transaction<'_>, batch: i64) -> Result<Self, VaultError> {
+    fn new(transaction: &'a Transaction<'_>, batch: BatchId) -> Result<Self, VaultError> {
         let insert = transaction.prepare_cached(
             "INSERT INTO opened (entry, batch, failure, first_index, shared_history, sender_key, fingerprint)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -201,7 +206,9 @@ impl<'a> NoteOutcome<'a> {
     }
 }
 
-/// The same for an entry that has copies. Where indexes are equal, fingerprints tell whether the ratchets are.
+/// Notes the outcome of an entry that is one of several copies of a session, and places the entry among the copies
+/// if fingerprints suffice. For copies with the same first index, fingerprints show whether their ratchets are
+/// equal.
 fn open_copy(
     tx: &VaultTx<'_>,
     note: &mut NoteOutcome<'_>,
@@ -226,7 +233,7 @@ fn open_copy(
     Ok(())
 }
 
-/// Where no ratchet has to be advanced to tell.
+/// Returns the placement of a copy, if it can be found without advancing a ratchet.
 fn placement_by_fingerprint(copies: &[StoredCopy], entry: EntryId) -> Option<Placement> {
     let own = copies.iter().find(|copy| copy.entry == entry)?;
     let CopyState::Opened {
@@ -263,7 +270,7 @@ fn placement_by_fingerprint(copies: &[StoredCopy], entry: EntryId) -> Option<Pla
     founds.then_some(Placement::Founds)
 }
 
-/// Whether another entry is counted in the place of this one, and whether it is held back.
+/// Returns whether another entry is counted in place of this one, and whether this one is held back.
 fn how_it_counts(transaction: &Transaction<'_>, entry: EntryId) -> Result<(bool, bool), VaultError> {
     let mut statement = transaction.prepare_cached("SELECT is_extra, standing <> 0 FROM copy WHERE entry = ?1")?;
     let found = statement.query_row([entry], |row| Ok((row.get(0)?, row.get(1)?)));
@@ -271,7 +278,7 @@ fn how_it_counts(transaction: &Transaction<'_>, entry: EntryId) -> Result<(bool,
 }
 
 impl Connection {
-    /// Those of the entries that sinks do not get, by now.
+    /// Returns which of the entries are currently held back from sinks.
     pub(crate) fn held_back_among(&self, entries: &[EntryId]) -> Result<Vec<EntryId>, VaultError> {
         let mut held_back = Vec::new();
         if !any_copy(&self.inner)? {
@@ -288,12 +295,12 @@ impl Connection {
         Ok(held_back)
     }
 
-    /// Delivers everything that is opened again: the crypto store is a new one.
+    /// Makes every opened entry due for delivery again. Needed if the app's crypto store is a new one.
     pub(crate) fn deliver_again(&mut self) -> Result<(), VaultError> {
         self.write(|transaction| forget_deliveries(transaction))
     }
 
-    /// The number of failed entries, by reason.
+    /// Returns the number of failed entries for each reason.
     pub(crate) fn failure_counts(&self) -> Result<Vec<(FailureReason, u64)>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT failure, count(*) FROM opened WHERE failure <> 0 GROUP BY failure ORDER BY failure",
@@ -312,18 +319,23 @@ fn any_copy(connection: &rusqlite::Connection) -> Result<bool, VaultError> {
     Ok(connection.prepare_cached("SELECT 1 FROM copy")?.exists([])?)
 }
 
-/// Makes a batch of these, so that what was opened since another one can be found by range, without an index.
-fn note_batch(transaction: &Transaction<'_>, outcomes: &[(EntryId, VersionRowId, Outcome)]) -> Result<i64, VaultError> {
+/// Stores the range of these entries as a batch, so that entries that were opened after a given batch can be found
+/// by range, without an index. Returns the number of the batch.
+fn note_batch(
+    transaction: &Transaction<'_>,
+    outcomes: &[(EntryId, VersionRowId, Outcome)],
+) -> Result<BatchId, VaultError> {
     let entries = || outcomes.iter().map(|(entry, ..)| *entry);
     if let (Some(first), Some(last)) = (entries().min(), entries().max()) {
         transaction
             .prepare_cached("INSERT INTO opened_batch (first_entry, last_entry) VALUES (?1, ?2)")?
             .execute([first, last])?;
     }
-    Ok(transaction.last_insert_rowid())
+    Ok(BatchId(transaction.last_insert_rowid()))
 }
 
-/// Overtakes a run that is still ending: it would put its marks back.
+/// Forgets all deliveries. Also starts a new generation, so that a run that is still ending can write nothing more:
+/// it would restore its old marks.
 pub(super) fn forget_deliveries(transaction: &Transaction<'_>) -> Result<(), VaultError> {
     transaction.execute_batch(
         "DELETE FROM delivered;

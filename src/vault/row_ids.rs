@@ -1,11 +1,11 @@
-//! Row ids as SQLite has them.
+//! Conversion of row ids, eras and generations to SQLite integers and back.
 
 use rusqlite::{
     ToSql,
     types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef},
 };
 
-use crate::ids::{EntryId, Era, RoomRowId, VersionRowId};
+use crate::ids::{BatchId, EntryId, Era, Generation, RoomRowId, VersionRowId};
 
 macro_rules! as_integer {
     ($($name:ident),*) => {$(
@@ -23,4 +23,4 @@ macro_rules! as_integer {
     )*};
 }
 
-as_integer!(EntryId, VersionRowId, RoomRowId, Era);
+as_integer!(EntryId, VersionRowId, RoomRowId, Era, BatchId, Generation);

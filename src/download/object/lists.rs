@@ -6,7 +6,7 @@ use crate::{
         ArrivalCursor, ArrivedPage, ArrivedRoomKeys, ConflictCause, ConflictPage, EntryPage, EntryRef, KeyConflict,
         KeyDownload, RefusedEntry, RefusedPage, StatusError,
     },
-    ids::EntryId,
+    ids::{BatchId, EntryId},
     vault::{Connection, HeldBackCause, VaultError},
 };
 
@@ -29,7 +29,7 @@ impl KeyDownload {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let rows = self
             .jobs
-            .read(move |vault| vault.arrived_since(cursor.batch, EntryId(cursor.entry), limit + 1))
+            .read(move |vault| vault.arrived_since(BatchId(cursor.batch), EntryId(cursor.entry), limit + 1))
             .await?;
         let more = rows.len() > limit;
         let mut page = ArrivedPage {
@@ -39,7 +39,7 @@ impl KeyDownload {
         };
         for row in rows.into_iter().take(limit) {
             page.next = ArrivalCursor {
-                batch: row.batch,
+                batch: row.batch.0,
                 entry: row.entry.0,
             };
             let session_id = row.session.to_string();

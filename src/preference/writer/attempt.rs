@@ -9,7 +9,7 @@ use crate::{
     preference::{
         PreferenceForm, PreferenceWrite,
         ask::{read_both, until_deadline},
-        ledger::{Ledger, NextStep, Wish},
+        ledger::{Ledger, NextStep, Wish, WishNumber},
         parties::Parties,
         stored::{change, read_ledger},
         wire::Reading,
@@ -24,7 +24,7 @@ pub(super) struct Attempt<'a> {
     pub(super) deadline: Option<Instant>,
     pub(super) retry: Retry,
     /// The number of the wish that it dealt with last.
-    pub(super) about: Option<i64>,
+    pub(super) about: Option<WishNumber>,
 }
 
 /// The result of one write.
@@ -159,7 +159,7 @@ async fn end(
 
 /// Notes both readings. Returns the ledger, and the number of the wish that the policy made from them, if it made
 /// one.
-fn note(ledger: &mut Ledger, reading: Reading, intent: Intent) -> (Ledger, Option<i64>) {
+fn note(ledger: &mut Ledger, reading: Reading, intent: Intent) -> (Ledger, Option<WishNumber>) {
     ledger.observe_all(reading);
     ledger.first_sight_is_told();
     let chosen = match intent {
@@ -184,7 +184,7 @@ fn is_over(intent: Intent, ledger: Ledger) -> bool {
 }
 
 /// Returns how the wish of number `about` has ended, which this turn dealt with last; `None` if it dealt with none.
-fn write_of(about: Option<i64>, ledger: Ledger, last: Option<&EndedWish>) -> Option<PreferenceWrite> {
+fn write_of(about: Option<WishNumber>, ledger: Ledger, last: Option<&EndedWish>) -> Option<PreferenceWrite> {
     let about = about?;
     match last {
         Some(last) if last.number == about => Some(last.write.clone()),

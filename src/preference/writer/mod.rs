@@ -15,7 +15,7 @@ use super::{
     PendingReason, PreferenceConflict, PreferenceError, PreferenceForm, PreferenceResolution, PreferenceWrite,
     SharedPreference,
     ask::{TimeLimit, patiently, read_both, soon, until_deadline},
-    ledger::{Ledger, Seen, Wish},
+    ledger::{Ledger, Seen, Wish, WishNumber},
     news::News,
     parties::Parties,
     records::{asked_to_wait, retry_after},
@@ -32,7 +32,7 @@ pub(super) enum Intent {
     /// Write any wish that there is.
     Flush,
     /// Write the wish with this number, which has just been made.
-    Made(i64),
+    Made(WishNumber),
     /// Make a wish for the policy and write it, unless there is a choice by then.
     Choose(bool),
 }
@@ -51,7 +51,7 @@ pub(super) struct PreferenceWriter {
 
 #[derive(Clone, Debug)]
 struct EndedWish {
-    number: i64,
+    number: WishNumber,
     write: PreferenceWrite,
 }
 
@@ -71,8 +71,8 @@ enum Turn {
     Ended(Option<PreferenceWrite>),
     AskHost(Wish, SharedPreference),
     /// Contains the number of the wish in question, if there was one.
-    Failed(Option<i64>, HomeserverError),
-    OutOfTime(Option<i64>),
+    Failed(Option<WishNumber>, HomeserverError),
+    OutOfTime(Option<WishNumber>),
 }
 
 impl PreferenceWriter {
@@ -240,7 +240,7 @@ impl PreferenceWriter {
         &self,
         parties: &Parties,
         intent: Intent,
-        about: Option<i64>,
+        about: Option<WishNumber>,
         reason: PendingReason,
         asked: Option<Duration>,
     ) -> Option<PreferenceWrite> {
