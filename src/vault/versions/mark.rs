@@ -1,4 +1,5 @@
-//! What the server says of its backup versions: their marks, and the eras that begin when a mark moves.
+//! Records what the server reports about its backup versions. The etag and the count of a version are its mark; a
+//! new era begins when the mark changes.
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -10,29 +11,30 @@ use crate::{
 };
 
 impl VaultTx<'_> {
-    /// Notes what the server says of a version that was asked for by its number, current or not. Returns the version as it is
-    /// then: another row than before, if there is another backup under that number.
+    /// Records what the server reports about a version that was requested by its number, whether it is current or
+    /// not. Returns the updated version, which is another row than before if another backup has the number now.
     pub(crate) fn note_version(&self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
         let id = note_version(self, info)?;
         version_by_id(self, id)?.ok_or(VaultError::Corrupt)
     }
 
-    /// Notes what the server says of its current version. Returns the version as it is then.
+    /// Records what the server reports about its current version. Returns the updated version.
     pub(crate) fn note_current_version(&self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
-        // What is current is not superseded, or not any more: its count is its own.
+        // The current version is not superseded, even if it was before: its count includes only its own keys.
         let sql = "UPDATE backup_version SET superseded = 0 WHERE version = ?1";
         self.execute(sql, [&info.version])?;
         self.note_version(info)
     }
 
-    /// Makes the version that the server says is current the one to work on. Returns it.
+    /// Makes the server's current version the one to work on. Returns the updated version.
     pub(crate) fn begin_version(&self, info: &VersionInfo) -> Result<VersionRow, VaultError> {
         let version = self.note_current_version(info)?;
         self.execute("UPDATE job SET current_version = ?1", [version.id])?;
         Ok(version)
     }
 
-    /// Makes a version the one to work on, unless there is one: an unlock may come before the first run.
+    /// Makes a version the one to work on, unless another one is set already. An unlock needs this, because it may
+    /// come before the first run.
     pub(crate) fn begin_with(&self, version: VersionRowId) -> Result<(), VaultError> {
         self.execute(
             "UPDATE job SET current_version = ?1 WHERE current_version IS NULL",
@@ -42,9 +44,12 @@ impl VaultTx<'_> {
     }
 }
 
-/// Another mark than at the last look means that there may be more to fetch; of a version that is superseded only the etag
-/// counts, as some servers add the keys of others to its count. Another public key under the same name means another backup:
-/// the one that had the name is gone. Where no key is told, now or then, nothing speaks for another one. Gives the row id.
+/// Records what the server reports about a version. Returns the row id of the version.
+///
+/// If the mark differs from the last one, there may be more to fetch. Only the etag of a superseded version counts,
+/// because some servers add the keys of other versions to its count. Another public key under the same number means
+/// another backup: the one that had the number is gone. If the public key is not reported now, or was not reported
+/// before, the backup is taken to be the same.
 fn note_version(tx: &VaultTx<'_>, info: &VersionInfo) -> Result<VersionRowId, VaultError> {
     let public_key = info.public_key.as_ref().map(|key| key.as_slice());
     let known: Option<(VersionRowId, bool)> = tx
@@ -70,7 +75,8 @@ fn note_version(tx: &VaultTx<'_>, info: &VersionInfo) -> Result<VersionRowId, Va
                 move_mark(tx, id, info)?;
             }
             tx.execute(
-                "UPDATE backup_version SET gone = 0, algorithm = ?2, public_key = ifnull(public_key, ?3) WHERE id = ?1",
+                "UPDATE backup_version SET gone = 0, algorithm = CASE WHEN public_key IS NULL THEN ?2 ELSE algorithm END,
+                    public_key = ifnull(public_key, ?3) WHERE id = ?1",
                 params![id, info.algorithm.name(), public_key],
             )?;
             id
@@ -98,7 +104,8 @@ fn note_version(tx: &VaultTx<'_>, info: &VersionInfo) -> Result<VersionRowId, Va
     Ok(id)
 }
 
-/// Begins another era of a version.
+/// Begins a new era of a version, with the mark in `info`. Restarts the count of names if the names counted so far
+/// no longer hold.
 fn move_mark(tx: &VaultTx<'_>, id: VersionRowId, info: &VersionInfo) -> Result<(), VaultError> {
     let number = |row: &Row<'_>, column| {
         row.get::<_, Option<i64>>(column)

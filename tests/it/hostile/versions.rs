@@ -53,6 +53,31 @@ async fn a_version_name_is_escaped_in_paths() {
 }
 
 #[tokio::test]
+async fn another_algorithm_under_the_same_number_does_not_lock_the_user_out() {
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open().await;
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        needs_unlock(&["1"])
+    );
+    let mut other = version_info("1", "100", 100, json!({}));
+    other["algorithm"] = "org.example.other".into();
+    homeserver.set_faults(vec![
+        answer(other.to_string()).on(EndpointKind::CurrentVersion),
+        answer(other.to_string()).on(EndpointKind::Version),
+    ]);
+    assert_eq!(
+        client.download().run(RunBudget::default()).await.outcome,
+        needs_unlock(&["1"])
+    );
+    let base64 = homeserver.account().backup_decryption_key_base64.as_str().into();
+    let unlocked = client.unlock(UnlockSecret::DecryptionKey { base64 }).await;
+    assert_eq!(unlocked.map(|unlocked| unlocked.versions), Ok(vec!["1".to_owned()]));
+    assert_eq!(client.download().run(RunBudget::default()).await.summary.opened, 100);
+}
+
+#[tokio::test]
 async fn another_key_under_the_same_number_is_another_backup() {
     let homeserver = homeserver(100, 2);
     let setup = Setup::new(&homeserver);
