@@ -13,6 +13,9 @@ const MAX_TRIES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// Silence after a 429 that does not say how long.
+const USUAL_SILENCE: Duration = Duration::from_secs(5);
+
 const FIRST_REST: Duration = Duration::from_secs(60);
 /// How many times longer each rest is than the one before.
 const REST_GROWTH: u32 = 4;
@@ -31,6 +34,15 @@ pub(crate) fn rest_after(failures: u32, dice: f64) -> Duration {
 pub(crate) fn outage_wait(number: u32, dice: f64) -> Duration {
     let grown = FIRST_OUTAGE.saturating_mul(1 << number.saturating_sub(1).min(16));
     spread(grown.min(LONGEST_OUTAGE), dice)
+}
+
+/// Returns how long nothing may be requested after this failure of a request that is not tried again. `None` unless
+/// the server limits the rate (HTTP 429).
+pub(crate) fn silence_after(error: &HomeserverError) -> Option<Duration> {
+    match error {
+        HomeserverError::RateLimited { retry_after } => Some(retry_after.unwrap_or(USUAL_SILENCE).min(MAX_ASKED_WAIT)),
+        _ => None,
+    }
 }
 
 /// Spreads a wait between half and all of its length, so that many clients do not come back at the same moment.
@@ -91,7 +103,7 @@ impl Backoff {
     }
 }
 
-/// Tries a request again while its failures pass by themselves, within the limits of whoever asks.
+/// Tries a request again while its failures pass by themselves, within limits that the caller sets.
 #[derive(Debug, Default)]
 pub(crate) struct Retry {
     backoff: Backoff,
@@ -113,7 +125,7 @@ pub(crate) struct GivenUp {
 }
 
 impl Retry {
-    /// For somebody who waits at a screen: no wait is longer than this.
+    /// Limits each wait to `longest`, for requests that a user is waiting for.
     pub(crate) fn with_waits_up_to(longest: Duration) -> Self {
         Self {
             longest_wait: Some(longest),

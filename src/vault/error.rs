@@ -1,30 +1,30 @@
-//! What can go wrong with the vault once it is open.
+//! Errors of an open vault, and what they mean for the caller.
 
-/// A failure of the vault. Sources are kept for the log at debug level; they hold no secrets and no ids.
+/// An error of the vault. Its source is kept for the debug log, and holds no secrets and no ids.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VaultError {
-    /// A newer run has taken over: this one must not write any more.
+    /// A newer run has taken over, so this run must no longer write.
     #[error("a newer run has taken over")]
     Overtaken,
-    /// No space left.
+    /// There is no space left on the disk.
     #[error("the disk is full")]
     DiskFull,
-    /// Someone else holds the write lock.
+    /// Another connection holds the write lock.
     #[error("the vault is busy")]
     Busy,
-    /// The file cannot be read or written now: permissions, no memory, or the phone is locked.
+    /// The file cannot be read or written now: permissions or memory are missing, or the phone is locked.
     #[error("the vault cannot be accessed")]
     Inaccessible,
     /// The file is damaged.
     #[error("the vault is damaged")]
     Corrupt,
-    /// The file is not where it was: it was deleted, or replaced by another one.
+    /// The file is no longer at its path: it was deleted, moved, or replaced by another one.
     #[error("the vault is gone")]
     Gone,
-    /// A thread at work on it panicked: a bug of ours, and nothing that the vault has.
+    /// A thread that used the vault panicked. This is a bug in this crate, and not damage to the vault.
     #[error("work on the vault panicked")]
     Panicked,
-    /// What is sealed does not open with this vault key.
+    /// A sealed value does not open with this vault key.
     #[error("a sealed value does not open")]
     Unsealable,
     /// Anything else that SQLite reports.
@@ -32,22 +32,22 @@ pub(crate) enum VaultError {
     Sqlite(#[source] rusqlite::Error),
 }
 
-/// What a failure of the vault means to whoever has to act on it.
+/// What an error of the vault means for the code that has to react to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VaultMeaning {
-    /// Another process writes. Passes by itself.
+    /// Another process is writing. Resolves by itself.
     Busy,
-    /// The vault cannot be read or written now: the phone is locked, as a rule. Passes by itself.
+    /// The vault cannot be read or written now, usually because the phone is locked. Resolves by itself.
     Inaccessible,
-    /// The disk is full. Passes when the user makes room.
+    /// The disk is full. Resolves when the user frees space.
     DiskFull,
-    /// A newer run has the vault.
+    /// A newer run has taken over the vault.
     Overtaken,
-    /// Another vault lies in its place, or none: a new client has to be opened.
+    /// The vault is missing, or another one is in its place: the app has to open a new client.
     Gone,
-    /// The vault is damaged: it has to be set aside.
+    /// The vault is damaged: the app has to set it aside.
     Damaged,
-    /// A bug of this crate.
+    /// A bug in this crate.
     Bug,
 }
 
@@ -69,7 +69,7 @@ impl From<rusqlite::Error> for VaultError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::{ErrorCode, ffi::SQLITE_IOERR_SHMSIZE};
         match error.sqlite_error_code() {
-            // The index of the log found no room to grow.
+            // The index of the log (the `-shm` file) could not grow because the disk is full.
             _ if error
                 .sqlite_error()
                 .is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE) =>

@@ -1,17 +1,18 @@
-//! What an older version of the crate could not open, this one may: such entries are opened anew, in small steps.
+//! Re-queues failed entries that an older version of the crate could not open and this one may be able to open.
+//! Works in small steps.
 
 use rusqlite::params;
 
 use super::{Connection, VaultError, Writer};
 use crate::backup::FailureReason;
 
-/// Rises with every version of the crate that opens more than the ones before.
+/// Must be increased whenever a new version of the crate can open more entries than the versions before.
 const OPENS: i64 = 1;
-/// Entries of a step.
+/// Maximum number of entries in one step.
 const STEP: i64 = 1_000;
 
 impl Connection {
-    /// Whether an older version of the crate has been at work, and this one knows more.
+    /// Whether failed entries have to be re-queued, because an older version of the crate was the last to do so.
     pub(crate) fn has_to_reopen(&self) -> Result<bool, VaultError> {
         let sql = "SELECT opens < ?1 FROM job";
         Ok(self.inner.prepare_cached(sql)?.query_row([OPENS], |row| row.get(0))?)
@@ -19,11 +20,12 @@ impl Connection {
 }
 
 impl Writer {
-    /// Forgets that the next entries of unknown form or algorithm have failed. False if there are none left.
+    /// Re-queues the next entries that failed because of an unknown form or algorithm. Returns false if there are no
+    /// more of them.
     pub(crate) fn reopen_step(&mut self) -> Result<bool, VaultError> {
         self.write(|transaction| {
             let reasons = [FailureReason::Malformed, FailureReason::UnknownAlgorithm].map(FailureReason::code);
-            // By the index of failures, which has no others.
+            // With `failure <> 0`, SQLite can use the index of failures, which has only such rows.
             let failed = "SELECT opened.entry FROM opened WHERE failure <> 0 AND failure IN (?1, ?2)
                           ORDER BY failure, entry LIMIT ?3";
             let step = params![reasons[0], reasons[1], STEP];

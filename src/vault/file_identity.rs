@@ -1,8 +1,8 @@
-//! Which file lies at a place: the vault may be deleted, or replaced by another one, while it is open.
+//! Identifies the file at a path, because the vault may be deleted or replaced by another one while it is open.
 
 use std::{io, path::Path};
 
-/// A file, as it can be told from another one at the same place.
+/// The identity of a file, which distinguishes it from another file at the same path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileIdentity {
     device: u64,
@@ -10,10 +10,10 @@ pub(super) struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// `None` if there is nothing.
+    /// Returns the identity of the file at `path`, or `None` if there is no file.
     ///
     /// # Errors
-    /// What keeps the place from being looked at: that says nothing about the file.
+    /// Fails if the path cannot be examined. This says nothing about the file.
     #[cfg(unix)]
     pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
         use std::os::unix::fs::MetadataExt;
@@ -27,7 +27,8 @@ impl FileIdentity {
         }
     }
 
-    /// Elsewhere an open file cannot be deleted.
+    /// Returns one identity for all files, or `None` if there is no file. On these systems, an open file cannot be
+    /// deleted.
     #[cfg(not(unix))]
     pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
         Ok(path.try_exists()?.then_some(Self { device: 0, inode: 0 }))

@@ -1,4 +1,4 @@
-//! How far answers that lie in a file have been read.
+//! How far answers that were downloaded into files have been read.
 
 use std::collections::HashSet;
 
@@ -7,34 +7,35 @@ use rusqlite::{OptionalExtension, params};
 use super::{Connection, VaultError, VaultTx, Writer, seal::Sealed};
 use crate::ids::{Era, VersionRowId};
 
-/// A place in an answer, behind an entry.
+/// A place in an answer that was downloaded into a file, directly after an entry or at the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FilePlace {
     /// The name of the download.
     pub(crate) name: String,
-    /// Bytes from the beginning.
+    /// Bytes from the beginning of the file.
     pub(crate) offset: u64,
-    /// The room that the entries stand under there.
+    /// The room that the file lists the entries at this place under.
     pub(crate) room_id: String,
 }
 
-/// The mark under which an answer was asked for.
+/// The mark that the version had when an answer was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AskedUnder {
     /// The era of the version.
     pub(crate) era: Era,
-    /// Keys that the server counted.
+    /// The number of keys that the server reported; `None` if it reported none.
     pub(crate) count: Option<u64>,
 }
 
 impl Connection {
-    /// What tells the download of a room's keys, or of all, from others, and nobody what it is.
+    /// Returns a hash that names the download of a room's keys, or of all keys of a version without a room. It
+    /// differs between downloads, and reveals neither version nor room.
     pub(crate) fn file_hash(&self, version: &str, room_id: Option<&str>) -> u64 {
         let what = format!("{version}\n{}", room_id.unwrap_or_default());
         self.keys.hash(what.as_bytes())
     }
 
-    /// How far that one has been read, and what it was asked for under.
+    /// Returns how far the download `name` has been read, and the mark under which it was requested.
     pub(crate) fn file_place(&self, name: &str) -> Result<Option<(FilePlace, AskedUnder)>, VaultError> {
         let found: Option<(i64, Vec<u8>, Era, Option<i64>)> = self
             .inner
@@ -56,7 +57,7 @@ impl Connection {
 }
 
 impl Writer {
-    /// Notes that a download into a file is begun, and nothing of it read.
+    /// Notes that a download into a file has begun, and that nothing of it has been read.
     pub(crate) fn note_file(
         &mut self,
         version: VersionRowId,
@@ -75,7 +76,8 @@ impl Writer {
         })
     }
 
-    /// Forgets the downloads of versions that are gone, or of which nothing is left to be asked for. Gives the names of the others.
+    /// Forgets the downloads of versions that are gone, or that have nothing left to request. Returns the names of
+    /// the remaining downloads.
     pub(crate) fn forget_useless_files(&mut self) -> Result<HashSet<String>, VaultError> {
         self.write(|transaction| {
             transaction.execute(
@@ -89,7 +91,7 @@ impl Writer {
         })
     }
 
-    /// Forgets how far that one has been read.
+    /// Forgets the download `name`, and how far it has been read.
     pub(crate) fn forget_file_place(&mut self, name: &str) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute("DELETE FROM file_place WHERE name = ?1", [name])?;
@@ -98,7 +100,7 @@ impl Writer {
     }
 }
 
-/// Notes a place, with the entries before it.
+/// Notes how far a file has been read, in the transaction that writes the entries before that place.
 pub(super) fn note(tx: &VaultTx<'_>, place: &FilePlace) -> Result<(), VaultError> {
     tx.prepare_cached("UPDATE file_place SET place = ?2, sealed_room = ?3 WHERE name = ?1")?
         .execute(params![

@@ -1,4 +1,5 @@
-//! How far the job is as a whole, whether the user wants it, and when the server wants to be asked again.
+//! Stores the state of the job as a whole: how far it is, what the user wants, and when the server may be asked
+//! again.
 
 use std::time::Duration;
 
@@ -8,13 +9,13 @@ use super::{Connection, VaultError, VaultTx, Writer, rests::wait_left};
 use crate::ids::EntryId;
 use crate::{backup::limits::MAX_ASKED_WAIT, clock::wall_ms};
 
-/// What the user wants of the download; it stays over restarts.
+/// What the user wants the download to do. Survives restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum UserIntent {
     #[default]
     Download,
     Pause,
-    /// No wake-ups either, until it is started anew.
+    /// Neither download nor request wake-ups, until the user starts the download again.
     Stop,
 }
 
@@ -36,7 +37,7 @@ impl UserIntent {
     }
 }
 
-/// Figures that rise when an answer brings something.
+/// Figures that increase when an answer brings something new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FetchProgress {
     last_entry: EntryId,
@@ -45,14 +46,15 @@ pub(crate) struct FetchProgress {
 }
 
 impl FetchProgress {
-    /// Whether anything has come since.
+    /// Whether anything new has arrived since these figures were `before`.
     pub(crate) fn has_come_since(&self, before: &Self) -> bool {
         self.last_entry > before.last_entry || self.complete_rooms > before.complete_rooms || self.names > before.names
     }
 }
 
 impl Connection {
-    /// Every entry up to this id needs no more work: opened or failed, and with a sink delivered too.
+    /// Returns the entry up to which no entry needs more work: each one has been opened or has failed and, if there
+    /// is a sink, needs no more delivery.
     pub(crate) fn settled_through(&self, with_sink: bool) -> Result<EntryId, VaultError> {
         let sql = if with_sink {
             "SELECT min(opened_through, delivered_through) FROM job"
@@ -67,7 +69,8 @@ impl Connection {
         Ok(UserIntent::from_code(code))
     }
 
-    /// Keeps what the user wants; what was given up stays so unless `restarts_stopped`. Gives what holds then.
+    /// Stores what the user wants. A stopped download stays stopped unless `restarts_stopped`. Returns the intent
+    /// that is then in force.
     pub(crate) fn keep_user_intent(
         &mut self,
         intent: UserIntent,
@@ -83,7 +86,8 @@ impl Connection {
         })
     }
 
-    /// How long the server is still to be left in peace.
+    /// Returns how much longer the server must not be asked, because it has asked for a wait; `None` if it may be
+    /// asked.
     pub(crate) fn retry_after(&self) -> Result<Option<Duration>, VaultError> {
         let (asked_at, retry_at): (i64, i64) =
             self.inner
@@ -93,7 +97,7 @@ impl Connection {
         Ok(wait_left(asked_at, retry_at, wall_ms(), MAX_ASKED_WAIT))
     }
 
-    /// How far fetching is, for all versions together.
+    /// Returns how far fetching is, for all versions together.
     pub(crate) fn fetch_progress(&self) -> Result<FetchProgress, VaultError> {
         let sql = "SELECT (SELECT max(coalesce(max(id), 0), last_forgotten) FROM entry),
                 (SELECT count(*) FROM room WHERE complete <> 0), (SELECT coalesce(sum(names), 0) FROM backup_version)
@@ -107,14 +111,15 @@ impl Connection {
         })?)
     }
 
-    /// Runs in a row that the server kept from getting anywhere.
+    /// Returns the number of consecutive runs in which nothing arrived because of the server.
     pub(crate) fn outages(&self) -> Result<u32, VaultError> {
         Ok(self.inner.query_row("SELECT outages FROM job", [], |row| row.get(0))?)
     }
 }
 
 impl Writer {
-    /// Counts a run that the server kept from getting anywhere, or ends the row of them. Gives their number.
+    /// Counts a run in which nothing arrived because of the server, or resets the count if `is_one` is false.
+    /// Returns the number of such runs in a row.
     pub(crate) fn note_outage(&mut self, is_one: bool) -> Result<u32, VaultError> {
         if !is_one && self.reader().outages()? == 0 {
             return Ok(0);
@@ -130,11 +135,11 @@ impl Writer {
 }
 
 impl VaultTx<'_> {
-    /// Notes that the server wants no request for so long.
+    /// Notes that the server has asked for no request during `wait`, of which at most [`MAX_ASKED_WAIT`] counts.
     pub(crate) fn keep_retry_after(&self, wait: Duration) -> Result<(), VaultError> {
         let now = wall_ms();
         let until = now + i64::try_from(wait.min(MAX_ASKED_WAIT).as_millis()).unwrap_or(0);
-        // A longer wait that was asked for before still counts.
+        // A longer wait that the server asked for earlier still counts.
         self.execute(
         "UPDATE job SET retry_at_ms = max(?2, CASE WHEN asked_at_ms <= ?1 AND retry_at_ms <= ?3 THEN retry_at_ms ELSE 0 END),
              asked_at_ms = ?1",

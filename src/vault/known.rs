@@ -1,8 +1,9 @@
-//! Recognising entries of earlier runs, before they are packed: a room, or everything, is read again from its beginning when
-//! its answer was cut.
+//! Recognises entries of earlier runs before they are packed. This saves time when a room, or everything, is read
+//! again from its beginning because the last answer was cut off.
 //!
-//! Servers give a room's entries in the same order again, nearly always. So what comes is first held against the entries of
-//! the room in the order they came; a look-up, about ten times slower, is for those that come out of turn.
+//! Servers nearly always return a room's entries in the same order again. So an incoming entry is first compared
+//! with the next stored entry of the room, in the order of arrival. Only an entry that comes out of turn needs a
+//! look-up, which is about ten times slower.
 
 use std::{collections::VecDeque, ops::RangeInclusive};
 
@@ -16,55 +17,60 @@ use super::{
 use crate::backup::session_id::SessionId;
 use crate::ids::{EntryId, RoomRowId, VersionRowId};
 
-/// Entries that are read ahead: so many at first, and twice as many each time, up to the second figure.
+/// Number of stored entries that are read ahead: the lower bound at first, then twice as many each time, up to the
+/// upper bound.
 const AHEAD: RangeInclusive<i64> = 32..=2_048;
-/// Entries out of turn after which a room is taken for one without an order.
+/// Number of entries out of turn after which a room's entries are no longer expected in order.
 const MOST_OUT_OF_TURN: u32 = 20;
 
-/// Whether what comes may be better than the entry `known.id`: that has failed, or does not begin with the first message, or
-/// waits for its key since before the mark moved (`?1`), and may have been replaced since.
+/// SQL condition: whether an incoming entry may be better than the stored entry `known.id`. It may if the stored
+/// entry has failed, or does not begin with the session's first message. It also may if the stored entry has not
+/// been opened and arrived before the current era (`?1` is the last entry before it): it may have been replaced
+/// since.
 const MAY_BE_BETTER: &str =
     "ifnull((SELECT failure <> 0 OR first_index > 0 FROM opened WHERE opened.entry = known.id), known.id <= ?1)";
 
-/// Entries of earlier runs.
+/// The stored entries of earlier runs, with which incoming entries are compared.
 pub(crate) struct KnownEntries {
     connection: Connection,
     recent: RecentSessions,
-    /// The last entry that there was when the era of the version began.
+    /// The last entry that existed when the current era of the version began.
     era_began: EntryId,
 }
 
-/// What is known of an entry.
+/// What the vault knows of an incoming entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// Nothing. One that has come since may be missed: it costs only time.
+    /// The vault does not have it. An entry that was stored while the answer is being read may be missed, which
+    /// costs only time.
     No,
-    /// It is here.
+    /// The vault has it.
     Yes,
-    /// It is here, and what comes may be a better copy.
+    /// The vault has it, and the incoming entry may be a better copy.
     MayBeBetter,
 }
 
-/// Those of the room that is being read.
+/// The stored entries of the room that is being read, and the position in them.
 #[derive(Debug)]
 pub(crate) struct KnownRoom {
-    /// Row id; `None` where nothing of it is known.
+    /// `None` if the vault does not know the room.
     id: Option<RoomRowId>,
     hash: [u8; 16],
-    /// Its own answer has been read to the end: all of it is known.
+    /// Whether the room's own answer has been read to the end in this era, so that every entry is known.
     is_complete: bool,
-    /// The entry after which what comes in order is still to come.
+    /// The stored entry after which the next incoming entry is expected.
     after: EntryId,
     ahead: VecDeque<(EntryId, SessionId, Known)>,
-    /// Entries to read ahead the next time; 0 where nothing comes in order.
+    /// Number of entries to read ahead the next time; 0 if entries do not come in order.
     next_ahead: i64,
     out_of_turn: u32,
-    /// The last one was found behind all that are expected.
+    /// Whether the last recognised entry was stored after all entries that were read ahead.
     was_behind: bool,
 }
 
 impl KnownEntries {
-    /// Of a version whose era began after that entry.
+    /// Prepares to recognise the entries of a version. `era_began` is the last entry that existed when its era
+    /// began.
     pub(crate) fn new(connection: Connection, era_began: EntryId) -> Result<Self, VaultError> {
         let recent = RecentSessions::read(&connection.inner)?;
         Ok(Self {
@@ -74,7 +80,7 @@ impl KnownEntries {
         })
     }
 
-    /// Begins with a room.
+    /// Begins to recognise the entries of a room.
     pub(crate) fn room(&self, version: VersionRowId, room_id: &str) -> Result<KnownRoom, VaultError> {
         let Connection { inner, keys, .. } = &self.connection;
         let hash = keys.room_hash(room_id);
@@ -97,7 +103,7 @@ impl KnownEntries {
         })
     }
 
-    /// Whether the entry is one of them.
+    /// Returns what the vault knows of the next entry of the room's answer.
     pub(crate) fn has(&self, room: &mut KnownRoom, session: &SessionId) -> Result<Known, VaultError> {
         let Some(row) = room.id else { return Ok(Known::No) };
         if room.is_complete {
@@ -116,10 +122,11 @@ impl KnownEntries {
         };
         let is_behind = room.ahead.back().is_some_and(|(last, ..)| id > *last);
         if is_behind && !std::mem::replace(&mut room.was_behind, true) {
-            // A better copy has its place in the order, and stands behind all others.
+            // A better copy comes at its old place in the answer but is stored after all other entries. So one
+            // entry of this kind does not change which entry is expected next.
             return Ok(known);
         }
-        // What follows it is expected next.
+        // The stored entries after this one are expected next.
         room.after = id;
         room.ahead.clear();
         room.next_ahead = *AHEAD.start();
@@ -134,7 +141,8 @@ impl KnownEntries {
         if room.next_ahead == 0 {
             return Ok(());
         }
-        // Runs begin with the one that the place is in: those before it are many, where a server tears rooms into pieces.
+        // Starts at the run that contains the current position. There may be many runs before it, if a server splits
+        // rooms into pieces.
         let mut statement = self.connection.inner.prepare_cached(&format!(
             "SELECT known.id, session, {MAY_BE_BETTER}
              FROM room_run JOIN entry AS known ON known.id BETWEEN max(first_entry, ?3 + 1) AND last_entry

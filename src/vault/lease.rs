@@ -1,4 +1,5 @@
-//! Advisory lease between processes: who runs, and since when. Correctness comes from the generation fence, not from this.
+//! Advisory lease between processes: which process holds the vault, and since when. Correctness comes from the
+//! generation fence, not from this.
 
 use std::time::Duration;
 
@@ -7,26 +8,28 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{Connection, Patience, Vault, VaultError, Writer};
 use crate::clock::{ProcessIdentity, boot_ms, is_alive, this_process, wall_ms};
 
-/// Room for the pages that a transaction comes back to. SQLite counts KiB below zero.
+/// Cache size of the connection of a run, enough for the pages that a transaction uses repeatedly. SQLite takes a
+/// negative number as KiB.
 const WRITER_CACHE_KIB: i64 = -1_500;
 
-/// How long a run waits at a time for the write lock of another process, before it looks whether it is still wanted.
+/// How long a run waits for the write lock of another process before it checks whether it has been stopped.
 const BUSY_STEP: Duration = Duration::from_millis(50);
 
-/// Milliseconds between two signs of life.
+/// Milliseconds between two heartbeats of a run.
 pub(crate) const HEARTBEAT_MS: u64 = 2_000;
-/// Without a sign of life for so long, a holder counts as gone: it is suspended, or was killed where one cannot see that.
+/// Milliseconds without a heartbeat after which a holder counts as gone. It is suspended, or it was killed on a
+/// system that hides other processes.
 const STALE_MS: i64 = 8_000;
 
-/// The holder of the vault.
+/// The lease as stored in the vault: which process holds the vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseRow {
-    /// What the app calls that process.
+    /// The app's name for the process.
     pub(crate) holder: String,
     pub(crate) process: ProcessIdentity,
-    /// Milliseconds since 1970.
+    /// When the process took the vault, in milliseconds since 1970.
     pub(crate) since_ms: i64,
-    /// By the clock that counts from the start of the system.
+    /// The time of the last heartbeat, in milliseconds since the system was started.
     heartbeat_ms: i64,
 }
 
@@ -40,35 +43,35 @@ impl LeaseRow {
         }
     }
 
-    /// Whether the holder is at work, as far as can be told.
+    /// Whether the holder is running, as far as this process can tell.
     pub(crate) fn is_live(&self) -> bool {
         self.is_live_at(is_alive(&self.process), boot_ms())
     }
 
     fn is_live_at(&self, alive: Option<bool>, now_ms: i64) -> bool {
-        // A sign from the future is one of an earlier boot.
+        // A heartbeat in the future was written before the system was restarted.
         alive != Some(false) && (0..STALE_MS).contains(&(now_ms - self.heartbeat_ms))
     }
 }
 
-/// What became of the wish to run.
+/// The result of an attempt to begin a run.
 pub(crate) enum BegunRun {
-    /// The run has the vault, and writes with this.
+    /// The run holds the vault, and writes with this writer.
     Writer(Box<Writer>),
-    /// A run that is alive has it.
+    /// Another run, which is alive, holds the vault.
     HeldBy(LeaseRow),
 }
 
 impl Vault {
-    /// Takes the vault for a new run of `holder`, from here on the only one whose writer commits; or returns who has it.
-    /// Blocks.
+    /// Takes the vault for a new run of `holder`. From then on, no writer of an earlier run can commit. If another
+    /// run that is alive holds the vault, returns its lease instead. Blocks.
     pub(crate) fn begin_run(&self, holder: &str, patience: Patience) -> Result<BegunRun, VaultError> {
         let connection = self.connect()?;
         connection.inner.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
-        // It folds the log beside its writing.
+        // A run checkpoints the log itself, while it continues to write.
         connection.inner.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.inner.busy_timeout(BUSY_STEP)?;
-        // Without the write lock first: it may be somebody's who is suspended.
+        // Check once without the write lock: a suspended process may hold it.
         if let Some(lease) = connection.lease()?.filter(LeaseRow::is_live) {
             return Ok(BegunRun::HeldBy(lease));
         }
@@ -88,14 +91,14 @@ impl Vault {
 }
 
 impl Connection {
-    /// Who took the vault last and has not given it back.
+    /// Returns the lease that was taken last, unless it was released.
     pub(crate) fn lease(&self) -> Result<Option<LeaseRow>, VaultError> {
         read(&self.inner)
     }
 }
 
 impl Writer {
-    /// A sign of life.
+    /// Writes a heartbeat.
     pub(crate) fn beat(&mut self) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute("UPDATE lease SET heartbeat_ms = ?1", [boot_ms()])?;
@@ -103,7 +106,7 @@ impl Writer {
         })
     }
 
-    /// Gives the vault back.
+    /// Releases the lease.
     pub(crate) fn release(&mut self) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute("DELETE FROM lease", [])?;
@@ -129,7 +132,7 @@ pub(super) fn read(connection: &rusqlite::Connection) -> Result<Option<LeaseRow>
     Ok(lease.optional()?)
 }
 
-/// Makes this process the holder.
+/// Writes the lease with this process as the holder.
 pub(super) fn take(transaction: &Transaction<'_>, holder: &str) -> Result<(), VaultError> {
     let lease = LeaseRow::new(holder);
     transaction.execute(
@@ -160,12 +163,12 @@ mod tests {
         let table = [
             (Some(true), 100_000, true),
             (None, 107_999, true),
-            // Suspended: the process is there, and shows nothing.
+            // Suspended: the process exists, but writes no heartbeat.
             (Some(true), 108_000, false),
             (None, 108_000, false),
             // Killed.
             (Some(false), 100_001, false),
-            // The system was started anew since.
+            // The system was restarted after the last heartbeat.
             (None, 99_999, false),
             (None, 5, false),
         ];

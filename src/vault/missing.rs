@@ -1,15 +1,16 @@
-//! Sessions that were asked for and are not in the backup: remembered for a while, for the version as it was.
+//! Remembers sessions that were requested and are not in the backup: for a limited time, and only for the era of the
+//! version in which they were requested.
 
 use rusqlite::{OptionalExtension, params};
 
 use super::{Connection, VaultError, VersionRow, seal::VaultKeys};
 use crate::{backup::session_id::SessionId, clock::wall_ms};
 
-/// Milliseconds for which it is taken for granted: another device may upload the key any moment.
+/// Milliseconds after which a missing session is requested again: another device may upload the key at any moment.
 const GOOD_FOR_MS: i64 = 10 * 60 * 1_000;
 
 impl Connection {
-    /// Whether the server has said so lately.
+    /// Whether the session was recently found to be missing from the backup, in the current era of the version.
     pub(crate) fn is_missing(&self, version: &VersionRow, room_id: &str, session_id: &str) -> Result<bool, VaultError> {
         let hash = hash(&self.keys, room_id, session_id);
         let seen: Option<i64> = self
@@ -20,7 +21,7 @@ impl Connection {
         Ok(seen.is_some_and(is_fresh))
     }
 
-    /// Notes that the server has said so.
+    /// Notes that the session is missing from the backup.
     pub(crate) fn note_missing(
         &mut self,
         version: &VersionRow,
@@ -43,7 +44,7 @@ impl Connection {
 }
 
 fn is_fresh(seen_ms: i64) -> bool {
-    // A clock that was put back makes it stale, too.
+    // A time in the future means that the clock was put back; the note is then stale, too.
     (0..GOOD_FOR_MS).contains(&(wall_ms() - seen_ms))
 }
 

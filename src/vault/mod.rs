@@ -1,29 +1,31 @@
-//! The vault: one SQLite file in the app's data directory with every entry, all progress, and sealed secrets.
+//! The vault: one SQLite file in the app's data directory, with every entry, all progress, and sealed secrets.
 //!
-//! Nothing above this module knows SQL, and nothing in it knows a network, a stage or the host. A [`Vault`] is a place
-//! and its keys; it holds no connection. Connections are opened for a piece of work and closed with it, so that a
-//! suspended app holds no file lock.
+//! SQL is used only in this module. Nothing here knows about the network, the stages of a run or the host. A
+//! [`Vault`] is a path and its keys; it holds no connection. A connection is opened for one piece of work and
+//! closed after it, so that a suspended app holds no file lock.
 //!
-//! - `open`: creating and opening, the account check, the protection
-//! - `lease`: who runs, and since when
-//! - `shared_writer`: the one writer of a run, for all its threads
-//! - `schema`: tables, pragmas, migrations
-//! - `seal`: what is sealed, and with which key
-//! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one table family each
-//! - `copies`: sessions that are here several times
-//! - `rests`: until when what does not come through is left alone
-//! - `pending`: entries that wait, page by page
-//! - `failures`: opening anew what an older version of the crate did not know
-//! - `sharing`: how many keys of a room may be shared
-//! - `trim`: taking delivered entries out, in small steps
-//! - `preference`: what was seen of it, and the wish that is not yet written
-//! - `known`: recognising entries of earlier runs
-//! - `session_index`: from a session to its entries; `session_filter`: which of them are surely not there yet
-//! - `file_places`: how far answers that lie in a file have been read
-//! - `file_identity`: whether the file is still the one that was opened
-//! - `missing`: what the server said it does not have
-//! - `lookup`: reading for the app, page by page
-//! - `write_ahead_log`: folding the log, and what both take on disk
+//! - `open`: creates and opens a vault, and checks the account and the protection
+//! - `connection`: connections, and the check that every write of a run passes
+//! - `lease`: which run has the vault, and since when
+//! - `shared_writer`: the writer of a run, shared by its threads
+//! - `schema`: tables, pragmas and migrations
+//! - `seal`: which values are sealed, and with which key
+//! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one group of tables each
+//! - `copies`: sessions with several copies
+//! - `rests`: how long failing requests wait before they are tried again
+//! - `pending`: entries that wait to be opened or delivered, page by page
+//! - `failures`: re-queues entries that an older version of the crate could not open
+//! - `sharing`: counts the keys of a room that may be shared
+//! - `trim`: removes delivered entries, in small steps
+//! - `preference`: what was seen of the preference, and the wish that is not yet written
+//! - `known`: recognises entries of earlier runs
+//! - `session_index`: finds the entries of a session
+//! - `session_filter`: tells which sessions are certainly not in the index's tree
+//! - `file_places`: how far answers that were downloaded into files have been read
+//! - `file_identity`: whether the vault's file is still the one that was opened
+//! - `missing`: sessions that the server does not have
+//! - `lookup`: reads entries for the app, page by page
+//! - `write_ahead_log`: folds the log into the file, and measures what both take on disk
 
 mod connection;
 mod copies;

@@ -1,7 +1,7 @@
-//! Creating and opening a vault: whose it is, and with which key.
+//! Creates and opens vaults: checks the account and the key, and moves a vault aside.
 //!
-//! A new vault is made beside its place and moved there when it is whole: a failure leaves nothing behind. One process at a time
-//! makes one.
+//! A new vault is written to a temporary name and renamed when it is complete, so that a failure leaves nothing
+//! behind. Only one process at a time creates a vault.
 
 use std::{
     fs, io,
@@ -25,21 +25,23 @@ use crate::{random::random, secret::KeyBytes};
 
 const FILE: &str = "keyferry.sqlite3";
 const NEW_FILE: &str = "keyferry.sqlite3.new";
-/// Empty: what counts is who has it locked. It is not removed, or two might lock two of them.
+/// A lock file, always empty: a process holds a lock on it while it creates a vault. It is never removed, because
+/// two processes could then lock two different files of this name.
 const MAKING_FILE: &str = "keyferry.sqlite3.making";
-/// Rounds of PBKDF2-HMAC-SHA-512 for a vault passphrase (OWASP's figure): a tenth of a second on a desktop.
+/// Rounds of PBKDF2-HMAC-SHA-512 for a vault passphrase, as OWASP recommends. They take a tenth of a second on a
+/// desktop.
 const PASSPHRASE_ITERATIONS: u32 = 210_000;
-/// How the header says that a vault is sealed with a key.
+/// The code in the header for a vault that is sealed with a key.
 const KEY_PROTECTION: i64 = 1;
 const KEY_CHECK: &[u8] = b"keyferry";
 
 /// How a vault is protected.
 pub(crate) enum Protection {
-    /// Nothing secret is kept.
+    /// No vault key: the vault stores no secrets.
     None,
-    /// By a 32-byte key, given or from a keyring.
+    /// A 32-byte key, given by the app or from a keyring.
     Key(KeyBytes),
-    /// By a key derived from a passphrase.
+    /// A key derived from a passphrase.
     Passphrase(Zeroizing<String>),
 }
 
@@ -53,7 +55,7 @@ impl Protection {
     }
 }
 
-/// Why a vault does not open.
+/// The reason why a vault does not open.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenVaultError {
     #[error("the directory cannot be used")]
@@ -77,23 +79,23 @@ impl From<rusqlite::Error> for OpenVaultError {
 }
 
 impl Vault {
-    /// Whether there is a vault in that directory.
+    /// Whether there is a vault in `directory`.
     pub(crate) fn exists(directory: &Path) -> bool {
         directory.join(FILE).exists()
     }
 
-    /// Whether the vault in that directory is sealed with a key, given or from a keyring. Blocks.
+    /// Whether the vault in `directory` is sealed with a key, given by the app or from a keyring. Blocks.
     pub(crate) fn is_sealed_with_a_key(directory: &Path) -> Result<bool, OpenVaultError> {
         let connection = connect(&directory.join(FILE))?;
         schema_version(&connection)?;
         Ok(read_header(&connection)?.protection == KEY_PROTECTION)
     }
 
-    /// Moves the vault in that directory aside, with all that belongs to it, so that a new one can be made. Gives its new
-    /// place; `None` if there is no vault. Blocks.
+    /// Moves the vault in `directory` aside, with its log and other side files, so that a new one can be created.
+    /// Returns its new path, or `None` if there is no vault. Blocks.
     ///
     /// # Errors
-    /// [`VaultError::Busy`] if somebody has it open.
+    /// [`VaultError::Busy`] if another connection, in this process or another, has the vault open.
     pub(crate) fn set_aside(directory: &Path) -> Result<Option<PathBuf>, OpenVaultError> {
         let path = directory.join(FILE);
         let identity = || FileIdentity::of(&path).map_err(OpenVaultError::Directory);
@@ -102,15 +104,15 @@ impl Vault {
             return Ok(None);
         }
         let _nobody_else = lock_out_others(&path)?;
-        // Somebody else has set it aside meanwhile, or made a new one.
+        // Another process has set the vault aside in the meantime, or has created a new one.
         if identity()? != before {
             return Err(VaultError::Busy.into());
         }
         move_aside(directory, &path).map_err(OpenVaultError::Directory)
     }
 
-    /// Opens the vault in `directory`, or makes one: then `protection` is asked for while no other process does the same.
-    /// Blocks; with a passphrase for the time of its key derivation.
+    /// Opens the vault in `directory`, or creates it. To create it, `protection` is called while no other process
+    /// can create a vault there. Blocks, with a passphrase also for the time of its key derivation.
     pub(crate) fn open<E: From<OpenVaultError>>(
         directory: &Path,
         user_id: &str,
@@ -178,7 +180,7 @@ fn open_existing(
     }
     let device_hash = account_hash(&header.salt, "device", device_id);
     if header.device_hash != device_hash {
-        // Another device has another crypto store: what the old one was given, this one lacks.
+        // Another device has another crypto store, without the keys that were delivered to the old one.
         connection.write(|transaction| {
             transaction.execute("UPDATE vault SET device_hash = ?1", [device_hash])?;
             super::outcomes::forget_deliveries(transaction)
@@ -187,12 +189,12 @@ fn open_existing(
     Ok(Vault::new(path, keys, header.salt))
 }
 
-/// A connection for what needs no keys: they are only known once the header is read.
+/// Opens a connection that is used without keys, which are known only after the header has been read.
 fn connect(path: &Path) -> Result<Connection, VaultError> {
     Connection::open(&path.into(), Arc::new(VaultKeys::open([0; 16])))
 }
 
-/// The version of its schema, if that is one that this crate can read.
+/// Returns the version of the schema. Fails if this crate cannot read that version.
 fn schema_version(connection: &Connection) -> Result<i64, OpenVaultError> {
     let version: i64 = connection
         .inner
@@ -200,7 +202,7 @@ fn schema_version(connection: &Connection) -> Result<i64, OpenVaultError> {
     if version > schema::SCHEMA_VERSION {
         return Err(OpenVaultError::TooNew { found: version });
     }
-    // A file that was cut to nothing is an empty database to SQLite, and not a vault.
+    // SQLite takes a file that was truncated to nothing for an empty database, but it is no longer a vault.
     if version < 1 {
         return Err(VaultError::Corrupt.into());
     }
@@ -229,8 +231,8 @@ fn read_header(connection: &Connection) -> Result<Header, VaultError> {
     header.ok_or(VaultError::Corrupt)
 }
 
-/// A connection beside which nobody has another one, in this process or another; `None` where the file is too damaged to
-/// tell. It leaves the log as it is.
+/// Returns a connection that locks out all other connections, in this process and in others. Returns `None` if the
+/// file is too damaged to tell whether it is in use. Does not checkpoint the write-ahead log.
 fn lock_out_others(path: &Path) -> Result<Option<rusqlite::Connection>, VaultError> {
     let lock = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -243,20 +245,20 @@ fn lock_out_others(path: &Path) -> Result<Option<rusqlite::Connection>, VaultErr
     match lock().map_err(|error: rusqlite::Error| VaultError::from(error)) {
         Ok(connection) => Ok(Some(connection)),
         Err(error @ (VaultError::Corrupt | VaultError::Sqlite(_))) => {
-            log::info!("whether somebody has the damaged vault open cannot be told: {error}");
+            log::info!("the vault is damaged, so whether another process has it open is unknown: {error}");
             Ok(None)
         }
         Err(error) => Err(error),
     }
 }
 
-/// `None` if there is nothing any more.
+/// Renames the files of a vault, and returns the new path. Returns `None` if the database no longer exists.
 fn move_aside(directory: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     let aside = (1..)
         .map(|number| directory.join(format!("{FILE}.aside-{number}")))
         .find(|aside| !aside.exists())
-        .expect("numbers do not end");
-    // The database itself last: killed in between, the next try finds it.
+        .expect("some number is free");
+    // Rename the database itself last: if the process is killed before that, the next call still finds it.
     for suffix in ["-wal", "-shm", ""] {
         match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -267,7 +269,8 @@ fn move_aside(directory: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     Ok(Some(aside))
 }
 
-/// Waits until no other process is making a vault there, and keeps others from it until what this gives is dropped.
+/// Waits, at most [`schema::BUSY_TIMEOUT`], until no other process is creating a vault in `directory`, and locks
+/// other processes out until the returned connection is dropped.
 fn begin_making(directory: &Path) -> Result<rusqlite::Connection, OpenVaultError> {
     make_directory(directory).map_err(OpenVaultError::Directory)?;
     let path = directory.join(MAKING_FILE);
@@ -289,14 +292,14 @@ fn create(
     protection: &Protection,
 ) -> Result<(), OpenVaultError> {
     let new = directory.join(NEW_FILE);
-    // What a killed process left; and a log whose vault was deleted, which would be taken for the new one's.
+    // Remove what a killed process left, and a log that outlived its vault: SQLite would apply it to the new one.
     remove_all(&new, &["", "-wal", "-shm"])
         .and_then(|()| remove_all(path, &["-wal", "-shm"]))
         .map_err(OpenVaultError::Directory)?;
     let made = write_new(&new, user_id, device_id, protection)
         .and_then(|()| fs::rename(&new, path).map_err(OpenVaultError::Directory));
     if made.is_err() {
-        // The first failure is the one to tell.
+        // Report the first failure, not one of the cleanup.
         let _ = remove_all(&new, &["", "-wal", "-shm"]);
     }
     made
@@ -309,7 +312,7 @@ fn write_new(path: &Path, user_id: &str, device_id: &str, protection: &Protectio
     let key = derive_key(protection, salt.as_slice(), PASSPHRASE_ITERATIONS);
     let key_check = key.map(|key| VaultKeys::sealed(&key).seal(Sealed::KeyCheck, KEY_CHECK));
     let mut connection = connect(path)?;
-    // Nobody sees the file before it is whole, and it is made durable as a whole.
+    // No other process uses the file before it is complete, and it is made durable as a whole at the end.
     connection.inner.pragma_update(None, "synchronous", "OFF")?;
     schema::create(&mut connection.inner)?;
     connection.inner.execute(
@@ -325,7 +328,8 @@ fn write_new(path: &Path, user_id: &str, device_id: &str, protection: &Protectio
             account_hash(salt.as_slice(), "device", device_id),
         ],
     )?;
-    // The log must be in the file before the file is moved. At the close alone, a disk that is full would not be told.
+    // The content of the log must be in the file before the file is renamed. Closing would move it too, but would
+    // not report a full disk.
     connection
         .inner
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -357,7 +361,7 @@ fn make_directory(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// SQLite gives its side files the mode of the database.
+/// Creates a file that only this user can access. SQLite gives its side files the mode of the database.
 fn touch_private(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);

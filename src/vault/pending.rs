@@ -1,4 +1,4 @@
-//! Entries that wait to be opened or delivered, in the order they came, page by page.
+//! Reads the entries that wait to be opened or delivered, in the order of arrival, page by page.
 
 use std::ops::Range;
 
@@ -8,35 +8,34 @@ use super::{Connection, VaultError, entries::session_from_row};
 use crate::backup::{limits::MAX_PAGE_BYTES, session_id::SessionId};
 use crate::ids::{EntryId, RoomRowId};
 
-/// Bytes of a body as clients write it today, rounded up.
+/// Bytes of a usual body, as clients write it today, rounded up.
 const USUAL_BODY_BYTES: usize = 640;
 
-/// Entries that wait to be opened, or to be delivered, with the bodies in one buffer.
+/// A page of entries that wait to be opened or delivered, with their bodies in one buffer.
 #[derive(Debug, Default)]
 pub(crate) struct PendingEntries {
     pub(crate) entries: Vec<PendingEntry>,
     pub(crate) bodies: Vec<u8>,
-    /// The page is full: more may wait behind it.
+    /// Whether the page is full, so that more entries may follow.
     pub(crate) is_full: bool,
 }
 
-/// One of them.
+/// One entry that waits to be opened or delivered.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingEntry {
     pub(crate) id: EntryId,
-    /// Row id.
     pub(crate) room: RoomRowId,
     pub(crate) session: SessionId,
-    /// By place in `PendingEntries::bodies`.
+    /// The position of its body in `PendingEntries::bodies`.
     pub(crate) body: Range<usize>,
-    /// False where it only waits to be delivered.
+    /// Whether it waits to be opened; if not, it waits only to be delivered.
     pub(crate) unopened: bool,
 }
 
-/// Which entries wait.
+/// Which entries to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
-    /// All of them, without a look at what was learnt: for those past the last one opened.
+    /// Every entry, without checking whether it has been opened. For entries after the last one that was opened.
     All,
     Unopened,
     UnopenedOrUndelivered,
@@ -58,8 +57,8 @@ impl PendingEntries {
 }
 
 impl Connection {
-    /// The next entries after `after` and up to `through`, in the order they came, that wait: `limit` of them, or as many as
-    /// fit into a page.
+    /// Returns the next waiting entries after `after` and up to `through`, in the order of arrival. A page ends
+    /// after `limit` entries, or when its bodies reach [`MAX_PAGE_BYTES`].
     pub(crate) fn pending_entries(
         &self,
         after: EntryId,
@@ -102,7 +101,7 @@ impl Connection {
         Ok(pending)
     }
 
-    /// The last entry that has been opened, or has failed: whatever came later waits.
+    /// Returns the last entry that has been opened or has failed. All later entries wait to be opened.
     pub(crate) fn last_opened(&self) -> Result<EntryId, VaultError> {
         let sql = "SELECT coalesce(max(entry), 0) FROM opened";
         Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
@@ -140,7 +139,7 @@ mod tests {
             .expect("a version");
         connection
             .insert_beside(VersionRowId(1), &mut batch)
-            .expect("they are written");
+            .expect("the entries are written");
         let mut sizes = Vec::new();
         let mut after = EntryId::NONE;
         loop {

@@ -1,13 +1,14 @@
-//! The preference: what was seen of it, and the wish that is not yet written.
+//! Stores what is remembered of the backup preference: what was seen of it, and the wish that is not yet written.
+//! Contains only numbers; `preference::stored` defines what they mean.
 
 use rusqlite::{Row, params};
 
 use super::{Connection, VaultError};
 
-/// The stable and the unstable form, as numbers whose meaning is the preference's own.
+/// The readings of the stable and the unstable form, as numbers that `preference::stored` defines.
 pub(crate) type FormCodes = (Option<i64>, Option<i64>);
 
-/// What is kept.
+/// The stored row: everything that is remembered of the preference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PreferenceRow {
     pub(crate) seen: FormCodes,
@@ -26,7 +27,7 @@ pub(crate) struct WishRow {
 }
 
 impl Connection {
-    /// Changes the row in one transaction; durable when this returns.
+    /// Changes the row in one transaction. The change is durable when this returns.
     pub(crate) fn change_preference<T>(
         &mut self,
         change: impl FnOnce(&mut PreferenceRow) -> T,

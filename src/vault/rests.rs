@@ -1,5 +1,6 @@
-//! What does not come through rests: until when, and how often it has failed in a row. A clock that jumps neither keeps it for
-//! ever nor lets it go at once.
+//! Keeps the rests of failing requests: how often a request has failed in a row, and when it may be tried again. A
+//! rest is bounded, and ends if the clock is put back to before its beginning, so that no jump of the clock can
+//! make it last for ever.
 
 use std::time::Duration;
 
@@ -7,18 +8,18 @@ use rusqlite::Row;
 
 use crate::{backup::limits::MAX_REST, clock::wall_ms};
 
-/// How a request fares that can be tried again.
+/// The failures of a request, and the wait until it may be tried again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rest {
     /// Failures in a row.
     pub(crate) failures: u32,
-    /// The last answer had not the shape of a key backup.
+    /// Whether the last answer did not have the shape of a key backup.
     pub(crate) has_wrong_shape: bool,
     failed_at_ms: i64,
     retry_at_ms: i64,
 }
 
-/// How a failure is noted.
+/// The kind of a failure, as the vault stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The answer does not have the shape of a key backup.
@@ -36,7 +37,7 @@ impl Fault {
 }
 
 impl Rest {
-    /// Reads the columns that rooms and versions have for it.
+    /// Reads a rest from its columns, which the tables of rooms and of versions both have.
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             failures: row.get("failures")?,
@@ -46,15 +47,16 @@ impl Rest {
         })
     }
 
-    /// What is left of the wait now.
+    /// Returns the remaining wait; `None` if it is over.
     pub(crate) fn left(&self) -> Option<Duration> {
         wait_left(self.failed_at_ms, self.retry_at_ms, wall_ms(), MAX_REST)
     }
 }
 
-/// What is left at `now` of a wait that was begun at `began`, all in milliseconds since 1970; never more than `most`.
+/// Returns how much is left at `now` of a wait from `began` to `until`, but at most `most`; `None` if it is over.
+/// The times are in milliseconds since 1970.
 pub(super) fn wait_left(began: i64, until: i64, now: i64, most: Duration) -> Option<Duration> {
-    // A clock that has been put back says nothing about the wait.
+    // If the clock was put back to before the wait began, it cannot measure the wait, so the wait ends.
     let left = if now < began { 0 } else { until.saturating_sub(now) };
     let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(most);
     (!left.is_zero()).then_some(left)
@@ -74,14 +76,14 @@ mod tests {
             (1_599_000, seconds(1)),
             (1_600_000, None),
             (i64::MAX, None),
-            // Put back: it is tried.
+            // The clock was put back, so the wait ends.
             (999_999, None),
             (0, None),
         ];
         for (now, left) in table {
             assert_eq!(wait_left(began, until, now, most), left, "{now}");
         }
-        // A figure that nobody can have asked for.
+        // Values that are out of range for any real wait.
         assert_eq!(wait_left(0, i64::MAX, 1, most), Some(most));
         assert_eq!(wait_left(i64::MIN, i64::MIN, 1, most), None);
     }

@@ -1,4 +1,5 @@
-//! Rooms of a backup version: which of them a run asks for, in which order, and which are done.
+//! Stores the rooms of a backup version: which of them a run requests, in which order, and which have been read to
+//! their end.
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -21,46 +22,50 @@ pub(crate) struct RoomRow {
     pub(crate) id: RoomRowId,
     pub(crate) version: VersionRowId,
     pub(crate) room_id: String,
-    /// What its keys are told of their version, but for whether that is the current one.
+    /// The origin that its keys are given, without whether the version is the current one; `None` if the version's
+    /// public key is not known.
     pub(crate) origin: Option<Arc<BackupOrigin>>,
 }
 
-/// A room that a run asks for by itself.
+/// A room that a run requests separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoomToFetch {
     pub(crate) room_id: String,
-    /// Some of its entries have come: its answer was cut, as a rule.
+    /// Whether the vault has some of its entries, usually because an answer was cut off.
     pub(crate) is_begun: bool,
-    /// It was moved to the front.
+    /// Whether it was moved to the front.
     pub(crate) is_wanted: bool,
-    /// How often its answer was cut.
+    /// How often its answer was cut off.
     pub(crate) cuts: u32,
-    /// How asking for it fares.
+    /// Its failures, and the wait until it may be requested again.
     pub(crate) rest: Rest,
 }
 
-/// Rooms that do not come through.
+/// Summary of the rooms that fail and are not requested again yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RestingRooms {
     pub(crate) rooms: u64,
-    /// Of these, rooms whose answer had not the shape of a key backup.
+    /// Number of failing rooms with a last answer that did not have the shape of a key backup.
     pub(crate) wrong_shapes: u64,
-    /// Others have come through.
+    /// Whether any other room of the version has been read to its end.
     pub(crate) is_any_read: bool,
-    /// Until the first of them may be asked for again.
+    /// The wait until the first of the failing rooms may be requested again.
     pub(crate) wait: Duration,
 }
 
-/// Rooms of the list that have not been read; at `now` (`?2`), those that do not rest.
+/// SQL condition: rooms in the list of the version (`?1`) that have not been read to their end and do not rest now
+/// (`?2`).
 const IS_DUE: &str = "version = ?1 AND complete = 0 AND position IS NOT NULL
     AND NOT (retry_at_ms > ?2 AND failed_at_ms <= ?2)";
 
-/// Rooms that have not been asked for by themselves under the mark that the version has, and are not about to be.
+/// SQL condition: rooms of the version (`?1`) that were last read in an earlier era, or are not read and in no
+/// list. They have not been requested separately in the current era, and are not about to be.
 const IS_OLDER: &str = "version = ?1 AND CASE complete WHEN 0 THEN position IS NULL
     ELSE complete < (SELECT era FROM backup_version WHERE id = ?1) END";
 
 impl Connection {
-    /// The next rooms to ask for by themselves, the most wanted first. Rooms that rest are left out.
+    /// Returns the next rooms to request separately. Rooms without failures come first, then the order is that of
+    /// the list. Rooms that rest are left out.
     pub(crate) fn rooms_to_fetch(&self, version: VersionRowId, limit: usize) -> Result<Vec<RoomToFetch>, VaultError> {
         let mut statement = self.inner.prepare_cached(&format!(
             "SELECT sealed_id, entries > 0 AS is_begun, position < 0 AS is_wanted, cuts, failures, fault, failed_at_ms,
@@ -81,19 +86,19 @@ impl Connection {
         Ok(rooms)
     }
 
-    /// Whether a run has to ask for rooms of the list now, those that were moved to the front aside.
+    /// Whether a run has to request rooms of the list now, not counting rooms that were moved to the front.
     pub(crate) fn has_listed_rooms_to_fetch(&self, version: VersionRowId) -> Result<bool, VaultError> {
         let sql = format!("SELECT 1 FROM room WHERE {IS_DUE} AND position >= 0");
         Ok(self.inner.prepare_cached(&sql)?.exists(params![version, wall_ms()])?)
     }
 
-    /// Whether rooms were read under an earlier mark, or are known and in no list.
+    /// Whether some rooms were last read in an earlier era, or are known but in no list and not read.
     pub(crate) fn has_older_answers(&self, version: VersionRowId) -> Result<bool, VaultError> {
         let sql = format!("SELECT 1 FROM room WHERE {IS_OLDER}");
         Ok(self.inner.prepare_cached(&sql)?.exists([version])?)
     }
 
-    /// Rooms of the list that do not come through, and rest.
+    /// Returns a summary of the rooms of the list that have failed and rest.
     pub(crate) fn resting_rooms(&self, version: VersionRowId) -> Result<RestingRooms, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT count(*), total(fault = 1), min(retry_at_ms) - ?2,
@@ -112,7 +117,7 @@ impl Connection {
         })?)
     }
 
-    /// Whether a run has to ask again for entries that failed: their rooms have not been read under this mark.
+    /// Whether a run has to request failed entries again, because their rooms have not been read in this era.
     pub(crate) fn has_failures_to_ask(&self, version: &VersionRow) -> Result<bool, VaultError> {
         if version.failed_asked || version.counts.failed == 0 || version.gone {
             return Ok(false);
@@ -120,7 +125,7 @@ impl Connection {
         Ok(!self.rooms_with_failures(version.id, 1)?.is_empty())
     }
 
-    /// Rooms with entries that have failed, which have not been read in this era and do not rest.
+    /// Returns rooms with failed entries that have not been read in this era and do not rest.
     pub(crate) fn rooms_with_failures(&self, version: VersionRowId, limit: usize) -> Result<Vec<String>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT sealed_id FROM room WHERE version = ?1
@@ -137,10 +142,11 @@ impl Connection {
         Ok(rooms)
     }
 
-    /// The row ids of a room and of its version, in every version, the newest first.
+    /// Returns the row ids of a room in every version that has it, each with the row id of the version, newest
+    /// first.
     pub(super) fn rooms_named(&self, room_id: &str) -> Result<Vec<(RoomRowId, VersionRowId)>, VaultError> {
         let mut statement = self.inner.prepare_cached(
-            // In this order: versions are few.
+            // `CROSS JOIN` fixes the order of the loops: there are only few versions.
             "SELECT room.id, room.version FROM backup_version
              CROSS JOIN room ON room.version = backup_version.id AND hash = ?1 ORDER BY backup_version.id DESC",
         )?;
@@ -148,8 +154,8 @@ impl Connection {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// First and last entry of the first run of entries of a room that ends after `after`, from there on. However many pieces a
-    /// room is in, it costs one search.
+    /// Returns the next run of a room's entries after `after`, as its first and last entry. If `after` lies inside
+    /// a run, that is the rest of this run. Costs one search, however many runs the room has.
     pub(super) fn next_run(&self, room: RoomRowId, after: EntryId) -> Result<Option<(EntryId, EntryId)>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT max(first_entry, ?2 + 1), last_entry FROM room_run
@@ -161,8 +167,8 @@ impl Connection {
         Ok(run.optional()?)
     }
 
-    /// First and last entry of each run of entries of a room that ends after `after`, in every version, the newest first: at
-    /// most `limit` of them.
+    /// Returns the runs of a room's entries that end after `after`, each as its first and last entry: at most
+    /// `limit` runs over all versions, those of the newest version first.
     pub(crate) fn room_runs(
         &self,
         room_id: &str,
@@ -183,7 +189,7 @@ impl Connection {
         Ok(runs)
     }
 
-    /// Whether the room's own answer has been read to its end, in the era that the version is in.
+    /// Whether the room's own answer has been read to its end in the current era of the version.
     pub(crate) fn room_is_complete(&self, version: VersionRowId, room_id: &str) -> Result<bool, VaultError> {
         Ok(self
             .inner
@@ -194,7 +200,7 @@ impl Connection {
             .exists(params![version, self.keys.room_hash(room_id)])?)
     }
 
-    /// Entries of a room in one version, and how often its answer was cut.
+    /// Returns the number of entries of a room in one version, and how often its answer was cut off.
     pub(crate) fn room_size(&self, version: VersionRowId, room_id: &str) -> Result<(u64, u32), VaultError> {
         let sql = "SELECT entries, cuts FROM room WHERE version = ?1 AND hash = ?2";
         let mut statement = self.inner.prepare_cached(sql)?;
@@ -204,7 +210,8 @@ impl Connection {
         Ok(size.optional()?.unwrap_or_default())
     }
 
-    /// Whether a key of the room has failed, or does not begin with the session's first message.
+    /// Whether the server may have a better copy of a key of the room: one has failed, or does not begin with its
+    /// session's first message.
     pub(crate) fn room_may_be_better(&self, version: VersionRowId, room_id: &str) -> Result<bool, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT 1 FROM room JOIN room_run ON room_run.room = room.id
@@ -214,14 +221,14 @@ impl Connection {
         Ok(statement.exists(params![version, self.keys.room_hash(room_id)])?)
     }
 
-    /// Rooms that were moved to the front, and that no run has asked for yet.
+    /// Returns the rooms among the next `limit` to request that were moved to the front.
     pub(crate) fn wanted_rooms(&self, version: VersionRowId, limit: usize) -> Result<Vec<String>, VaultError> {
         let mut rooms = self.rooms_to_fetch(version, limit)?;
         rooms.retain(|room| room.is_wanted);
         Ok(rooms.into_iter().map(|room| room.room_id).collect())
     }
 
-    /// Rooms that are complete, and rooms known.
+    /// Returns the number of rooms that have been read to their end, and the number of all known rooms.
     pub(crate) fn room_counts(&self, version: VersionRowId) -> Result<(u64, u64), VaultError> {
         Ok(self
             .inner
@@ -231,7 +238,7 @@ impl Connection {
             })?)
     }
 
-    /// A room by its row id.
+    /// Returns a room by its row id.
     pub(crate) fn room(&self, id: RoomRowId) -> Result<RoomRow, VaultError> {
         let sql = "SELECT room.version, sealed_id, backup_version.version, public_key
                    FROM room JOIN backup_version ON backup_version.id = room.version WHERE room.id = ?1";
@@ -248,8 +255,8 @@ impl Connection {
 }
 
 impl Writer {
-    /// Notes rooms in the order they are wanted in; a room that is noted already takes its new place, unless it was moved
-    /// to the front.
+    /// Puts rooms into the list in this order, from `first_position` on. A room that is already listed is moved to
+    /// its new position, unless it was moved to the front.
     pub(crate) fn list_rooms(
         &mut self,
         version: VersionRowId,
@@ -264,7 +271,7 @@ impl Writer {
         })
     }
 
-    /// Asks again for rooms that were read under an earlier mark, and for those that are known and in no list.
+    /// Makes rooms due again that were last read in an earlier era, or are known but in no list and not read.
     pub(crate) fn ask_again_for_rooms(&mut self, version: VersionRowId) -> Result<(), VaultError> {
         self.write(|transaction| {
             let sql = format!(
@@ -276,7 +283,7 @@ impl Writer {
         })
     }
 
-    /// Counts an answer for a room that was cut.
+    /// Counts an answer for a room that was cut off.
     pub(crate) fn count_room_cut(&mut self, version: VersionRowId, room_id: &str) -> Result<(), VaultError> {
         self.write(|tx| {
             tx.prepare_cached("UPDATE room SET cuts = cuts + 1 WHERE version = ?1 AND hash = ?2")?
@@ -285,7 +292,8 @@ impl Writer {
         })
     }
 
-    /// Notes that a room does not come through, and when it may be asked for again: until then it stands behind all others.
+    /// Notes that a room has failed, and that it may be requested again after `wait`. Then it comes after all rooms
+    /// without failures.
     pub(crate) fn postpone_room(
         &mut self,
         version: VersionRowId,
@@ -323,7 +331,7 @@ impl VaultTx<'_> {
             )?;
             for (position, room_id) in (first.min(0) - rooms.len() as i64..).zip(rooms) {
                 let room = place(self, version, room_id, position)?;
-                // What was complete in an earlier era may have more by now.
+                // A room that was read to its end in an earlier era may have more entries now.
                 self.prepare_cached(
                     "UPDATE room SET complete = 0 WHERE id = ?1 AND complete <> 0
                          AND complete <> (SELECT era FROM backup_version WHERE id = ?2)",
@@ -335,7 +343,7 @@ impl VaultTx<'_> {
     }
 }
 
-/// Gives the room its place in the list, unless it has a better one; its row id.
+/// Gives a room its position in the list, unless it was moved further to the front. Returns its row id.
 fn place(tx: &VaultTx<'_>, version: VersionRowId, room_id: &str, position: i64) -> Result<RoomRowId, VaultError> {
     let id = room_row(tx, version, room_id)?;
     tx.prepare_cached(
@@ -346,7 +354,7 @@ fn place(tx: &VaultTx<'_>, version: VersionRowId, room_id: &str, position: i64) 
     Ok(id)
 }
 
-/// The row of a room, made if there is none.
+/// Returns the row id of a room, and creates the row if there is none.
 pub(super) fn room_row(tx: &VaultTx<'_>, version: VersionRowId, room_id: &str) -> Result<RoomRowId, VaultError> {
     let hash = tx.keys.room_hash(room_id);
     let found = tx

@@ -1,19 +1,21 @@
-//! Tables, pragmas and migrations. `user_version` counts; each step goes up by one, all in one transaction.
+//! Tables, pragmas and migrations of the database. `user_version` holds the version of the schema. Each migration
+//! goes up by one version, and an upgrade makes all of them in one transaction.
 //!
-//! Entries are insert-only, and what is learnt about them later goes into narrow tables by row id: ten times fewer bytes
-//! reach the flash than by updating the entry. See `docs/adr/0002-vault.md` for the figures behind the shape.
+//! Entries are inserted and never updated. What is learnt about them later goes into narrow tables by row id,
+//! which writes ten times fewer bytes to the flash than an update of the entry would. `docs/adr/0002-vault.md` has
+//! the figures.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{VaultError, seal::VaultKeys, session_index};
 
-/// Pages of the log after which a transaction beside a run folds it: 4 MiB.
+/// Length of the log, in pages, at which a transaction outside a run makes SQLite checkpoint it: 4 MiB.
 const PAGES_BESIDE_A_RUN: u32 = 128;
 
 /// The schema that this crate writes.
 pub(crate) const SCHEMA_VERSION: i64 = 2;
 
-/// How long a statement waits for another connection's write transaction. Those are 20 to 50 ms long.
+/// How long a statement waits for the write transaction of another connection. These take 20 to 50 ms.
 pub(crate) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 const VERSION_1: &str = r"
@@ -89,7 +91,7 @@ CREATE TABLE backup_version (
     delivered       INTEGER NOT NULL DEFAULT 0,
     refused         INTEGER NOT NULL DEFAULT 0
 ) STRICT;
--- The same number with another key is another backup, whatever the server says.
+-- The same version number with another public key is another backup, whatever the server says.
 CREATE UNIQUE INDEX backup_version_key ON backup_version (version, ifnull(public_key, x''));
 
 CREATE TABLE room (
@@ -158,7 +160,7 @@ CREATE TABLE delivered (
 ) STRICT;
 CREATE INDEX delivered_refused ON delivered (entry) WHERE refusal IS NOT NULL;
 
--- Entries that were delivered and have left: known, and no more than that.
+-- Entries that were delivered and then removed from the vault. Only what identifies them is kept.
 CREATE TABLE trimmed (
     entry           INTEGER PRIMARY KEY,
     room            INTEGER NOT NULL,
@@ -202,52 +204,56 @@ INSERT INTO job (id) VALUES (1);
 INSERT INTO preference (id) VALUES (1);
 ";
 
-/// What proves that a version is complete, which copy of a key counts, and what rests until a later time.
+/// Migration to schema 2. Adds what proves that a version is complete, which copy of a key counts, and what waits
+/// until a later time.
 const VERSION_2: &str = r"
--- Runs in a row that the server kept from getting anywhere.
+-- Consecutive runs in which the server prevented any progress.
 ALTER TABLE job ADD COLUMN outages INTEGER NOT NULL DEFAULT 0;
 
--- Whether nothing is left to be asked for under the mark that the version has, and why: see `Settled`.
+-- Why nothing is left to request under the current mark of the version (see `Settled`); 0 if something is left.
 ALTER TABLE backup_version RENAME COLUMN complete TO settled;
 ALTER TABLE backup_version RENAME COLUMN complete_in TO settled_in;
 ALTER TABLE backup_version DROP COLUMN surplus;
 ALTER TABLE backup_version ADD COLUMN settled_names INTEGER NOT NULL DEFAULT 0;
--- 0 where the server gives no count.
+-- 0 if the server reports no count.
 ALTER TABLE backup_version ADD COLUMN has_count INTEGER NOT NULL DEFAULT 1;
--- Distinct pairs of room and session that well-formed answers gave.
+-- Distinct pairs of room and session in well-formed answers.
 ALTER TABLE backup_version ADD COLUMN names INTEGER NOT NULL DEFAULT 0;
--- Some of them under an earlier mark.
+-- Whether some of these pairs were counted under an earlier mark.
 ALTER TABLE backup_version ADD COLUMN is_carried INTEGER NOT NULL DEFAULT 0;
--- Entries up to that one are counted among them only once an answer has them again.
+-- Entries up to this one are counted in `names` only after an answer contains them again.
 ALTER TABLE backup_version ADD COLUMN confirm_through INTEGER NOT NULL DEFAULT 0;
--- The last entry that there was when the era began.
+-- The last entry in the vault when the era began.
 ALTER TABLE backup_version ADD COLUMN era_began INTEGER NOT NULL DEFAULT 0;
--- The era in which an answer for everything came to its well-formed end, and the names that there were then.
+-- The era in which a well-formed answer for everything was read to its end, and the value of `names` at that time.
 ALTER TABLE backup_version ADD COLUMN everything_in INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE backup_version ADD COLUMN everything_names INTEGER NOT NULL DEFAULT 0;
 -- The era in which the list of rooms was made.
 ALTER TABLE backup_version ADD COLUMN rooms_listed_in INTEGER NOT NULL DEFAULT 0;
 -- The era in which a known entry was found replaced.
 ALTER TABLE backup_version ADD COLUMN replaced_in INTEGER NOT NULL DEFAULT 0;
--- The era in which entries that failed have been asked for again.
+-- The era in which entries that had failed were requested again.
 ALTER TABLE backup_version ADD COLUMN failed_asked_in INTEGER NOT NULL DEFAULT 0;
--- How many names were missing when it was short last, the small looks since, and when.
+-- The number of names missing when the version was last found short, the checks of its mark since then, and the
+-- time of the last check.
 ALTER TABLE backup_version ADD COLUMN shortfall INTEGER;
 ALTER TABLE backup_version ADD COLUMN short_looks INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE backup_version ADD COLUMN looked_at_ms INTEGER NOT NULL DEFAULT 0;
--- How many names may be missing, by the app's word.
+-- The number of missing names that the app has accepted.
 ALTER TABLE backup_version ADD COLUMN accepted INTEGER;
--- The app has given up unlocking it.
+-- Whether the app has given up unlocking the version.
 ALTER TABLE backup_version ADD COLUMN is_given_up INTEGER NOT NULL DEFAULT 0;
--- The request for everything: failures in a row, of which kind the last was, and when it may be tried again.
+-- The request for everything: consecutive failures, the kind of the last one, its time, and when it may be
+-- repeated.
 ALTER TABLE backup_version ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE backup_version ADD COLUMN fault INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE backup_version ADD COLUMN failed_at_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE backup_version ADD COLUMN retry_at_ms INTEGER NOT NULL DEFAULT 0;
--- Causes of conflicts that the host has been told of, as bits.
+-- Causes of conflicts that the host has been told about, as bits.
 ALTER TABLE backup_version ADD COLUMN told_conflicts INTEGER NOT NULL DEFAULT 0;
 
--- The same for the request for one room.
+-- The request for the keys of one room: consecutive failures, the kind of the last one, its time, and when it may
+-- be repeated.
 ALTER TABLE room DROP COLUMN copies;
 ALTER TABLE room ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE room ADD COLUMN fault INTEGER NOT NULL DEFAULT 0;
@@ -256,13 +262,13 @@ ALTER TABLE room ADD COLUMN retry_at_ms INTEGER NOT NULL DEFAULT 0;
 
 ALTER TABLE entry ADD COLUMN forwarded_count INTEGER;
 
--- A keyed hash of index, ratchet and id: tells equal copies without a decryption.
+-- A keyed hash of index, ratchet and id. It identifies equal copies without a decryption.
 ALTER TABLE opened ADD COLUMN fingerprint BLOB;
 
--- To be fetched again: what is left is what it is recognised by.
+-- Whether the entry is to be fetched again. Only what identifies it is left.
 ALTER TABLE trimmed ADD COLUMN is_forgotten INTEGER NOT NULL DEFAULT 0;
 
--- Entries whose session the vault has several times, and those that an event has proved.
+-- Entries of sessions that the vault has several times, and entries that an event has proved.
 DROP TABLE conflict;
 CREATE TABLE copy (
     entry           INTEGER PRIMARY KEY,
@@ -278,17 +284,17 @@ CREATE TABLE copy (
 CREATE INDEX copy_unsettled ON copy (entry) WHERE standing = 4;
 CREATE INDEX copy_in_conflict ON copy (standing, entry) WHERE standing <> 0;
 
--- Entries that answers of this mark have again, while names are counted from the beginning.
+-- Entries that answers under the current mark contain again, while names are counted from the beginning.
 CREATE TABLE confirmed (
     entry           INTEGER PRIMARY KEY
 ) STRICT;
 ";
 
-/// Sets up a connection; the same for readers and writers.
+/// Sets the pragmas and the statement cache of a connection. Readers and writers need the same ones.
 pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // `fullfsync` counts on Apple systems only, where a plain fsync does not reach the disk.
-    // `temp_store` in memory: Android has no directory for temporary files.
+    // `fullfsync` matters only on Apple systems, where a plain fsync does not reach the disk.
+    // `temp_store` is in memory because Android has no directory for temporary files.
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
          PRAGMA fullfsync = ON;
@@ -304,15 +310,15 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Makes the tables of a new vault.
+/// Creates the tables of a new vault.
 pub(crate) fn create(connection: &mut Connection) -> Result<(), VaultError> {
     connection
         .execute_batch("PRAGMA page_size = 32768; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
-    // There is nothing in it that would have to be hashed again.
+    // A new vault has no entries to hash, so any keys will do.
     upgrade(connection, 0, &VaultKeys::open([0; 16]))
 }
 
-/// Brings a vault from `version` to [`SCHEMA_VERSION`], or leaves it untouched.
+/// Upgrades a vault from `version` to [`SCHEMA_VERSION`]. Leaves it unchanged if this fails.
 pub(crate) fn upgrade(connection: &mut Connection, version: i64, keys: &VaultKeys) -> Result<(), VaultError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for step in version..SCHEMA_VERSION {
@@ -334,8 +340,9 @@ fn upgrade_from(transaction: &Transaction<'_>, version: i64, keys: &VaultKeys) -
     }
 }
 
-/// What was opened has no fingerprint yet: it is opened again. What was complete is asked about once more, as nothing proved
-/// it; what is here is not fetched again.
+/// Adapts existing rows to schema 2. Opened entries have no fingerprint yet, so they are opened again. Nothing
+/// proved that complete versions were complete, so the server is asked about them again; entries that are in the
+/// vault are not fetched again.
 const FROM_1_TO_2: &str = r"
     DELETE FROM opened WHERE failure = 0 AND EXISTS (SELECT 1 FROM entry WHERE id = opened.entry);
     UPDATE backup_version SET names = fetched, is_carried = 1, settled = 0, withheld = 0, conflicts = 0,
@@ -351,7 +358,7 @@ mod tests {
     #[test]
     fn a_vault_of_the_first_schema_keeps_its_entries_and_finds_those_of_one_session() {
         let keys = VaultKeys::open([7; 16]);
-        let mut connection = Connection::open_in_memory().expect("a database");
+        let mut connection = Connection::open_in_memory().expect("the database opens");
         connection.execute_batch(VERSION_1).expect("the first schema");
         let rooms = ["!a", "!b"].map(|room| keys.room_hash(room));
         connection
@@ -363,35 +370,35 @@ mod tests {
                  INSERT INTO opened (entry, batch, failure) VALUES (1, 1, 0), (2, 1, 0), (3, 1, 3);
                  INSERT INTO conflict VALUES (1), (2);",
             )
-            .expect("its rows");
+            .expect("the rows are inserted");
         for (room, hash) in (1..).zip(rooms) {
             let sql = "INSERT INTO room (id, version, hash, sealed_id) VALUES (?1, 1, ?2, x'')";
-            connection.execute(sql, (room, hash)).expect("a room");
+            connection.execute(sql, (room, hash)).expect("the room is inserted");
         }
-        upgrade(&mut connection, 1, &keys).expect("it goes up");
+        upgrade(&mut connection, 1, &keys).expect("the upgrade succeeds");
         let count = |sql: &str| {
             connection
                 .query_row(sql, [], |row| row.get::<_, i64>(0))
-                .expect("a number")
+                .expect("the query returns a number")
         };
         assert_eq!(count("PRAGMA user_version"), SCHEMA_VERSION);
-        assert_eq!(count("SELECT count(*) FROM entry"), 3, "nothing is fetched again");
+        assert_eq!(count("SELECT count(*) FROM entry"), 3, "no entry is fetched again");
         assert_eq!(
             count("SELECT count(*) FROM opened"),
             1,
-            "but opened, for the fingerprints"
+            "opened entries are opened again, to get fingerprints"
         );
         assert_eq!(
             count("SELECT settled FROM backup_version"),
             0,
-            "what was complete is asked about"
+            "the server is asked again about a complete version"
         );
         assert_eq!(
             count("SELECT sum(entry) FROM copy"),
             3,
-            "the first two have one session"
+            "the first two entries have the same session"
         );
-        let places = session_index::places(&connection, keys.name_hash(&[1], &rooms[0])).expect("places");
+        let places = session_index::places(&connection, keys.name_hash(&[1], &rooms[0])).expect("the look-up succeeds");
         assert_eq!((places.of_name, places.elsewhere), (vec![EntryId(1)], vec![EntryId(2)]));
     }
 }

@@ -1,8 +1,9 @@
-//! What lies sealed in the vault, and with which key.
+//! Sealing of secrets and room ids in the vault, and keyed hashes of ids.
 //!
-//! One 32-byte vault key, from the host's keyring or derived from a passphrase, gives two: one seals (decryption keys,
-//! room ids), one hashes (so that rooms and sessions can be found without their ids lying there in the clear, and so
-//! that a server cannot choose ids that collide). Without a vault key nothing secret is written and room ids lie open.
+//! One 32-byte vault key, from the app, from the host's keyring or derived from a passphrase, gives two keys. One
+//! seals decryption keys and room ids. The other hashes, so that rooms can be found without storing their ids in
+//! the clear, and so that a server cannot choose ids that collide. Without a vault key, no secret is written, and
+//! room ids are stored in the clear.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, MAX_TAG_LEN, Nonce, UnboundKey},
@@ -17,7 +18,7 @@ use crate::{random::random, secret::KeyBytes};
 
 const NONCE: usize = 12;
 
-/// What a sealed value is, so that one cannot stand in for another.
+/// The purpose of a sealed value. A value that was sealed for one purpose does not open for another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sealed<'a> {
     KeyCheck,
@@ -35,17 +36,17 @@ impl Sealed<'_> {
     }
 }
 
-/// A keyed hash of a copy of a session: of two that are equal, the copies are.
+/// A keyed hash of a copy of a session. Two copies with the same fingerprint are equal.
 pub(crate) type Fingerprint = [u8; 16];
 
-/// The hash of a session in a room.
+/// A keyed hash of a session and its room. The upper half depends only on the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NameHash(pub(crate) i64);
 
 impl NameHash {
     const OF_ROOM: u64 = 0xffff_ffff;
 
-    /// The first and the last hash that the session may have, in whatever room.
+    /// Returns the lowest and the highest hash that the session can have, over all rooms.
     pub(crate) fn of_session(self) -> (i64, i64) {
         let first = self.0.cast_unsigned() & !Self::OF_ROOM;
         (first.cast_signed(), (first | Self::OF_ROOM).cast_signed())
@@ -59,18 +60,18 @@ pub(crate) struct VaultKeys {
 }
 
 impl VaultKeys {
-    /// The keys of a vault that is sealed with `vault_key`.
+    /// Returns the keys of a vault that is sealed with `vault_key`.
     pub(crate) fn sealed(vault_key: &[u8; 32]) -> Self {
         let seal = derive::<32>(vault_key, b"keyferry seal");
         let index = derive::<16>(vault_key, b"keyferry index");
-        let seal = UnboundKey::new(&AES_256_GCM_SIV, seal.as_slice()).expect("32 bytes are a key");
+        let seal = UnboundKey::new(&AES_256_GCM_SIV, seal.as_slice()).expect("a key of 32 bytes is valid");
         Self {
             seal: Some(LessSafeKey::new(seal)),
             index,
         }
     }
 
-    /// The keys of a vault without a vault key: nothing can be sealed.
+    /// Returns the keys of a vault without a vault key. They cannot seal anything.
     pub(crate) fn open(index: [u8; 16]) -> Self {
         Self {
             seal: None,
@@ -82,22 +83,23 @@ impl VaultKeys {
         self.seal.is_some()
     }
 
-    /// Finds a room again by its id.
+    /// Returns the hash by which a room is found.
     pub(crate) fn room_hash(&self, room_id: &str) -> [u8; 16] {
         let mut hasher = SipHasher24Of128::new_with_key(&self.index);
         hasher.write(room_id.as_bytes());
         hasher.finish128().as_bytes()
     }
 
-    /// A keyed hash of anything. Two things may share one: compare.
+    /// Returns a keyed hash of any bytes. Different values can have the same hash.
     pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.index);
         hasher.write(bytes);
         hasher.finish()
     }
 
-    /// Finds a session again by its id and its room. The upper half is of the session alone, so that all rooms of a session lie
-    /// beside each other. Two may share a hash: compare.
+    /// Returns the hash by which a session in a room is found. The upper half depends only on the session, so that
+    /// all rooms of a session are adjacent in the index. Different sessions can have the same hash: callers must
+    /// compare.
     pub(crate) fn name_hash(&self, session: &[u8], room_hash: &[u8; 16]) -> NameHash {
         let mut hasher = SipHasher24::new_with_key(&self.index);
         hasher.write(session);
@@ -106,22 +108,23 @@ impl VaultKeys {
         NameHash((of_session & !NameHash::OF_ROOM | hasher.finish() & NameHash::OF_ROOM).cast_signed())
     }
 
-    /// Recognises a copy of a session, in the export format, by index, ratchet and id, without keeping any of it.
+    /// Returns the fingerprint of a session in the export format. It covers index, ratchet and id, and reveals
+    /// none of them.
     pub(crate) fn fingerprint(&self, session: &[u8]) -> Fingerprint {
         let mut hasher = SipHasher24Of128::new_with_key(&self.index);
         hasher.write(session);
         hasher.finish128().as_bytes()
     }
 
-    /// Seals a value; without a vault key, gives it back as it is: never call that with a secret.
+    /// Seals a value. Without a vault key, returns the value unchanged: then it must not be called with a secret.
     pub(crate) fn seal(&self, what: Sealed<'_>, value: &[u8]) -> Vec<u8> {
         let Some(key) = &self.seal else {
             return value.to_vec();
         };
-        // With room for all: to grow, it would leave a copy of what is sealed behind.
+        // Reserve the whole length: if the vector had to grow, a copy of the plaintext would stay in freed memory.
         let mut sealed = Vec::with_capacity(value.len() + MAX_TAG_LEN + NONCE);
         sealed.extend_from_slice(value);
-        // Random nonces may even repeat: this cipher forgives it.
+        // Random nonces are safe: this cipher tolerates a nonce that repeats.
         let nonce = random::<NONCE>();
         key.seal_in_place_append_tag(
             Nonce::assume_unique_for_key(*nonce),
@@ -150,12 +153,12 @@ impl VaultKeys {
     }
 }
 
-/// A vault key for a keyring to keep.
+/// Returns a new random vault key, for a keyring to store.
 pub(crate) fn new_vault_key() -> KeyBytes {
     random()
 }
 
-/// Recognises an account without naming it in the file.
+/// Returns a salted hash that identifies an account or device without storing its id.
 pub(crate) fn account_hash(salt: &[u8], kind: &str, id: &str) -> Vec<u8> {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in [salt, kind.as_bytes(), &[0], id.as_bytes()] {
@@ -175,7 +178,7 @@ fn derive<const N: usize>(vault_key: &[u8; 32], info: &[u8]) -> Zeroizing<[u8; N
     hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, vault_key)
         .expand(&[info], Length(N))
         .and_then(|okm| okm.fill(out.as_mut_slice()))
-        .expect("a length that HKDF can give");
+        .expect("HKDF supports this length");
     out
 }
 
@@ -191,7 +194,7 @@ mod tests {
         assert_eq!(
             **keys
                 .unseal(Sealed::DecryptionKey { version: "2" }, &sealed)
-                .expect("opens"),
+                .expect("the value opens"),
             *b"secret"
         );
         assert!(keys.unseal(Sealed::DecryptionKey { version: "3" }, &sealed).is_err());

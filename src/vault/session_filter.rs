@@ -1,15 +1,16 @@
-//! Which sessions the tree of the index may have: a Bloom filter, so that what is new need not be looked for there. Each such
-//! look-up reads a page that is not in memory, as a rule.
+//! A Bloom filter over the sessions in the tree of the session index. It saves most look-ups of new sessions in the
+//! tree; each of these would usually read a page that is not in memory.
 
 use super::seal::NameHash;
 
-/// Half a megabyte: of a million sessions it lets one in seven of the new ones be looked for in vain.
+/// Size of the filter: half a megabyte. With a million sessions in it, one in seven new sessions is looked up in
+/// vain.
 const BITS: usize = 1 << 22;
 const WORD_BITS: usize = 64;
 
 #[derive(Default)]
 pub(super) struct SessionFilter {
-    /// Empty until there is something in it.
+    /// Empty until the first session is added.
     words: Vec<u64>,
 }
 
@@ -23,7 +24,7 @@ impl SessionFilter {
         }
     }
 
-    /// False only if no name of the session was added.
+    /// Whether the session may have been added, under any room. False only if it certainly was not.
     pub(super) fn may_have(&self, name: NameHash) -> bool {
         bits(name).into_iter().all(|bit| {
             self.words
@@ -33,10 +34,11 @@ impl SessionFilter {
     }
 }
 
-/// Two bits, of what all names of a session share.
+/// Returns the positions of two bits, which are the same for all names of a session, whatever the room.
 fn bits(name: NameHash) -> [usize; 2] {
     let (first, _) = name.of_session();
-    // Both halves are as good as random; an odd factor mixes them once more.
+    // The part of the hash that belongs to the session is as good as random. For the second bit, multiplying it by
+    // an odd number mixes it once more.
     let mixed = first.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15);
     [first.cast_unsigned(), mixed].map(|hash| (hash >> (u64::BITS - BITS.trailing_zeros())) as usize)
 }

@@ -1,10 +1,12 @@
 //! The index from a session to its entries, in two levels.
 //!
-//! The hashes are as good as random: in a tree every new one lands on another page, and with a large backup each
-//! transaction writes nearly all of it. So the hashes of a transaction become one short row, in the order of its entries,
-//! and are merged into the tree, in the order of the hash, once in a while. A run keeps what is not merged in memory.
+//! The hashes are practically random. In a tree, each new hash falls on another page, so that with a large backup
+//! each transaction would write nearly the whole tree. Therefore a transaction writes its hashes as one short row,
+//! in the order of its entries. From time to time, these hashes are merged into the tree, in the order of the
+//! hashes. A run keeps the hashes that are not yet merged in memory.
 //!
-//! A hash has two halves (see [`NameHash`]): a range of it has the session in every room, and all of it in one.
+//! A hash has two halves (see [`NameHash`]): the range of hashes with one upper half covers a session in all
+//! rooms, and the full hash stands for the session in one room.
 
 use std::collections::HashSet;
 
@@ -17,35 +19,39 @@ use super::{
 };
 use crate::ids::EntryId;
 
-/// Hashes that wait to be merged: half a megabyte of memory, and what a look-up reads through at most.
+/// Maximum number of hashes that wait to be merged. They take half a megabyte of memory, and a look-up from the
+/// file reads through all of them.
 const MOST_RECENT: usize = 32_000;
-/// Bytes of a hash.
+/// Size of a hash in bytes.
 const HASH: usize = 8;
-/// The limit is [`MOST_PLACES`], and no parameter: SQLite would prepare the statement again for each value bound to one.
+/// The limit is [`MOST_PLACES`]. It is not a parameter, because SQLite would prepare the statement again for each
+/// value that is bound to a limit.
 const OF_SESSION: &str = "SELECT hash, entry FROM session_index WHERE hash BETWEEN ?1 AND ?2 LIMIT 64";
 const OF_NAME: &str = "SELECT entry FROM session_index WHERE hash = ?1";
-/// Places of a session that are looked at. What a hostile server adds over this is found by its whole name only.
+/// Maximum number of places of a session that are examined. If a hostile server lists a session in more rooms, an
+/// entry beyond this number is found only by the full hash of its session and room.
 const MOST_PLACES: usize = 64;
 
-/// What is not yet in the tree, as one run knows it.
+/// The index entries that are not yet merged into the tree, as one run knows them.
 #[derive(Default)]
 pub(super) struct RecentSessions {
-    /// Hash and entry, in that order.
+    /// Pairs of hash and entry, in ascending order.
     sorted: Vec<(i64, EntryId)>,
-    /// What is in the tree, where this has seen all of it go there.
+    /// The sessions in the tree. `None` if the tree was not empty when this was read, because the filter would be
+    /// incomplete.
     in_tree: Option<SessionFilter>,
-    /// The number of transactions beside a run that it knows of.
+    /// The number of inserting transactions outside the run that are included in this.
     inserts_beside: i64,
 }
 
-/// Entries of a session, or of another one with the same hash: compare.
+/// Entries of a session. Another session may have the same hash, so that callers must compare.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// Those in the room itself, whatever the version.
+    /// Entries in the room itself, in any backup version.
     pub(super) of_name: Vec<EntryId>,
-    /// Those in other rooms.
+    /// Entries in other rooms.
     pub(super) elsewhere: Vec<EntryId>,
-    /// There are more elsewhere than are looked at.
+    /// Whether there may be more entries in other rooms than were examined.
     pub(super) is_flooded: bool,
 }
 
@@ -70,38 +76,38 @@ impl RecentSessions {
         })
     }
 
-    /// Whether it is as the vault has it: nothing came in beside the run since.
+    /// Whether this is still the state of the vault: nothing was inserted outside the run since this was read.
     pub(super) fn is_of(&self, transaction: &Transaction<'_>) -> Result<bool, VaultError> {
         Ok(self.inserts_beside == inserts_beside(transaction)?)
     }
 
-    /// Hashes and entries of a range.
+    /// Returns the pairs with a hash from `first` to `last`.
     fn between(&self, first: i64, last: i64) -> impl Iterator<Item = (i64, EntryId)> {
         let begin = self.sorted.partition_point(|(other, _)| *other < first);
         let range = self.sorted[begin..].iter().take_while(move |(hash, _)| *hash <= last);
         range.copied()
     }
 
-    /// The entries of a name.
+    /// Returns the recent entries of a session in a room.
     pub(super) fn of_name(&self, name: NameHash) -> impl Iterator<Item = EntryId> {
         self.between(name.0, name.0).map(|(_, entry)| entry)
     }
 
     fn add(&mut self, added: Vec<(i64, EntryId)>) {
         self.sorted.extend(added);
-        // Two runs, each in order: this merges them.
+        // Both parts are already sorted, and the stable sort merges them.
         self.sorted.sort();
     }
 }
 
-/// The entries of a name that are in the tree.
+/// Returns the entries of a session in a room that are in the tree.
 pub(super) fn in_tree(connection: &Connection, name: NameHash) -> Result<Vec<EntryId>, VaultError> {
     let mut find = connection.prepare_cached(OF_NAME)?;
     let rows = find.query_map([name.0], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The entries of a name, for one transaction.
+/// Returns all entries of a session in a room, as stored in the vault.
 pub(super) fn entries_of_name(transaction: &Transaction<'_>, name: NameHash) -> Result<Vec<EntryId>, VaultError> {
     let mut entries = Vec::new();
     scan(transaction, |hash, entry| {
@@ -113,7 +119,7 @@ pub(super) fn entries_of_name(transaction: &Transaction<'_>, name: NameHash) -> 
     Ok(entries)
 }
 
-/// The entries of a session, for a look-up.
+/// Returns the entries of a session in all rooms, as stored in the vault.
 pub(super) fn places(connection: &Connection, name: NameHash) -> Result<Places, VaultError> {
     let mut places = Places::default();
     let (first, last) = name.of_session();
@@ -122,7 +128,7 @@ pub(super) fn places(connection: &Connection, name: NameHash) -> Result<Places, 
             places.add(name, hash, entry);
         }
     })?;
-    // In this order a run that merges in between shows an entry twice, and never not at all.
+    // Read the tree last: if a run merges in between, an entry is found twice, but is never missed.
     in_tree_and_elsewhere(connection, name, &mut places)?;
     for entries in [&mut places.of_name, &mut places.elsewhere] {
         entries.sort_unstable();
@@ -152,14 +158,15 @@ fn read_places(statement: &mut CachedStatement<'_>, name: NameHash, places: &mut
     Ok(())
 }
 
-/// The index, for the entries of one transaction.
+/// The index during one transaction that inserts entries.
 pub(super) struct SessionIndex<'a> {
     tree: CachedStatement<'a>,
     transaction: &'a Transaction<'a>,
     recent: &'a RecentSessions,
-    /// In the order of the entries, which follow each other.
+    /// In the order of the entries, which are numbered consecutively.
     added: Vec<(i64, EntryId)>,
-    /// The first hash of each session in `added`: nearly all that comes is new, and need not read through it.
+    /// The lowest hash of each session in `added`. Nearly all incoming sessions are new, and need no search
+    /// through `added`.
     added_sessions: HashSet<i64>,
 }
 
@@ -174,7 +181,7 @@ impl<'a> SessionIndex<'a> {
         })
     }
 
-    /// The entries of a session.
+    /// Returns the entries of a session in all rooms, including those added in this transaction.
     pub(super) fn places(&mut self, name: NameHash) -> Result<Places, VaultError> {
         let mut places = Places::default();
         let (first, last) = name.of_session();
@@ -212,14 +219,14 @@ impl<'a> SessionIndex<'a> {
         self.added_sessions.insert(name.of_session().0);
     }
 
-    /// What was added, to be written.
+    /// Returns the pairs of hash and entry that were added, for [`write`].
     pub(super) fn into_added(self) -> Vec<(i64, EntryId)> {
         self.added
     }
 }
 
-/// Writes what was added; merges it all into the tree when it has grown enough. Gives what is recent from then on, once
-/// the transaction is committed.
+/// Writes the added pairs. Merges all recent pairs into the tree if there are enough of them. Returns the recent
+/// pairs that are left; they are valid once the transaction is committed.
 pub(super) fn write(
     transaction: &Transaction<'_>,
     mut recent: RecentSessions,
@@ -240,7 +247,8 @@ pub(super) fn write(
     if !is_due {
         return Ok(recent);
     }
-    // Row by row: in one statement, SQLite would keep what every page was before in memory, to take it back.
+    // Insert row by row: for a single statement, SQLite would keep the old content of each changed page in memory,
+    // to be able to undo the statement.
     let mut insert = transaction.prepare_cached("INSERT INTO session_index (hash, entry) VALUES (?1, ?2)")?;
     for (hash, entry) in recent.sorted.drain(..) {
         insert.execute((hash, entry))?;
@@ -252,8 +260,8 @@ pub(super) fn write(
     Ok(recent)
 }
 
-/// Makes the index from the entries, and notes sessions that are there several times. For an upgrade: it holds 16 bytes an
-/// entry in memory.
+/// Rebuilds the index from the entries, and notes sessions that the vault has several times. This is for upgrades:
+/// it holds 16 bytes for each entry in memory.
 pub(super) fn rebuild(transaction: &Transaction<'_>, keys: &VaultKeys) -> Result<(), VaultError> {
     transaction.execute_batch("DELETE FROM session_index; DELETE FROM session_recent;")?;
     let mut statement = transaction.prepare(
@@ -281,7 +289,7 @@ pub(super) fn rebuild(transaction: &Transaction<'_>, keys: &VaultKeys) -> Result
     Ok(())
 }
 
-/// Tells a run that it has to read anew what the tree has not.
+/// Tells a run that entries were inserted outside it, so that it reads the recent entries from the vault again.
 pub(super) fn note_insert_beside(transaction: &Transaction<'_>) -> Result<(), VaultError> {
     transaction.execute("UPDATE job SET inserts_beside = inserts_beside + 1", [])?;
     Ok(())
@@ -296,7 +304,7 @@ fn is_tree_empty(connection: &Connection) -> Result<bool, VaultError> {
     Ok(!connection.prepare_cached("SELECT 1 FROM session_index")?.exists([])?)
 }
 
-/// Hash and entry of everything that is not in the tree.
+/// Calls `see` with the hash and the entry of each pair that is not in the tree.
 fn scan(connection: &Connection, mut see: impl FnMut(i64, EntryId)) -> Result<(), VaultError> {
     let mut statement = connection.prepare_cached("SELECT first_entry, hashes FROM session_recent")?;
     let mut rows = statement.query([])?;
@@ -305,7 +313,7 @@ fn scan(connection: &Connection, mut see: impl FnMut(i64, EntryId)) -> Result<()
         let hashes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
         for (entry, hash) in (first_entry..).zip(hashes.chunks_exact(HASH)) {
             see(
-                i64::from_le_bytes(hash.try_into().expect("eight bytes")),
+                i64::from_le_bytes(hash.try_into().expect("a chunk has eight bytes")),
                 EntryId(entry),
             );
         }

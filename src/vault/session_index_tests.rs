@@ -3,15 +3,16 @@
 use super::*;
 use crate::vault::schema;
 
-/// Writes one transaction of entries that follow `first`; every third name stands twice.
+/// Writes `count` entries from `first` on in one transaction. Of three consecutive entries, two have the same
+/// name.
 fn batch(connection: &mut Connection, recent: RecentSessions, first: i64, count: i64) -> RecentSessions {
-    let transaction = connection.transaction().expect("a transaction");
-    let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
+    let transaction = connection.transaction().expect("the transaction begins");
+    let mut index = SessionIndex::new(&transaction, &recent).expect("the index opens");
     for entry in first..first + count {
         assert!(
             !index
                 .places(name(entry))
-                .expect("a look-up")
+                .expect("the look-up succeeds")
                 .of_name
                 .contains(&EntryId(entry))
         );
@@ -19,14 +20,14 @@ fn batch(connection: &mut Connection, recent: RecentSessions, first: i64, count:
         assert!(
             index
                 .places(name(entry))
-                .expect("a look-up")
+                .expect("the look-up succeeds")
                 .of_name
                 .contains(&EntryId(entry))
         );
     }
     let added = index.into_added();
-    let recent = write(&transaction, recent, added).expect("it is written");
-    transaction.commit().expect("it is durable");
+    let recent = write(&transaction, recent, added).expect("the batch is written");
+    transaction.commit().expect("the transaction commits");
     recent
 }
 
@@ -37,8 +38,8 @@ fn name(entry: i64) -> NameHash {
 
 #[test]
 fn every_entry_is_found_before_and_after_it_is_merged() {
-    let mut connection = Connection::open_in_memory().expect("a database");
-    schema::create(&mut connection).expect("tables");
+    let mut connection = Connection::open_in_memory().expect("the database opens");
+    schema::create(&mut connection).expect("the tables are created");
     let mut recent = RecentSessions::default();
     let mut first = 1;
     let mut merged = 0;
@@ -46,12 +47,12 @@ fn every_entry_is_found_before_and_after_it_is_merged() {
         recent = batch(&mut connection, recent, first, count);
         first += count;
         merged += u32::from(recent.sorted.is_empty());
-        let read = RecentSessions::read(&connection).expect("it can be read");
-        assert_eq!(read.sorted, recent.sorted, "memory and file are the same");
+        let read = RecentSessions::read(&connection).expect("the recent sessions are read");
+        assert_eq!(read.sorted, recent.sorted, "memory and file hold the same pairs");
     }
     assert_eq!((merged, recent.sorted.len()), (1, 100));
     for entry in (1..first).step_by(7).chain(first - 2_200..first) {
-        let found = places(&connection, name(entry)).expect("a look-up").of_name;
+        let found = places(&connection, name(entry)).expect("the look-up succeeds").of_name;
         assert!(found.contains(&EntryId(entry)), "entry {entry}");
         assert!(found.iter().all(|other| name(other.0) == name(entry)));
         let mut twice = found.clone();
@@ -60,7 +61,7 @@ fn every_entry_is_found_before_and_after_it_is_merged() {
     }
     assert!(
         places(&connection, NameHash(12_345))
-            .expect("a look-up")
+            .expect("the look-up succeeds")
             .of_name
             .is_empty()
     );
@@ -68,36 +69,36 @@ fn every_entry_is_found_before_and_after_it_is_merged() {
 
 #[test]
 fn a_session_is_found_in_every_room_and_a_flood_of_rooms_hides_no_name() {
-    let mut connection = Connection::open_in_memory().expect("a database");
-    schema::create(&mut connection).expect("tables");
+    let mut connection = Connection::open_in_memory().expect("the database opens");
+    schema::create(&mut connection).expect("the tables are created");
     let keys = VaultKeys::open([3; 16]);
     let room = |number: u32| keys.room_hash(&format!("!{number}:x"));
     let name = |number: u32| keys.name_hash(b"session", &room(number));
     let mut recent = RecentSessions::default();
     let mut rooms = 0;
-    // Few at first; then so many that most are in the tree.
+    // A few rooms at first, then so many that most entries are merged into the tree.
     for count in [3, 40_000, 500] {
-        let transaction = connection.transaction().expect("a transaction");
-        let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
+        let transaction = connection.transaction().expect("the transaction begins");
+        let mut index = SessionIndex::new(&transaction, &recent).expect("the index opens");
         for number in rooms..rooms + count {
             index.add(name(number), EntryId(i64::from(number) + 1));
         }
         rooms += count;
         let added = index.into_added();
-        recent = write(&transaction, recent, added).expect("it is written");
-        transaction.commit().expect("it is durable");
+        recent = write(&transaction, recent, added).expect("the batch is written");
+        transaction.commit().expect("the transaction commits");
         for number in [0, 2, rooms - 1, rooms / 2] {
-            let found = places(&connection, name(number)).expect("a look-up");
+            let found = places(&connection, name(number)).expect("the look-up succeeds");
             assert_eq!(found.of_name, [EntryId(i64::from(number) + 1)]);
             assert!(found.elsewhere.len() >= 2 && found.elsewhere.len() <= 3 * MOST_PLACES);
-            let transaction = connection.transaction().expect("a transaction");
-            let mut index = SessionIndex::new(&transaction, &recent).expect("an index");
+            let transaction = connection.transaction().expect("the transaction begins");
+            let mut index = SessionIndex::new(&transaction, &recent).expect("the index opens");
             assert_eq!(
-                index.places(name(number)).expect("a look-up").of_name,
+                index.places(name(number)).expect("the look-up succeeds").of_name,
                 [EntryId(i64::from(number) + 1)]
             );
         }
     }
-    let other = places(&connection, keys.name_hash(b"other", &room(1))).expect("a look-up");
+    let other = places(&connection, keys.name_hash(b"other", &room(1))).expect("the look-up succeeds");
     assert!(other.of_name.is_empty() && other.elsewhere.is_empty());
 }

@@ -1,4 +1,5 @@
-//! The writer of a run, shared by its threads, and the folding of the log into the file beside their work.
+//! The writer of a run, shared by the threads of the run, and the checkpoints of the write-ahead log while the run
+//! writes. The code calls a checkpoint *folding* the log.
 
 use std::{
     convert::Infallible,
@@ -14,30 +15,31 @@ use tokio::sync::Mutex;
 
 use super::{Vault, VaultError, Writer};
 
-/// Bytes that the log grows by between two foldings, at most.
+/// Maximum number of bytes that the log grows by between two checkpoints.
 const BYTES_PER_FOLD: u64 = 16_000_000;
-/// Of a vault with a limit the log may take this part before it is folded.
+/// If the size of the vault is limited, the log may grow by the limit divided by this number before it is
+/// checkpointed.
 const FOLDS_PER_LIMIT: u64 = 4;
 
-/// One writer for all threads of a run. Its lock is held for a transaction, never across a callback or an await.
+/// One writer for all threads of a run. Its lock is held for one transaction, never across a callback or an await.
 #[derive(Clone)]
 pub(crate) struct SharedWriter {
     shared: Arc<Shared>,
-    /// Nothing is sent: what counts is whether there is one.
+    /// Nothing is sent. The keeper sees from the closed channel that all users have dropped the writer.
     _user: Sender<Infallible>,
 }
 
-/// Holds the writer longer than all others, and closes it.
+/// Holds the writer longer than all [`SharedWriter`]s, so that the writer is closed where this is dropped.
 pub(crate) struct WriterKeeper {
     shared: Arc<Shared>,
     users: Receiver<Infallible>,
 }
 
 struct Shared {
-    /// One that is handed on in the order of asking: under load, what is wanted now must not wait behind all that is not.
+    /// A fair lock, granted in the order of requests: under load, urgent work must not wait behind all other work.
     writer: Mutex<Writer>,
     vault: Vault,
-    /// How long the log was when it was folded last.
+    /// Length of the log when it was last checkpointed, or when it was last found to be shorter than that.
     folded_at: AtomicU64,
     bytes_per_fold: AtomicU64,
 }
@@ -58,14 +60,15 @@ impl SharedWriter {
         (Self { shared, _user: user }, keeper)
     }
 
-    /// Follows the limit for what the vault may take on disk.
+    /// Adapts the checkpoints to `most`, the maximum size of the vault on disk. `None` is no limit.
     pub(crate) fn fold_for_limit(&self, most: Option<u64>) {
         let bytes = most.map_or(BYTES_PER_FOLD, |most| (most / FOLDS_PER_LIMIT).min(BYTES_PER_FOLD));
-        // Relaxed: the next transaction or the one after it sees it.
+        // Relaxed is enough: it does not matter which transaction is the first to see the new value.
         self.shared.bytes_per_fold.store(bytes, Ordering::Relaxed);
     }
 
-    /// Does `work` with the writer. Now and then the calling thread then folds the log, while others write on. Blocks.
+    /// Runs `work` with the writer. If a checkpoint of the log is due after that, the calling thread makes it,
+    /// while other threads continue to write. Blocks.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, VaultError>) -> Result<T, VaultError> {
         let (result, is_due) = {
             let mut writer = self.shared.writer.blocking_lock();
@@ -78,23 +81,24 @@ impl SharedWriter {
         result
     }
 
-    /// Folds what is in the log by now into the file, for tens of milliseconds, nearly all of it waiting for the disk, while
-    /// others write on; and then, in turn with them, the little that they have written meanwhile, so that the log starts over.
-    /// Blocks.
+    /// Checkpoints the log. First moves its current content into the file while other threads continue to write;
+    /// this takes tens of milliseconds, nearly all of it waiting for the disk. Then takes the lock of the writer,
+    /// moves the little that was written in the meantime, and empties the log. Blocks.
     pub(crate) fn fold_log(&self) {
         let beside = self.shared.vault.connect().and_then(|connection| connection.fold_log());
         let folded = beside.and_then(|()| self.shared.writer.blocking_lock().empty_log());
         if let Err(error) = folded {
-            // The log stays as long as it is, and the next one folds more.
-            log::debug!("the log was not folded: {error}");
+            // The log keeps its length, and the next checkpoint moves more of it.
+            log::debug!("the write-ahead log was not checkpointed: {error}");
         }
     }
 }
 
 impl Shared {
-    /// Whether the log has grown enough since it was folded.
+    /// Whether the log has grown enough since the last checkpoint for the next one. If so, notes its length as
+    /// that of the next checkpoint.
     fn is_fold_due(&self, log: u64) -> bool {
-        // Relaxed: the lock of the writer orders it.
+        // Relaxed is enough: callers hold the lock of the writer.
         let folded_at = self.folded_at.load(Ordering::Relaxed);
         let is_due = log.saturating_sub(folded_at) >= self.bytes_per_fold.load(Ordering::Relaxed);
         if is_due || log < folded_at {
@@ -105,12 +109,12 @@ impl Shared {
 }
 
 impl WriterKeeper {
-    /// Waits for so long, or until nobody else has the writer any more: false then. Blocks.
+    /// Whether the writer has other users even after `wait`. Returns false as soon as it has none. Blocks.
     pub(crate) fn is_in_use_after(&self, wait: Duration) -> bool {
         self.users.recv_timeout(wait) == Err(RecvTimeoutError::Timeout)
     }
 
-    /// Does `work` with the writer. Blocks.
+    /// Runs `work` with the writer. Blocks.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, VaultError>) -> Result<T, VaultError> {
         work(&mut self.shared.writer.blocking_lock())
     }

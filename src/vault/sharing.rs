@@ -1,4 +1,4 @@
-//! How many keys of a room may be shared with people who are invited later.
+//! Counts how many keys of a room may be shared with people who are invited later.
 
 use std::collections::HashSet;
 
@@ -14,23 +14,24 @@ use crate::backup::{
 };
 use crate::ids::{EntryId, RoomRowId};
 
-/// Keys of a room, over all versions; one that is there several times counts once, as its best copy has it: the one that is
-/// given out.
+/// The number of keys of a room, over all versions, by whether they may be shared. A session with several copies
+/// counts once: it may be shared if any copy that connects to the one that counts says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SharingCounts {
     pub(crate) shareable: u64,
     pub(crate) not_shareable: u64,
-    /// Fetched, and not opened yet.
+    /// Keys that have been fetched and not opened yet.
     pub(crate) unopened: u64,
-    /// What the server has in all rooms and the vault has not; `None` where no version has been looked at.
+    /// Upper bound on the keys of the room that have not been fetched; `None` if no version is known. The server
+    /// counts only whole versions, so missing keys of other rooms may be included.
     pub(crate) not_fetched_at_most: Option<u64>,
 }
 
-/// Entries that are looked at in one transaction: a long one would keep the log from being folded.
+/// Maximum number of entries that are read in one transaction: a long one would keep the log from being folded.
 const STEP: i64 = 2_000;
 
 impl Connection {
-    /// Counts the keys of a room. For a key that stands there several times, the copy that look-ups have counts.
+    /// Counts the keys of a room. A session with several copies counts once.
     pub(crate) fn sharing_counts(&self, room_id: &str) -> Result<SharingCounts, VaultError> {
         let mut counts = SharingCounts {
             not_fetched_at_most: self.missing_keys(room_id)?,
@@ -49,8 +50,8 @@ impl Connection {
         Ok(counts)
     }
 
-    /// Counts the keys of a room in one version that stand there once; those that stand there several times are noted. Those
-    /// that can never be opened are left out.
+    /// Counts the keys of a room in one version. Leaves out entries that have failed, and sessions with several
+    /// copies: these are added to `several`.
     fn count_room(
         &self,
         room: RoomRowId,
@@ -83,7 +84,8 @@ impl Connection {
         Ok(())
     }
 
-    /// The same for one session that the vault has several times. Nobody may share a key that is held back.
+    /// Returns whether a session with several copies may be shared; `None` if all its copies in the room have
+    /// failed. A key that is held back may not be shared.
     fn may_be_shared(&self, room_id: &str, session: &SessionId) -> Result<Option<MayBeShared>, VaultError> {
         let copies = self.copies(room_id, session)?;
         let hash = self.keys.room_hash(room_id);
@@ -105,7 +107,9 @@ impl Connection {
         Ok(is_unopened.then_some(MayBeShared::NotKnown))
     }
 
-    /// Keys that may still be missing in a room: all that are missing, where the room has not been read to its end.
+    /// Returns an upper bound on the keys of a room that are still missing: all that are missing from a version,
+    /// unless the room has been read to its end. A version that is gone, or is known to be complete, adds none.
+    /// `None` if no version is known.
     fn missing_keys(&self, room_id: &str) -> Result<Option<u64>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT CASE WHEN gone OR settled IN (1, 2) OR room.complete = era THEN 0 ELSE max(0, server_count - names) END
@@ -114,7 +118,7 @@ impl Connection {
         let missing = statement.query_map(params![self.keys.room_hash(room_id)], |row| row.get::<_, i64>(0))?;
         let mut sum = None;
         for missing in missing {
-            // What a server says may be as much as there is.
+            // The sum saturates, because a server can claim any count.
             sum = Some(sum.unwrap_or(0_u64).saturating_add(missing?.cast_unsigned()));
         }
         Ok(sum)
@@ -126,7 +130,7 @@ impl Connection {
 enum MayBeShared {
     Yes,
     No,
-    /// It has not been opened.
+    /// The key has not been opened.
     NotKnown,
 }
 

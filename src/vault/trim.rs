@@ -1,18 +1,19 @@
-//! Taking out of the vault what the sink has taken, and getting it anew when the app's crypto store is another one. Both in
-//! small steps, each a transaction: half a million rows at once would hold the write lock for seconds.
+//! Removes entries from the vault that the sink has taken, and makes them due for fetching again if the app's crypto
+//! store is a new one. Works in small steps, each in its own transaction: half a million rows at once would hold the
+//! write lock for seconds.
 
 use rusqlite::{Transaction, params};
 
 use super::{Connection, VaultError, Writer};
 use crate::ids::{EntryId, RoomRowId};
 
-/// Entries of a step: some 30 ms.
+/// Number of entries in one step, which takes about 30 ms.
 const STEP: i64 = 1_000;
-/// Pages that a step gives back to the file system, at most.
+/// Maximum number of pages that one step returns to the file system.
 const PAGES_OF_A_STEP: u32 = 64;
 
 impl Connection {
-    /// Whether a step of trimming would find anything to look at.
+    /// Whether there are delivered entries that trimming has not looked at yet.
     pub(crate) fn can_trim(&self) -> Result<bool, VaultError> {
         let sql = "SELECT trimmed_through < (SELECT coalesce(max(entry), 0) FROM delivered) FROM job";
         Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
@@ -26,18 +27,19 @@ impl Connection {
 }
 
 impl Writer {
-    /// Gives pages that are no longer used back to the file system, a few at a time.
+    /// Returns a few unused pages to the file system.
     fn give_room_back(&mut self) -> Result<(), VaultError> {
         self.write(|transaction| {
             let mut vacuum = transaction.prepare(&format!("PRAGMA incremental_vacuum({PAGES_OF_A_STEP})"))?;
             let mut pages = vacuum.query([])?;
-            // One at a time, as many as there are.
+            // Each row that is read frees one page.
             while pages.next()?.is_some() {}
             Ok(())
         })
     }
 
-    /// Takes the next delivered entries out, and gives their room back. False if there are none left.
+    /// Removes the next delivered entries, and returns unused pages to the file system. Returns false if there are
+    /// no more entries to remove.
     pub(crate) fn trim_step(&mut self) -> Result<bool, VaultError> {
         let goes_on = self.write(|transaction| {
             let (from, settled): (EntryId, EntryId) = transaction.query_row(
@@ -46,8 +48,8 @@ impl Writer {
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
             let through = settled.min(EntryId(from.0 + STEP));
-            // What was refused, has failed or is held back stays.
-            // Moved, not emptied: only rows that go let their pages go.
+            // Entries that were refused, have failed or are held back stay.
+            // Rows are moved to another table instead of being emptied, because only deleted rows free their pages.
             for sql in [
                 "INSERT INTO trimmed (entry, room, session) SELECT id, room, session FROM entry
                  WHERE id > ?1 AND id <= ?2
@@ -65,8 +67,9 @@ impl Writer {
         Ok(goes_on)
     }
 
-    /// Forgets the next trimmed entries, so that they are fetched again; what they are recognised by stays, or the server could
-    /// give other keys in their place. False if there are none left.
+    /// Forgets the next trimmed entries, so that they are fetched again. The data that identifies them stays,
+    /// because otherwise the server could return other keys in their place. Returns false if there are no more
+    /// entries to forget.
     pub(crate) fn refetch_step(&mut self) -> Result<bool, VaultError> {
         let goes_on = self.write(|transaction| {
             let from: EntryId = transaction.query_row("SELECT refetched_through FROM job", [], |row| row.get(0))?;
@@ -86,7 +89,8 @@ impl Writer {
     }
 }
 
-/// Those in that range. What is under way for their versions is of before: another era begins.
+/// Forgets the trimmed entries after `from` and up to `through`. Begins a new era of their versions, because
+/// answers that are under way were requested before these entries were needed again.
 fn forget_trimmed(transaction: &Transaction<'_>, from: EntryId, through: EntryId) -> Result<(), VaultError> {
     let mut trimmed = transaction.prepare_cached(
         "SELECT room, count(*), count(*) - total(ifnull(is_extra, 0)) FROM trimmed LEFT JOIN copy USING (entry)
@@ -136,10 +140,10 @@ mod tests {
             BegunRun::HeldBy(lease) => panic!("{lease:?}"),
         };
         let mut overtaken = begin();
-        overtaken.give_room_back().expect("it has the vault");
-        overtaken.release().expect("it gives it back");
+        overtaken.give_room_back().expect("the run owns the vault");
+        overtaken.release().expect("the lease is released");
         let mut newer = begin();
-        newer.give_room_back().expect("it has the vault");
+        newer.give_room_back().expect("the run owns the vault");
         assert!(matches!(overtaken.give_room_back(), Err(VaultError::Overtaken)));
     }
 }

@@ -41,7 +41,7 @@ async fn recovers_after_setting_aside(setup: &Setup, homeserver: &Homeserver) {
 }
 
 #[tokio::test]
-async fn a_vault_that_does_not_open_is_set_aside_and_made_anew() {
+async fn a_vault_that_does_not_open_is_set_aside_and_replaced() {
     let homeserver = homeserver(300, 3);
     type Damage = fn(Vec<u8>) -> Vec<u8>;
     let ways: [(&str, Damage); 4] = [
@@ -208,7 +208,7 @@ async fn a_log_without_its_vault_is_not_taken_for_that_of_a_new_one() {
 }
 
 #[tokio::test]
-async fn restored_without_its_keyring_a_vault_says_so_and_is_made_anew() {
+async fn restored_without_its_keyring_a_vault_says_so_and_is_replaced() {
     let homeserver = homeserver(100, 2);
     let setup = filled(&homeserver).await;
     // As after a restore to another phone.

@@ -1,4 +1,4 @@
-//! Changing something about the copies of a session, judging them again, and bringing the counters along.
+//! Changes facts about the copies of a session, judges the copies again, and updates the counters.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,7 +14,8 @@ use crate::{
     vault::{VaultError, VaultTx, session_index},
 };
 
-/// Changes something about the copies of a session, judges them again, and brings the counters along.
+/// Runs `work`, which changes facts about the copies of a session; then judges the copies again and updates the
+/// counters. Returns the copies as they are afterwards.
 pub(in crate::vault) fn change(
     tx: &VaultTx<'_>,
     room_hash: &[u8; 16],
@@ -35,8 +36,8 @@ pub(in crate::vault) fn change(
     Ok(after)
 }
 
-/// Notes that an entry could not be opened: it hides nothing and counts for nothing, so that its own room is all there is to
-/// look at.
+/// Runs `work`, which records that an entry could not be opened, and updates the counters. A failed entry affects
+/// no copy in another room, so only the copies in its own room are read.
 pub(in crate::vault) fn fail(
     tx: &VaultTx<'_>,
     room_hash: &[u8; 16],
@@ -66,7 +67,7 @@ fn count(transaction: &Transaction<'_>, before: &[StoredCopy], after: &[StoredCo
     Ok(())
 }
 
-/// What the copies of a session add to the counters of a version.
+/// The share of one session's copies in the counters of a version.
 #[derive(Default)]
 struct Tally {
     fetched: i64,
@@ -154,15 +155,16 @@ fn write_standings(transaction: &Transaction<'_>, copies: &mut [StoredCopy]) -> 
     Ok(())
 }
 
-/// Of the copies in one room of one version one is counted: the one that counts, else one that is opened, else the first.
+/// Chooses, among the copies in one room of one version, the one that the counters include: the copy that counts,
+/// otherwise an opened copy, otherwise the first. All others become extras.
 fn choose_counted(transaction: &Transaction<'_>, copies: &mut [StoredCopy]) -> Result<(), VaultError> {
     let mut counted: HashMap<RoomRowId, usize> = HashMap::new();
     let rank = |copy: &StoredCopy| {
         (
             copy.presence != Presence::Forgotten,
             copy.is_opened(),
-            // Of those that are not in a conflict by themselves, the first.
             copy.standing == COUNTS,
+            // A copy that is held back because of another room ranks before one that does not connect in its own.
             matches!(copy.standing, LATER_PLACE | TIED),
             std::cmp::Reverse(copy.entry),
         )
@@ -186,7 +188,7 @@ fn choose_counted(transaction: &Transaction<'_>, copies: &mut [StoredCopy]) -> R
     Ok(())
 }
 
-/// What became of an entry among the copies of its session.
+/// Returns the judgement of an entry, given the copies of its session; `None` if the entry is not among them.
 pub(super) fn judged(copies: &[StoredCopy], entry: EntryId) -> Option<Judged> {
     let copy = copies.iter().find(|copy| copy.entry == entry)?;
     let shares = |other: &&StoredCopy| {

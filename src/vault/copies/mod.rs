@@ -1,12 +1,14 @@
-//! Sessions that the vault has several times: in another room, in another version, or as another copy of the same entry.
+//! Stores sessions that the vault has several times: under another room, in another backup version, or as another
+//! copy of the same entry.
 //!
-//! Which copy counts is decided by [`crate::backup::copies`]; here what that is decided from is read and written. Everything
-//! about such a session is decided and counted in one transaction, by [`change`](change::change).
+//! [`crate::backup::copies`] decides which copy counts; this module reads the facts for that decision and writes
+//! its result. All changes to such a session are judged and counted in one transaction, by
+//! [`change`](change::change).
 //!
-//! - `row`: a copy, and how it is read
-//! - `change`: changing, judging and counting the copies of a session
-//! - `place`: into which class a copy goes, and which copies make way for it
-//! - `queries`: what the rest of the crate asks and says of copies
+//! - `row`: one copy, and how it is read
+//! - `change`: changes facts about the copies of a session, judges them, and updates the counters
+//! - `place`: puts a copy into its class, and removes copies that are no longer needed
+//! - `queries`: queries and updates for the rest of the crate
 
 mod change;
 mod place;

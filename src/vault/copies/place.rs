@@ -1,4 +1,4 @@
-//! Into which class a copy goes, and which copies make way for it.
+//! Puts copies into their classes, and removes copies that are no longer needed.
 
 use rusqlite::{Transaction, params};
 
@@ -9,7 +9,8 @@ use crate::{
     vault::VaultError,
 };
 
-/// Puts an entry into its class. In one room of one version one copy of a class stays: the one that begins earliest.
+/// Puts an entry into its class. In one room of one version, only one copy of a class stays: the one that begins
+/// earliest.
 pub(super) fn place(
     transaction: &Transaction<'_>,
     copies: &[StoredCopy],
@@ -56,7 +57,8 @@ fn set_class(transaction: &Transaction<'_>, entry: EntryId, class: EntryId, stan
     Ok(())
 }
 
-/// What was known of a copy that makes way holds for the one that stays.
+/// Transfers what is known about a copy that is removed to the copy that stays: its proof, its tie, and the
+/// permission to share it.
 fn inherit(transaction: &Transaction<'_>, stays: &StoredCopy, goes: &StoredCopy) -> Result<(), VaultError> {
     note(transaction, stays.entry, UNCONNECTED)?;
     transaction.execute(
@@ -76,7 +78,8 @@ fn inherit(transaction: &Transaction<'_>, stays: &StoredCopy, goes: &StoredCopy)
     Ok(())
 }
 
-/// Of the classes of a session in one room of one version so many stay: the first, those that are proved, and the newest.
+/// Removes surplus classes of a session in one room of one version. The first class, the proved classes and the
+/// newest ones stay.
 fn evict(
     transaction: &Transaction<'_>,
     copies: &[StoredCopy],
@@ -105,14 +108,14 @@ fn evict(
     Ok(())
 }
 
-/// Takes a copy out of the vault, whose key another copy has, or nobody needs.
+/// Removes a copy from the vault, because another copy has its key or because the key is not needed.
 pub(super) fn forget(transaction: &Transaction<'_>, copy: &StoredCopy) -> Result<(), VaultError> {
     if copy.presence != Presence::Forgotten {
         transaction
             .prepare_cached("UPDATE room SET entries = entries - 1 WHERE id = ?1")?
             .execute([copy.room])?;
     }
-    // Classes are named after their founders: the name stays when the founder goes.
+    // The other copies keep their class: its name stays that of the founder, even after the founder is removed.
     for sql in [
         "DELETE FROM copy WHERE entry = ?1",
         "DELETE FROM opened WHERE entry = ?1",
@@ -126,7 +129,8 @@ pub(super) fn forget(transaction: &Transaction<'_>, copy: &StoredCopy) -> Result
     }
     Ok(())
 }
-/// Notes that the session of an entry is there several times.
+
+/// Records that the session of an entry has several copies, with `standing` unless a standing is already recorded.
 pub(super) fn note(transaction: &Transaction<'_>, entry: EntryId, standing: i64) -> Result<(), VaultError> {
     transaction
         .prepare_cached("INSERT OR IGNORE INTO copy (entry, standing) VALUES (?1, ?2)")?

@@ -1,4 +1,4 @@
-//! What the rest of the crate asks and says of copies.
+//! Queries and updates of copies for the rest of the crate.
 
 use rusqlite::{Transaction, params};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Connection {
-    /// The copies of a session in a room and in others, those of the room first.
+    /// Returns the copies of a session in all rooms, those in `room_id` first.
     pub(crate) fn copies(&self, room_id: &str, session: &SessionId) -> Result<Vec<StoredCopy>, VaultError> {
         read(
             &self.inner,
@@ -25,7 +25,7 @@ impl Connection {
         )
     }
 
-    /// The copies of the session that an entry is of.
+    /// Returns all copies of the session of an entry, those in the entry's room first.
     pub(crate) fn copies_of_entry(&self, entry: EntryId) -> Result<Vec<StoredCopy>, VaultError> {
         match name_of(&self.inner, entry)? {
             Some((room_hash, session)) => read(&self.inner, &self.keys, &room_hash, &session, true),
@@ -33,7 +33,7 @@ impl Connection {
         }
     }
 
-    /// The room that a copy stands under, for those who ask by another room.
+    /// Returns the id of the room that a copy is listed under. Copies can be found by a look-up in another room.
     pub(crate) fn room_of_copy(&self, copy: &StoredCopy) -> Result<String, VaultError> {
         Ok(self.room(copy.room)?.room_id)
     }
@@ -42,12 +42,12 @@ impl Connection {
         self.keys.room_hash(room_id)
     }
 
-    /// The session of an entry.
+    /// Returns the session of an entry; `None` if the vault does not know the entry.
     pub(crate) fn session_of(&self, entry: EntryId) -> Result<Option<SessionId>, VaultError> {
         Ok(name_of(&self.inner, entry)?.map(|(_, session)| SessionId::from_bytes(&session)))
     }
 
-    /// Entries after `after` that have been opened and not compared yet.
+    /// Returns at most `limit` entries after `after` that have been opened and not compared yet.
     pub(crate) fn unsettled_copies(&self, after: EntryId, limit: usize) -> Result<Vec<EntryId>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT copy.entry FROM copy JOIN opened ON opened.entry = copy.entry AND failure = 0
@@ -57,8 +57,9 @@ impl Connection {
         Ok(entries.collect::<Result<_, _>>()?)
     }
 
-    /// Versions with copies that are held back, and causes (by bit) that the host has not been told of: the row id, the bits of
-    /// what there is, and the bits of what was told.
+    /// Returns the versions that hold copies back for a cause that the host has not been told of: the row id, the
+    /// bits of all present causes, and the bits of the causes that the host has been told of. Bit 1 means that a
+    /// session is under two rooms, bit 2 that a copy does not connect.
     pub(crate) fn conflicts_to_tell(&self) -> Result<Vec<(VersionRowId, i64, i64)>, VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT room.version, max(standing IN (1, 2)) + 2 * max(standing = 3) AS bits, told_conflicts FROM copy
@@ -71,7 +72,7 @@ impl Connection {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Notes that an event proves a copy: from now on its class ranks before all others.
+    /// Records that an event proves a copy. The class of the copy then ranks before all others.
     pub(crate) fn prove(&mut self, entry: EntryId) -> Result<(), VaultError> {
         self.write(|tx| {
             let Some((room_hash, session)) = name_of(tx, entry)? else {
@@ -93,13 +94,14 @@ impl Connection {
 }
 
 impl Writer {
-    /// Notes what comparing showed of an entry, and what follows for every copy of its session. Gives what became of it;
-    /// `None` if it has made way for another copy.
+    /// Records the result of comparing an entry with other copies, and judges all copies of its session again.
+    /// Returns the judgement of the entry; `None` if the entry is no longer in the vault, because another copy has
+    /// replaced it.
     pub(crate) fn settle_copy(&mut self, entry: EntryId, placement: Placement) -> Result<Option<Judged>, VaultError> {
         self.write(|tx| settle(tx, entry, placement))
     }
 
-    /// Notes of which causes the host has been told.
+    /// Records the causes of conflicts, as bits, that the host has been told of.
     pub(crate) fn mark_conflicts_told(&mut self, version: VersionRowId, bits: i64) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
@@ -110,7 +112,8 @@ impl Writer {
         })
     }
 
-    /// Ranks a copy behind all others: the app's crypto has one that came directly, and does not connect.
+    /// Ranks copies behind all others, because the app's crypto has received a copy directly that does not connect
+    /// to them. A copy that an event has proved keeps its rank.
     pub(crate) fn demote_copies(&mut self, entries: &[EntryId]) -> Result<(), VaultError> {
         if entries.is_empty() {
             return Ok(());
@@ -134,7 +137,7 @@ impl Writer {
         })
     }
 
-    /// Notes that a key that was opened cannot be used after all.
+    /// Records that the keys of opened entries cannot be used after all.
     pub(crate) fn mark_unusable(&mut self, entries: &[EntryId]) -> Result<(), VaultError> {
         if entries.is_empty() {
             return Ok(());
@@ -158,14 +161,14 @@ impl Writer {
     }
 }
 
-/// What was passed over may count by now: it is looked at again, from the start.
+/// Makes delivery examine all entries again from the start, because copies that it passed over may count now.
 fn look_again(transaction: &Transaction<'_>) -> Result<(), VaultError> {
     transaction.execute("UPDATE job SET delivered_through = 0", [])?;
     Ok(())
 }
 
-/// Puts an entry into its class, and judges the copies of its session again. Returns what became of it; `None` if it has made
-/// way for another copy.
+/// Puts an entry into its class, and judges the copies of its session again. Returns the judgement of the entry;
+/// `None` if the entry is no longer in the vault, because another copy has replaced it.
 pub(in crate::vault) fn settle(
     tx: &VaultTx<'_>,
     entry: EntryId,

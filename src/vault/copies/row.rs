@@ -1,4 +1,4 @@
-//! A copy of a session as the vault has it.
+//! One copy of a session, and how it is read from the vault.
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -15,27 +15,26 @@ use crate::{
     },
 };
 
-/// Standings as the vault keeps them. Only what counts goes to sinks and exports.
+/// The stored standing of a copy that counts. Only these copies go to sinks and exports.
 pub(in crate::vault) const COUNTS: i64 = 0;
 pub(super) const LATER_PLACE: i64 = 1;
 pub(super) const TIED: i64 = 2;
 pub(in crate::vault) const UNCONNECTED: i64 = 3;
-/// Not compared yet.
+/// The stored standing of a copy that has not been compared yet.
 pub(in crate::vault) const UNSETTLED: i64 = 4;
-/// It begins later than one that has left the vault, and cannot be compared with it: nobody needs it.
+/// The stored standing of a copy that begins later than a copy that has left the vault. The two cannot be compared,
+/// and the later copy is not needed.
 pub(in crate::vault) const NOT_NEEDED: i64 = 5;
 
-/// A copy as the vault has it.
+/// A copy of a session, with everything that the vault knows about it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredCopy {
     pub(crate) entry: EntryId,
-    /// Row id.
     pub(crate) version: VersionRowId,
-    /// Row id: a room of one version.
     pub(crate) room: RoomRowId,
-    /// The room, in whatever version.
+    /// Identifies the room across versions.
     pub(crate) room_hash: [u8; 16],
-    /// Empty where it is not in the vault any more.
+    /// Empty if the key is no longer in the vault, or if the copy was read without its body.
     pub(crate) body: Vec<u8>,
     pub(crate) presence: Presence,
     pub(crate) state: CopyState,
@@ -48,7 +47,7 @@ pub(crate) struct StoredCopy {
     pub(super) is_refused: bool,
 }
 
-/// How far a copy is.
+/// How far a copy has been processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CopyState {
     Unopened,
@@ -56,34 +55,36 @@ pub(crate) enum CopyState {
     Opened {
         first_index: u32,
         shared_history: bool,
-        /// `None` where it was opened before fingerprints were kept.
+        /// `None` if the copy was opened before the vault stored fingerprints.
         fingerprint: Option<Fingerprint>,
     },
 }
 
-/// What a copy that has been opened turns out to be, held against the others.
+/// The result of comparing an opened copy with the other copies in its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {
-    /// It connects to none of the others.
+    /// The copy connects to no other copy, and founds a class.
     Founds,
-    /// It connects to that class.
+    /// The copy connects to the copies of this class.
     Joins(EntryId),
-    /// It begins later than one that has left the vault: there is nothing to compare it with, and no need of it.
+    /// The copy begins later than a copy that has left the vault. It cannot be compared with that copy, and is not
+    /// needed.
     NotNeeded,
 }
 
-/// What became of a copy that goes to the sink, or not.
+/// The judgement of a copy, which decides whether the sink receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Judged {
     pub(crate) entry: EntryId,
-    /// Whether sinks and exports have it.
+    /// Whether sinks and exports receive the copy.
     pub(crate) counts: bool,
-    /// Whether any copy that connects says that it may be shared.
+    /// Whether any copy that connects to it says that the key may be shared.
     pub(crate) shared_history: bool,
 }
 
 impl StoredCopy {
-    /// What is decided from; `None` where it is not opened, or not compared.
+    /// Returns what the decision about the copy is based on; `None` if the copy is not opened, not compared, or not
+    /// needed.
     pub(crate) fn facts(&self) -> Option<Copy> {
         let CopyState::Opened {
             first_index,
@@ -109,18 +110,18 @@ impl StoredCopy {
         })
     }
 
-    /// Puts it into a class for the time of a look-up; `None` where nobody can tell which.
+    /// Sets the class of the copy for one look-up, without storing it; `None` if the class cannot be determined.
     pub(crate) fn set_class(&mut self, class: Option<EntryId>) {
         self.class = class;
         self.standing = if class.is_some() { UNCONNECTED } else { UNSETTLED };
     }
 
-    /// Whether sinks and exports have it.
+    /// Whether sinks and exports receive the copy.
     pub(crate) fn counts(&self) -> bool {
         self.standing == COUNTS && self.is_opened()
     }
 
-    /// Whether it is the copy that look-ups have in the room of one that does not connect to it.
+    /// Whether look-ups in the room use this copy instead of `entry`, which does not connect to it.
     pub(crate) fn is_rival_of(&self, entry: EntryId, room_id: &str, vault: &Connection) -> bool {
         self.entry != entry
             && self.room_hash == vault.keys.room_hash(room_id)
@@ -133,15 +134,15 @@ impl StoredCopy {
     }
 }
 
-/// Any number that tells rooms apart.
+/// Returns a number that tells rooms apart, the same in every version.
 pub(crate) fn room_number(room_hash: &[u8; 16]) -> i64 {
-    i64::from_le_bytes(room_hash[..8].try_into().expect("eight of sixteen bytes"))
+    i64::from_le_bytes(room_hash[..8].try_into().expect("the slice has eight bytes"))
 }
 
-/// A room, by its hash, and a session in it.
+/// The hash of a room, and a session in that room.
 pub(in crate::vault) type Name = ([u8; 16], Vec<u8>);
 
-/// The room and the session of an entry.
+/// Returns the room hash and the session of an entry; `None` if the vault does not know the entry.
 pub(in crate::vault) fn name_of(connection: &rusqlite::Connection, entry: EntryId) -> Result<Option<Name>, VaultError> {
     let mut statement = connection.prepare_cached(
         "SELECT hash, session FROM (SELECT room, session FROM entry WHERE id = ?1
@@ -152,7 +153,7 @@ pub(in crate::vault) fn name_of(connection: &rusqlite::Connection, entry: EntryI
         .optional()?)
 }
 
-/// Reads the copies of a session: those in the room first, then those elsewhere, each in the order of arrival.
+/// Reads the copies of a session: first those in the room, then those in other rooms, each in order of arrival.
 pub(super) fn read(
     connection: &rusqlite::Connection,
     keys: &VaultKeys,
@@ -217,7 +218,7 @@ fn copy_from_row(entry: EntryId, row: &Row<'_>) -> rusqlite::Result<StoredCopy> 
             _ => Presence::Forgotten,
         },
         state,
-        // One that stands alone is a class of its own.
+        // A copy that counts and has no stored class is a class of its own.
         class: match row.get::<_, i64>("standing")? {
             COUNTS => Some(row.get::<_, Option<EntryId>>("class")?.unwrap_or(entry)),
             _ => row.get("class")?,

@@ -1,4 +1,4 @@
-//! Entries on their way into the vault.
+//! Collects entries that are written into the vault together.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -8,49 +8,52 @@ use crate::{
     vault::FilePlace,
 };
 
-/// Entries on their way into the vault, with the bodies in one buffer.
+/// Entries that are written into the vault together, with all bodies in one buffer.
 #[derive(Default)]
 pub(crate) struct EntryBatch {
     pub(super) rooms: Vec<String>,
     pub(super) entries: Vec<NewEntry>,
     pub(crate) bodies: Vec<u8>,
-    /// Rooms whose own answer has been read to its end, by place in `rooms`, and the era that it is of.
+    /// Rooms for which the room's own answer has been read to its end: the position in `rooms`, and the era in
+    /// which the answer was requested.
     pub(super) complete_rooms: Vec<(usize, Era)>,
-    /// How far answers that lie in a file have been read with it.
+    /// How far answers that are stored in files have been read, including the entries of this batch.
     pub(crate) file_places: Vec<FilePlace>,
-    /// What came later than this entry is not held against what comes now: an answer would go on for ever replacing its own.
+    /// The last entry that incoming entries are compared with. If the vault has a later copy of an incoming entry,
+    /// the incoming entry is dropped: otherwise an answer could replace its own entries without end.
     pub(super) compare_through: EntryId,
-    /// The first entry that each answer has brought, by whatever number tells answers apart.
+    /// The first entry that was stored from each answer, by the number of the answer.
     pub(super) answers: HashMap<u64, EntryId>,
-    /// Answers of which no more comes than what is in this batch.
+    /// Answers that bring no more entries after this batch.
     ended_answers: Vec<u64>,
 }
 
-/// One of them.
+/// One entry of a batch.
 pub(super) struct NewEntry {
-    /// By place in `EntryBatch::rooms`.
+    /// Position in `EntryBatch::rooms`.
     pub(super) room: usize,
     pub(super) session: SessionId,
-    /// The answer that it came in.
+    /// The number of the answer that contained the entry.
     pub(super) answer: u64,
     pub(super) claims: Claims,
-    /// It is taken beside whatever is here, unless that is the same: somebody has asked for just this one.
+    /// Whether the entry is stored even if it claims to be no better than a copy in the vault, because the app has
+    /// asked for its session or room. An identical copy is never stored twice.
     pub(super) takes_any: bool,
-    /// By place in `EntryBatch::bodies`.
+    /// Position in `EntryBatch::bodies`.
     pub(super) body: Range<usize>,
 }
 
-/// What became of a batch.
+/// The result of writing a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InsertedEntries {
-    /// Keys that were not there before.
+    /// Number of keys that the vault did not have before, or had only as entries that failed to open.
     pub(crate) inserted: u64,
-    /// Entries that were taken: these, and other copies of keys that were there.
+    /// Number of entries that were stored, including further copies of keys that the vault already had.
     pub(crate) taken: u64,
 }
 
 impl EntryBatch {
-    /// An empty one, whose entries may be better copies of those up to that one.
+    /// Returns an empty batch for entries that may be better copies of the vault's entries up to `entry`.
     pub(crate) fn compared_through(entry: EntryId) -> Self {
         Self {
             compare_through: entry,
@@ -58,7 +61,7 @@ impl EntryBatch {
         }
     }
 
-    /// The same again, without its entries.
+    /// Returns an empty batch that continues the answers of this batch.
     pub(crate) fn next(&mut self) -> Self {
         Self {
             answers: std::mem::take(&mut self.answers),
@@ -66,17 +69,17 @@ impl EntryBatch {
         }
     }
 
-    /// The answer of that number will bring no more.
+    /// Records that the answer with this number brings no more entries.
     pub(crate) fn end_answer(&mut self, answer: u64) {
         self.ended_answers.push(answer);
     }
 
-    /// Rooms in it that are complete with it.
+    /// Returns the number of rooms that are complete when this batch is written.
     pub(crate) fn complete_rooms(&self) -> usize {
         self.complete_rooms.len()
     }
 
-    /// Entries in it.
+    /// Returns the number of entries in the batch.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -96,7 +99,8 @@ impl EntryBatch {
         }
     }
 
-    /// Adds an entry of an answer; `pack` writes its body, and tells what it claims of itself.
+    /// Adds an entry of an answer. `pack` appends the body to a buffer, and returns what the entry claims about
+    /// itself.
     pub(crate) fn push(
         &mut self,
         answer: u64,
@@ -117,22 +121,24 @@ impl EntryBatch {
         });
     }
 
-    /// The entries that are in it are taken beside whatever is here, also where they claim to be no better.
+    /// Makes the vault store all entries of the batch, even if they claim to be no better than its own copies.
     pub(crate) fn take_any(&mut self) {
         for entry in &mut self.entries {
             entry.takes_any = true;
         }
     }
 
-    /// Says that the room's own answer has been read to its end, and in which era of the version it was asked for.
+    /// Records that the room's own answer has been read to its end, and the era of the version in which it was
+    /// requested.
     pub(crate) fn complete_room(&mut self, room_id: &str, era: Era) {
         let room = self.room(room_id);
         self.complete_rooms.push((room, era));
     }
 
-    /// The place of a room in this batch.
+    /// Returns the position of a room in this batch.
     fn room(&mut self, room_id: &str) -> usize {
-        // Answers come room by room: the last one is the one, nearly always.
+        // Answers come room by room, so it is nearly always the last room. A second position for a room does no
+        // harm.
         match self.rooms.last() {
             Some(last) if last == room_id => {}
             _ => self.rooms.push(room_id.to_owned()),

@@ -1,4 +1,4 @@
-//! One transaction that writes entries.
+//! Writes a batch of entries in one transaction.
 
 use rusqlite::{CachedStatement, Transaction, params};
 
@@ -15,7 +15,8 @@ use crate::vault::{
 };
 
 impl Writer {
-    /// Writes a batch in one transaction: entries that are new, conflicts, and rooms that are complete by now.
+    /// Writes a batch in one transaction: new entries, further copies of known keys, and the rooms that are now
+    /// complete.
     pub(crate) fn insert_entries(
         &mut self,
         version: VersionRowId,
@@ -35,13 +36,13 @@ impl Writer {
 }
 
 impl Connection {
-    /// The last entry there is: what comes from now on is later.
+    /// Returns the last entry in the vault. Entries that arrive later have higher ids.
     pub(crate) fn last_entry(&self) -> Result<EntryId, VaultError> {
         let sql = "SELECT max((SELECT coalesce(max(id), 0) FROM entry), (SELECT coalesce(max(entry), 0) FROM trimmed))";
         Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// The same beside a run, of this process or another: one transaction, without a fence.
+    /// Writes a batch in one transaction without a fence, while a run of this process or another may be under way.
     pub(crate) fn insert_beside(
         &mut self,
         version: VersionRowId,
@@ -111,11 +112,11 @@ fn insert(
     Ok((result, recent))
 }
 
-/// The work of one transaction that inserts.
+/// The state of one transaction that writes entries.
 struct Inserting<'a> {
     transaction: &'a Transaction<'a>,
     version: VersionRowId,
-    /// Entries of the version up to that one count as names once they are seen again.
+    /// Entries of the version up to this one count as names only after an answer contains them again.
     confirm_through: EntryId,
     index: SessionIndex<'a>,
     insert_entry: CachedStatement<'a>,
@@ -152,7 +153,8 @@ impl<'a> Inserting<'a> {
         (self.result, self.names, self.runs, self.index.into_added())
     }
 
-    /// Writes an entry, unless the vault has it; gives its number.
+    /// Writes an entry and returns its id. Returns `None` if the vault does not need the entry, because it already
+    /// has that entry or a copy that is as good.
     fn take(
         &mut self,
         incoming: &Incoming<'_>,
@@ -192,9 +194,9 @@ impl<'a> Inserting<'a> {
         Ok(Some(id))
     }
 
-    /// An answer has again what is here: it counts as a name of this mark.
+    /// Records that an answer contains known entries again, so that their name counts under the current mark.
     fn confirm(&mut self, known: &[&Namesake]) -> Result<(), VaultError> {
-        // One of them stands for the name.
+        // The first entry stands for the name, so that a name with several copies counts once.
         let first = known.iter().map(|known| known.id).min().unwrap_or(EntryId::MAX);
         if first <= self.confirm_through {
             let confirmed = self
@@ -232,7 +234,8 @@ impl<'a> Inserting<'a> {
     }
 }
 
-/// Higher than that of any entry there is or was: those that were trimmed or forgotten, too.
+/// Returns an id that is higher than that of every entry that the vault has or had, including trimmed and forgotten
+/// entries.
 fn next_id(transaction: &Transaction<'_>) -> Result<EntryId, VaultError> {
     let sql = "SELECT 1 + max(last_forgotten, (SELECT coalesce(max(id), 0) FROM entry),
                               (SELECT coalesce(max(entry), 0) FROM trimmed)) FROM job";

@@ -1,8 +1,10 @@
-//! Entries: written as they come, never changed.
+//! Stores encrypted entries. An entry is written when it arrives and never changed; a better copy becomes an entry
+//! of its own.
 //!
-//! - `batch`: entries on their way in
-//! - `insert`: one transaction of them; `namesakes`: entries of the same session that are here already
-//! - `runs`: which entries a room has, in runs
+//! - `batch`: entries that are written together
+//! - `insert`: writes a batch in one transaction
+//! - `namesakes`: entries in the vault that have the session of an incoming entry
+//! - `runs`: the entries of each room, as runs of consecutive ids
 
 mod batch;
 mod insert;
@@ -15,7 +17,7 @@ use rusqlite::Row;
 
 use crate::backup::session_id::SessionId;
 
-/// Reads a session id as the entry table has it.
+/// Reads a session id from a column of the entry table.
 pub(super) fn session_from_row(row: &Row<'_>, column: usize) -> rusqlite::Result<SessionId> {
     Ok(SessionId::from_bytes(row.get_ref(column)?.as_blob()?))
 }

@@ -1,4 +1,5 @@
-//! Entries of the same session that the vault has already, and what a copy that comes means to them.
+//! Finds the entries in the vault that have the session of an incoming entry, and decides whether the incoming
+//! entry is stored.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -9,7 +10,7 @@ use crate::{
     vault::{VaultError, copies, seal::NameHash, session_index::Places},
 };
 
-/// An entry on its way in.
+/// An entry that is about to be written, with what identifies it in the vault.
 pub(super) struct Incoming<'a> {
     pub(super) room: RoomRowId,
     pub(super) room_hash: [u8; 16],
@@ -19,16 +20,17 @@ pub(super) struct Incoming<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// An entry of the same session.
+/// An entry in the vault that has the session of an incoming entry.
 pub(super) struct Namesake {
     pub(super) id: EntryId,
-    /// It is the same entry: same room, same version. One that was forgotten is not known.
+    /// Whether it is the same entry, which means the same room and version. A forgotten entry is not known.
     pub(super) is_known: bool,
     in_same_room: bool,
     is_opened: bool,
 }
 
-/// Entries of the same session, in whichever room and version: a server may announce a version anew to move keys.
+/// Returns the entries in the vault that have the session of an incoming entry, in every room and version: a server
+/// could otherwise move keys to another room by announcing the version again.
 pub(super) fn namesakes(
     transaction: &Transaction<'_>,
     incoming: &Incoming<'_>,
@@ -42,7 +44,8 @@ pub(super) fn namesakes(
          JOIN room AS other ON other.id = known.room WHERE session = ?4",
     )?;
     let mut namesakes = Vec::new();
-    // One among thousands of rooms is noted as it is, and compared with some of them once it is opened.
+    // If the session is in more rooms than the index returns, other rooms are left out here. The entry is compared
+    // with some of them after it is opened.
     let elsewhere = if places.is_flooded {
         Vec::new()
     } else {
@@ -67,22 +70,23 @@ pub(super) fn namesakes(
     Ok(namesakes)
 }
 
-/// What a copy that comes means to those of the same name that are here.
+/// Whether an incoming copy may be better than the vault's copies of the same entry.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Comes {
-    /// Nothing: it is one of them, or no better.
+    /// The incoming copy is identical to one of them, or no better, and is not stored.
     Known,
-    /// It may be better. These have failed, and make way.
+    /// The incoming copy may be better and is stored. The failed entries are removed.
     Better { failed: Vec<EntryId> },
 }
 
-/// Compares a copy with those that are here. What it claims is a hint: whether it is true shows when it is opened.
+/// Compares an incoming copy with the vault's copies of the same entry. The claims of the copy are only a hint;
+/// opening it shows whether they are true.
 pub(super) fn compare(
     transaction: &Transaction<'_>,
     known: &[EntryId],
     incoming: &Incoming<'_>,
 ) -> Result<Comes, VaultError> {
-    // A copy that connects to nothing that counts does not keep better ones away.
+    // A copy that does not connect to the copy that counts must not keep better copies out of the vault.
     let mut state = transaction.prepare_cached(
         "SELECT failure, first_index, ifnull(standing, 0) = ?2 FROM opened LEFT JOIN copy USING (entry) WHERE entry = ?1",
     )?;
@@ -97,7 +101,7 @@ pub(super) fn compare(
             Ok((row.get::<_, i64>(0)?, row.get::<_, Option<u32>>(1)?, row.get(2)?))
         });
         match found.optional()? {
-            // Both wait for the key: which of them is genuine shows then.
+            // Both copies wait for the decryption key. Opening them shows which one is genuine.
             None => unopened += 1,
             Some((0, first_index, false)) if !incoming.entry.takes_any => {
                 if claimed.is_none_or(|claimed| Some(claimed) >= first_index) {
@@ -113,8 +117,9 @@ pub(super) fn compare(
         false => Ok(Comes::Better { failed }),
     }
 }
-/// Notes that an entry has the session of others. Those of one answer in two rooms are tied; what was there before stays as it
-/// is until this one is opened.
+
+/// Records that a new entry has the same session as other entries. Entries that one answer lists under two rooms
+/// are tied. Earlier entries keep their standing until the new entry is opened.
 pub(super) fn note_copies(
     transaction: &Transaction<'_>,
     id: EntryId,
@@ -127,7 +132,7 @@ pub(super) fn note_copies(
     let mut tie = transaction.prepare_cached("UPDATE copy SET tied = ?2 WHERE entry = ?1 AND tied = 0")?;
     let mut tied = EntryId::NONE;
     for namesake in namesakes {
-        // What is opened counts until it is judged again.
+        // An opened entry counts until its session is judged again.
         let standing = match namesake.is_opened {
             true => copies::COUNTS,
             false => copies::UNSETTLED,
@@ -142,7 +147,7 @@ pub(super) fn note_copies(
     Ok(())
 }
 
-/// Takes an entry that has failed out of the vault: another one takes its place.
+/// Removes an entry that failed to open from the vault, because another entry replaces it.
 pub(super) fn forget_failed(transaction: &Transaction<'_>, entry: EntryId) -> Result<(), VaultError> {
     transaction
         .prepare_cached(

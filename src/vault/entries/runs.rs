@@ -1,12 +1,12 @@
-//! Which entries a room has, in runs.
+//! Records which entries each room has, as runs of consecutive ids.
 
 use rusqlite::{Transaction, params};
 
 use crate::ids::{EntryId, RoomRowId};
 use crate::vault::VaultError;
 
-/// Entries of one room with no others between them. Rooms come one after the other, so there are few: an index by room
-/// would have to be written with every entry.
+/// A run of consecutive entries of one room. Rooms arrive one after the other, so there are few runs; an index by
+/// room would have to be written with every entry.
 pub(super) struct RoomRun {
     pub(super) room: RoomRowId,
     pub(super) first_entry: EntryId,

@@ -1,11 +1,12 @@
-//! What the app says of backup versions.
+//! Records what the app decides about backup versions.
 
 use rusqlite::params;
 
 use crate::vault::{Connection, VaultError};
 
 impl Connection {
-    /// Notes a version of which only the number is known: the app names it.
+    /// Adds a version that the app names, of which only the number is known. If the vault already has the version,
+    /// makes it one that runs may ask for again.
     pub(crate) fn include_version(&mut self, version: &str) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
@@ -13,7 +14,7 @@ impl Connection {
                  SELECT ?1, '', 0, 0, '' WHERE NOT EXISTS (SELECT 1 FROM backup_version WHERE version = ?1)",
                 [version],
             )?;
-            // It may be there again, and it may be asked for again.
+            // The version may exist on the server again, and may have changed.
             transaction.execute(
                 "UPDATE backup_version SET gone = 0, superseded = 0 WHERE version = ?1 AND id =
                     (SELECT max(id) FROM backup_version WHERE version = ?1)",
@@ -23,7 +24,8 @@ impl Connection {
         })
     }
 
-    /// Says how many keys of a version may be missing. False if the vault knows no such version.
+    /// Records how many keys of a version may be missing, as accepted by the app. Returns false if the vault knows
+    /// no version with this number and public key.
     pub(crate) fn accept_shortfall(
         &mut self,
         version: &str,
@@ -40,7 +42,8 @@ impl Connection {
         })
     }
 
-    /// Says that a version will not be unlocked. False if the vault knows no such version.
+    /// Records that the app gives up unlocking a version. Returns false if the vault knows no version with this
+    /// number.
     pub(crate) fn give_up_version(&mut self, version: &str) -> Result<bool, VaultError> {
         self.write(|transaction| {
             let changed = transaction.execute(

@@ -1,4 +1,4 @@
-//! The decryption keys of backup versions, sealed.
+//! Stores the decryption keys of backup versions. They are always sealed.
 
 use rusqlite::params;
 use zeroize::Zeroizing;
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Connection {
-    /// The decryption keys kept here, with the row ids of their versions.
+    /// Returns the decryption keys in the vault, with the row ids of their versions.
     pub(crate) fn decryption_keys(&self) -> Result<Vec<(VersionRowId, KeyBytes)>, VaultError> {
         let mut statement = self
             .inner
@@ -35,7 +35,8 @@ impl Connection {
 }
 
 impl VaultTx<'_> {
-    /// Keeps the decryption key of a version, if the vault can seal, and lets everything that it opens be looked at again.
+    /// Stores the decryption key of a version if the vault can seal it, and makes runs examine all entries again,
+    /// because the key may open some of them. The version is then no longer given up.
     pub(crate) fn keep_key(&self, version: &VersionRow, key: &KeyBytes) -> Result<(), VaultError> {
         let id = version.id;
         if self.keys.can_seal() {
@@ -56,7 +57,7 @@ impl VaultTx<'_> {
         Ok(())
     }
 
-    /// Keeps the decryption key of another version for this one, too. Returns the version as it is then.
+    /// Stores the decryption key of another version for this version too. Returns the updated version.
     pub(crate) fn adopt_key(&self, version: &VersionRow, key: &KeyBytes) -> Result<VersionRow, VaultError> {
         self.keep_key(version, key)?;
         version_by_id(self, version.id)?.ok_or(VaultError::Corrupt)

@@ -1,8 +1,11 @@
-//! Backup versions: what the server said of each, what its answers have shown, and its decryption key.
+//! Stores backup versions: what the server reports about each, what its answers have shown, and its decryption key.
 //!
-//! - `row`: one version; `read`: reading them
-//! - `mark`: what the server says; `progress`: what a run does and finds out; `by_app`: what the app says
-//! - `decryption_keys`: the keys, sealed
+//! - `row`: one version
+//! - `read`: reads versions
+//! - `mark`: what the server reports about a version
+//! - `progress`: what a run records about a version
+//! - `by_app`: what the app decides about a version
+//! - `decryption_keys`: the sealed decryption keys
 
 mod by_app;
 mod decryption_keys;

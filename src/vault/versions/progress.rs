@@ -1,4 +1,4 @@
-//! How far a run is with a backup version, and what it has found out.
+//! Records how far a run has come with a backup version, and what it has found out.
 
 use std::time::Duration;
 
@@ -13,18 +13,19 @@ use crate::{
 };
 
 impl Writer {
-    /// Notes that it has been asked for since another one is current.
+    /// Records that the version was requested after another version became current.
     pub(crate) fn mark_superseded(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.set(id, "superseded = 1")
     }
 
-    /// Notes that the server does not have the version any more.
+    /// Records that the server no longer has the version.
     pub(crate) fn mark_gone(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.set(id, "gone = 1")
     }
 
-    /// Notes that an answer for everything has come to its well-formed end, and the mark under which it was asked for. False if the
-    /// mark has moved since: then it shows what there was before, and what lacks has come since.
+    /// Records that an answer for everything has reached its well-formed end, and the mark under which it was
+    /// requested. Returns false if the mark has changed since. The answer then shows what existed under the earlier
+    /// mark; whatever is missing has been added since.
     pub(crate) fn mark_everything_read(&mut self, id: VersionRowId, under: AskedUnder) -> Result<bool, VaultError> {
         self.write(|transaction| {
             let noted = transaction.execute(
@@ -44,12 +45,12 @@ impl Writer {
         })
     }
 
-    /// Notes that failed entries have been asked for again in this era.
+    /// Records that failed entries have been requested again in this era.
     pub(crate) fn mark_failed_asked(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.set(id, "failed_asked_in = era")
     }
 
-    /// Notes that the list of rooms has been made in this era.
+    /// Records that the list of rooms was made in this era, at `now_ms` milliseconds since 1970.
     pub(crate) fn mark_rooms_listed(&mut self, id: VersionRowId, now_ms: i64) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
@@ -60,7 +61,7 @@ impl Writer {
         })
     }
 
-    /// Asks again for rooms that have not been read since the version was settled last.
+    /// Makes runs ask again for the rooms that have not been read since the version was last settled.
     pub(crate) fn ask_again_since_it_was_settled(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
@@ -72,13 +73,14 @@ impl Writer {
         })
     }
 
-    /// Counts the names of a version from the beginning: what is here counts once an answer has it again. Every room is
-    /// asked for again, unless everything comes at once.
+    /// Restarts the count of a version's names at zero. An entry in the vault counts again only after an answer
+    /// contains it. Every room is requested again, unless one answer brings everything.
     pub(crate) fn recount_names(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.write(|transaction| recount_names(transaction, id))
     }
 
-    /// Notes that nothing is left to be asked for in that era. False if the mark has moved since.
+    /// Records that nothing is left to ask for in an era. Returns false if the mark has changed since, or if the
+    /// version is gone.
     pub(crate) fn settle_version(&mut self, id: VersionRowId, era: Era, settled: Settled) -> Result<bool, VaultError> {
         self.write(|transaction| {
             let settled = transaction.execute(
@@ -90,7 +92,7 @@ impl Writer {
                 params![id, era, settled.code(), wall_ms()],
             )?;
             if settled > 0 {
-                // What was wanted is here.
+                // Rooms that the app wanted first have arrived, and need no priority any more.
                 transaction.execute("UPDATE room SET position = NULL WHERE version = ?1 AND position < 0", [id])?;
                 forget_confirmations(transaction, id)?;
             }
@@ -98,7 +100,7 @@ impl Writer {
         })
     }
 
-    /// Counts a look at the mark of a version that is short.
+    /// Counts a check of the mark of a short version.
     pub(crate) fn count_short_look(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
@@ -109,7 +111,7 @@ impl Writer {
         })
     }
 
-    /// Asks once more for everything of a version that is short, under the same mark.
+    /// Makes runs ask once more for everything of a short version, under the same mark.
     pub(crate) fn reopen_short(&mut self, id: VersionRowId) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(
@@ -120,7 +122,7 @@ impl Writer {
         })
     }
 
-    /// Notes that a request for everything does not come through, and when it may be tried again.
+    /// Records that a request for everything failed, and when it may be retried.
     pub(crate) fn postpone_everything(
         &mut self,
         id: VersionRowId,
@@ -138,7 +140,8 @@ impl Writer {
         })
     }
 
-    /// Counts a request for everything that was cut, and the bytes that came in any.
+    /// Adds the bytes that a request brought. If `cut` is set, also counts a request for everything that was cut
+    /// off.
     pub(crate) fn count_request(&mut self, id: VersionRowId, bytes: u64, cut: bool) -> Result<(), VaultError> {
         self.write(|transaction| {
             transaction.execute(

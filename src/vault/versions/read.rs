@@ -1,4 +1,4 @@
-//! Reading backup versions.
+//! Reads backup versions.
 
 use rusqlite::OptionalExtension;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Connection {
-    /// The version that the last run worked on.
+    /// Returns the version that the last run worked on.
     pub(crate) fn current_version(&self) -> Result<Option<VersionRow>, VaultError> {
         version_where(&self.inner, "id = (SELECT current_version FROM job WHERE id = 1)", [])
     }
@@ -19,13 +19,14 @@ impl Connection {
         version_by_id(&self.inner, id)
     }
 
-    /// What a key of a version is told of it, but for whether that is the current one.
+    /// Returns the origin that room keys of a version report. It never says that the version is current, because
+    /// that is not known here.
     pub(crate) fn origin_of(&self, id: VersionRowId) -> Result<BackupOrigin, VaultError> {
         let version = self.version_by_id(id)?.ok_or(VaultError::Corrupt)?;
         version.origin(false).ok_or(VaultError::Corrupt)
     }
 
-    /// All versions that were ever seen, the oldest first.
+    /// Returns all versions that were ever seen, the oldest first.
     pub(crate) fn versions(&self) -> Result<Vec<VersionRow>, VaultError> {
         let mut statement = self
             .inner
@@ -34,7 +35,7 @@ impl Connection {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the row id of each version, with the number of its keys that have been neither opened nor given up.
+    /// Returns the row id of each version, with the number of its keys that have neither been opened nor failed.
     pub(crate) fn unopened_keys(&self) -> Result<Vec<(VersionRowId, u64)>, VaultError> {
         let sql = "SELECT id, max(0, fetched - opened - failed) FROM backup_version";
         let mut statement = self.inner.prepare_cached(sql)?;
@@ -42,7 +43,7 @@ impl Connection {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Those of which something is left to be asked for, the oldest first.
+    /// Returns the versions that have something left to ask for, the oldest first.
     pub(crate) fn versions_to_fetch(&self) -> Result<Vec<VersionRow>, VaultError> {
         let mut open = Vec::new();
         for version in self.versions()? {

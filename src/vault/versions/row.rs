@@ -1,4 +1,4 @@
-//! One backup version as the vault knows it.
+//! One backup version, and how it is read from the vault.
 
 use rusqlite::Row;
 
@@ -8,87 +8,88 @@ use crate::{
     vault::rests::Rest,
 };
 
-/// One backup version as the vault knows it.
+/// A backup version, with everything that the vault knows about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VersionRow {
     pub(crate) id: VersionRowId,
     pub(crate) version: String,
-    /// `None` where the server has not described the version yet: the app has named it.
+    /// `None` if only the app has named the version, and the server has not described it yet.
     pub(crate) algorithm: Option<Algorithm>,
-    /// `None` where the server has not told it, or no key of this algorithm can be read.
+    /// `None` if the server has not reported it, or if no key of this algorithm can be read.
     pub(crate) public_key: Option<[u8; 32]>,
-    /// Keys that the server counts; `None` where it gives no count.
+    /// Keys that the server counts; `None` if it reports no count.
     pub(crate) count: Option<u64>,
-    /// Distinct pairs of room and session that well-formed answers gave.
+    /// Number of distinct pairs of room and session in well-formed answers.
     pub(crate) names: u64,
-    /// Some of the names were counted under an earlier mark.
+    /// Whether some of the names were counted under an earlier mark.
     pub(crate) is_carried: bool,
-    /// Entries up to this one count as names only once an answer has them again; 0 for none.
+    /// Entries up to this one count as names only after an answer contains them again; 0 if all entries count.
     pub(crate) confirm_through: EntryId,
-    /// Why nothing is left to be asked for; `None` while something is.
+    /// Why nothing is left to ask for; `None` while something is left.
     pub(crate) settled: Option<Settled>,
-    /// The era in which it was so last; 0 for never.
+    /// The era in which the version was last settled; 0 for none.
     pub(crate) settled_in: Era,
-    /// The names that there were then.
+    /// Number of names when the version was last settled.
     pub(crate) settled_names: u64,
-    /// The names that there were when an answer for everything came to its end in this era.
+    /// Number of names when an answer for everything reached its well-formed end in this era; `None` if none has.
     pub(crate) everything: Option<u64>,
-    /// The list of rooms was made in this era.
+    /// Whether the list of rooms was made in this era.
     pub(crate) rooms_listed_in_era: bool,
-    /// A known entry was found replaced in this era.
+    /// Whether a known entry was found to be replaced in this era.
     pub(crate) is_replaced: bool,
-    /// Entries that failed have been asked for again in this era.
+    /// Whether failed entries have been requested again in this era.
     pub(crate) failed_asked: bool,
-    /// Names that were missing when it was short last.
+    /// Number of names that were missing when the version was last settled; `None` if it was not short then.
     pub(crate) shortfall: Option<u64>,
-    /// Looks at the mark since then.
+    /// Number of checks of the mark since the version was found to be short. Kept if the version is settled again
+    /// with no larger shortfall.
     pub(crate) short_looks: u32,
-    /// When it was looked at last, in milliseconds since 1970.
+    /// When the mark was last checked, by settling the version or while it was short, in milliseconds since 1970.
     pub(crate) looked_at_ms: i64,
-    /// Names that may be missing, by the app's word.
+    /// Number of names that may be missing, as accepted by the app.
     pub(crate) accepted: Option<u64>,
-    /// The app has given up unlocking it.
+    /// Whether the app has given up unlocking the version.
     pub(crate) is_given_up: bool,
-    /// The server does not have it any more.
+    /// Whether the server no longer has the version.
     pub(crate) gone: bool,
-    /// It has been asked for since another one is current.
+    /// Whether the version was requested after another version became current.
     pub(crate) superseded: bool,
-    /// Rises when the mark moves.
+    /// Increases when the mark changes, and when trimmed entries are to be fetched again.
     pub(crate) era: Era,
-    /// The last entry that there was when the era began.
+    /// The last entry that existed when the current mark was first seen.
     pub(crate) era_began: EntryId,
     /// When the list of rooms was made, in milliseconds since 1970.
     pub(crate) rooms_listed_ms: Option<i64>,
-    /// How often a request for everything was cut.
+    /// Number of requests for everything that were cut off, since one reached its end or the version was settled.
     pub(crate) cuts: u32,
-    /// How the request for everything fares.
+    /// Failures of the request for everything, and when it may be retried.
     pub(crate) rest: Rest,
     pub(crate) bytes: u64,
     pub(crate) has_key: bool,
     pub(crate) counts: KeyCounts,
 }
 
-/// How many keys of a version are how far. A key that stands several times counts once.
+/// The number of keys of a version at each stage. A key with several copies counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyCounts {
     pub(crate) fetched: u64,
     pub(crate) opened: u64,
     pub(crate) failed: u64,
-    /// Copies that are held back from sinks and exports.
+    /// Number of copies that are held back from sinks and exports.
     pub(crate) conflicts: u64,
-    /// Of the opened ones, those that are held back and not delivered.
+    /// Opened keys that are held back and have not been delivered.
     pub(crate) withheld: u64,
     pub(crate) delivered: u64,
     pub(crate) refused: u64,
 }
 
 impl KeyCounts {
-    /// Fetched, but neither opened nor failed.
+    /// Returns the number of keys that were fetched and have neither been opened nor failed.
     pub(crate) fn unopened(&self) -> u64 {
         self.fetched.saturating_sub(self.opened + self.failed)
     }
 
-    /// Opened, and neither delivered nor refused nor held back.
+    /// Returns the number of keys that were opened and are neither delivered, refused nor held back.
     pub(crate) fn undelivered(&self) -> u64 {
         self.opened
             .saturating_sub(self.delivered + self.refused + self.withheld)
@@ -96,17 +97,18 @@ impl KeyCounts {
 }
 
 impl VersionRow {
-    /// Keys that the server counts, and has not given.
+    /// Returns the number of keys that the server counts but has not returned.
     pub(crate) fn lacks(&self) -> u64 {
         self.count.unwrap_or(0).saturating_sub(self.names)
     }
 
-    /// Keys in the version: as many as the server counts, or more where more have come.
+    /// Returns the number of keys in the version: the server's count, or the number of fetched keys if that is
+    /// higher.
     pub(crate) fn total(&self) -> u64 {
         self.count.unwrap_or(0).max(self.counts.fetched)
     }
 
-    /// Keys that are missing although nothing is left to be asked for.
+    /// Returns the number of keys that are missing although nothing is left to ask for.
     pub(crate) fn missing(&self) -> u64 {
         match self.settled {
             Some(Settled::Short) if !self.gone => self.lacks(),
@@ -114,7 +116,8 @@ impl VersionRow {
         }
     }
 
-    /// The same, those aside that the app has accepted.
+    /// Returns the number of keys that are missing although nothing is left to ask for; 0 if the app accepts that
+    /// many.
     pub(crate) fn missing_unaccepted(&self) -> u64 {
         let missing = self.missing();
         if self.accepted.is_some_and(|accepted| missing <= accepted) {
@@ -123,23 +126,24 @@ impl VersionRow {
         missing
     }
 
-    /// Whether this version of the crate can open its entries, given the key.
+    /// Whether this release of the crate can open the entries, given the decryption key.
     pub(crate) fn is_supported(&self) -> bool {
         self.algorithm == Some(Algorithm::Curve25519AesSha2) && self.public_key.is_some()
     }
 
-    /// Whether something is left to be asked for.
+    /// Whether something is left to ask for.
     pub(crate) fn is_open(&self) -> bool {
         self.settled.is_none() && !self.gone
     }
 
-    /// What a room key is told of it; `None` where its public key is not known, and nothing can be opened.
+    /// Returns the origin that room keys of this version report; `None` if the public key is not known, because
+    /// then no key can be opened.
     pub(crate) fn origin(&self, is_current: bool) -> Option<BackupOrigin> {
         Some(BackupOrigin::of(&self.version, &self.public_key?).with_current(is_current))
     }
 }
 
-/// Reads a version from a row of all columns and `has_key`.
+/// Reads a version from a row that has all columns of the table and `has_key`.
 pub(super) fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
     let number = |name| row.get::<_, i64>(name).map(i64::cast_unsigned);
     let era: Era = row.get("era")?;

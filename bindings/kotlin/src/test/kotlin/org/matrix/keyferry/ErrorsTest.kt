@@ -37,7 +37,7 @@ internal class ErrorsTest {
     }
 
     @Test
-    fun `a damaged vault is set aside and made anew, and who had it is told`() = withHomeserver { homeserver ->
+    fun `a damaged vault is set aside and replaced, and an open client is told`() = withHomeserver { homeserver ->
         val vault = java.io.File(homeserver.options(directory).dataDir)
         val left = homeserver.open(directory)
         val file = vault.resolve("keyferry.sqlite3")
