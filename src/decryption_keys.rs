@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, RwLock,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -15,6 +15,7 @@ use std::{
 use crate::{
     backup::decryption::BackupDecryptionKey,
     ids::VersionRowId,
+    locked::locked,
     secret::KeyBytes,
     vault::{Connection, VaultError, VersionRow},
 };
@@ -22,17 +23,17 @@ use crate::{
 /// The decryption keys, by the row id of their backup version.
 #[derive(Default)]
 pub(crate) struct DecryptionKeys {
-    by_version: RwLock<HashMap<VersionRowId, Arc<BackupDecryptionKey>>>,
+    by_version: Mutex<HashMap<VersionRowId, Arc<BackupDecryptionKey>>>,
     changes: AtomicU64,
 }
 
 impl DecryptionKeys {
     pub(crate) fn get(&self, version: VersionRowId) -> Option<Arc<BackupDecryptionKey>> {
-        self.by_version.read().ok()?.get(&version).cloned()
+        locked(&self.by_version).get(&version).cloned()
     }
 
     pub(crate) fn has(&self, version: VersionRowId) -> bool {
-        self.by_version.read().is_ok_and(|keys| keys.contains_key(&version))
+        locked(&self.by_version).contains_key(&version)
     }
 
     /// Whether the entries of that version can be opened with a key from memory or from the vault.
@@ -59,11 +60,9 @@ impl DecryptionKeys {
     }
 
     pub(crate) fn insert(&self, version: VersionRowId, key: &KeyBytes) {
-        if let Ok(mut keys) = self.by_version.write()
-            && keys
-                .insert(version, Arc::new(BackupDecryptionKey::from_bytes(key)))
-                .is_none()
-        {
+        let key = Arc::new(BackupDecryptionKey::from_bytes(key));
+        let known = locked(&self.by_version).insert(version, key);
+        if known.is_none() {
             self.changes.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -81,27 +80,21 @@ impl DecryptionKeys {
     /// Returns a separate set of keys for one piece of work, so that a run that ends in the meantime does not take
     /// its keys away.
     pub(crate) fn snapshot(&self, connection: &Connection) -> Result<Self, VaultError> {
-        let snapshot = Self::default();
-        if let (Ok(mut own), Ok(shared)) = (snapshot.by_version.write(), self.by_version.read()) {
-            own.clone_from(&shared);
-        }
+        let snapshot = Self {
+            by_version: Mutex::new(locked(&self.by_version).clone()),
+            changes: AtomicU64::default(),
+        };
         snapshot.load(connection)?;
         Ok(snapshot)
     }
 
     /// Drops every key.
     pub(crate) fn clear(&self) {
-        if let Ok(mut keys) = self.by_version.write() {
-            keys.clear();
-        }
+        locked(&self.by_version).clear();
     }
 
     fn with_public_key(&self, public_key: &[u8; 32]) -> Option<Arc<BackupDecryptionKey>> {
-        self.by_version
-            .read()
-            .ok()?
-            .values()
-            .find(|key| key.public_key() == public_key)
-            .cloned()
+        let keys = locked(&self.by_version);
+        keys.values().find(|key| key.public_key() == public_key).cloned()
     }
 }

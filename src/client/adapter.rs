@@ -1,4 +1,4 @@
-//! Adapts the one trait that the app implements, `JobHost`, to the narrow traits that the other modules define. An
+//! Adapts `JobHost`, through which the app is told and asked, to the narrow traits that the other modules define. An
 //! error that a callback throws is handled here and goes no further.
 
 use std::sync::Arc;

@@ -26,18 +26,16 @@ pub(super) async fn forget_trimmed(turn: &ActiveRun) -> Result<bool, VaultError>
     Ok(!goes_on)
 }
 
-/// Removes delivered entries from the vault, where the policy says so, and releases the hold on a full vault if there is room
-/// again.
+/// Removes delivered entries from the vault, if the policy says so, and releases the hold on a full vault once there
+/// is room again.
 pub(super) async fn trim(phase: &PhaseContext) -> Result<(), VaultError> {
     let mut goes_on = phase.trims() && phase.in_vault(|writer| writer.reader().can_trim()).await?;
     while goes_on && !phase.run.stop.winds_down() && phase.run.may_do(Work::Open) {
         goes_on = phase.in_vault(Writer::trim_step).await?;
     }
     let conditions = phase.policy.conditions();
-    if phase
-        .in_vault(move |writer| conditions.has_room_again(writer.reader()))
-        .await?
-    {
+    let has_room_again = move |writer: &mut Writer| conditions.has_room_again(writer.reader());
+    if conditions.has_vault_limit() && phase.in_vault(has_room_again).await? {
         phase.run.gate.release(PauseCause::DiskLimit);
     }
     Ok(())

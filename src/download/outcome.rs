@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     backup::completeness::Settled,
-    job::{BlockedReason, JobEnd, NextRun, QUARTER_HOUR, RunFailure, RunHandle, Work},
+    job::{BlockedReason, JobEnd, NextRun, QUARTER_HOUR, RunFailure, RunHandle},
     vault::{KeyCounts, VaultError, VersionRow},
 };
 
@@ -47,9 +47,7 @@ impl Ends {
         if matches!(self.delivered, DeliverEnd::SinkUnavailable) {
             return Err(JobEnd::blocked(BlockedReason::SinkUnavailable, None));
         }
-        if (left.fetch.is_some() && !run.may_do(Work::Fetch)) || (left.open && !run.may_do(Work::Open)) {
-            return Err(JobEnd::held(&run.gate.now()));
-        }
+        run.check_allowed(left.works())?;
         finished(versions)
     }
 }

@@ -64,8 +64,10 @@ impl PolicyCell {
     /// Replaces the policy. A run under way follows at once.
     pub(super) fn set(&self, policy: DownloadPolicy, gate: &Gate) {
         let policy = policy.bounded();
-        let before = std::mem::replace(&mut *locked(&self.0), policy);
-        if before != policy {
+        // Locked until the gate follows: of two calls at once, both must end with the same policy.
+        let mut current = locked(&self.0);
+        if *current != policy {
+            *current = policy;
             gate.set_conditions(policy.conditions());
         }
     }

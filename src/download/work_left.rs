@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{fetch::bytes_of, versions::Versions};
 use crate::{
     clock::wall_ms,
-    job::RemainingWork,
+    job::{RemainingWork, Work, WorkSet},
     vault::{Connection, VaultError, VersionRow},
 };
 
@@ -91,7 +91,19 @@ impl WorkLeft {
     }
 
     pub(crate) fn is_nothing(self) -> bool {
-        self.fetch.is_none() && !self.open
+        self.works().is_empty()
+    }
+
+    /// Returns the kinds of work that it takes.
+    pub(crate) fn works(self) -> WorkSet {
+        let of = |is_left, work| {
+            if is_left {
+                WorkSet::of(&[work])
+            } else {
+                WorkSet::default()
+            }
+        };
+        of(self.fetch.is_some(), Work::Fetch).with(of(self.open, Work::Open))
     }
 
     /// Returns the work left in the terms of the `job` module.

@@ -54,6 +54,10 @@ pub(crate) enum Work {
     AskVault,
 }
 
+impl Work {
+    const ALL: [Self; 4] = [Self::Fetch, Self::Open, Self::AskServer, Self::AskVault];
+}
+
 impl PauseCause {
     pub(crate) const ALL: [Self; 10] = [
         Self::User,
@@ -95,6 +99,9 @@ impl PauseCause {
 pub(crate) struct WorkSet(u8);
 
 impl WorkSet {
+    /// The kinds of work that runs of jobs do. The others are single requests beside them.
+    pub(super) const OF_JOBS: Self = Self::of(&[Work::Fetch, Work::Open]);
+
     pub(crate) const fn of(kinds: &[Work]) -> Self {
         let (mut set, mut position) = (0, 0);
         while position < kinds.len() {
@@ -102,6 +109,11 @@ impl WorkSet {
             position += 1;
         }
         Self(set)
+    }
+
+    #[must_use]
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     pub(crate) fn has(self, work: Work) -> bool {
@@ -120,8 +132,7 @@ impl WorkSet {
     /// Returns the kinds of work in this set that none of the causes stops.
     #[must_use]
     pub(crate) fn without_stopped(self, causes: CauseSet) -> Self {
-        let kinds = [Work::Fetch, Work::Open, Work::AskServer, Work::AskVault];
-        let stopped = kinds.into_iter().filter(|work| causes.stop(*work));
+        let stopped = Work::ALL.into_iter().filter(|work| causes.stop(*work));
         stopped.fold(self, |set, work| Self(set.0 & !Self::of(&[work]).0))
     }
 }
@@ -212,9 +223,8 @@ mod tests {
     #[test]
     fn the_table_in_the_docs_is_this_one() {
         let docs = include_str!("../../docs/background-execution.md");
-        let columns = [Work::Fetch, Work::Open, Work::AskServer, Work::AskVault];
         for cause in PauseCause::ALL {
-            let cells: Vec<_> = columns
+            let cells: Vec<_> = Work::ALL
                 .iter()
                 .map(|work| if cause.stops(*work) { "stops" } else { "" })
                 .collect();

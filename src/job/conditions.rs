@@ -17,6 +17,11 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
+    /// Whether the vault's size has to be compared with a limit.
+    pub(crate) fn has_vault_limit(&self) -> bool {
+        self.max_vault_bytes.is_some()
+    }
+
     /// Whether the vault has reached its size limit.
     pub(crate) fn is_vault_full(&self, vault: &Connection) -> Result<bool, VaultError> {
         self.max_vault_bytes

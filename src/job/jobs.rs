@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    cause::{Work, WorkSet},
+    cause::WorkSet,
     gate::Gate,
     in_flight::{AtWork, InFlight},
     outcome::JobEnd,
@@ -81,7 +81,7 @@ impl Jobs {
                 }
                 run.works
             }
-            None => ALL_JOBS,
+            None => WorkSet::OF_JOBS,
         };
         if self.gate.now().allowed(works).is_empty() {
             self.runs.quiescent().await;
@@ -98,6 +98,3 @@ impl Jobs {
         self.context.shut_down()
     }
 }
-
-/// The kinds of work that any job may do.
-const ALL_JOBS: WorkSet = WorkSet::of(&[Work::Fetch, Work::Open]);

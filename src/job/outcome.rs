@@ -60,6 +60,7 @@ impl JobEnd {
 
     /// Returns the end of a run after a failure of the vault, which `holder` may be using.
     pub(crate) fn by_vault(error: &VaultError, holder: Option<RunHolder>) -> Self {
+        // An error that SQLite does not explain is no reason yet to set the vault aside.
         if let VaultError::Sqlite(error) = error {
             log::error!("the vault failed: {error}");
             return Self::failed(RunFailure::Internal);

@@ -33,7 +33,7 @@ impl ActiveRun {
     pub(crate) async fn begin_phase(&mut self) -> Result<Phase, JobEnd> {
         let conditions = *self.run.gate.now().conditions();
         let is_full = move |writer: &mut Writer| conditions.is_vault_full(writer.reader());
-        if in_writer(&self.writer, is_full).await? {
+        if conditions.has_vault_limit() && in_writer(&self.writer, is_full).await? {
             self.run.gate.hold(PauseCause::DiskLimit);
         }
         let restraints = *self.restraints.borrow_and_update();

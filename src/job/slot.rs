@@ -62,6 +62,15 @@ impl RunHandle {
         self.gate.now().allowed(self.works).has(work)
     }
 
+    /// Fails with how the run ends if it may not do all of these kinds of work now.
+    pub(crate) fn check_allowed(&self, works: WorkSet) -> Result<(), JobEnd> {
+        let restraints = self.gate.now();
+        match works.is_within(restraints.allowed(self.works)) {
+            true => Ok(()),
+            false => Err(JobEnd::held(&restraints)),
+        }
+    }
+
     /// Records which kinds of work may be active from now on.
     pub(super) fn set_working(&self, works: WorkSet) {
         self.working.send_replace(works);

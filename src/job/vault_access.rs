@@ -18,6 +18,8 @@ pub(crate) enum NoAccess {
 
 impl From<VaultError> for NoAccess {
     fn from(error: VaultError) -> Self {
+        // What SQLite reported reaches only the log.
+        log::warn!("the vault could not be read or written: {error}");
         Self::Vault(error.meaning())
     }
 }

@@ -1,19 +1,16 @@
 //! One request beside a run: made only if requests are allowed now, and given up as soon as they are not.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{OnDemand, OnDemandError};
 use crate::{
-    backup::{limits::MAX_ASKED_WAIT, version::VersionInfo},
+    backup::version::VersionInfo,
     context::Context,
     download::KeyDownload,
-    homeserver::HomeserverError,
+    homeserver::{HomeserverError, silence_after},
     job::{AtWork, Jobs, PauseCause, Work},
     vault::{Connection, VaultError, VersionRow},
 };
-
-/// How long to wait after a 429 that does not say how long.
-const USUAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The result of checking a version again.
 pub(super) enum SameVersion {
@@ -130,10 +127,9 @@ impl Asking<'_> {
                 Err(error) => error,
             },
         };
-        let HomeserverError::RateLimited { retry_after } = error else {
+        let Some(wait) = silence_after(&error) else {
             return Err(error.into());
         };
-        let wait = retry_after.unwrap_or(USUAL_PATIENCE).min(MAX_ASKED_WAIT);
         self.vault(move |vault| vault.write(|tx| tx.keep_retry_after(wait)))
             .await?;
         Err(OnDemandError::Unreachable {
@@ -144,7 +140,8 @@ impl Asking<'_> {
     /// Fails if the vault has reached its size limit.
     pub(super) async fn check_disk_limit(&self) -> Result<(), OnDemandError> {
         let conditions = *self.jobs.gate.now().conditions();
-        match self.vault(move |vault| conditions.is_vault_full(vault)).await? {
+        let is_full = move |vault: &mut Connection| conditions.is_vault_full(vault);
+        match conditions.has_vault_limit() && self.vault(is_full).await? {
             true => Err(OnDemandError::OnHold {
                 causes: vec![PauseCause::DiskLimit],
             }),
