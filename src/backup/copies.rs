@@ -220,7 +220,7 @@ mod tests {
                 vec![Unconnected, Counts],
             ),
             (
-                "the same, where the app's crypto has another copy that came directly than the first",
+                "the same, where the app's crypto received a copy directly that does not connect to the first",
                 vec![
                     Copy {
                         proof: -1,
