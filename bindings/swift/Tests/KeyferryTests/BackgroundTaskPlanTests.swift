@@ -21,7 +21,7 @@ final class BackgroundTaskPlanTests: XCTestCase {
         )
     }
 
-    func testWhatFitsIntoARefreshIsOneAndTheRestIsProcessing() {
+    func testAWakeUpIsARefreshIfItFitsAndProcessingOtherwise() {
         let table: [(WakeUp, BackgroundTaskPlan.Kind)] = [
             (wakeUp(), .appRefresh),
             (wakeUp(network: false, bytes: 0), .appRefresh),
@@ -34,7 +34,7 @@ final class BackgroundTaskPlanTests: XCTestCase {
         XCTAssertEqual(BackgroundTaskPlan(wakeUp(), mayRefresh: false).kind, .processing)
     }
 
-    func testProcessingAsksForWhatTheWorkTakes() {
+    func testProcessingRequiresTheNetworkAndPowerThatTheWakeUpNeeds() {
         let table: [(WakeUp, network: Bool, power: Bool)] = [
             (wakeUp(bytes: much), true, false),
             (wakeUp(charging: true), true, true),
@@ -50,13 +50,13 @@ final class BackgroundTaskPlanTests: XCTestCase {
         XCTAssertFalse(refresh.requiresNetworkConnectivity || refresh.requiresExternalPower)
     }
 
-    func testItBeginsNoSoonerThanIsWanted() {
+    func testAPlanBeginsNoEarlierThanItsWakeUp() {
         XCTAssertNil(BackgroundTaskPlan(wakeUp()).earliestBegin)
         XCTAssertEqual(BackgroundTaskPlan(wakeUp(after: 90_500)).earliestBegin, 90.5)
         XCTAssertEqual(BackgroundTaskPlan(wakeUp(after: 1_000, bytes: much)).earliestBegin, 1)
     }
 
-    func testWhatLeavesNothingToTryIsASuccess() {
+    func testAnOutcomeThatLeavesNothingToTryIsASuccess() {
         let holder = RunHolder(processName: "app", processId: 1, isThisProcess: true, sinceMs: 0)
         let table: [(RunOutcome, Bool)] = [
             (whole, true),

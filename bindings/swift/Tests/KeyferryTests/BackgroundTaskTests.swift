@@ -22,7 +22,7 @@ final class BackgroundTaskTests: BackupTestCase {
         backup.close()
     }
 
-    func testARunWhoseTimeIsOverComesToRestAndIsToldOnce() async throws {
+    func testAnExpiredRunIsPausedAndReportedToTheOsOnce() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.stallKeys()
         let backup = try await open(homeserver, in: newDirectory())
@@ -46,7 +46,7 @@ final class BackgroundTaskTests: BackupTestCase {
         backup.close()
     }
 
-    func testARunWithMoreToDoIsNoSuccess() async throws {
+    func testARunThatIsOutOfBudgetIsNotASuccess() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.setFaults(#"[{"kind":"silence"}]"#)
         let backup = try await open(homeserver, in: newDirectory())
@@ -60,7 +60,7 @@ final class BackgroundTaskTests: BackupTestCase {
         backup.close()
     }
 
-    func testWorkThatHangsIsToldNevertheless() async throws {
+    func testExpiredWorkThatHangsIsReportedToTheOs() async throws {
         let (gate, key) = AsyncStream.makeStream(of: Void.self)
         let task = FakeTask()
         let work = BackgroundWork.begin(in: task, patience: 0.1) { () async -> (Int, Bool) in
@@ -79,7 +79,7 @@ final class BackgroundTaskTests: BackupTestCase {
         XCTAssertEqual(task.told, [false])
     }
 
-    func testABackupThatDoesNotOpenIsNoSuccess() async throws {
+    func testABackupThatDoesNotOpenIsNotASuccess() async throws {
         struct IsLocked: Error {}
         let tasks = [FakeTask(), FakeTask()]
         let run = KeyBackup.run(in: tasks[0]) { throw IsLocked() }
@@ -93,7 +93,7 @@ final class BackgroundTaskTests: BackupTestCase {
         XCTAssertEqual(tasks.map(\.told), [[false], [false]])
     }
 
-    func testARunInATaskGoesOnInTheBackground() async throws {
+    func testARunInATaskCompletesInTheBackground() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let backup = try await open(homeserver, in: newDirectory())
         try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
@@ -108,7 +108,7 @@ final class BackgroundTaskTests: BackupTestCase {
         backup.close()
     }
 
-    func testAWishIsFlushedInATask() async throws {
+    func testAPendingPreferenceIsFlushedInATask() async throws {
         let homeserver = try TestHomeserver(keys: 1, rooms: 1)
         let backup = try await open(homeserver, in: newDirectory())
         try await homeserver.setFaults(#"[{"kind":"status","code":503,"endpoint":"put_account_data"}]"#)
@@ -117,7 +117,7 @@ final class BackgroundTaskTests: BackupTestCase {
 
         let attempt = backup.flush(in: early, budget: 2)
         let pending = try await notHanging { await attempt.value }
-        guard case .pending? = pending else { return XCTFail("it ended as \(String(describing: pending))") }
+        guard case .pending? = pending else { return XCTFail("outcome: \(String(describing: pending))") }
         XCTAssertEqual(early.told, [false])
         try await homeserver.setFaults("[]")
         let second = backup.flush(in: later)

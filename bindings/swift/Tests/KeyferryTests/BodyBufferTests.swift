@@ -3,7 +3,7 @@ import XCTest
 @testable import Keyferry
 
 final class BodyBufferTests: XCTestCase {
-    func testItHandsOutEveryByteInOrder() throws {
+    func testABufferReturnsEveryByteInOrder() throws {
         var buffer = BodyBuffer()
         try buffer.append(Data([1, 2, 3, 4, 5]))
         try buffer.append(Data())
@@ -18,7 +18,7 @@ final class BodyBufferTests: XCTestCase {
         XCTAssertEqual(buffer.count, 0)
     }
 
-    func testWhatDoesNotFitWaitsInAFileAndComesInOrder() throws {
+    func testBytesBeyondTheLimitGoToAFileAndAreReturnedInOrder() throws {
         var buffer = BodyBuffer()
         let chunks = (0..<20).map { Data(repeating: UInt8($0), count: 50_000) }
         for chunk in chunks.prefix(15) {

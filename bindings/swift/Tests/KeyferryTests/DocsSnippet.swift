@@ -3,7 +3,7 @@ import Foundation
 import Keyferry
 import XCTest
 
-/// An app delegate is of the main actor.
+/// Belongs to the main actor, as an app delegate does.
 @MainActor
 private final class AppDelegate {
     let roomKeys: RoomKeys
@@ -42,7 +42,7 @@ private final class AppDelegate {
     }
 }
 
-/// As the README's `RoomKeys` does it, which is of no main actor.
+/// Opens a backup as the README's `RoomKeys` does, outside the main actor.
 private func openBackup(
     of session: AppSession,
     account: Account,
@@ -64,9 +64,9 @@ private func openBackup(
     withExtendedLifetime(conditions) { backup.close() }
 }
 
-/// What the documentation shows of the phone, on a machine that is none.
+/// Runs the lines that the documentation shows for a phone, with stand-ins for its parts.
 final class DocsTests: BackupTestCase {
-    func testTheSnippetIsTheOneOfTheDocs() throws {
+    func testTheDocsContainEverySnippet() throws {
         let here = URL(fileURLWithPath: #filePath)
         let project = (0..<5).reduce(here) { place, _ in place.deletingLastPathComponent() }
         let docs = try String(contentsOf: project.appendingPathComponent("docs/background-execution.md"), encoding: .utf8)
@@ -81,7 +81,7 @@ final class DocsTests: BackupTestCase {
         }
     }
 
-    func testAnAppDelegateMayRegisterATask() async throws {
+    func testAnAppDelegateCanRegisterATask() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let session = AppSession(homeserver, directory: try newDirectory())
         let delegate = await AppDelegate(session)
@@ -99,7 +99,7 @@ final class DocsTests: BackupTestCase {
         await delegate.roomKeys.signOut()
     }
 
-    func testTheEventsOfASessionAreARunInTheBackground() async throws {
+    func testTheEventsOfASessionStartARunInTheBackground() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let session = AppSession(homeserver, directory: try newDirectory())
         let delegate = await AppDelegate(session)

@@ -30,7 +30,7 @@ final class EndingTests: BackupTestCase {
         backup.close()
     }
 
-    func testATaskThatIsCancelledBeforehandEndsItsRun() async throws {
+    func testARunInACancelledTaskEnds() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.setFaults(#"[{"kind":"silence"}]"#)
         let backup = try await open(homeserver, in: newDirectory())
@@ -42,7 +42,7 @@ final class EndingTests: BackupTestCase {
         task.cancel()
         let report = try await notHanging { await task.value }
 
-        guard case .paused = report.outcome else { return XCTFail("it ended as \(report.outcome)") }
+        guard case .paused = report.outcome else { return XCTFail("outcome: \(report.outcome)") }
         backup.close()
     }
 
@@ -72,7 +72,7 @@ final class EndingTests: BackupTestCase {
         backup.close()
     }
 
-    func testADamagedVaultIsSetAsideAndWhoHadItIsTold() async throws {
+    func testADamagedVaultIsSetAsideAndAnOpenClientFailsAsGone() async throws {
         let homeserver = try TestHomeserver(keys: 300, rooms: 3)
         let directory = try newDirectory()
         let left = try await open(homeserver, in: directory)
@@ -92,7 +92,7 @@ final class EndingTests: BackupTestCase {
         backup.close()
     }
 
-    func testCloseEndsARunAndLetsGoOfTheSink() async throws {
+    func testCloseEndsARunAndReleasesTheSink() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.setFaults(#"[{"kind":"silence"}]"#)
         var sink: ClosureSink? = Recorder().sink

@@ -3,7 +3,7 @@ import XCTest
 @testable import Keyferry
 
 final class EventTests: XCTestCase {
-    func testConditionsAreToldInOrderAndOnce() async throws {
+    func testConditionsAreReportedInOrderAndOnce() async throws {
         let (events, event) = AsyncStream.makeStream(of: String.self)
         var reporter: ConditionReporter? = ConditionReporter(
             pause: { event.yield("pause \($0)") },
@@ -20,7 +20,7 @@ final class EventTests: XCTestCase {
         XCTAssertEqual(seen, ["pause offline", "pause thermal", "resume offline", "resume thermal"])
     }
 
-    func testTheOsIsToldWhenAllIsDoneWhoeverComesFirst() async throws {
+    func testTheCompletionHandlerIsCalledAfterTheWorkInEitherOrderOfEvents() async throws {
         for osIsFirst in [true, false] {
             let (steps, step) = AsyncStream.makeStream(of: String.self)
             let events = BackgroundEvents()

@@ -9,7 +9,7 @@ final class FileDownloadTests: BackupTestCase {
         headers: [HttpHeader(name: "Retry-After", value: "7"), HttpHeader(name: "Set-Cookie", value: "a=b")]
     )
 
-    func testAnAnswerIsThereForTheNextProcess() throws {
+    func testAnAnswerIsKeptForTheNextProcess() throws {
         let directory = try newDirectory()
         let store = try FileDownloadStore(directory: directory)
         XCTAssertEqual(store.state(of: fileName), .unknown)
@@ -22,7 +22,7 @@ final class FileDownloadTests: BackupTestCase {
 
         let next = try FileDownloadStore(directory: directory)
         guard case .ended(let kept, let path) = next.state(of: fileName) else {
-            return XCTFail("it is \(next.state(of: fileName))")
+            return XCTFail("the state is \(next.state(of: fileName))")
         }
         XCTAssertEqual(kept.status, 200)
         XCTAssertEqual(kept.headers, [HttpHeader(name: "Retry-After", value: "7")], "no cookie is kept")
@@ -35,7 +35,7 @@ final class FileDownloadTests: BackupTestCase {
         XCTAssertNil(next.discard(fileName), "discarding an unknown name is allowed")
     }
 
-    func testWhatComesLateOfAnAttemptThatWasGivenUpIsNotTakenForTheNext() throws {
+    func testALateAnswerToADiscardedDownloadIsIgnored() throws {
         let store = try FileDownloadStore(directory: newDirectory())
         let first = try XCTUnwrap(store.begin(fileName))
         _ = store.discard(fileName)
@@ -48,31 +48,31 @@ final class FileDownloadTests: BackupTestCase {
         store.ended(second, head, body: try body("again"))
         store.failed(second, .Offline)
 
-        guard case .ended(_, let path) = store.state(of: fileName) else { return XCTFail("it has ended") }
+        guard case .ended(_, let path) = store.state(of: fileName) else { return XCTFail("it must have ended") }
         XCTAssertEqual(try String(contentsOfFile: path, encoding: .utf8), "new")
     }
 
-    func testWhatFailedIsToldAndBegunAgain() throws {
+    func testAFailedDownloadReportsItsErrorAndCanBeginAgain() throws {
         let store = try FileDownloadStore(directory: newDirectory())
         let table: [(TransportError, TransportError)] = [
             (.Offline, .Offline), (.Timeout, .Timeout), (.Tls, .Tls), (.Interrupted, .Interrupted),
             (.Closed, .Interrupted), (.Failed(detail: "x"), .Failed(detail: "x")),
         ]
         for (error, told) in table {
-            let ticket = try XCTUnwrap(store.begin(fileName), "what failed is begun again")
+            let ticket = try XCTUnwrap(store.begin(fileName), "a failed download can begin again")
             store.failed(ticket, error)
             XCTAssertEqual(store.state(of: fileName), .failed(error: told))
         }
         let ticket = try XCTUnwrap(store.begin(fileName))
         store.failed(ticket, .Interrupted)
         store.ended(ticket, head, body: nil)
-        guard case .ended(_, let path) = store.state(of: fileName) else { return XCTFail("it came after all") }
+        guard case .ended(_, let path) = store.state(of: fileName) else { return XCTFail("a late answer counts") }
         XCTAssertEqual(try Data(contentsOf: URL(fileURLWithPath: path)), Data())
         try FileManager.default.removeItem(atPath: path)
         XCTAssertEqual(store.state(of: fileName), .failed(error: .Interrupted), "the file was deleted from outside")
     }
 
-    func testAllButTheWantedOnesAreDiscarded() throws {
+    func testDiscardAllKeepsOnlyTheWantedDownloads() throws {
         let directory = try newDirectory()
         let store = try FileDownloadStore(directory: directory)
         let names = ["under way", "ended", "failed", "Ended"]
@@ -85,11 +85,11 @@ final class FileDownloadTests: BackupTestCase {
         store.discardAll(except: ["ended", "under way", "never begun", ""])
 
         XCTAssertEqual(store.underWay(), [tickets[0]])
-        guard case .ended(_, let path) = store.state(of: "ended") else { return XCTFail("it was wanted") }
+        guard case .ended(_, let path) = store.state(of: "ended") else { return XCTFail("it must be kept") }
         XCTAssertEqual(try String(contentsOfFile: path, encoding: .utf8), "wanted")
         for name in ["failed", "Ended"] { XCTAssertEqual(store.state(of: name), .unknown, name) }
         XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: directory.path).count, 3)
-        // A late answer to an attempt that was given up.
+        // A late answer to a download that was discarded.
         store.ended(tickets[2], head, body: try body("late"))
         XCTAssertEqual(store.state(of: "failed"), .unknown)
 
@@ -100,7 +100,7 @@ final class FileDownloadTests: BackupTestCase {
         XCTAssertNotNil(try store.begin("ended"), "a name can be used again")
     }
 
-    func testNamesDoNotGetInEachOthersWay() throws {
+    func testSimilarNamesDoNotCollideAndInvalidNamesAreRejected() throws {
         let store = try FileDownloadStore(directory: newDirectory())
         let names = ["a", "A", "a/b", "a_b", "../a", "ä", "_41_", ".", " a "]
         let tickets = try names.map { try XCTUnwrap(store.begin($0)) }
@@ -119,7 +119,7 @@ final class FileDownloadTests: BackupTestCase {
         }
     }
 
-    func testAnAnswerFromElsewhereIsNone() throws {
+    func testAnAnswerFromAnotherAddressIsRejected() throws {
         let asked = try XCTUnwrap(URL(string: "http://matrix.example.org/_matrix/a%2Fb?version=2"))
         let table = [
             ("http://matrix.example.org/_matrix/a%2Fb?version=2", true),

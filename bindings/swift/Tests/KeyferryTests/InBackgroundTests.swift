@@ -4,7 +4,7 @@ import XCTest
 
 /// Tests runs while `PhoneConditions` reports that the app leaves the screen and comes back.
 final class InBackgroundTests: BackupTestCase {
-    func testARunInGrantedTimeGoesOnInTheBackgroundAndLeavesItAsItWas() async throws {
+    func testARunInGrantedTimeCompletesInTheBackgroundAndRestoresThePause() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let backup = try await openUnlocked(homeserver)
         let conditions = backup.conditionReporter()
@@ -23,7 +23,7 @@ final class InBackgroundTests: BackupTestCase {
     }
 
     #if os(Linux)
-    func testNothingOfTheVaultIsOpenAfterwardsWhereverTheAppIs() async throws {
+    func testARunInGrantedTimeLeavesNoFileOfTheVaultOpen() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         for appIsInBackground in [false, true] {
             let directory = try newDirectory()
@@ -48,7 +48,7 @@ final class InBackgroundTests: BackupTestCase {
     }
     #endif
 
-    func testWhereTheAppIsOnTheScreenNothingHoldsAfterwards() async throws {
+    func testARunInGrantedTimeLeavesNoPauseIfTheAppIsOnTheScreen() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let backup = try await openUnlocked(homeserver)
         let conditions = backup.conditionReporter()
@@ -60,7 +60,7 @@ final class InBackgroundTests: BackupTestCase {
         withExtendedLifetime(conditions) { backup.close() }
     }
 
-    func testTheAppMayLeaveAndComeBackMeanwhile() async throws {
+    func testTheAppCanLeaveAndComeBackDuringARunInGrantedTime() async throws {
         for comesBack in [false, true] {
             let homeserver = try TestHomeserver(keys: 5_000, rooms: 5, "--bytes-per-second", "4000000")
             let backup = try await openUnlocked(homeserver)
@@ -81,7 +81,7 @@ final class InBackgroundTests: BackupTestCase {
         }
     }
 
-    func testWhoeverCancelsItLeavesTheAppHeld() async throws {
+    func testACancelledRunInGrantedTimeRestoresThePause() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.stallKeys()
         let backup = try await openUnlocked(homeserver)
@@ -98,7 +98,7 @@ final class InBackgroundTests: BackupTestCase {
         backup.close()
     }
 
-    func testOfTwoInGrantedTimeTheLastOneHoldsTheApp() async throws {
+    func testTheLastOfTwoRunsInGrantedTimeRestoresThePause() async throws {
         let homeserver = try TestHomeserver(keys: 5_000, rooms: 5, "--bytes-per-second", "4000000")
         let backup = try await openUnlocked(homeserver)
         try await backup.pause(.inBackground)
@@ -108,7 +108,7 @@ final class InBackgroundTests: BackupTestCase {
         try await waitUntilFetching(progress)
 
         let second = try await notHanging { await backup.runInBackground() }
-        guard case .alreadyRunning = second.outcome else { return XCTFail("it ended as \(second.outcome)") }
+        guard case .alreadyRunning = second.outcome else { return XCTFail("outcome: \(second.outcome)") }
         let report = try await notHanging { await run.value }
 
         assertCompleted(report?.outcome)

@@ -6,8 +6,8 @@ import XCTest
 
 /// Reads the memory that the process uses from /proc.
 final class MemoryTests: BackupTestCase {
-    func testASlowReaderAndASlowSinkHoldMemoryFlat() async throws {
-        // The first restore takes the memory that any restore takes.
+    func testMemoryUseStaysFlatWithASlowReaderAndASlowSink() async throws {
+        // The first restore allocates the memory that every restore needs.
         try await restore(keys: 20_000, dawdle: 0)
         let before = try residentBytes()
         let most = HighWaterMark()

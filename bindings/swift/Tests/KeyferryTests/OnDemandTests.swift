@@ -3,7 +3,7 @@ import XCTest
 @testable import Keyferry
 
 final class OnDemandTests: BackupTestCase {
-    func testAKeyIsFoundBeforeAnyDownload() async throws {
+    func testAKeyCanBeFetchedBeforeAnyDownload() async throws {
         let homeserver = try TestHomeserver(keys: 300, rooms: 3)
         let keys = try await keysOfAnotherDevice(homeserver)
         let wanted = try XCTUnwrap(keys.first)
@@ -31,7 +31,7 @@ final class OnDemandTests: BackupTestCase {
         backup.close()
     }
 
-    func testARoomComesWholeAndOnce() async throws {
+    func testARoomIsFetchedCompletelyAndOnce() async throws {
         let homeserver = try TestHomeserver(keys: 300, rooms: 3)
         let keys = try await keysOfAnotherDevice(homeserver)
         let wanted = try XCTUnwrap(keys.first)
@@ -52,7 +52,7 @@ final class OnDemandTests: BackupTestCase {
         backup.close()
     }
 
-    func testARefreshTellsWhetherThereIsMore() async throws {
+    func testARefreshReportsWhetherThereAreNewKeys() async throws {
         let homeserver = try TestHomeserver(keys: 200, rooms: 2)
         let wakeUps = WakeUps()
         let backup = try await open(homeserver, in: newDirectory(), wakeUps: wakeUps)
@@ -71,7 +71,7 @@ final class OnDemandTests: BackupTestCase {
         backup.close()
     }
 
-    func testWhatIsInTheWayIsTold() async throws {
+    func testAFailedRequestReportsItsCause() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 1)
         let keys = try await keysOfAnotherDevice(homeserver)
         let wanted = try XCTUnwrap(keys.first)

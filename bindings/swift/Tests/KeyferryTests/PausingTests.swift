@@ -3,7 +3,7 @@ import XCTest
 @testable import Keyferry
 
 final class PausingTests: BackupTestCase {
-    func testWhatTheUserPausesRestsUntilTheyResume() async throws {
+    func testADownloadPausedByTheUserStaysPausedUntilTheUserResumesIt() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let backup = try await open(homeserver, in: newDirectory())
         try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
@@ -20,7 +20,7 @@ final class PausingTests: BackupTestCase {
         backup.close()
     }
 
-    func testARunGoesOnWhenTheLastCauseIsGone() async throws {
+    func testADownloadStaysPausedUntilItsLastCauseIsGone() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let backup = try await open(homeserver, in: newDirectory())
         try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
@@ -39,7 +39,7 @@ final class PausingTests: BackupTestCase {
         backup.close()
     }
 
-    func testWhatIsStoppedStaysSoUntilItIsStarted() async throws {
+    func testAStoppedDownloadStaysStoppedUntilItIsStarted() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let wakeUps = WakeUps()
         let backup = try await open(homeserver, in: newDirectory(), wakeUps: wakeUps)
@@ -61,7 +61,7 @@ final class PausingTests: BackupTestCase {
         backup.close()
     }
 
-    func testWhatIsLeftIsAskedForAndWhatIsDoneIsNot() async throws {
+    func testAWakeUpIsRequestedWhileKeysAreLeftAndCancelledWhenARunCompletes() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         let wakeUps = WakeUps()
         let backup = try await open(homeserver, in: newDirectory(), wakeUps: wakeUps)
@@ -86,7 +86,7 @@ final class PausingTests: BackupTestCase {
         backup.close()
     }
 
-    func testWhoIsAtItIsToldToOthers() async throws {
+    func testARefusedRunNamesTheProcessOfTheActiveRun() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         try await homeserver.stallKeys()
         let backup = try await open(homeserver, in: newDirectory())
@@ -96,7 +96,7 @@ final class PausingTests: BackupTestCase {
 
         let other = try await notHanging { await backup.run() }
 
-        guard case .alreadyRunning(let holder) = other.outcome else { return XCTFail("it ended as \(other.outcome)") }
+        guard case .alreadyRunning(let holder) = other.outcome else { return XCTFail("outcome: \(other.outcome)") }
         XCTAssertEqual(holder.processName, "app")
         XCTAssertTrue(holder.isThisProcess)
         task.cancel()

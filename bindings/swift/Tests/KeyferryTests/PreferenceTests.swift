@@ -6,7 +6,7 @@ private let stable = "m.key_backup"
 private let unstable = "m.org.matrix.custom.backup_disabled"
 
 final class PreferenceTests: BackupTestCase {
-    func testWhatOneDeviceTurnsOffAnotherOneFindsOff() async throws {
+    func testAPreferenceTurnedOffOnOneDeviceIsOffOnAnother() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let first = try await open(homeserver, in: newDirectory())
         let write = try await first.preference.setEnabled(false)
@@ -26,7 +26,7 @@ final class PreferenceTests: BackupTestCase {
         second.close()
     }
 
-    func testWhereNobodyHasSaidTheUserIsAskedAndTheAnswerIsWritten() async throws {
+    func testTheUserIsAskedIfNoPreferenceIsSetAndTheAnswerIsWritten() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let backup = try await open(homeserver, in: newDirectory())
         let isOn = try await signIn(backup) { $0 == .undetermined }
@@ -36,14 +36,14 @@ final class PreferenceTests: BackupTestCase {
         backup.close()
     }
 
-    func testAWishWithoutNetworkIsKeptAsksForAWakeUpAndIsWrittenLater() async throws {
+    func testAnUnwrittenPreferenceIsKeptRequestsAWakeUpAndIsWrittenLater() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let directory = try newDirectory()
         let wakeUps = WakeUps()
         try await homeserver.setFaults(#"[{"kind":"status","code":503,"endpoint":"put_account_data"}]"#)
         let first = try await open(homeserver, in: directory, wakeUps: wakeUps)
         let write = try await first.preference.setEnabled(true)
-        guard case .pending(.unreachable, _) = write else { return XCTFail("it ended as \(write)") }
+        guard case .pending(.unreachable, _) = write else { return XCTFail("outcome: \(write)") }
         let pending = try await first.preference.pending()
         XCTAssertEqual(pending?.enabled, true)
         let wanted = await wakeUps.latest(.preferenceWrite)
@@ -65,7 +65,7 @@ final class PreferenceTests: BackupTestCase {
         XCTAssertEqual(written, #"{"disabled":false}"#)
     }
 
-    func testAChangeByAnotherDeviceIsToldToThoseWhoListenAndToThoseWhoComeLater() async throws {
+    func testAChangeByAnotherDeviceReachesEarlierAndLaterListeners() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let backup = try await open(homeserver, in: newDirectory())
         let early = backup.preference.notices
@@ -89,7 +89,7 @@ final class PreferenceTests: BackupTestCase {
         backup.close()
     }
 
-    func testAConflictIsAskedAboutAndAnAnswerThatThrowsLeavesTheWishPending() async throws {
+    func testTheResolverDecidesAConflictAndLeavesTheWritePendingIfItThrows() async throws {
         struct NoScreen: Error {}
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let directory = try newDirectory()
@@ -101,7 +101,7 @@ final class PreferenceTests: BackupTestCase {
         try await homeserver.putAccountData(stable, #"{"enabled":false}"#)
         let write = try await silent.preference.flush()
         guard case .pending(.changedMeanwhile(let theirs), _) = write else {
-            return XCTFail("it ended as \(String(describing: write))")
+            return XCTFail("outcome: \(String(describing: write))")
         }
         XCTAssertEqual(theirs.value, .disabled)
         silent.close()
@@ -114,7 +114,7 @@ final class PreferenceTests: BackupTestCase {
         asking.close()
     }
 
-    func testWhatIsNoAnswerIsAnErrorAndOptingOutIsAnother() async throws {
+    func testAnUnusableAnswerThrowsUnreachableAndOptingOutThrowsOptedOut() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let token = homeserver.details.accessToken
         let open = { (directory: URL, policy: PreferencePolicy) in

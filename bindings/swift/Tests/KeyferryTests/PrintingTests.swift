@@ -6,7 +6,7 @@ import XCTest
 final class PrintingTests: XCTestCase {
     private let secret = "EsTc"
 
-    func testEveryErrorIsToldInTheSentenceOfTheLibrary() throws {
+    func testEveryErrorIsPrintedAsTheSentenceOfTheLibrary() throws {
         let sentences: [(any LocalizedError, String)] = [
             (ExportError.EmptyPassphrase, "the passphrase is empty"),
             (HostError.Failed(detail: secret), "the app could not answer"),
@@ -30,7 +30,7 @@ final class PrintingTests: XCTestCase {
         XCTAssertEqual(told, try errorsOfTheLibrary(), "an error has no sentence")
     }
 
-    func testOutcomesArePrintedAsWhatTheyAre() {
+    func testOutcomesArePrintedWithTheirNamesAndValues() {
         XCTAssertEqual("\(RunOutcome.outOfBudget)", "OutOfBudget")
         let blocked = RunOutcome.blocked(reason: .offline, retryAfterMs: nil)
         XCTAssertEqual("\(blocked)", "Blocked { reason: Offline, retry_after_ms: None }")

@@ -54,7 +54,7 @@ actor RoomKeys {
 }
 // README end
 
-/// What an app has anyway, for the lines above to compile and run.
+/// Stands in for the parts of an app that the lines above use, so that they compile and run.
 final class AppSession: @unchecked Sendable {
     let homeserver: String
     let userID: String
@@ -93,7 +93,7 @@ actor AppCrypto {
 }
 
 final class ReadmeTests: BackupTestCase {
-    func testTheLinesOfTheReadmeWork() async throws {
+    func testTheReadmeSnippetDownloadsEveryKey() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let session = AppSession(homeserver, directory: try newDirectory())
         let roomKeys = RoomKeys(of: session)
@@ -108,14 +108,14 @@ final class ReadmeTests: BackupTestCase {
         await roomKeys.signOut()
     }
 
-    func testTheReadmeKeepsOneBackupUntilTheAccountSignsOut() async throws {
+    func testTheReadmeSnippetKeepsOneBackupUntilTheAccountSignsOut() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let roomKeys = RoomKeys(of: AppSession(homeserver, directory: try newDirectory()))
         let callers = (0..<8).map { _ in Task { try await roomKeys.backup() } }
         let backup = try await roomKeys.backup()
         for caller in callers {
             let same = try await caller.value
-            XCTAssertTrue(same === backup, "there is another one")
+            XCTAssertTrue(same === backup, "there is a second backup")
         }
         _ = try await notHanging { try await roomKeys.download(recoveryKey: nil) }
         _ = try await backup.status()
@@ -125,7 +125,7 @@ final class ReadmeTests: BackupTestCase {
         await assertThrows(StatusError.ShutDown) { _ = try await backup.status() }
     }
 
-    func testABackupThatDidNotOpenIsTriedAgain() async throws {
+    func testTheReadmeSnippetRetriesABackupThatDidNotOpen() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let directory = try newDirectory()
         let place = directory.appendingPathComponent("vault")

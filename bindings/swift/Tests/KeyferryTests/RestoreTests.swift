@@ -3,7 +3,7 @@ import XCTest
 @testable import Keyferry
 
 final class RestoreTests: BackupTestCase {
-    func testEveryKeyComesOnceAndCanBeFound() async throws {
+    func testEveryKeyReachesTheSinkOnceAndCanBeFound() async throws {
         let homeserver = try TestHomeserver(keys: 2_000, rooms: 20)
         let recorder = Recorder()
         let backup = try await open(homeserver, in: newDirectory(), sink: recorder.sink)
@@ -17,7 +17,7 @@ final class RestoreTests: BackupTestCase {
         let keys = await recorder.keys
         let names = await recorder.names
         XCTAssertEqual(keys.count, 2_000)
-        XCTAssertEqual(names.count, 2_000, "a key came twice")
+        XCTAssertEqual(names.count, 2_000, "a key was delivered twice")
         XCTAssertTrue(keys.contains { $0.sharedHistory } && keys.contains { !$0.sharedHistory })
 
         let wanted = try XCTUnwrap(keys.first)
@@ -31,7 +31,7 @@ final class RestoreTests: BackupTestCase {
         backup.close()
     }
 
-    func testLongRoomsThatAreAskedForTogetherAllCome() async throws {
+    func testLongRoomsThatAreRequestedTogetherAllArrive() async throws {
         let homeserver = try TestHomeserver(keys: 8_000, rooms: 6)
         // After two cuts of the whole backup, keys are requested room by room.
         try await homeserver.setFaults(#"[{"kind":"cut_body","after_bytes":9000,"endpoint":"all_keys","times":2}]"#)
@@ -51,7 +51,7 @@ final class RestoreTests: BackupTestCase {
         backup.close()
     }
 
-    func testTheKeysOfARoomComeOverAllPages() async throws {
+    func testTheKeysOfARoomAreListedAcrossAllPages() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         let recorder = Recorder()
         let backup = try await open(homeserver, in: newDirectory(), sink: recorder.sink)
@@ -63,7 +63,7 @@ final class RestoreTests: BackupTestCase {
         var listed: [String] = []
         for try await key in backup.roomKeys(in: room) { listed.append(key.sessionId) }
 
-        XCTAssertGreaterThan(listed.count, 100, "the room must have more than a page")
+        XCTAssertGreaterThan(listed.count, 100, "the room must have more than one page of keys")
         XCTAssertEqual(listed.sorted(), delivered.filter { $0.roomId == room }.map(\.sessionId).sorted())
         backup.close()
     }
@@ -99,7 +99,7 @@ final class RestoreTests: BackupTestCase {
         let report = try await notHanging { await failing.run() }
 
         guard case .blocked(.sinkUnavailable, _) = report.outcome else {
-            return XCTFail("it ended as \(report.outcome)")
+            return XCTFail("outcome: \(report.outcome)")
         }
         XCTAssertEqual(report.summary.delivered, 0)
         failing.close()
@@ -113,7 +113,7 @@ final class RestoreTests: BackupTestCase {
         working.close()
     }
 
-    func testASlowSinkLeavesTheBodyInTheNetwork() async throws {
+    func testTheTransportBufferStaysSmallWithASlowSink() async throws {
         let homeserver = try TestHomeserver(keys: 20_000, rooms: 4)
         let recorder = Recorder()
         let transport = URLSessionTransport()
@@ -134,7 +134,7 @@ final class RestoreTests: BackupTestCase {
         backup.close()
     }
 
-    func testAnExportBeginsAsOne() async throws {
+    func testAnExportBeginsWithTheMegolmHeaderAndNeedsAPassphrase() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let directory = try newDirectory()
         let backup = try await open(homeserver, in: directory)

@@ -5,7 +5,7 @@ import XCTest
 final class SecretsTests: XCTestCase {
     private let secret = "EsTc"
 
-    func testNoSecretIsPrintedWithWhatHoldsIt() {
+    func testValuesThatHoldSecretsArePrintedWithoutThem() {
         let key = RoomKey(
             roomId: "!room:a", sessionId: "session", algorithm: "m.megolm.v1.aes-sha2", senderKey: "sender",
             sessionKey: secret, senderClaimedKeys: [:], forwardingCurve25519KeyChain: [], firstKnownIndex: 0,

@@ -4,7 +4,7 @@ import XCTest
 
 /// Tests several callers of one backup: a caller that cancels must not disturb the others.
 final class SharingTests: BackupTestCase {
-    func testARunThatIsRefusedIsCancelledAloneAndTheOtherCompletes() async throws {
+    func testCancellingARefusedRunDoesNotAffectTheActiveRun() async throws {
         let homeserver = try TestHomeserver(keys: 5_000, rooms: 5, "--bytes-per-second", "4000000")
         let backup = try await openUnlocked(homeserver)
         let progress = backup.progress
@@ -18,7 +18,7 @@ final class SharingTests: BackupTestCase {
             }
             refused.cancel()
             let report = try await notHanging { await refused.value }
-            guard case .alreadyRunning = report.outcome else { return XCTFail("it ended as \(report.outcome)") }
+            guard case .alreadyRunning = report.outcome else { return XCTFail("outcome: \(report.outcome)") }
         }
 
         let report = try await notHanging { await atWork.value }
@@ -26,7 +26,7 @@ final class SharingTests: BackupTestCase {
         backup.close()
     }
 
-    func testTheRunAtWorkIsCancelledThoughOthersAskForOne() async throws {
+    func testTheActiveRunCanBeCancelledWhileOtherRunsAreRequested() async throws {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.stallKeys()
         let backup = try await openUnlocked(homeserver)
@@ -44,7 +44,7 @@ final class SharingTests: BackupTestCase {
         backup.close()
     }
 
-    func testAnExportThatWaitsIsCancelledAloneAndTheOtherIsWritten() async throws {
+    func testCancellingAWaitingExportDoesNotAffectTheActiveExport() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let (backup, files) = try await openForExports(homeserver)
         let first = Task { try await backup.exportRoomKeys(to: files[0], passphrase: "a passphrase") }
@@ -62,7 +62,7 @@ final class SharingTests: BackupTestCase {
         backup.close()
     }
 
-    func testTheExportAtWorkIsCancelledAloneAndTheNextOneIsWritten() async throws {
+    func testCancellingTheActiveExportDoesNotAffectTheNextExport() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         let (backup, files) = try await openForExports(homeserver)
         let first = Task { try await backup.exportRoomKeys(to: files[0], passphrase: "a passphrase") }
@@ -78,7 +78,7 @@ final class SharingTests: BackupTestCase {
         backup.close()
     }
 
-    func testASinkThatIsDeafToAPauseGetsTheNextBatchWhenItIsDone() async throws {
+    func testASinkThatIgnoresAPauseGetsTheNextBatchAfterItHasFinished() async throws {
         let homeserver = try TestHomeserver(keys: 200, rooms: 2)
         let counter = ConcurrencyCounter()
         let sink = ClosureSink { keys in
@@ -100,12 +100,12 @@ final class SharingTests: BackupTestCase {
 
         assertCompleted(report.outcome)
         let (most, entered) = await (counter.most, counter.entered)
-        XCTAssertEqual(most, 1, "two batches were at work at the same time")
+        XCTAssertEqual(most, 1, "two batches were delivered at the same time")
         XCTAssertGreaterThanOrEqual(entered, 2)
         backup.close()
     }
 
-    func testTurnsComeInOrderAndWhoGivesUpHasNone() async throws {
+    func testTurnsAreTakenInOrderAndACancelledCallerGetsNone() async throws {
         let turns = Turns()
         let (gate, key) = AsyncStream.makeStream(of: Void.self)
         let order = Order()
@@ -148,7 +148,7 @@ final class SharingTests: BackupTestCase {
         return (backup, ["first.txt", "second.txt"].map { directory.appendingPathComponent($0) })
     }
 
-    /// Waits until the export to that file is at work; deriving its key then takes a while.
+    /// Waits until the export to that file is under way; deriving its key then takes a while.
     private func waitForExport(to file: URL) async throws {
         try await notHanging {
             while !FileManager.default.fileExists(atPath: file.path + ".part") {

@@ -25,7 +25,7 @@ final class StreamTests: BackupTestCase {
         XCTAssertEqual(last?.delivered, 1_000, "a late listener gets the latest value, and the end")
     }
 
-    func testTheFirstValueIsWhatIsInTheVault() async throws {
+    func testTheFirstProgressIsTheStateOfTheVault() async throws {
         let homeserver = try TestHomeserver(keys: 200, rooms: 2)
         let directory = try newDirectory()
         let first = try await open(homeserver, in: directory)
@@ -42,7 +42,7 @@ final class StreamTests: BackupTestCase {
         second.close()
     }
 
-    func testArrivalsNameTheKeysAndTheCursorNamesThemAll() async throws {
+    func testArrivalsNameNewKeysAndTheCursorListsThemAll() async throws {
         let homeserver = try TestHomeserver(keys: 300, rooms: 3)
         let backup = try await open(homeserver, in: newDirectory())
         try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))

@@ -37,13 +37,13 @@ actor WakeUps {
     }
 }
 
-/// Thrown if a call takes far too long: something hangs.
+/// Thrown if a call hangs.
 struct Hangs: Error {}
 
 /// The outcome of a run that got the whole backup in one answer.
 let whole = RunOutcome.completed(proof: .whole, acceptedShortfall: 0)
 
-/// Asserts that everything is here, in one answer or, if a run was cut, in several.
+/// Asserts that the run completed, in one answer or, if an answer was cut, in several.
 func assertCompleted(_ outcome: RunOutcome?, file: StaticString = #filePath, line: UInt = #line) {
     guard case .completed? = outcome else {
         return XCTFail("\(String(describing: outcome))", file: file, line: line)

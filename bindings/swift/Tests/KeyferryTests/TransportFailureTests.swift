@@ -36,7 +36,7 @@ final class TransportFailureTests: XCTestCase {
         await assertThrows(TransportError.Closed) { _ = try await notHanging { try await wait.value } }
     }
 
-    func testSilenceIsATimeout() async throws {
+    func testASilentServerCausesATimeout() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 1)
         for fault in [#"{"kind":"silence"}"#, #"{"kind":"stall","after_bytes":1000}"#] {
             try await homeserver.setFaults("[\(fault)]")
@@ -63,7 +63,7 @@ final class TransportFailureTests: XCTestCase {
         }
     }
 
-    func testAServerThatIsNotThereIsOffline() async throws {
+    func testAnUnreachableServerCountsAsOffline() async throws {
         let homeserver = try TestHomeserver(keys: 1, rooms: 1)
         let request = homeserver.everything
         homeserver.stop()
@@ -71,7 +71,7 @@ final class TransportFailureTests: XCTestCase {
         await assertThrows(TransportError.Offline) { _ = try await notHanging { try await exchange.head() } }
     }
 
-    func testManyExchangesAreGivenUpAtAnyMoment() async throws {
+    func testAnExchangeCanBeCancelledAtAnyMoment() async throws {
         let homeserver = try TestHomeserver(keys: 2_000, rooms: 3)
         for round in 0..<60 {
             let exchange = try transport.start(request: homeserver.everything)

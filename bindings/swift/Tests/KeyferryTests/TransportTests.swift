@@ -5,7 +5,7 @@ import XCTest
 final class TransportTests: XCTestCase {
     private let transport = URLSessionTransport()
 
-    func testABodyComesWholeInSmallChunksAndIsAskedForOnce() async throws {
+    func testABodyArrivesCompleteInSmallChunksFromOneRequest() async throws {
         let homeserver = try TestHomeserver(keys: 2_000, rooms: 3)
         let exchange = try transport.start(request: homeserver.everything)
         let (status, body) = try await notHanging { () -> (UInt16, Data) in
@@ -23,7 +23,7 @@ final class TransportTests: XCTestCase {
         XCTAssertEqual(requests, 1)
     }
 
-    func testAReaderThatIsSlowHoldsTheConnection() async throws {
+    func testASlowReaderHoldsTheConnection() async throws {
         let homeserver = try TestHomeserver(keys: 20_000, rooms: 3)
         let exchange = try transport.start(request: homeserver.everything)
         let body = try await notHanging { () -> Data in
@@ -44,7 +44,7 @@ final class TransportTests: XCTestCase {
         XCTAssertEqual(requests, 1, "a held connection must continue, not start again")
     }
 
-    func testABodyThatNobodyReadsYetIsInNobodysWay() async throws {
+    func testAnUnreadBodyDoesNotBlockOtherExchanges() async throws {
         let homeserver = try TestHomeserver(keys: 5_000, rooms: 3)
         let waiting = try transport.start(request: homeserver.everything)
         _ = try await notHanging { try await waiting.head() }
@@ -55,7 +55,7 @@ final class TransportTests: XCTestCase {
         XCTAssertLessThanOrEqual(transport.mostBuffered.value, 2 * BodyBuffer.limit)
     }
 
-    func testACancelledBodyIsInNobodysWay() async throws {
+    func testACancelledBodyDoesNotBlockOtherExchanges() async throws {
         let homeserver = try TestHomeserver(keys: 5_000, rooms: 3)
         let held = try transport.start(request: homeserver.everything)
         let first = try await notHanging { try await held.nextChunk() }
@@ -104,7 +104,7 @@ final class TransportTests: XCTestCase {
         XCTAssertEqual(followed, 0)
     }
 
-    func testASessionIsUsedAgain() async throws {
+    func testManyExchangesInARowSucceed() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         for _ in 0..<20 {
             let exchange = try transport.start(request: homeserver.request("/room_keys/version"))
@@ -117,7 +117,7 @@ final class TransportTests: XCTestCase {
         }
     }
 
-    func testConnectionsAreClosedWhenNothingIsUnderWayAndOpenedAgain() async throws {
+    func testCloseIdleClosesIdleConnectionsAndLaterRequestsOpenNewOnes() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         try await answers(homeserver)
         for _ in 0..<200 where transport.idleSessions == 0 { try await Task.sleep(nanoseconds: 10_000_000) }

@@ -3,7 +3,7 @@ import XCTest
 @testable import Keyferry
 
 final class TypedErrorTests: BackupTestCase {
-    func testOpeningTellsWhatIsWrong() async throws {
+    func testAFailedOpeningReportsItsCause() async throws {
         let directory = try newDirectory()
         let account = Account(homeserverUrl: "matrix.example.org", userId: "@alice:example.org", deviceId: "A")
         await assertThrows(OpenError.InvalidHomeserverUrl) {
@@ -20,7 +20,7 @@ final class TypedErrorTests: BackupTestCase {
         }
     }
 
-    func testAKeyringThatFailsIsTold() async throws {
+    func testAFailingKeyringIsReported() async throws {
         let directory = try newDirectory()
         let alice = Account(homeserverUrl: "https://matrix.example.org", userId: "@alice:example.org", deviceId: "A")
         await assertThrows(OpenError.KeyringUnavailable(keyLost: false)) {
@@ -29,7 +29,7 @@ final class TypedErrorTests: BackupTestCase {
         }
     }
 
-    func testUnlockingTellsWhatIsWrong() async throws {
+    func testAFailedUnlockReportsItsCause() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let other = try TestHomeserver(keys: 1, rooms: 1, seed: 99)
         let backup = try await open(homeserver, in: newDirectory())
@@ -45,7 +45,7 @@ final class TypedErrorTests: BackupTestCase {
         backup.close()
     }
 
-    func testATokenThatCannotBeGivenIsNotSignedIn() async throws {
+    func testAnAppWithoutATokenIsNotSignedIn() async throws {
         struct NoToken: Error {}
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let backup = try await KeyBackup.open(
@@ -60,7 +60,7 @@ final class TypedErrorTests: BackupTestCase {
         backup.close()
     }
 
-    func testAServerThatIsGoneIsOffline() async throws {
+    func testAStoppedServerIsUnreachable() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let backup = try await open(homeserver, in: newDirectory())
         homeserver.stop()

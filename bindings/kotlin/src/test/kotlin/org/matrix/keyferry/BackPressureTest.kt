@@ -35,7 +35,7 @@ internal class BackPressureTest {
     }.build()
 
     @Test
-    fun `a body is read only as far as it is asked for`() = test {
+    fun `the transport reads a body only as far as chunks are requested`() = test {
         Homeserver("--keys", "20000", "--rooms", "2").use { homeserver ->
             val exchange = OkHttpTransport(counting).start(homeserver.request("/room_keys/keys?version=1"))
             exchange.head()
@@ -52,7 +52,7 @@ internal class BackPressureTest {
     }
 
     @Test
-    fun `a slow reader gets all of it`() = test {
+    fun `a slow reader gets the whole body`() = test {
         Homeserver("--keys", "20000", "--rooms", "4").use { homeserver ->
             val reader = SlowReader(OkHttpTransport(counting))
             homeserver.open(directory, transport = reader).use { backup ->
@@ -67,7 +67,7 @@ internal class BackPressureTest {
     }
 
     @Test
-    fun `a slow sink gets all of it`() = test {
+    fun `a slow sink gets every key once`() = test {
         Homeserver("--keys", "20000", "--rooms", "4").use { homeserver ->
             val sink = RecordingSink(pauseMs = 100)
             homeserver.open(directory, sink).use { backup ->

@@ -26,7 +26,7 @@ internal class BackgroundWorkTest {
     private val wakeUps = WakeUps()
 
     @Test
-    fun `a slice that ends asks for the next one by its outcome, and the last one for none`() = slowly { homeserver ->
+    fun `a slice that runs out of budget returns a retry, and the last slice a success`() = slowly { homeserver ->
         homeserver.open(directory, scheduleWakeUp = wakeUps::take).use { backup ->
             backup.unlock(homeserver.recoveryKey)
             val before = wakeUps.count
@@ -40,7 +40,7 @@ internal class BackgroundWorkTest {
     }
 
     @Test
-    fun `a worker that is stopped is over when its coroutine is, and the next one goes on`() = slowly { homeserver ->
+    fun `a stopped worker ends its work before its coroutine, and the next one completes`() = slowly { homeserver ->
         homeserver.open(directory, scheduleWakeUp = wakeUps::take).use { backup ->
             backup.unlock(homeserver.recoveryKey)
             val before = wakeUps.count
@@ -59,7 +59,7 @@ internal class BackgroundWorkTest {
     }
 
     @Test
-    fun `a worker that comes while a stopped one is ending does its work`() = slowly { homeserver ->
+    fun `a worker that starts while a stopped one is ending completes`() = slowly { homeserver ->
         homeserver.open(directory).use { backup ->
             backup.unlock(homeserver.recoveryKey)
             val worker = async { backup.work() }
@@ -71,7 +71,7 @@ internal class BackgroundWorkTest {
     }
 
     @Test
-    fun `a preference that is pending is written by the worker`() = test {
+    fun `a worker writes a pending preference`() = test {
         Homeserver("--keys", "10", "--rooms", "1").use { homeserver ->
             homeserver.setFaults("""[{"kind":"status","code":503,"endpoint":"put_account_data"}]""")
             homeserver.open(directory, scheduleWakeUp = wakeUps::take).use { backup ->

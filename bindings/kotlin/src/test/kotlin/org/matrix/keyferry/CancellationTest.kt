@@ -30,7 +30,7 @@ internal class CancellationTest {
     lateinit var directory: Path
 
     @Test
-    fun `a cancelled run is over when its coroutine is, and the next run goes on`() = slowly { homeserver ->
+    fun `a cancelled run ends before its coroutine does, and the next run completes`() = slowly { homeserver ->
         val sink = RecordingSink(pauseMs = 20)
         homeserver.open(directory, sink).use { backup ->
             backup.unlock(homeserver.recoveryKey)
@@ -45,13 +45,13 @@ internal class CancellationTest {
             assertTrue(before in 500uL..<KEYS.toULong(), "$before keys")
             assertCompleted(backup.run().outcome)
             assertEquals(KEYS, sink.names.toSet().size)
-            // Only the batch that was under way may come twice.
+            // Only the batch that was under way may be delivered twice.
             assertTrue(sink.keys.size <= KEYS + 1_000, "${sink.keys.size} keys")
         }
     }
 
     @Test
-    fun `cancellation is not swallowed, and a run may be cancelled at any moment`() = slowly { homeserver ->
+    fun `a run can be cancelled at any moment, and passes the cancellation on`() = slowly { homeserver ->
         homeserver.open(directory).use { backup ->
             backup.unlock(homeserver.recoveryKey)
             for (wait in listOf(0, 1, 5, 20, 80)) {
@@ -69,7 +69,7 @@ internal class CancellationTest {
     }
 
     @Test
-    fun `a run that is refused is cancelled alone, and the one at work completes`() = slowly { homeserver ->
+    fun `cancelling a refused run does not affect the active run`() = slowly { homeserver ->
         homeserver.open(directory).use { backup ->
             backup.unlock(homeserver.recoveryKey)
             val atWork = async { backup.run() }
@@ -79,7 +79,7 @@ internal class CancellationTest {
                     cancel()
                     backup.run()
                 }
-                // It must end before the run at work does.
+                // It must end before the active run does.
                 withTimeout(1.seconds) { refused.join() }
             }
             assertCompleted(atWork.await().outcome)
@@ -87,7 +87,7 @@ internal class CancellationTest {
     }
 
     @Test
-    fun `the run at work is cancelled though others ask for one`() = slowly { homeserver ->
+    fun `the active run can be cancelled while other runs are requested`() = slowly { homeserver ->
         homeserver.open(directory).use { backup ->
             backup.unlock(homeserver.recoveryKey)
             val atWork = async { backup.run() }

@@ -22,7 +22,7 @@ internal class ErrorsTest {
     lateinit var directory: Path
 
     @Test
-    fun `what cannot be opened says why`() = withHomeserver { homeserver ->
+    fun `a failed opening reports its cause`() = withHomeserver { homeserver ->
         val options = homeserver.options(directory)
         thrownBy<OpenException.InvalidHomeserverUrl> {
             KeyBackup.open(options.copy(account = options.account.copy(homeserverUrl = "no url")), { "" })
@@ -37,7 +37,7 @@ internal class ErrorsTest {
     }
 
     @Test
-    fun `a damaged vault is set aside and replaced, and an open client is told`() = withHomeserver { homeserver ->
+    fun `a damaged vault is set aside and replaced, and an open client fails as gone`() = withHomeserver { homeserver ->
         val vault = java.io.File(homeserver.options(directory).dataDir)
         val left = homeserver.open(directory)
         val file = vault.resolve("keyferry.sqlite3")
@@ -56,7 +56,7 @@ internal class ErrorsTest {
     }
 
     @Test
-    fun `what does not unlock says why`() = withHomeserver { homeserver ->
+    fun `a failed unlock reports its cause`() = withHomeserver { homeserver ->
         homeserver.open(directory).use { backup ->
             val typed = homeserver.text("recovery_key")
             thrownBy<UnlockException.Mistyped> {
@@ -75,7 +75,7 @@ internal class ErrorsTest {
         val sink = RecordingSink()
         homeserver.open(directory, sink).use { backup ->
             backup.unlock(homeserver.recoveryKey)
-            // Neither is declared, and an `Error` that is no `Exception` must not leave Rust waiting.
+            // Neither is declared. An `Error` that is not an `Exception` must not leave Rust waiting.
             for (failure in listOf(IllegalStateException("on purpose"), NotImplementedError("on purpose"))) {
                 sink.failure = failure
                 val blocked = assertInstanceOf(RunOutcome.Blocked::class.java, backup.run().outcome)
@@ -98,7 +98,7 @@ internal class ErrorsTest {
     }
 
     @Test
-    fun `a closed backup says so`() = withHomeserver { homeserver ->
+    fun `a closed backup refuses calls, and a run returns at once`() = withHomeserver { homeserver ->
         val backup = homeserver.open(directory)
         backup.close()
         backup.close()

@@ -25,8 +25,8 @@ internal class MemoryTest {
     lateinit var directory: Path
 
     @Test
-    fun `a slow reader and a slow sink hold memory flat`() = test {
-        // The first restore takes the memory that any restore takes.
+    fun `memory use stays flat with a slow reader and a slow sink`() = test {
+        // The first restore allocates the memory that every restore needs.
         restore(keys = 20_000, dawdleMs = 0)
         val before = residentBytes()
         val most = AtomicLong(before)

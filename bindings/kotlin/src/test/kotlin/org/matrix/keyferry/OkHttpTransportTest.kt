@@ -19,7 +19,7 @@ internal class OkHttpTransportTest {
     private val transport = OkHttpTransport()
 
     @Test
-    fun `a body comes whole, in chunks worth their way`() = withHomeserver { homeserver ->
+    fun `a body arrives complete, in few chunks`() = withHomeserver { homeserver ->
         val exchange = transport.start(homeserver.request(ALL_KEYS))
         val head = exchange.head()
         assertEquals(200, head.status.toInt())
@@ -53,7 +53,7 @@ internal class OkHttpTransportTest {
     }
 
     @Test
-    fun `an exchange that is cancelled before it begins says so`() = withHomeserver { homeserver ->
+    fun `an exchange that is cancelled before it begins fails as closed`() = withHomeserver { homeserver ->
         val exchange = transport.start(homeserver.request(ALL_KEYS))
         exchange.cancel()
         thrownBy<TransportException.Closed> { exchange.head() }
@@ -61,7 +61,7 @@ internal class OkHttpTransportTest {
     }
 
     @Test
-    fun `silence is a timeout`() = withHomeserver { homeserver ->
+    fun `a silent server causes a timeout`() = withHomeserver { homeserver ->
         homeserver.setFaults("""[{"kind":"silence","times":1},{"kind":"stall","after_bytes":100}]""")
         thrownBy<TransportException.Timeout> { transport.start(homeserver.request(ALL_KEYS, 300u)).head() }
         thrownBy<TransportException.Timeout> {
@@ -70,7 +70,7 @@ internal class OkHttpTransportTest {
     }
 
     @Test
-    fun `a body that ends early is an error and never an end`() = withHomeserver { homeserver ->
+    fun `a body that ends too soon is an error`() = withHomeserver { homeserver ->
         for (fault in listOf("cut_body", "reset")) {
             homeserver.setFaults("""[{"kind":"$fault","after_bytes":20000}]""")
             thrownBy<TransportException.Interrupted> {
@@ -93,7 +93,7 @@ internal class OkHttpTransportTest {
     }
 
     @Test
-    fun `a server that is not there is offline, and a request that cannot be made fails`() = withHomeserver { homeserver ->
+    fun `an unreachable server counts as offline, and an invalid request fails`() = withHomeserver { homeserver ->
         val request = homeserver.request(ALL_KEYS)
         val closedPort = ServerSocket(0).use { it.localPort }
         thrownBy<TransportException.Offline> {
@@ -110,7 +110,7 @@ internal class OkHttpTransportTest {
     }
 
     @Test
-    fun `idle connections of its own are closed, and those of the app are left to it`() = withHomeserver { homeserver ->
+    fun `closeIdle closes its own idle connections and leaves those of the app`() = withHomeserver { homeserver ->
         for ((transport, left) in listOf(transport to 0, OkHttpTransport(OkHttpClient()) to 1)) {
             transport.start(homeserver.request(ALL_KEYS)).apply { head() }.all()
             assertEquals(1, transport.connections.idleConnectionCount())

@@ -21,7 +21,7 @@ internal class OnDemandTest {
     lateinit var directory: Path
 
     @Test
-    fun `a key and a room are fetched before any download`() = withHomeserver { homeserver ->
+    fun `a key and a room can be fetched before any download`() = withHomeserver { homeserver ->
         homeserver.open(directory).use { backup ->
             backup.unlock(homeserver.recoveryKey)
             val (room, session) = homeserver.firstKey()
@@ -43,7 +43,7 @@ internal class OnDemandTest {
     }
 
     @Test
-    fun `a wanted room may be named at any time, and news are told`() = withHomeserver { homeserver ->
+    fun `rooms can be prioritised at any time, and a refresh reports new keys`() = withHomeserver { homeserver ->
         homeserver.open(directory).use { backup ->
             backup.unlock(homeserver.recoveryKey)
             val (room, _) = homeserver.firstKey()
@@ -56,7 +56,7 @@ internal class OnDemandTest {
     }
 
     @Test
-    fun `what holds requests is told`() = withHomeserver { homeserver ->
+    fun `a request reports that it is on hold, or that the backup is locked`() = withHomeserver { homeserver ->
         homeserver.open(directory).use { backup ->
             val (room, session) = homeserver.firstKey()
             backup.pause(PauseCause.OFFLINE)

@@ -22,7 +22,7 @@ internal class PausingTest {
     private val wakeUps = WakeUps()
 
     @Test
-    fun `what the user pauses rests until they resume it`() = withBackup { backup ->
+    fun `a download paused by the user stays paused until the user resumes it`() = withBackup { backup ->
         backup.pause()
         assertEquals(RunOutcome.Paused(listOf(PauseCause.USER)), backup.run().outcome)
         assertNull(wakeUps.last(WakeUpPurpose.DOWNLOAD))
@@ -33,7 +33,7 @@ internal class PausingTest {
     }
 
     @Test
-    fun `what is stopped rests until it is started`() = withBackup { backup ->
+    fun `a stopped download stays stopped until it is started`() = withBackup { backup ->
         backup.stop()
         assertEquals(RunOutcome.Stopped, backup.run().outcome)
         assertEquals(WorkOutcome.Success, backup.work())
@@ -46,7 +46,7 @@ internal class PausingTest {
     }
 
     @Test
-    fun `what the app holds is not tried at once, and a policy can let it go on`() = withBackup { backup ->
+    fun `work paused by low power is retried later, and a policy can allow it`() = withBackup { backup ->
         backup.pause(PauseCause.LOW_POWER)
         assertEquals(listOf(PauseCause.LOW_POWER), backup.status().causes)
         val retry = assertInstanceOf(WorkOutcome.Retry::class.java, backup.work())
@@ -57,13 +57,13 @@ internal class PausingTest {
     }
 
     @Test
-    fun `the limit of a metered network counts once the app says that it is one`() = withBackup { backup ->
+    fun `the byte limit applies only while the app reports a metered network`() = withBackup { backup ->
         backup.setPolicy(DownloadPolicy(meteredBytes = 1_000u))
         backup.pause(PauseCause.METERED_NETWORK)
         assertEquals(RunOutcome.Paused(listOf(PauseCause.METERED_NETWORK)), backup.run().outcome)
         assertTrue(wakeUps.last(WakeUpPurpose.DOWNLOAD)?.needsUnmetered == true)
         backup.resume(PauseCause.METERED_NETWORK)
-        assertCompleted(backup.run().outcome, "no cause says that the network is metered")
+        assertCompleted(backup.run().outcome, "no cause marks the network as metered")
     }
 
     private fun withBackup(block: suspend (KeyBackup) -> Unit) = test {

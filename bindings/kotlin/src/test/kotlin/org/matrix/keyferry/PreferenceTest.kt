@@ -33,7 +33,7 @@ internal class PreferenceTest {
     lateinit var directory: Path
 
     @Test
-    fun `what one device turns off another one finds off`() = withHomeserver { homeserver ->
+    fun `a preference turned off on one device is off on another`() = withHomeserver { homeserver ->
         homeserver.open(directory.resolve("first")).use { first ->
             assertEquals(PreferenceWrite.Written, first.preference.setEnabled(false))
         }
@@ -50,7 +50,7 @@ internal class PreferenceTest {
     }
 
     @Test
-    fun `where nobody has said the user is asked, and the answer is written`() = withHomeserver { homeserver ->
+    fun `the user is asked if no preference is set, and the answer is written`() = withHomeserver { homeserver ->
         homeserver.open(directory).use { backup ->
             assertTrue(signIn(backup, askUser = { default -> default == PreferenceValue.UNDETERMINED }))
             assertEquals("""{"enabled":true}""", homeserver.accountData(STABLE))
@@ -58,7 +58,7 @@ internal class PreferenceTest {
     }
 
     @Test
-    fun `a wish without network is kept, asks for a wake-up, and is written later`() = withHomeserver { homeserver ->
+    fun `an unwritten preference is kept, requests a wake-up, and is written later`() = withHomeserver { homeserver ->
         val wakeUps = CopyOnWriteArrayList<WakeUp?>()
         suspend fun open() = KeyBackup.open(
             homeserver.options(directory),
@@ -83,7 +83,7 @@ internal class PreferenceTest {
     }
 
     @Test
-    fun `a change by another device is told to those who listen, and to those who come later`() =
+    fun `a change by another device reaches a listener that starts later`() =
         withHomeserver { homeserver ->
             homeserver.open(directory).use { backup ->
                 backup.preference.setEnabled(true)
@@ -99,7 +99,7 @@ internal class PreferenceTest {
         }
 
     @Test
-    fun `a conflict is asked about, and an answer that throws leaves the wish pending`() = withHomeserver { homeserver ->
+    fun `the resolver decides a conflict, and leaves the write pending if it throws`() = withHomeserver { homeserver ->
         var resolution: () -> PreferenceResolution = { error("no screen to ask on") }
         KeyBackup.open(
             homeserver.options(directory),
@@ -120,7 +120,7 @@ internal class PreferenceTest {
     }
 
     @Test
-    fun `what is no answer is an exception, and opting out is another`() = withHomeserver { homeserver ->
+    fun `an unusable answer throws Unreachable, and opting out throws OptedOut`() = withHomeserver { homeserver ->
         val choosing = PreferencePolicy.TakePart(DeterminedPolicy.FOLLOW, UndeterminedPolicy.CHOOSE_ON, true)
         homeserver.open(directory.resolve("first"), choosing).use { backup ->
             homeserver.setFaults("""[{"kind":"not_json","endpoint":"get_account_data"}]""")

@@ -32,7 +32,7 @@ private const val SECRET = "EsTc"
 /** Checks the texts that end up in an app's log. */
 internal class PrintingTest {
     @Test
-    fun `outcomes and reasons are printed as what they are`() {
+    fun `outcomes and reasons are printed with their names and values`() {
         val printed = mapOf(
             RunOutcome.OutOfBudget to "OutOfBudget",
             WHOLE to "Completed { proof: Whole, accepted_shortfall: 0 }",
@@ -58,7 +58,7 @@ internal class PrintingTest {
     }
 
     @Test
-    fun `every exception has a sentence, under its own name and without what it holds`() {
+    fun `every exception is printed as its class name and a sentence, without its contents`() {
         val exceptions = exceptions()
         assertTrue(exceptions.size > 60, "${exceptions.size} exceptions")
         for (exception in exceptions) {
@@ -71,7 +71,7 @@ internal class PrintingTest {
     }
 
     @Test
-    fun `the sentence is the one of the library`() {
+    fun `the message of an exception is the sentence of the library`() {
         val sentences = mapOf(
             UnlockException.WrongKey() to "the key does not fit the backup",
             UnlockException.NotSignedIn(true) to "the account is not signed in",

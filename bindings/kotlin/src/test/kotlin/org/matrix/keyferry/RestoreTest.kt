@@ -44,7 +44,7 @@ internal class RestoreTest {
     }
 
     @Test
-    fun `a second opening asks nothing of the user and delivers nothing again`() = withHomeserver { homeserver ->
+    fun `a second opening needs no unlock and delivers nothing again`() = withHomeserver { homeserver ->
         val sink = RecordingSink()
         homeserver.open(directory, sink).use { backup ->
             backup.unlock(homeserver.recoveryKey)
@@ -83,7 +83,7 @@ internal class RestoreTest {
     }
 
     @Test
-    fun `what a sink refuses is listed with its reason`() = withHomeserver("--keys", "30") { homeserver ->
+    fun `keys that the sink refuses are listed with their reason`() = withHomeserver("--keys", "30") { homeserver ->
         val sink = roomKeySink { keys -> keys.map { SinkAnswer.Refused("too old") } }
         homeserver.open(directory, sink).use { backup ->
             backup.unlock(homeserver.recoveryKey)

@@ -21,7 +21,7 @@ internal class SecretsTest {
     private val secret = "EsTc"
 
     @Test
-    fun `no secret is printed with what holds it`() {
+    fun `values that hold secrets are printed without them`() {
         val origin = BackupOrigin("1", "public", true)
         val key = RoomKey("!room:a", "session", "m.megolm.v1.aes-sha2", "sender", secret, emptyMap(), emptyList(), 0u, true, origin)
         val account = Account("https://a", "@a:a", "DEVICE")

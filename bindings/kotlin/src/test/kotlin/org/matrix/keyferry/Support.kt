@@ -22,7 +22,7 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
 /** The outcome of a run that got the whole backup in one answer. */
 internal val WHOLE = RunOutcome.Completed(CompletionProof.WHOLE, 0u)
 
-/** Asserts that everything is here, in one answer or, if a run was cut, in several. */
+/** Asserts that the run completed, in one answer or, if an answer was cut, in several. */
 internal fun assertCompleted(outcome: RunOutcome, message: String = "") {
     assertInstanceOf(RunOutcome.Completed::class.java, outcome, message)
 }

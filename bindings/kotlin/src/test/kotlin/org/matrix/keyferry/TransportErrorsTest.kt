@@ -22,7 +22,7 @@ internal class TransportErrorsTest {
     private val call = OkHttpClient().newCall(Request.Builder().url("http://localhost/").build())
 
     @Test
-    fun `exceptions are sorted by what is to be done about them`() {
+    fun `network exceptions are mapped to transport exceptions by their cause`() {
         val handshake = { cause: Throwable -> SSLHandshakeException("handshake").apply { initCause(cause) } }
         val sorted = mapOf(
             UnknownHostException() to TransportException.Offline::class,
@@ -42,7 +42,7 @@ internal class TransportErrorsTest {
     }
 
     @Test
-    fun `after a cancellation every exception is one`() {
+    fun `an exception after a cancellation is mapped to Closed`() {
         call.cancel()
         assertEquals(TransportException.Closed::class, IOException("Canceled").toTransportException(call)::class)
     }

@@ -23,7 +23,7 @@ internal class WakeUpTest {
     private val wakeUp = WakeUp(0u, true, false, false, 0u)
 
     @Test
-    fun `a wake-up is asked for while there is more, and cancelled when all is here`() = test {
+    fun `a wake-up is requested while keys are left, and cancelled when a run completes`() = test {
         Homeserver("--keys", "10000", "--rooms", "10", "--bytes-per-second", "4000000").use { homeserver ->
             val wakeUps = WakeUps()
             homeserver.open(directory, scheduleWakeUp = wakeUps::take).use { backup ->
@@ -40,7 +40,7 @@ internal class WakeUpTest {
     }
 
     @Test
-    fun `the last one is held for whoever is at work, and no other`() = test {
+    fun `wake-ups are held back only while work of their purpose runs, and the last one is returned`() = test {
         val held = HeldWakeUps()
         assertFalse(held.hold(WakeUpPurpose.DOWNLOAD, wakeUp))
         val later = wakeUp.copy(notBeforeMs = 5u)
@@ -56,7 +56,7 @@ internal class WakeUpTest {
     }
 
     @Test
-    fun `there is one at work at a time`() = test {
+    fun `work waits until earlier work of the same purpose has ended`() = test {
         val held = HeldWakeUps()
         val end = CompletableDeferred<Unit>()
         val first = async(start = CoroutineStart.UNDISPATCHED) { held.during(WakeUpPurpose.DOWNLOAD) { end.await() } }

@@ -21,7 +21,7 @@ internal class WorkOutcomeTest {
     private val running = RunOutcome.AlreadyRunning(RunHolder("app", 1u, true, 0u))
 
     @Test
-    fun `whatever asks for a wake-up is tried again then`() {
+    fun `an outcome with a wake-up is a retry`() {
         val outcomes = listOf(
             RunOutcome.OutOfBudget,
             RunOutcome.Blocked(BlockedReason.Offline, null),
@@ -35,7 +35,7 @@ internal class WorkOutcomeTest {
     }
 
     @Test
-    fun `without a wake-up it is done, or somebody has to look`() {
+    fun `an outcome without a wake-up is a success, a failure, or a retry without a time`() {
         val done = listOf(
             WHOLE,
             RunOutcome.Short(emptyList()),
