@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_told_from_a_later_one_with_its_number() {
+    fn a_process_differs_from_a_later_one_with_the_same_id() {
         let this = this_process();
         assert_eq!(is_alive(this), Some(true));
         let namesake = ProcessIdentity {

@@ -168,22 +168,22 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_for_the_reader() {
+    fn the_corpus_of_the_reader_does_not_panic() {
         replay("reader", reader);
     }
 
     #[test]
-    fn what_was_found_for_the_entry() {
+    fn the_corpus_of_the_entry_does_not_panic() {
         replay("entry", entry);
     }
 
     #[test]
-    fn what_was_found_for_the_recovery_key() {
+    fn the_corpus_of_the_recovery_key_does_not_panic() {
         replay("recovery_key", recovery_key);
     }
 
     #[test]
-    fn what_was_found_for_account_data() {
+    fn the_corpus_of_account_data_does_not_panic() {
         replay("account_data", account_data);
     }
 }

@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_is_between_two_or_one_of_them() {
+    fn the_median_is_a_value_or_the_mean_of_two() {
         let median = |values: &[f64]| Spread::of(values.iter().copied()).map(|spread| spread.median);
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));

@@ -145,7 +145,7 @@ mod tests {
     };
 
     #[test]
-    fn an_answer_for_everything_proves_what_it_has() {
+    fn a_complete_answer_proves_the_keys_that_it_contains() {
         let ended = |count, names| Evidence {
             count,
             names,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_is_only_reached_by_answers() {
+    fn a_count_settles_a_version_only_with_matching_answers() {
         let rooms = |count, names| Evidence {
             count,
             names,
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn short_is_what_both_ways_do_not_bring() {
+    fn a_version_is_short_if_neither_way_of_fetching_reaches_its_count() {
         let both = Evidence {
             everything: Some(5),
             rooms_have_answered: true,
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_carried_while_nothing_speaks_against_it() {
+    fn names_are_kept_unless_the_counts_contradict_them() {
         let table = [
             (5, None, Some(10), Some(10), true),
             (5, None, Some(10), Some(12), true),

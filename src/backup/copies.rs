@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_class_the_earliest_copy_is_given_out() {
+    fn the_earliest_copy_of_a_class_is_given_out() {
         let copies = [
             copy(1, A, 1, 9),
             copy(2, A, 1, 3),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn any_copy_that_connects_may_say_that_it_can_be_shared() {
+    fn the_shared_history_flag_of_any_connected_copy_counts() {
         let says_so = |copy| Copy {
             shared_history: true,
             ..copy

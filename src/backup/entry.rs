@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_entry_is_packed_whatever_surrounds_it() {
+    fn a_sound_entry_is_packed_despite_odd_fields_around_it() {
         let ephemeral = BASE64.encode([1; 32]);
         let mac = BASE64.encode([2; 8]);
         for json in [
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_kept_as_it_came() {
+    fn an_unsound_entry_is_kept_unchanged() {
         for json in [
             "null",
             "{}",
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_counts_where_it_is_a_number() {
+    fn a_claim_counts_only_if_it_is_a_number() {
         let data = format!(
             r#""session_data":{{"ephemeral":"{}","mac":"{}","ciphertext":"AwMD"}}"#,
             BASE64.encode([1; 32]),
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_its_number() {
+    fn every_failure_reason_has_a_code() {
         for reason in FailureReason::ALL {
             assert_eq!(FailureReason::from_code(reason.code()), Some(reason));
         }

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn optional_parts_cost_only_themselves() {
+    fn malformed_optional_fields_do_not_fail_the_key() {
         for extra in [
             "",
             r#","sender_claimed_keys":[],"forwarding_curve25519_key_chain":null"#,
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_be_no_key_has_its_reason() {
+    fn each_invalid_plaintext_has_its_failure_reason() {
         let (json, session_id) = plaintext("");
         let parse = |json: &str, id: &SessionId| OpenedEntry::parse(json.as_bytes(), id).err();
         assert_eq!(

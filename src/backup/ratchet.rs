@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_proves_the_session_that_it_was_made_with_and_the_room_that_it_names() {
+    fn an_event_proves_its_session_and_its_room() {
         let mut sender = GroupSession::new(SessionConfig::version_1());
         let key = InboundGroupSession::new(&sender.session_key(), SessionConfig::version_1())
             .export_at(0)

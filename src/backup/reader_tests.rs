@@ -46,7 +46,7 @@ fn entry(room: &str, session: &str, json: &str) -> (String, String, String) {
 }
 
 #[test]
-fn entries_come_with_their_room_and_session() {
+fn entries_are_read_with_their_room_and_session() {
     let document = r#" {"etag":"1","rooms":{"!a:x":{"sessions":{"s1":{"k":"}\"{"},"s\/2":{}},"other":[1,{"sessions":{}}]},
         "!b":{"sessions":{}},"!c":{"sessions":{"s3": [1, 2] ,"s4":null,"s5":"text"}}},"more":{"rooms":{"!z":{"sessions":{"no":{}}}}}} "#;
     assert_eq!(
@@ -62,14 +62,14 @@ fn entries_come_with_their_room_and_session() {
 }
 
 #[test]
-fn one_room_has_no_rooms_around_it() {
+fn an_answer_for_one_room_has_no_rooms_object() {
     let (seen, end) = read(BackupReader::one_room(), br#"{"sessions":{"s":{"a":1}}}"#, 1);
     assert_eq!(end, Ok(()));
     assert_eq!(seen.entries, [entry("", "s", r#"{"a":1}"#)]);
 }
 
 #[test]
-fn odd_sessions_cost_only_themselves() {
+fn an_invalid_session_id_fails_only_its_own_entry() {
     let document = format!(
         r#"{{"rooms":{{"!c":{{"sessions":{{"{}":{{}},"\ud800":{{}},"ok":{{}}}}}}}}}}"#,
         "x".repeat(5000)
@@ -146,7 +146,7 @@ fn a_document_of_another_shape_proves_nothing() {
 }
 
 #[test]
-fn what_is_no_backup_is_told_from_what_is_cut() {
+fn a_document_that_is_no_backup_differs_from_one_that_is_cut() {
     for page in [
         "<html>",
         "",
@@ -248,7 +248,7 @@ fn document_rooms(document: &str) -> Vec<(String, Sessions)> {
 }
 
 #[test]
-fn another_reader_goes_on_behind_any_entry() {
+fn another_reader_resumes_after_any_entry() {
     let document = r#"{"rooms":{"!a":{"sessions":{"s1":{"k":1},"s2":[2]}},"!b":{"sessions":{"s3":{"k":3}}},"!c":{"sessions":{}}}}"#;
     let whole = entries(document);
     for end in 0..document.len() {
@@ -272,7 +272,7 @@ fn another_reader_goes_on_behind_any_entry() {
 }
 
 #[test]
-fn what_goes_on_and_on_is_given_up() {
+fn an_answer_beyond_the_limits_is_refused() {
     let blanks = vec![b' '; 1 << 20];
     let mut reader = BackupReader::all_rooms();
     let mut seen = Seen::default();

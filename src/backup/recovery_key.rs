@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_spacing_is_the_same_key_and_a_typo_is_not() {
+    fn spacing_in_a_key_is_ignored_but_a_typo_is_an_error() {
         let key = BackupDecryptionKey::from_bytes(&[42; 32]);
         let compact = key.to_base58();
         let spaced: String = compact.chars().flat_map(|c| [c, '\u{a0}', '\n']).collect();
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_of_32_bytes_with_or_without_padding() {
+    fn base64_of_32_bytes_is_read_with_or_without_padding() {
         assert_eq!(
             *parse_base64(&format!(" {}=\n", BASE64.encode([5; 32]))).expect("a key"),
             [5; 32]

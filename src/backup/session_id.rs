@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_vault_keeps_is_what_it_gives_back() {
+    fn a_session_id_survives_the_vault_unchanged() {
         let id = BASE64.encode([7; 32]);
         for text in [
             id.as_str(),

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_synapse_sends_and_what_old_servers_sent() {
+    fn versions_of_synapse_and_of_old_servers_are_read() {
         let key = BASE64.encode([4; 32]);
         let body = format!(
             r#"{{"auth_data":{{"public_key":"{key}","private_key_salt":"salt","private_key_iterations":500000,"signatures":{{}}}},
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_and_texts_out_of_bounds_are_brought_within_them() {
+    fn numbers_and_texts_out_of_bounds_are_limited() {
         let long = "x".repeat(100_000);
         for (count, expected) in [
             ("18446744073709551615", Some(i64::MAX.cast_unsigned())),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_odd_beside_the_key_does_not_cost_it() {
+    fn odd_fields_beside_the_public_key_do_not_lose_it() {
         let key = BASE64.encode([4; 32]);
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
         for odd in ["1e400", &deep, r#""\ud800""#] {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_version_is_none() {
+    fn a_body_without_a_version_is_no_version() {
         for body in [
             "",
             "{}",

@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_done_is_looked_at_again_only_where_that_may_bring_something() {
+    fn a_finished_run_asks_for_another_only_if_that_can_find_keys() {
         let completed = Finished::Completed {
             proof: CompletionProof::Whole,
             accepted_shortfall: 0,

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flag_goes_by_two_names_and_never_by_both_of_matrix_sdks() {
+    fn the_flag_is_written_under_two_names_but_not_as_m_shared_history() {
         for shared_history in [true, false] {
             let key = RoomKey {
                 room_id: "!r:x".into(),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_of_nothing_is_sound_and_its_lines_are_short() {
+    fn an_empty_export_is_valid_and_has_short_lines() {
         let file = KeyExportWriter::new(Vec::new(), "p")
             .and_then(KeyExportWriter::finish)
             .expect("an export");

@@ -180,7 +180,7 @@ mod tests {
     use crate::homeserver::HttpHeader;
 
     #[test]
-    fn a_byte_now_and_then_is_silence_and_a_slow_body_is_not() {
+    fn a_trickle_counts_as_silence_but_a_slow_body_does_not() {
         let window = Duration::from_secs(60);
         let seconds = Duration::from_secs;
         let mut drip = Pace::default();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_drip_ends_and_a_small_answer_has_two_minutes() {
+    async fn a_trickle_is_ended_and_a_small_answer_has_two_minutes() {
         let seconds = Duration::from_secs;
         assert_eq!(lasts(1, seconds(1), false).await, seconds(60));
         assert_eq!(lasts(2_000, seconds(59), false).await, seconds(3_600));

@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_are_spread_and_end() {
+    fn waits_grow_with_jitter_and_end_after_four_retries() {
         let error = HomeserverError::ServerFault {
             status: 502,
             retry_after: None,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_asks_for_patience_gets_it_within_reason() {
+    fn the_wait_that_a_server_asks_for_is_kept_up_to_a_limit() {
         let limited = |seconds| HomeserverError::RateLimited {
             retry_after: Some(Duration::from_secs(seconds)),
         };
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn rests_and_outages_grow_over_runs_and_are_bounded() {
+    fn waits_between_runs_grow_up_to_a_limit() {
         let minutes = |failures| rest_after(failures, 1.0).as_secs() / 60;
         assert_eq!(
             [0, 1, 2, 3, 6, 7, 99].map(minutes),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_pass_is_not_retried() {
+    fn permanent_errors_are_not_retried() {
         for error in [
             HomeserverError::NotSignedIn { soft_logout: true },
             HomeserverError::Forbidden,

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_room_id_costs_itself() {
+    fn an_item_that_is_no_room_id_is_skipped() {
         let long = "x".repeat(MAX_ID_BYTES + 1);
         let body =
             format!(r#"{{"x":1,"joined_rooms":["!a:x",5,null,"",{{"y":["!b:x"]}},"\ud800","{long}",1e999,"!c:x"]}}"#);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn more_rooms_than_anybody_has_are_left_to_the_request_for_everything() {
+    fn rooms_beyond_the_limit_are_left_to_the_request_for_all_keys() {
         let rooms = vec!["!a:x"; MAX_LISTED_ROOMS + 10];
         let body = serde_json::json!({ "joined_rooms": rooms }).to_string();
         assert_eq!(

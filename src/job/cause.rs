@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_stopped_goes_on_when_the_last_cause_is_gone() {
+    fn work_resumes_when_its_last_pause_cause_is_gone() {
         let set = CauseSet::default().with(PauseCause::Offline).with(PauseCause::Thermal);
         assert!(set.stop(Work::Fetch) && set.stop(Work::Open));
         let set = set.without(PauseCause::Thermal);

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_comes_late_undoes_nothing() {
+    fn a_late_read_does_not_undo_a_newer_command() {
         let gate = Gate::new(Conditions::default());
         let write = |gate: &Gate| gate.write_user_commands(|word| Ok(word.intent)).expect("it is written");
         // Begun before the user gave the command, while it was being written, and before another read.
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_written_in_order_and_what_could_not_be_is_written_later() {
+    fn user_commands_are_written_in_order_and_again_after_a_failure() {
         let gate = Gate::new(Conditions::default());
         gate.follow_user(PAUSE);
         assert!(gate.write_user_commands(|_| Err(VaultError::Busy)).is_err());

@@ -136,7 +136,7 @@ mod tests {
     };
 
     #[test]
-    fn what_waits_is_asked_for_and_what_is_the_users_to_resume_is_not() {
+    fn an_ended_run_asks_for_another_unless_the_user_must_resume() {
         let after = |seconds| NextRun::After(Duration::from_secs(seconds));
         let paused = |cause| JobEnd::Paused { causes: vec![cause] };
         let table = [
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_up_asks_for_what_the_work_takes() {
+    fn a_wake_up_asks_for_the_conditions_of_the_work() {
         let conditions = Conditions {
             metered_bytes: 999,
             needs_charging: true,

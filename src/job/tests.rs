@@ -154,7 +154,7 @@ impl NoteRooms {
 }
 
 #[tokio::test]
-async fn it_runs_to_its_end_one_at_a_time() {
+async fn a_job_runs_to_its_end_one_at_a_time() {
     let directory = tempfile::tempdir().expect("a directory");
     let job = NoteRooms::new(directory.path(), 50);
     let both = tokio::join!(job.run(None), job.run_once(RunBudget::default()));
@@ -166,7 +166,7 @@ async fn it_runs_to_its_end_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_pause_holds_it_a_resume_lets_it_go_on_and_the_lease_is_given_back() {
+async fn a_pause_stops_a_job_and_frees_its_lease_until_it_resumes() {
     let directory = tempfile::tempdir().expect("a directory");
     let job = NoteRooms::new(directory.path(), 1_000_000);
     let pause = async {
@@ -204,7 +204,7 @@ async fn a_pause_holds_it_a_resume_lets_it_go_on_and_the_lease_is_given_back() {
 }
 
 #[tokio::test]
-async fn it_keeps_its_budget_and_asks_for_its_wake_up() {
+async fn a_job_keeps_its_budget_and_asks_for_its_wake_up() {
     let directory = tempfile::tempdir().expect("a directory");
     let job = NoteRooms::new(directory.path(), 1_000_000);
     let began = Instant::now();
@@ -215,7 +215,7 @@ async fn it_keeps_its_budget_and_asks_for_its_wake_up() {
 }
 
 #[tokio::test]
-async fn a_newer_run_overtakes_it() {
+async fn a_newer_run_overtakes_a_job() {
     let directory = tempfile::tempdir().expect("a directory");
     let job = NoteRooms::new(directory.path(), 1_000_000);
     let overtake = async {
@@ -234,7 +234,7 @@ async fn a_newer_run_overtakes_it() {
 }
 
 #[tokio::test]
-async fn dropped_it_ends_by_itself_and_shut_down_nothing_begins() {
+async fn a_dropped_job_ends_and_none_begins_after_a_shutdown() {
     let directory = tempfile::tempdir().expect("a directory");
     let job = NoteRooms::new(directory.path(), 1_000_000);
     tokio::select! {

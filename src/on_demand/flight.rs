@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_comes_later_gets_the_same_answer_and_takes_over_what_was_given_up() {
+    async fn a_later_caller_shares_the_answer_or_takes_over_a_dropped_request() {
         let (flights, times) = (Flights::default(), AtomicU32::new(0));
         let work = || async {
             let time = times.fetch_add(1, Ordering::SeqCst);

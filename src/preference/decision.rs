@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_of_the_user_comes_first_and_one_of_the_policy_gives_way() {
+    fn a_wish_of_the_user_wins_and_one_of_the_policy_gives_way() {
         for (stable, _) in READINGS {
             for (unstable, _) in READINGS {
                 for determined in DETERMINED {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_choice_is_written_and_no_value_is_overruled() {
+    fn only_a_choice_of_the_policy_is_written_and_overrules_no_value() {
         for (stable, _) in READINGS {
             for (unstable, _) in READINGS {
                 for determined in DETERMINED {

@@ -48,7 +48,7 @@ fn every_ledger() -> impl Iterator<Item = Ledger> {
 }
 
 #[test]
-fn nothing_is_overruled_silently_and_every_wish_comes_to_an_end() {
+fn no_value_is_overruled_silently_and_every_wish_ends() {
     for write_unstable in [true, false] {
         for mut ledger in every_ledger() {
             let wish = ledger.wish.expect("a wish");
@@ -88,7 +88,7 @@ fn nothing_is_overruled_silently_and_every_wish_comes_to_an_end() {
 }
 
 #[test]
-fn a_choice_between_our_two_writes_is_no_surprise_only_if_it_is_ours() {
+fn a_choice_between_our_two_writes_is_asked_about_unless_it_is_ours() {
     let mut ledger = Ledger::default();
     ledger.observe(reading(Says(true), Says(true)));
     ledger.wish(false);
@@ -103,7 +103,7 @@ fn a_choice_between_our_two_writes_is_no_surprise_only_if_it_is_ours() {
 }
 
 #[test]
-fn a_choice_that_comes_while_the_second_form_is_written_is_asked_about() {
+fn a_choice_made_during_our_second_write_is_asked_about() {
     let mut ledger = Ledger::default();
     ledger.observe_all(both(Nothing, Nothing));
     ledger.wish(true);
@@ -114,7 +114,7 @@ fn a_choice_that_comes_while_the_second_form_is_written_is_asked_about() {
 }
 
 #[test]
-fn what_was_told_does_not_undo_what_was_written_meanwhile() {
+fn a_reported_notice_does_not_undo_a_write_made_meanwhile() {
     let mut ledger = Ledger::default();
     ledger.observe_all(both(Says(true), Nothing));
     ledger.first_sight_is_told();
@@ -134,7 +134,7 @@ fn what_was_told_does_not_undo_what_was_written_meanwhile() {
 }
 
 #[test]
-fn a_later_wish_takes_the_place_of_an_earlier_one() {
+fn a_later_wish_replaces_an_earlier_one() {
     let mut ledger = Ledger::default();
     ledger.observe(reading(Nothing, Nothing));
     let first = ledger.wish(true);
@@ -150,7 +150,7 @@ fn a_later_wish_takes_the_place_of_an_earlier_one() {
 }
 
 #[test]
-fn what_the_policy_chose_gives_way_and_is_chosen_only_where_nobody_has() {
+fn the_policy_chooses_only_without_a_value_and_gives_way_to_one() {
     for stable in READINGS {
         for unstable in READINGS {
             let mut ledger = Ledger::default();
@@ -170,7 +170,7 @@ fn what_the_policy_chose_gives_way_and_is_chosen_only_where_nobody_has() {
 }
 
 #[test]
-fn changes_are_told_once_each_and_nothing_else_is() {
+fn each_change_is_reported_once_and_nothing_else_is() {
     let mut ledger = Ledger::default();
     assert_eq!(told(&mut ledger, Seen::default()), None);
     assert_eq!(
@@ -207,7 +207,7 @@ fn changes_are_told_once_each_and_nothing_else_is() {
 }
 
 #[test]
-fn a_host_that_was_not_told_is_told_later_and_of_the_latest_only() {
+fn a_missed_notice_is_reported_later_and_only_the_latest() {
     let mut ledger = Ledger::default();
     ledger.observe(reading(Says(true), Nothing));
     ledger.first_sight_is_told();
@@ -219,13 +219,13 @@ fn a_host_that_was_not_told_is_told_later_and_of_the_latest_only() {
 }
 
 #[test]
-fn the_first_sight_of_a_value_says_that_it_is_the_first() {
+fn the_notice_of_a_first_value_has_no_value_before() {
     let notice = told(&mut Ledger::default(), reading(Says(false), Nothing)).expect("news");
     assert_eq!((notice.before, notice.now.value), (None, PreferenceValue::Disabled));
 }
 
 #[test]
-fn a_write_whose_end_is_not_known_is_ours_until_the_server_says_otherwise() {
+fn a_write_with_unknown_result_is_ours_unless_the_server_contradicts() {
     let mut ledger = Ledger::default();
     ledger.observe_all(both(Says(true), Nothing));
     ledger.first_sight_is_told();
@@ -251,7 +251,7 @@ fn a_write_whose_end_is_not_known_is_ours_until_the_server_says_otherwise() {
 }
 
 #[test]
-fn the_vault_gives_back_what_it_was_given() {
+fn a_ledger_survives_the_vault_unchanged() {
     for ledger in every_ledger() {
         assert_eq!(Ledger::from(PreferenceRow::from(ledger)), ledger);
     }

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_and_the_server_is_heard() {
+    fn waits_grow_and_respect_the_server() {
         let after = |asked, tries| retry_after(&PendingReason::Unreachable, asked, tries).map(|wait| wait.as_secs());
         assert_eq!(
             [1, 2, 3, 20].map(|tries| after(None, tries)),

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn a_written_form_reads_back() {
         for form in PreferenceForm::ALL {
             for enabled in [true, false] {
                 assert_eq!(form.read(Some(&form.content(enabled))), FormReading::Says(enabled));

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_what_the_machine_uploads_to_with_a_key_of_that_version() {
+    fn a_target_needs_the_stored_version_and_its_key() {
         let target = |stored| UploadTarget::new("2".to_owned(), stored);
         let found = target(stored(Some("2"), Some(1))).expect("a target");
         assert_eq!((found.version, found.public_key), ("2".to_owned(), public_key(1)));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_in_that_very_backup_may_be_marked() {
+    fn only_a_key_of_that_very_backup_may_be_marked() {
         let target = UploadTarget::new("2".to_owned(), stored(Some("2"), Some(1)));
         let origin = |version: &str, key, is_current| BackupOrigin {
             version: version.to_owned(),

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_is_never_missed_and_little_else_is_taken_for_it() {
+    fn the_filter_misses_no_added_session_and_rarely_mistakes_another() {
         let mut filter = SessionFilter::new();
         let id = |number: u32| format!("{number:043}");
         (0..500_000).for_each(|number| filter.add(&id(number)));

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_key_comes_first_and_their_number_is_bounded() {
+    fn the_default_key_is_tried_first_and_the_number_of_keys_is_limited() {
         let mut encrypted = serde_json::Map::new();
         for id in 0..20 {
             encrypted.insert(format!("key{id:02}"), json!({}));

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_is_alive_while_it_shows_that() {
+    fn a_lease_is_live_while_its_holder_shows_signs_of_life() {
         let lease = LeaseRow {
             heartbeat_ms: 100_000,
             ..LeaseRow::new("app")

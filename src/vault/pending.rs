@@ -116,7 +116,7 @@ mod tests {
     use crate::vault::{EntryBatch, OpenVaultError, Protection, Vault};
 
     #[test]
-    fn a_page_has_its_keys_or_its_bytes() {
+    fn a_page_is_limited_by_keys_and_by_bytes() {
         let directory = tempfile::tempdir().expect("a directory");
         let unprotected = || Ok::<_, OpenVaultError>(Protection::None);
         let vault = Vault::open(directory.path(), "@a:x", "D", unprotected).expect("a vault");

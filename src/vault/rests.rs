@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_jumps_neither_waits_for_ever_nor_for_nothing() {
+    fn a_clock_that_jumps_neither_extends_a_wait_nor_causes_one() {
         let most = Duration::from_secs(3_600);
         let seconds = |left| Some(Duration::from_secs(left));
         let (began, until) = (1_000_000, 1_600_000);

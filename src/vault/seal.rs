@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_only_as_what_it_is() {
+    fn a_sealed_value_opens_only_for_its_purpose() {
         let keys = VaultKeys::sealed(&[1; 32]);
         let sealed = keys.seal(Sealed::DecryptionKey { version: "2" }, b"secret");
         assert!(!sealed.windows(6).any(|window| window == b"secret"));

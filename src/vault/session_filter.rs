@@ -49,7 +49,7 @@ mod tests {
     use crate::vault::seal::VaultKeys;
 
     #[test]
-    fn it_forgets_nothing_and_takes_few_for_others() {
+    fn the_filter_forgets_nothing_and_rarely_mistakes_a_name() {
         let keys = VaultKeys::open([3; 16]);
         let name = |number: u32, room: u8| keys.name_hash(&number.to_le_bytes(), &[room; 16]);
         let mut filter = SessionFilter::default();

@@ -127,7 +127,7 @@ mod tests {
     use crate::vault::{BegunRun, OpenVaultError, Patience, Protection, Vault};
 
     #[test]
-    fn a_run_that_was_overtaken_moves_no_pages() {
+    fn an_overtaken_run_moves_no_pages() {
         let directory = tempfile::tempdir().expect("a directory");
         let unprotected = || Ok::<_, OpenVaultError>(Protection::None);
         let vault = Vault::open(directory.path(), "@a:x", "D", unprotected).expect("a vault");

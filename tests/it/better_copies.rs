@@ -175,7 +175,7 @@ async fn a_copy_from_an_earlier_message_is_taken() {
 }
 
 #[tokio::test]
-async fn a_sound_copy_takes_the_place_of_one_that_failed() {
+async fn a_sound_copy_replaces_one_that_failed() {
     for odd in [json!("nothing"), json!({ "session_data": {} })] {
         let scene = Scene::new(false);
         let client = scene.client().await;
@@ -234,7 +234,7 @@ async fn repeats_within_one_answer_replace_nothing() {
 }
 
 #[tokio::test]
-async fn what_only_claims_to_be_better_costs_nothing() {
+async fn a_copy_that_only_claims_to_be_better_replaces_nothing() {
     let scene = Scene::new(false);
     let client = scene.client().await;
     let late = from_index(&scene.key, 100);
@@ -258,7 +258,7 @@ async fn what_only_claims_to_be_better_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_message_from_before_the_key_asks_for_a_better_one() {
+async fn a_message_older_than_the_key_requests_a_better_copy() {
     let scene = Scene::new(false);
     let client = scene.client().await;
     let late = from_index(&scene.key, 100);
@@ -300,7 +300,7 @@ async fn fetching_a_session_again_repairs_a_failed_entry() {
 }
 
 #[tokio::test]
-async fn what_was_trimmed_is_replaced_too() {
+async fn a_trimmed_copy_is_replaced_too() {
     let scene = Scene::new(true);
     let mut options = scene.setup.options();
     options.download = Some(DownloadPolicy {

@@ -31,7 +31,7 @@ fn documents_of_another_shape(homeserver: &Homeserver) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn an_answer_that_proves_nothing_completes_nothing() {
+async fn an_answer_that_proves_nothing_does_not_complete_a_version() {
     let homeserver = homeserver(KEYS, 6);
     for document in documents_of_another_shape(&homeserver) {
         let setup = Setup::new(&homeserver);
@@ -80,7 +80,7 @@ async fn a_backup_that_is_not_served_is_reported_and_single_keys_still_work() {
 }
 
 #[tokio::test]
-async fn what_the_server_counts_and_does_not_give_is_short_until_the_app_accepts_it() {
+async fn a_shortfall_is_reported_until_the_app_accepts_it() {
     let homeserver = homeserver(KEYS, 6);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -141,7 +141,7 @@ async fn what_the_server_counts_and_does_not_give_is_short_until_the_app_accepts
 }
 
 #[tokio::test]
-async fn an_answer_without_some_rooms_is_made_up_for() {
+async fn rooms_missing_from_an_answer_are_fetched_one_by_one() {
     let homeserver = homeserver(KEYS, 6);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -173,7 +173,7 @@ async fn entries_of_a_wrong_shape_do_not_count_as_keys() {
 }
 
 #[tokio::test]
-async fn a_failing_room_does_not_hold_up_the_others() {
+async fn a_failing_room_does_not_delay_the_others() {
     let homeserver = homeserver(KEYS, 6);
     let sick = homeserver.truth().room_id(2);
     for kind in [status(504, json!({})), FaultKind::NotJson] {
@@ -233,7 +233,7 @@ async fn a_forged_version_replaces_no_key() {
 }
 
 #[tokio::test]
-async fn an_older_version_is_named_until_it_is_unlocked_or_given_up() {
+async fn an_older_version_is_reported_until_it_is_unlocked_or_given_up() {
     let homeserver = homeserver(40, 2);
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;

@@ -30,7 +30,7 @@ fn twins(homeserver: &Homeserver) -> Vec<(TrueKey, TrueKey)> {
 }
 
 #[tokio::test]
-async fn of_what_one_answer_brings_under_two_rooms_neither_is_delivered() {
+async fn a_session_under_two_rooms_in_one_answer_is_not_delivered() {
     let homeserver = with_twins();
     let setup = Setup::with_sink(&homeserver);
     // Everything is fetched before anything can be opened.
@@ -72,7 +72,7 @@ async fn of_what_one_answer_brings_under_two_rooms_neither_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_later_place_never_hides_an_earlier_one() {
+async fn a_later_copy_in_another_room_never_hides_an_earlier_one() {
     let homeserver = with_twins();
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
@@ -93,7 +93,7 @@ async fn a_later_place_never_hides_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn fetched_again_the_first_place_is_still_the_first() {
+async fn the_first_room_of_a_session_stays_the_first_when_fetched_again() {
     let homeserver = with_twins();
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;

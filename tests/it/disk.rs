@@ -8,7 +8,7 @@ use crate::support::{Setup, SmallDisk, WHOLE, assert_vault_complete, homeserver}
 
 #[tokio::test]
 #[ignore = "needs to mount a small tmpfs: scripts/test-chaos.sh runs it"]
-async fn a_full_disk_is_told_and_nothing_is_lost() {
+async fn a_full_disk_is_reported_and_loses_no_key() {
     let homeserver = homeserver(20_000, 20);
     let setup = Setup::new(&homeserver);
     let disk = SmallDisk::mount(&setup.vault_directory(), 40);
@@ -38,7 +38,7 @@ async fn a_full_disk_is_told_and_nothing_is_lost() {
 
 #[tokio::test]
 #[ignore = "needs to mount a small tmpfs: scripts/test-chaos.sh runs it"]
-async fn a_directory_that_cannot_be_written_is_told() {
+async fn a_read_only_directory_is_reported() {
     let homeserver = homeserver(300, 3);
     let setup = Setup::new(&homeserver);
     let disk = SmallDisk::mount(&setup.vault_directory(), 40);
@@ -60,7 +60,7 @@ async fn a_directory_that_cannot_be_written_is_told() {
 
 #[tokio::test]
 #[ignore = "needs to mount a small tmpfs: scripts/test-chaos.sh runs it"]
-async fn a_vault_is_made_whole_or_not_at_all_however_little_room_there_is() {
+async fn a_vault_is_created_completely_or_not_at_all_on_a_full_disk() {
     let homeserver = homeserver(10, 1);
     let setup = Setup::new(&homeserver);
     let directory = setup.vault_directory();

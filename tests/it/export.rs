@@ -103,7 +103,7 @@ async fn a_failed_or_cancelled_export_leaves_the_directory_unchanged() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn an_export_is_for_its_owner_alone_whatever_lay_there() {
+async fn an_export_is_readable_only_by_its_owner_despite_older_files() {
     use std::os::unix::fs::PermissionsExt;
     let homeserver = homeserver(10, 1);
     let setup = Setup::new(&homeserver);
@@ -122,7 +122,7 @@ async fn an_export_is_for_its_owner_alone_whatever_lay_there() {
 }
 
 #[tokio::test]
-async fn an_export_that_is_given_up_is_not_in_the_way_of_the_next() {
+async fn a_cancelled_export_does_not_block_the_next() {
     let homeserver = homeserver(5_000, 5);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;

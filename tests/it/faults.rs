@@ -22,7 +22,7 @@ async fn survives(homeserver: &Homeserver, faults: Vec<Fault>) {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_gone_on_with() {
+async fn a_download_continues_after_a_body_breaks_off() {
     let homeserver = homeserver(5_000, 10);
     for fault in [
         FaultKind::CutBody { after_bytes: 1_000_000 },
@@ -35,7 +35,7 @@ async fn a_body_that_breaks_off_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn everything_that_is_always_cut_is_taken_room_by_room() {
+async fn a_backup_is_fetched_room_by_room_if_all_keys_are_always_cut() {
     let homeserver = homeserver(5_000, 10);
     survives(
         &homeserver,
@@ -46,7 +46,7 @@ async fn everything_that_is_always_cut_is_taken_room_by_room() {
 }
 
 #[tokio::test]
-async fn everything_that_never_begins_is_taken_room_by_room() {
+async fn a_backup_is_fetched_room_by_room_if_all_keys_never_begin() {
     let homeserver = homeserver(2_000, 6);
     survives(
         &homeserver,
@@ -57,7 +57,7 @@ async fn everything_that_never_begins_is_taken_room_by_room() {
 }
 
 #[tokio::test]
-async fn a_room_that_the_server_refuses_is_left_to_the_last_request() {
+async fn a_refused_room_is_left_to_the_last_request() {
     let homeserver = homeserver(2_000, 6);
     survives(
         &homeserver,
@@ -157,7 +157,7 @@ async fn each_answer_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_refreshed_once_and_then_told() {
+async fn an_expired_token_is_refreshed_once_and_then_reported() {
     let homeserver = homeserver(100, 2);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -183,7 +183,7 @@ async fn an_expired_token_is_refreshed_once_and_then_told() {
 }
 
 #[tokio::test]
-async fn no_server_and_no_backup_are_not_the_same() {
+async fn an_unreachable_server_differs_from_a_missing_backup() {
     let gone = {
         let homeserver = homeserver(10, 1);
         Setup::new(&homeserver)
@@ -213,7 +213,7 @@ async fn no_server_and_no_backup_are_not_the_same() {
 }
 
 #[tokio::test]
-async fn offline_what_is_in_the_vault_is_still_opened() {
+async fn entries_in_the_vault_are_opened_offline() {
     let setup = {
         let homeserver = homeserver(800, 3);
         let setup = Setup::with_sink(&homeserver);
@@ -234,7 +234,7 @@ async fn offline_what_is_in_the_vault_is_still_opened() {
 }
 
 #[tokio::test]
-async fn a_count_that_lies_neither_ends_early_nor_goes_on_for_ever() {
+async fn a_false_count_neither_ends_a_run_early_nor_keeps_it_going() {
     for count in [0, 5, 1_000, 1_000_000_000] {
         let homeserver = homeserver(1_000, 4);
         homeserver.set_faults(vec![Fault::from(FaultKind::WrongCount { count })]);

@@ -78,7 +78,7 @@ async fn a_room_that_is_always_cut_is_left_to_the_os() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_os_brings_is_not_believed_blindly() {
+async fn a_downloaded_file_is_checked_before_it_is_read() {
     let homeserver = one_long_room();
     let setup = Setup::new(&homeserver);
     let downloads = OsDownloads::new();
@@ -123,7 +123,7 @@ async fn what_the_os_brings_is_not_believed_blindly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_sweep_comes_by_file_too() {
+async fn the_last_request_for_all_keys_can_be_a_file_too() {
     // No list names the long room: only the answer for all keys contains it.
     let homeserver = start(Config {
         room_sizes: vec![50, 6_000],
@@ -144,7 +144,7 @@ async fn the_last_sweep_comes_by_file_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_was_left_behind_is_not_taken_for_a_new_answer() {
+async fn a_leftover_file_is_not_read_as_a_new_answer() {
     let homeserver = start(Config {
         room_sizes: vec![50, 3_000],
         left_rooms: 1,
@@ -196,7 +196,7 @@ async fn until_it_waits(client: &KeyBackupClient) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_etag_that_changes_meanwhile_needs_no_second_file() {
+async fn an_etag_that_changes_during_a_download_needs_no_second_file() {
     for comes_with_the_file in [false, true] {
         let homeserver = growing();
         let setup = Setup::new(&homeserver);

@@ -17,7 +17,7 @@ fn expired() -> RunOutcome {
 }
 
 #[tokio::test]
-async fn pause_ends_a_run_whatever_it_waits_for() {
+async fn a_pause_ends_a_run_during_any_wait() {
     let homeserver = homeserver(6_000, 6);
     for fault in [
         FaultKind::Silence,
@@ -54,7 +54,7 @@ async fn a_late_pause_does_not_end_the_next_run() {
 }
 
 #[tokio::test]
-async fn a_budget_is_kept_and_what_arrived_stays() {
+async fn a_run_keeps_its_budget_and_the_keys_that_arrived() {
     let homeserver = slow(6_000, 6, 2_000_000);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
@@ -76,7 +76,7 @@ async fn a_budget_is_kept_and_what_arrived_stays() {
 }
 
 #[tokio::test]
-async fn only_one_run_at_a_time() {
+async fn a_client_has_only_one_run_at_a_time() {
     let homeserver = homeserver(100, 1);
     homeserver.set_faults(vec![Fault::from(FaultKind::Silence)]);
     let setup = Setup::new(&homeserver);
@@ -98,7 +98,7 @@ async fn only_one_run_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_dropped_run_leaves_a_vault_to_go_on_from() {
+async fn a_dropped_run_leaves_a_vault_that_the_next_run_continues() {
     let homeserver = homeserver(8_000, 8);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;

@@ -85,7 +85,7 @@ fn keep_vault(setup: &Setup, file: &Path) {
 }
 
 #[tokio::test]
-async fn what_an_earlier_build_has_begun_is_finished() {
+async fn a_download_begun_by_an_earlier_build_is_finished() {
     for schema in [2] {
         for state in &STATES {
             let homeserver = homeserver(KEYS, ROOMS);

@@ -15,7 +15,7 @@ const KEYS: u64 = 20_000;
 const KILLS: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
+async fn fifty_kills_lose_nothing_and_repeat_at_most_a_batch_each() {
     // Slow enough that an undisturbed run takes some seconds, all of them with work under way.
     let homeserver = start(Config {
         keys: KEYS,
@@ -69,7 +69,7 @@ async fn fifty_kills_lose_nothing_and_deliver_at_most_a_batch_twice_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wish_that_is_killed_on_its_way_is_whole_or_not_there() {
+async fn a_killed_write_leaves_a_whole_wish_or_none() {
     let homeserver = start(Config {
         keys: 1,
         rooms: 1,

@@ -62,7 +62,7 @@ async fn a_second_run_reports_the_holder_of_the_first() {
 }
 
 #[tokio::test]
-async fn without_a_visible_process_id_a_dead_run_is_overtaken_after_its_heartbeat() {
+async fn a_dead_run_without_visible_process_is_overtaken_after_its_heartbeat() {
     let homeserver = slow(4_000, 20, 3_000_000);
     let setup = Setup::new(&homeserver);
     let here = setup.open_unlocked().await;
@@ -104,7 +104,7 @@ fn idle_run(client: &Arc<KeyBackupClient>) -> JoinHandle<RunReport> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_processes_only_the_newer_ever_commits() {
+async fn only_the_newer_of_two_processes_commits() {
     let homeserver = slow(30_000, 60, 12_000_000);
     let mut dice = Dice(20_261_121);
     let (mut between, mut inside, mut rounds) = (0, 0, 0);

@@ -120,7 +120,7 @@ async fn our_decryption_and_theirs_give_the_same_keys() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_there_already_gets_what_the_backup_knows_better() {
+async fn a_stored_session_takes_only_improvements_from_the_backup() {
     use Claims::{AnotherSender as Other, AsTheStore as Same, Nothing};
     use Origin::{Bundle, DirectOfDevice, DirectOfUnknown, DirectOfVerified, Imported};
     const NEW: SinkAnswer = SinkAnswer::Imported;
@@ -181,7 +181,7 @@ async fn a_session_that_is_there_already_gets_what_the_backup_knows_better() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_there_already_is_not_replaced_by_another_one() {
+async fn a_stored_session_is_not_replaced_by_an_unconnected_one() {
     let directory = tempfile::tempdir().expect("a directory");
     for machine in machines(directory.path()).await {
         for (origin, local_is_direct) in [
@@ -208,7 +208,7 @@ async fn a_session_that_is_there_already_is_not_replaced_by_another_one() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_under_the_name_of_a_session_makes_way_for_the_true_one() {
+async fn a_wrong_key_under_a_session_id_is_replaced_by_the_true_one() {
     let directory = tempfile::tempdir().expect("a directory");
     let [machine, _] = machines(directory.path()).await;
     let (original, other) = (Original::new(), Original::new());
@@ -230,7 +230,7 @@ async fn a_wrong_key_under_the_name_of_a_session_makes_way_for_the_true_one() {
 }
 
 #[tokio::test]
-async fn a_session_does_not_lose_its_room_to_a_backup_that_says_another() {
+async fn a_stored_session_keeps_its_room_if_the_backup_names_another() {
     let directory = tempfile::tempdir().expect("a directory");
     let [machine, _] = machines(directory.path()).await;
     let original = Original::new();
@@ -308,7 +308,7 @@ async fn a_session_written_by_another_process_is_found_before_merging() {
 }
 
 #[tokio::test]
-async fn two_copies_in_one_batch_come_to_the_better_one() {
+async fn two_copies_in_one_batch_are_merged_into_the_better() {
     let directory = tempfile::tempdir().expect("a directory");
     for machine in machines(directory.path()).await {
         let sink = OlmMachineSink::new(machine.clone());
@@ -342,7 +342,7 @@ async fn two_copies_in_one_batch_come_to_the_better_one() {
 }
 
 #[tokio::test]
-async fn what_comes_in_beside_a_delivery_is_seen_and_so_is_another_machine() {
+async fn the_sink_sees_sessions_imported_meanwhile_and_another_machine() {
     let (one, other) = (
         tempfile::tempdir().expect("a directory"),
         tempfile::tempdir().expect("a directory"),

@@ -23,7 +23,7 @@ fn assert_found(answer: Result<RoomKeyLookup, OnDemandError>, homeserver: &Homes
 }
 
 #[tokio::test]
-async fn a_session_is_asked_for_once_and_counted_once() {
+async fn a_session_is_requested_once_and_counted_once() {
     let homeserver = start(Config {
         keys: 100,
         rooms: 4,
@@ -44,7 +44,7 @@ async fn a_session_is_asked_for_once_and_counted_once() {
 }
 
 #[tokio::test]
-async fn what_the_backup_has_not_is_remembered_until_it_changes() {
+async fn a_missing_session_is_remembered_until_the_backup_changes() {
     let homeserver = start(Config {
         keys: 100,
         rooms: 4,
@@ -77,7 +77,7 @@ async fn a_404_is_believed_only_while_its_version_is_there() {
 }
 
 #[tokio::test]
-async fn a_room_comes_whole_and_only_once() {
+async fn a_room_is_fetched_whole_and_only_once() {
     let homeserver = homeserver(3_000, 3);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -111,7 +111,7 @@ async fn a_room_comes_whole_and_only_once() {
 }
 
 #[tokio::test]
-async fn it_works_beside_a_run_of_another_process() {
+async fn fetching_on_demand_works_beside_a_run_of_another_process() {
     let homeserver = slow(8_000, 8, 2_000_000);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -129,7 +129,7 @@ async fn it_works_beside_a_run_of_another_process() {
 }
 
 #[tokio::test]
-async fn a_room_that_was_wanted_before_the_first_run_stays_so() {
+async fn a_room_wanted_before_the_first_run_stays_wanted() {
     let homeserver = homeserver(2_000, 20);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open().await;
@@ -158,7 +158,7 @@ async fn a_room_that_was_wanted_before_the_first_run_stays_so() {
 }
 
 #[tokio::test]
-async fn a_wanted_room_comes_first_in_the_middle_of_a_run_and_is_delivered_first() {
+async fn a_room_wanted_during_a_run_is_fetched_and_delivered_next() {
     let homeserver = slow(20_000, 20, 4_000_000);
     let setup = Setup::with_sink(&homeserver);
     let sink = setup.sink.clone().expect("a sink");
@@ -180,7 +180,7 @@ async fn a_wanted_room_comes_first_in_the_middle_of_a_run_and_is_delivered_first
 }
 
 #[tokio::test]
-async fn a_room_that_was_wanted_before_comes_first_in_the_next_run() {
+async fn a_room_wanted_earlier_is_first_in_the_next_run() {
     let homeserver = homeserver(2_000, 20);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -219,7 +219,7 @@ impl FindOf for Arc<KeyBackupClient> {
 }
 
 #[tokio::test]
-async fn the_log_stays_short_whatever_is_asked_for_one_by_one() {
+async fn the_log_stays_short_after_many_single_look_ups() {
     let homeserver = homeserver(10, 1);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;

@@ -7,7 +7,7 @@ use keyferry::{ClientOptions, OpenError, PauseCause, RunBudget, SecretBytes, Vau
 use crate::support::{MemoryKeyring, Setup, WHOLE, homeserver};
 
 #[tokio::test]
-async fn what_is_no_account_is_refused_before_anything_is_made() {
+async fn an_invalid_account_is_refused_before_a_vault_is_created() {
     let homeserver = homeserver(10, 1);
     let setup = Setup::new(&homeserver);
     let good = setup.options();
@@ -108,7 +108,7 @@ async fn a_vault_opens_only_for_its_account_with_its_key() {
 }
 
 #[tokio::test]
-async fn a_wrong_passphrase_is_told() {
+async fn a_wrong_passphrase_is_reported() {
     let homeserver = homeserver(10, 1);
     let setup = Setup::new(&homeserver);
     let with = |text: &str| ClientOptions {
@@ -126,7 +126,7 @@ async fn a_wrong_passphrase_is_told() {
 }
 
 #[tokio::test]
-async fn a_keyring_keeps_the_key_and_its_loss_is_told() {
+async fn a_keyring_keeps_the_key_and_its_loss_is_reported() {
     let homeserver = homeserver(100, 1);
     let setup = Setup::new(&homeserver);
     let keyring = Arc::new(MemoryKeyring::default());
@@ -188,7 +188,7 @@ async fn the_files_are_for_their_owner_only_and_hold_no_secret() {
 }
 
 #[tokio::test]
-async fn after_shutdown_every_call_says_so_and_the_callbacks_are_free() {
+async fn calls_after_shutdown_report_it_and_callbacks_are_released() {
     let homeserver = homeserver(10, 1);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;

@@ -17,7 +17,7 @@ fn paused(causes: &[PauseCause]) -> RunOutcome {
 }
 
 #[tokio::test]
-async fn every_cause_ends_what_it_stops_and_the_last_one_that_goes_lets_it_go_on() {
+async fn each_cause_ends_a_run_until_the_last_cause_is_gone() {
     let homeserver = slow(4_000, 10, 1_500_000);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
@@ -47,7 +47,7 @@ async fn every_cause_ends_what_it_stops_and_the_last_one_that_goes_lets_it_go_on
 }
 
 #[tokio::test]
-async fn what_the_user_paused_stays_so_over_restarts_and_what_they_stopped_asks_for_nothing() {
+async fn a_pause_by_the_user_outlives_restarts_and_a_stop_asks_for_no_run() {
     let homeserver = homeserver(500, 5);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -91,7 +91,7 @@ async fn what_the_user_paused_stays_so_over_restarts_and_what_they_stopped_asks_
 }
 
 #[tokio::test]
-async fn offline_stops_fetching_and_not_opening() {
+async fn the_offline_cause_stops_fetching_but_not_opening() {
     let homeserver = slow(4_000, 10, 1_500_000);
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;
@@ -126,7 +126,7 @@ async fn offline_stops_fetching_and_not_opening() {
 }
 
 #[tokio::test]
-async fn a_run_follows_when_causes_come_and_go() {
+async fn a_run_follows_causes_that_appear_and_disappear() {
     let homeserver = slow(4_000, 10, 1_500_000);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -146,7 +146,7 @@ async fn a_run_follows_when_causes_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_metered_network_is_for_small_backups() {
+async fn a_metered_network_is_used_only_for_small_backups() {
     let homeserver = homeserver(1_000, 5);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -173,7 +173,7 @@ async fn a_metered_network_is_for_small_backups() {
 }
 
 #[tokio::test]
-async fn a_full_vault_pauses_fetching_and_goes_on_with_another_limit() {
+async fn a_full_vault_pauses_fetching_until_the_limit_is_raised() {
     let homeserver = homeserver(10_000, 20);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -250,7 +250,7 @@ async fn a_rate_limit_holds_for_all_requests_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_pause_comes_back_when_the_run_that_it_waits_for_is_given_up() {
+async fn a_pause_returns_when_the_run_it_waits_for_is_dropped() {
     let homeserver = homeserver(2_000, 5);
     let setup = Setup::with_sink(&homeserver);
     let sink = setup.sink.as_ref().expect("a sink");
@@ -271,7 +271,7 @@ async fn a_pause_comes_back_when_the_run_that_it_waits_for_is_given_up() {
 }
 
 #[tokio::test]
-async fn the_charger_counts_where_the_policy_asks_for_it() {
+async fn the_charger_matters_only_if_the_policy_asks_for_it() {
     let homeserver = homeserver(100, 2);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -289,7 +289,7 @@ async fn the_charger_counts_where_the_policy_asks_for_it() {
 }
 
 #[tokio::test]
-async fn a_policy_bounds_the_cores_and_the_batches() {
+async fn a_policy_limits_the_cores_and_the_batches() {
     let homeserver = homeserver(3_000, 3);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;
@@ -323,7 +323,7 @@ async fn a_pause_by_the_user_stops_a_run_of_another_process() {
 }
 
 #[tokio::test]
-async fn a_pause_that_is_given_up_leaves_nothing_held() {
+async fn a_pause_call_that_is_dropped_leaves_no_pause_behind() {
     let homeserver = homeserver(2_000, 5);
     let setup = Setup::with_sink(&homeserver);
     let sink = setup.sink.as_ref().expect("a sink");

@@ -46,7 +46,7 @@ async fn every_key_is_fetched_opened_delivered_and_found() {
 }
 
 #[tokio::test]
-async fn a_second_run_asks_only_whether_there_is_anything_new() {
+async fn a_second_run_makes_only_one_request_for_changes() {
     let homeserver = homeserver(500, 5);
     let setup = Setup::with_sink(&homeserver);
     assert_eq!(
@@ -95,7 +95,7 @@ async fn fetching_needs_no_key_and_an_unlock_opens_the_rest() {
 }
 
 #[tokio::test]
-async fn an_unlock_during_a_run_is_taken_up_by_it() {
+async fn a_run_uses_a_key_that_is_unlocked_during_it() {
     let homeserver = slow(4_000, 4, 1_500_000);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open().await;
@@ -113,7 +113,7 @@ async fn an_unlock_during_a_run_is_taken_up_by_it() {
 }
 
 #[tokio::test]
-async fn rooms_are_taken_in_the_order_of_the_host_and_left_ones_come_too() {
+async fn rooms_are_fetched_in_the_hosts_order_and_left_rooms_too() {
     let homeserver = start(Config {
         keys: 4_000,
         rooms: 20,
@@ -139,7 +139,7 @@ async fn rooms_are_taken_in_the_order_of_the_host_and_left_ones_come_too() {
 }
 
 #[tokio::test]
-async fn odd_entries_cost_only_themselves() {
+async fn an_odd_entry_fails_only_itself() {
     let homeserver = start(Config {
         keys: 12_000,
         rooms: 7,
@@ -179,7 +179,7 @@ async fn odd_entries_cost_only_themselves() {
 }
 
 #[tokio::test]
-async fn what_arrived_is_told_exactly_page_by_page() {
+async fn each_arrived_session_is_listed_once_page_by_page() {
     let homeserver = homeserver(2_500, 6);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -212,7 +212,7 @@ async fn what_arrived_is_told_exactly_page_by_page() {
 }
 
 #[tokio::test]
-async fn the_keys_of_a_room_come_page_by_page() {
+async fn the_keys_of_a_room_are_read_page_by_page() {
     let homeserver = start(Config {
         room_sizes: vec![10, 250, 3],
         ..Config::default()
@@ -272,7 +272,7 @@ async fn a_new_crypto_store_gets_everything_again() {
 }
 
 #[tokio::test]
-async fn a_sink_may_refuse_one_and_fail_altogether() {
+async fn a_run_survives_a_sink_that_refuses_a_key_or_fails() {
     let homeserver = homeserver(2_500, 3);
     let setup = Setup::with_sink(&homeserver);
     let sink = setup.sink.clone().expect("a sink");

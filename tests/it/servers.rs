@@ -82,7 +82,7 @@ async fn an_empty_answer_for_a_deleted_version_proves_nothing() {
 }
 
 #[tokio::test]
-async fn where_version_numbers_are_sorted_as_text_a_number_gets_the_newest() {
+async fn a_version_hidden_by_text_sorting_is_fetched_by_its_number() {
     for kind in [ServerKind::Continuwuity, ServerKind::Conduwuit, ServerKind::Conduit] {
         let homeserver = start(Config {
             server: kind,
@@ -162,7 +162,7 @@ async fn an_etag_that_moves_without_keys_loses_and_repeats_nothing() {
 }
 
 #[tokio::test]
-async fn a_room_id_that_is_none_costs_the_answer_for_everything_and_no_key() {
+async fn an_invalid_room_id_fails_the_answer_for_all_keys_but_loses_no_key() {
     let homeserver = start(Config {
         server: ServerKind::Conduit,
         keys: 60,
@@ -177,7 +177,7 @@ async fn a_room_id_that_is_none_costs_the_answer_for_everything_and_no_key() {
 }
 
 #[tokio::test]
-async fn an_older_version_comes_by_its_number_where_none_is_current() {
+async fn an_older_version_is_fetched_by_number_if_none_is_current() {
     let homeserver = server(ServerKind::Dendrite);
     homeserver.set_version_state(VersionAction::New);
     homeserver.set_version_state(VersionAction::Delete);
@@ -199,7 +199,7 @@ async fn an_older_version_comes_by_its_number_where_none_is_current() {
 }
 
 #[tokio::test]
-async fn a_version_that_the_server_cannot_describe_any_more_is_fetched_nevertheless() {
+async fn a_version_that_the_server_cannot_describe_is_still_fetched() {
     let homeserver = server(ServerKind::Dendrite);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -231,7 +231,7 @@ async fn dendrites_empty_etag_is_compared_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_without_a_word_on_logging_out_is_a_hard_logout() {
+async fn a_refused_token_without_soft_logout_is_a_hard_logout() {
     let homeserver = server(ServerKind::Dendrite);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;

@@ -23,7 +23,7 @@ fn truth(homeserver: &Homeserver, room: u64) -> RoomHistoryShareability {
 }
 
 #[tokio::test]
-async fn a_room_is_counted_whatever_the_download_has_of_it() {
+async fn a_room_is_counted_at_every_stage_of_the_download() {
     let homeserver = homeserver(300, 3);
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;
@@ -63,7 +63,7 @@ async fn a_room_is_counted_whatever_the_download_has_of_it() {
 }
 
 #[tokio::test]
-async fn an_opened_copy_counts_before_one_that_nobody_can_open_yet() {
+async fn an_opened_copy_counts_before_a_locked_one() {
     let homeserver = homeserver(300, 3);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -76,7 +76,7 @@ async fn an_opened_copy_counts_before_one_that_nobody_can_open_yet() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_opened_is_left_out_and_what_has_left_the_vault_is_not() {
+async fn failed_entries_are_not_counted_but_trimmed_ones_are() {
     let homeserver = start(Config {
         keys: 6_000,
         rooms: 3,
@@ -102,7 +102,7 @@ async fn what_cannot_be_opened_is_left_out_and_what_has_left_the_vault_is_not() 
 }
 
 #[tokio::test]
-async fn what_is_under_two_rooms_is_not_to_be_shared_in_either() {
+async fn a_session_under_two_rooms_is_not_shareable_in_either() {
     let homeserver = start(Config {
         keys: 300,
         rooms: 3,

@@ -24,7 +24,7 @@ fn trimming() -> DownloadPolicy {
 }
 
 #[tokio::test]
-async fn what_the_sink_has_taken_leaves_the_vault_and_can_be_had_again() {
+async fn delivered_entries_leave_the_vault_and_can_be_fetched_again() {
     let homeserver = homeserver(10_000, 10);
     let setup = Setup::with_sink(&homeserver);
     let sink = setup.sink.clone().expect("a sink");
@@ -80,7 +80,7 @@ async fn what_the_sink_has_taken_leaves_the_vault_and_can_be_had_again() {
 }
 
 #[tokio::test]
-async fn a_small_disk_takes_a_large_backup_bit_by_bit() {
+async fn a_large_backup_is_restored_in_steps_on_a_small_disk() {
     let homeserver = homeserver(20_000, 40);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;

@@ -81,7 +81,7 @@ async fn a_vault_that_does_not_open_is_set_aside_and_replaced() {
 }
 
 #[tokio::test]
-async fn damage_in_the_middle_is_told_and_what_can_be_read_is_read() {
+async fn damage_in_a_vault_is_reported_and_the_rest_is_read() {
     let homeserver = homeserver(3_000, 3);
     let setup = filled(&homeserver).await;
     let file = setup.vault_file();
@@ -185,7 +185,7 @@ async fn clients_that_open_a_new_vault_at_once_share_it() {
 }
 
 #[tokio::test]
-async fn a_log_without_its_vault_is_not_taken_for_that_of_a_new_one() {
+async fn a_log_without_its_vault_is_not_used_for_a_new_one() {
     let homeserver = homeserver(300, 3);
     let setup = filled(&homeserver).await;
     let file = setup.vault_file();
@@ -208,7 +208,7 @@ async fn a_log_without_its_vault_is_not_taken_for_that_of_a_new_one() {
 }
 
 #[tokio::test]
-async fn restored_without_its_keyring_a_vault_says_so_and_is_replaced() {
+async fn a_vault_restored_without_its_keyring_reports_that_and_is_replaced() {
     let homeserver = homeserver(100, 2);
     let setup = filled(&homeserver).await;
     // As after a restore to another phone.
@@ -264,7 +264,7 @@ async fn a_lease_from_another_boot_is_ignored() {
 }
 
 #[tokio::test]
-async fn what_an_older_version_of_the_crate_did_not_know_is_opened_by_this_one() {
+async fn entries_unknown_to_an_older_release_are_opened_by_this_one() {
     let homeserver = homeserver(100, 2);
     let setup = filled(&homeserver).await;
     let vault = rusqlite::Connection::open(setup.vault_file()).expect("the vault");

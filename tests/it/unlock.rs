@@ -26,7 +26,7 @@ async fn attempt(homeserver: &Homeserver, secret: UnlockSecret) -> Result<(), Un
 }
 
 #[tokio::test]
-async fn everything_a_user_may_have_unlocks() {
+async fn every_kind_of_secret_unlocks() {
     let homeserver = homeserver(50, 2);
     let account = homeserver.account();
     let decryption_key = account.backup_decryption_key_base64.as_str();
@@ -63,7 +63,7 @@ async fn a_legacy_passphrase_unlocks() {
 }
 
 #[tokio::test]
-async fn every_way_to_be_wrong_is_told_apart() {
+async fn each_wrong_secret_has_its_own_error() {
     let homeserver = homeserver(50, 2);
     let account = homeserver.account().clone();
     let mut typo = account.recovery_key.replace(' ', "").into_bytes();
@@ -122,7 +122,7 @@ async fn every_way_to_be_wrong_is_told_apart() {
 }
 
 #[tokio::test]
-async fn rounds_that_a_server_invents_are_not_run() {
+async fn rounds_out_of_range_from_a_server_are_not_run() {
     let homeserver = homeserver(10, 1);
     let account = homeserver.account().clone();
     let name = format!("m.secret_storage.key.{}", account.passphrase_key_id);
@@ -136,7 +136,7 @@ async fn rounds_that_a_server_invents_are_not_run() {
 }
 
 #[tokio::test]
-async fn rounds_that_a_legacy_backup_invents_are_not_run() {
+async fn rounds_out_of_range_from_a_legacy_backup_are_not_run() {
     let homeserver = homeserver(10, 1);
     for (iterations, bits) in [
         (json!(0), 256),
@@ -159,7 +159,7 @@ async fn rounds_that_a_legacy_backup_invents_are_not_run() {
 }
 
 #[tokio::test]
-async fn what_the_server_does_is_told_from_what_the_user_typed() {
+async fn a_fault_of_the_server_is_not_reported_as_a_wrong_secret() {
     let homeserver = homeserver(10, 1);
     let secret = || recovery_key(&homeserver.account().recovery_key);
     for (fault, error) in [

@@ -62,7 +62,7 @@ async fn an_older_version_is_drained_first_then_the_new_one_is_begun() {
 }
 
 #[tokio::test]
-async fn what_an_older_version_got_before_it_was_superseded_comes_too() {
+async fn keys_added_to_a_version_before_it_was_superseded_are_fetched() {
     let homeserver = start(Config {
         keys: 300,
         rooms: 3,
@@ -85,7 +85,7 @@ async fn what_an_older_version_got_before_it_was_superseded_comes_too() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_deleted_midway_keeps_what_came_of_it() {
+async fn a_version_deleted_during_a_download_keeps_its_fetched_keys() {
     let homeserver = of_some_slices();
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -114,7 +114,7 @@ async fn a_version_that_is_deleted_midway_keeps_what_came_of_it() {
 }
 
 #[tokio::test]
-async fn a_version_that_goes_while_it_is_fetched_makes_way_for_the_one_that_is_current_then() {
+async fn a_version_deleted_during_a_run_yields_to_the_current_one() {
     let homeserver = of_some_slices();
     homeserver.set_version_state(VersionAction::NewWithOtherKey);
     let setup = Setup::new(&homeserver);
@@ -139,7 +139,7 @@ async fn a_version_that_goes_while_it_is_fetched_makes_way_for_the_one_that_is_c
 }
 
 #[tokio::test]
-async fn a_backup_that_grows_is_gone_on_with() {
+async fn new_keys_of_a_complete_backup_are_fetched() {
     let homeserver = start(Config {
         keys: 1_000,
         rooms: 5,
@@ -165,7 +165,7 @@ async fn a_backup_that_grows_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn what_grew_in_a_room_in_use_costs_that_room_and_what_grew_elsewhere_is_found_too() {
+async fn new_keys_in_a_room_in_use_need_only_that_room_and_others_all_keys() {
     for (in_use, asked_for_everything) in [(4, 0), (0, 1)] {
         // The last keys are held back. They belong to the last room.
         let homeserver = start(Config {
@@ -197,7 +197,7 @@ async fn what_grew_in_a_room_in_use_costs_that_room_and_what_grew_elsewhere_is_f
 }
 
 #[tokio::test]
-async fn without_a_backup_there_is_nothing_to_wake_for() {
+async fn a_run_without_a_backup_asks_for_no_wake_up() {
     let homeserver = homeserver(10, 1);
     homeserver.set_version_state(VersionAction::Delete);
     let setup = Setup::new(&homeserver);
@@ -208,7 +208,7 @@ async fn without_a_backup_there_is_nothing_to_wake_for() {
 }
 
 #[tokio::test]
-async fn keys_that_come_while_everything_is_read_are_not_taken_for_here() {
+async fn keys_added_while_all_keys_are_read_do_not_count_as_fetched() {
     let homeserver = start(Config {
         keys: 4_000,
         rooms: 8,
@@ -228,7 +228,7 @@ async fn keys_that_come_while_everything_is_read_are_not_taken_for_here() {
 }
 
 #[tokio::test]
-async fn a_locked_older_version_does_not_hold_up_the_one_that_is_current() {
+async fn a_locked_older_version_does_not_delay_the_current_one() {
     let homeserver = homeserver(3_000, 3);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open().await;
@@ -302,7 +302,7 @@ impl Hooks for Stubborn {
 }
 
 #[tokio::test]
-async fn an_older_version_that_never_comes_does_not_hold_up_the_one_that_is_current() {
+async fn an_unreachable_older_version_does_not_delay_the_current_one() {
     for (silent, mute) in [(false, false), (true, false), (true, true)] {
         let homeserver = start(Config {
             keys: 2_000,

@@ -6,7 +6,7 @@ use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind};
 use crate::support::{COUNTED, Setup, WHOLE, budget, homeserver, needs_unlock, slow, spawn_run};
 
 #[tokio::test]
-async fn work_that_is_left_is_asked_for_and_work_that_is_done_is_not() {
+async fn a_run_asks_for_a_wake_up_only_if_work_is_left() {
     let homeserver = slow(4_000, 8, 2_000_000);
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;
@@ -23,7 +23,7 @@ async fn work_that_is_left_is_asked_for_and_work_that_is_done_is_not() {
 }
 
 #[tokio::test]
-async fn a_run_that_never_comes_back_has_asked_before() {
+async fn a_run_that_never_returns_has_asked_for_a_wake_up() {
     let homeserver = homeserver(100, 1);
     homeserver.set_faults(vec![Fault::from(FaultKind::Silence).on(EndpointKind::AllKeys)]);
     let setup = Setup::new(&homeserver);
@@ -37,7 +37,7 @@ async fn a_run_that_never_comes_back_has_asked_before() {
 }
 
 #[tokio::test]
-async fn a_blocked_server_is_not_asked_again_before_its_time() {
+async fn a_blocked_run_asks_for_no_wake_up_before_its_wait_ends() {
     let homeserver = homeserver(100, 1);
     let busy = FaultKind::Status {
         code: 503,
@@ -54,7 +54,7 @@ async fn a_blocked_server_is_not_asked_again_before_its_time() {
 }
 
 #[tokio::test]
-async fn an_unlock_that_comes_later_asks_for_a_run() {
+async fn a_later_unlock_asks_for_a_run() {
     let homeserver = homeserver(100, 1);
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;
@@ -70,7 +70,7 @@ async fn an_unlock_that_comes_later_asks_for_a_run() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_while_a_run_ends_is_not_forgotten() {
+async fn a_request_made_while_a_run_ends_is_not_forgotten() {
     let homeserver = slow(3_000, 3, 3_000_000);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;

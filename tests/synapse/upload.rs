@@ -16,7 +16,7 @@ const SESSIONS: usize = 120;
 
 #[tokio::test]
 #[ignore = "needs Synapse: run scripts/test.sh synapse"]
-async fn what_was_restored_is_not_uploaded_again_but_to_a_new_version() {
+async fn restored_keys_are_uploaded_only_to_a_new_version() {
     let directory = tempfile::tempdir().expect("a directory");
     let synapse = synapse().await;
     let user = synapse.register("alice", "FIRST").await;

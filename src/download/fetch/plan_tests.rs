@@ -40,7 +40,7 @@ fn having(names: u64) -> Facts {
 }
 
 #[test]
-fn a_small_backup_comes_in_one_piece() {
+fn a_small_backup_is_fetched_in_one_request() {
     let with_time = Facts {
         time_left_ms: Some(30_000),
         ..FRESH
@@ -55,7 +55,7 @@ fn a_small_backup_comes_in_one_piece() {
 }
 
 #[test]
-fn what_will_not_fit_or_was_cut_is_taken_room_by_room() {
+fn a_backup_that_is_too_large_or_was_cut_is_fetched_room_by_room() {
     let counting = |count| Evidence {
         count: Some(count),
         ..EVIDENCE
@@ -103,7 +103,7 @@ fn what_will_not_fit_or_was_cut_is_taken_room_by_room() {
 }
 
 #[test]
-fn what_was_settled_and_has_changed_is_looked_for_where_the_app_is() {
+fn a_settled_version_that_changed_asks_for_the_latest_rooms_first() {
     let grown = Facts {
         has_changed: true,
         ..having(19_990)
@@ -149,7 +149,7 @@ fn what_was_settled_and_has_changed_is_looked_for_where_the_app_is() {
 }
 
 #[test]
-fn what_failed_is_asked_for_once_more_under_each_mark() {
+fn rooms_with_failures_are_requested_once_for_each_mark() {
     let failed = Facts {
         has_failures_to_ask: true,
         ..FRESH
@@ -177,7 +177,7 @@ fn what_failed_is_asked_for_once_more_under_each_mark() {
 }
 
 #[test]
-fn wanted_rooms_come_before_the_list_and_beside_everything() {
+fn wanted_rooms_are_fetched_before_the_room_list_is_requested() {
     let wanted = Facts {
         rooms_wanted: true,
         ..FRESH
@@ -193,7 +193,7 @@ fn wanted_rooms_come_before_the_list_and_beside_everything() {
 }
 
 #[test]
-fn after_the_rooms_everything_is_asked_for_only_if_something_is_missing() {
+fn all_keys_are_requested_after_the_rooms_only_if_some_are_missing() {
     let after = |names| Facts {
         evidence: Evidence {
             names,
@@ -229,7 +229,7 @@ fn after_the_rooms_everything_is_asked_for_only_if_something_is_missing() {
 }
 
 #[test]
-fn what_everything_lacks_is_asked_for_room_by_room_and_then_it_is_short() {
+fn missing_keys_are_requested_room_by_room_before_a_version_is_short() {
     let ended = |names| Evidence {
         names,
         everything: Some(names),

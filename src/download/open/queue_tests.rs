@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn behind_a_page_that_takes_long_only_so_many_wait() {
+fn only_a_limited_number_of_pages_waits_behind_a_slow_one() {
     let directory = tempfile::tempdir().expect("a directory");
     let unprotected = || Ok::<_, OpenVaultError>(Protection::None);
     let vault = Vault::open(directory.path(), "@a:x", "D", unprotected).expect("a vault");

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mark_moves_only_over_what_has_ended() {
+    fn the_mark_moves_only_over_pages_that_have_ended() {
         let mut mark = Watermark::at(EntryId(10));
         for page in 0..4 {
             mark.claim(page, EntryId(20 + page as i64), page != 3);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_twice_is_taken() {
+    fn overlapping_ranges_are_merged() {
         let mut taken = Taken::default();
         for (first, last) in [(10, 20), (21, 30), (50, 60), (10, 40), (55, 58), (35, 52), (100, 100)] {
             taken.add(EntryId(first), EntryId(last));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn no_mark_passes_over_what_was_claimed_before_its_turn() {
+    fn the_mark_does_not_pass_entries_that_were_claimed_early() {
         let mut mark = Watermark::default();
         mark.claim(0, EntryId(10), true);
         mark.claim(1, EntryId(30), true);

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_of_the_last_seconds_of_one_stage() {
+    fn the_rate_covers_the_last_seconds_of_one_stage() {
         let begin = Instant::now();
         let at = |seconds: u64| begin + Duration::from_secs(seconds);
         let fetching = |fetched| DownloadProgress {

@@ -222,7 +222,7 @@ mod tests {
     use super::{EndpointKind, Fault, FaultKind, take};
 
     #[test]
-    fn exclusive_faults_come_one_after_the_other_and_wear_off() {
+    fn exclusive_faults_apply_one_at_a_time_and_wear_off() {
         let mut faults = [
             Fault::from(FaultKind::Silence).times(1),
             Fault::from(FaultKind::Latency { ms: 5 }),

@@ -43,7 +43,7 @@ async fn an_empty_store_has_nothing_to_upload_after_a_restore() {
 }
 
 #[tokio::test]
-async fn of_a_half_filled_store_what_the_backup_lacks_or_has_worse_is_uploaded() {
+async fn a_partly_filled_store_uploads_keys_missing_or_worse_in_the_backup() {
     use Claims::{AnotherSender as Other, AsTheStore as Same, Nothing};
     use Origin::{Bundle, DirectOfDevice, DirectOfUnknown, DirectOfVerified, Imported};
     // The copy in the store, the copy in the backup, and the copy that then waits for upload.
@@ -132,7 +132,7 @@ async fn of_a_half_filled_store_what_the_backup_lacks_or_has_worse_is_uploaded()
 }
 
 #[tokio::test]
-async fn what_does_not_connect_leaves_the_stores_copy_to_be_uploaded() {
+async fn an_unconnected_copy_leaves_the_stores_copy_to_be_uploaded() {
     let directory = tempfile::tempdir().expect("a directory");
     let uploader = Uploader::new(directory.path()).await;
     for origin in [Origin::DirectOfDevice, Origin::Imported] {
@@ -147,7 +147,7 @@ async fn what_does_not_connect_leaves_the_stores_copy_to_be_uploaded() {
 }
 
 #[tokio::test]
-async fn a_true_key_in_the_place_of_a_wrong_one_is_not_uploaded() {
+async fn a_true_key_that_replaces_a_wrong_one_is_not_uploaded() {
     let directory = tempfile::tempdir().expect("a directory");
     let uploader = Uploader::new(directory.path()).await;
     let key = backed_up(&Original::new(), (0, true), Claims::AsTheStore, &uploader.origin()).await;
@@ -213,7 +213,7 @@ async fn keys_of_any_other_backup_are_uploaded() {
 }
 
 #[tokio::test]
-async fn copies_of_several_backups_in_one_batch_are_told_apart() {
+async fn copies_of_several_backups_in_one_batch_are_distinguished() {
     // The copies in the current and in the old backup, and the copy that then waits for upload.
     let table = [
         (Some((0, true)), None, None),

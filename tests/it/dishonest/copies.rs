@@ -151,7 +151,7 @@ fn key() -> BackupDecryptionKey {
 }
 
 #[tokio::test]
-async fn inside_one_version_no_forgery_replaces_the_key_that_is_here() {
+async fn a_forgery_in_one_version_never_replaces_the_stored_key() {
     let lab = Lab::new().await;
     lab.put(ROOM, &lab.from(7));
     lab.run().await;
@@ -171,7 +171,7 @@ async fn inside_one_version_no_forgery_replaces_the_key_that_is_here() {
 }
 
 #[tokio::test]
-async fn forgeries_that_come_first_do_not_keep_the_genuine_key_out() {
+async fn earlier_forgeries_do_not_keep_the_genuine_key_out() {
     let mut lab = Lab::new().await;
     for fill in 0..MANY {
         lab.put(ROOM, &lab.forged(40 - u32::from(fill), fill));
@@ -196,7 +196,7 @@ async fn forgeries_that_come_first_do_not_keep_the_genuine_key_out() {
 }
 
 #[tokio::test]
-async fn what_claims_to_be_no_better_than_a_forgery_comes_where_it_is_asked_for() {
+async fn a_key_behind_a_better_looking_forgery_is_found_on_request() {
     let mut lab = Lab::new().await;
     lab.put(ROOM, &lab.forged(0, 1));
     lab.run().await;
@@ -240,7 +240,7 @@ fn import(key: &RoomKey) -> InboundGroupSession {
 }
 
 #[tokio::test]
-async fn an_event_says_which_of_two_rooms_a_key_is_of() {
+async fn an_event_proves_which_of_two_rooms_a_key_belongs_to() {
     const OTHER: &str = "!other:localhost";
     let mut lab = Lab::new().await;
     lab.put(ROOM, &lab.from(0));

@@ -112,7 +112,7 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_the_server_says_nothing_is_lost_and_nothing_is_claimed(acts in proptest::collection::vec(act(), 1..30)) {
+    fn no_server_answer_loses_a_key_or_causes_a_false_claim(acts in proptest::collection::vec(act(), 1..30)) {
         play_all(acts);
     }
 }

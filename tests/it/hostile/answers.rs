@@ -97,7 +97,7 @@ async fn odd_items_in_a_list_of_rooms_are_skipped() {
 }
 
 #[tokio::test]
-async fn a_count_that_is_too_low_ends_nothing_room_by_room_either() {
+async fn a_low_count_does_not_end_a_room_by_room_fetch_early() {
     let homeserver = start(Config {
         keys: 400,
         rooms: 8,
@@ -115,7 +115,7 @@ async fn a_count_that_is_too_low_ends_nothing_room_by_room_either() {
 }
 
 #[tokio::test]
-async fn a_room_that_is_asked_for_stops_where_the_vault_is_full() {
+async fn a_room_fetched_on_demand_stops_when_the_vault_is_full() {
     let homeserver = homeserver(4_000, 1);
     let setup = Setup::new(&homeserver);
     let options = ClientOptions {
@@ -141,7 +141,7 @@ async fn a_room_that_is_asked_for_stops_where_the_vault_is_full() {
 }
 
 #[tokio::test]
-async fn a_redirect_takes_the_token_nowhere() {
+async fn a_redirect_sends_the_token_nowhere() {
     let (homeserver, elsewhere) = (homeserver(20, 1), homeserver(20, 1));
     let setup = Setup::new(&homeserver);
     let client = setup.open_unlocked().await;

@@ -137,7 +137,7 @@ async fn entries_that_cannot_be_opened_do_not_conflict_with_a_true_key() {
 }
 
 #[tokio::test]
-async fn a_room_that_comes_in_many_pieces_is_read() {
+async fn a_room_in_many_pieces_is_read() {
     let homeserver = homeserver(4, 1);
     let setup = Setup::new(&homeserver);
     let good = true_entry(&homeserver, 2).await;

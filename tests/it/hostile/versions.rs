@@ -53,7 +53,7 @@ async fn a_version_name_is_escaped_in_paths() {
 }
 
 #[tokio::test]
-async fn another_algorithm_under_the_same_number_does_not_lock_the_user_out() {
+async fn a_changed_algorithm_under_the_same_number_does_not_block_unlocking() {
     let homeserver = homeserver(100, 2);
     let setup = Setup::new(&homeserver);
     let client = setup.open().await;
@@ -114,7 +114,7 @@ async fn another_key_under_the_same_number_is_another_backup() {
 }
 
 #[tokio::test]
-async fn a_version_that_loses_its_key_or_gets_it_late_is_the_same_one() {
+async fn a_version_that_loses_its_key_or_gets_it_late_stays_the_same() {
     let homeserver = homeserver(100, 2);
     let setup = Setup::new(&homeserver);
     let keyless = version_info("1", "100", 100, json!({}));
@@ -175,7 +175,7 @@ async fn a_key_that_changes_while_its_version_is_fetched_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_key_that_moves_to_another_room_with_a_new_version_hides_nothing() {
+async fn a_key_in_another_room_of_a_new_version_hides_nothing() {
     let homeserver = homeserver(100, 2);
     let setup = Setup::with_sink(&homeserver);
     let client = setup.open_unlocked().await;

@@ -10,7 +10,7 @@ use super::{LosesAnAnswer, account_data, open, pending};
 use crate::support::{STABLE, Setup, UNSTABLE, both, forms, homeserver, status, transport::HookedTransport};
 
 #[tokio::test]
-async fn a_server_that_flips_the_value_is_told_of_once_each_and_not_fought() {
+async fn each_flip_of_the_value_is_reported_once_and_not_overwritten() {
     let homeserver = homeserver(1, 1);
     homeserver.set_account_data(STABLE, json!({ "enabled": true }));
     let setup = Setup::new(&homeserver);
@@ -59,7 +59,7 @@ async fn a_server_that_flips_the_value_is_told_of_once_each_and_not_fought() {
 }
 
 #[tokio::test]
-async fn late_echoes_of_our_own_writes_are_no_news() {
+async fn late_echoes_of_our_own_writes_are_not_reported() {
     let homeserver = homeserver(1, 1);
     let setup = Setup::new(&homeserver);
     let client = open(&setup, PreferencePolicy::default()).await;
@@ -84,7 +84,7 @@ async fn late_echoes_of_our_own_writes_are_no_news() {
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_is_lost_is_our_own_all_the_same() {
+async fn a_write_whose_answer_is_lost_still_counts_as_ours() {
     let homeserver = homeserver(1, 1);
     homeserver.set_account_data(STABLE, json!({ "enabled": true }));
     let setup = Setup::new(&homeserver);
@@ -108,7 +108,7 @@ async fn a_write_whose_answer_is_lost_is_our_own_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_write_that_failed_does_not_hide_what_another_device_does() {
+async fn a_failed_write_does_not_hide_a_change_by_another_device() {
     let homeserver = homeserver(1, 1);
     homeserver.set_account_data(STABLE, json!({ "enabled": true }));
     let setup = Setup::new(&homeserver);
@@ -133,7 +133,7 @@ async fn a_write_that_failed_does_not_hide_what_another_device_does() {
 }
 
 #[tokio::test]
-async fn a_first_value_that_a_sync_brings_is_told_and_one_that_was_asked_for_is_not() {
+async fn a_first_value_from_a_sync_is_reported_but_one_requested_is_not() {
     let homeserver = homeserver(1, 1);
     homeserver.set_account_data(STABLE, json!({ "enabled": true }));
     let setup = Setup::new(&homeserver);

@@ -104,7 +104,7 @@ async fn an_offline_wish_outlives_a_restart_and_is_written_later() {
 }
 
 #[tokio::test]
-async fn what_the_server_answers_a_write_says_why_it_is_pending() {
+async fn the_answer_to_a_write_determines_its_pending_reason() {
     let table = [
         (status(500, json!({})), PendingReason::Unreachable),
         (FaultKind::NotJson, PendingReason::Unreachable),
@@ -264,7 +264,7 @@ async fn a_choice_made_on_another_device_meanwhile_is_not_overwritten_silently()
 }
 
 #[tokio::test]
-async fn of_two_wishes_at_once_the_last_one_wins() {
+async fn the_last_of_two_simultaneous_wishes_wins() {
     let homeserver = homeserver(1, 1);
     let setup = Setup::new(&homeserver);
     let client = open(&setup, PreferencePolicy::default()).await;
@@ -302,7 +302,7 @@ async fn a_token_that_expires_is_refreshed_and_a_closed_client_says_so() {
 }
 
 #[tokio::test]
-async fn before_a_write_is_tried_again_the_server_is_read_again() {
+async fn the_server_is_read_again_before_a_write_is_retried() {
     let homeserver = Arc::new(homeserver(1, 1));
     let setup = Setup::new(&homeserver);
     let server = homeserver.clone();
@@ -325,7 +325,7 @@ async fn before_a_write_is_tried_again_the_server_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_shut_down_ends_what_it_was_about() {
+async fn a_shutdown_ends_a_write_and_keeps_its_wish() {
     let homeserver = homeserver(1, 1);
     let setup = Setup::new(&homeserver);
     let client = open(&setup, PreferencePolicy::default()).await;
@@ -343,7 +343,7 @@ async fn a_client_that_is_shut_down_ends_what_it_was_about() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_too_late_does_not_undo_what_the_user_has_chosen_meanwhile() {
+async fn a_late_answer_does_not_undo_a_newer_choice_of_the_user() {
     let homeserver = homeserver(1, 1);
     let setup = Setup::new(&homeserver);
     let offline = open_over(&setup, PreferencePolicy::default(), without_network()).await;

@@ -14,7 +14,7 @@ use super::{account_data, meddling, open, open_over, pending, policy, without_ne
 use crate::support::{STABLE, Setup, UNSTABLE, WHOLE, assert_all_once, both, forms, homeserver, status};
 
 #[tokio::test]
-async fn a_sign_in_follows_what_other_clients_wrote() {
+async fn a_sign_in_follows_the_value_of_other_clients() {
     use PreferenceSource::{Malformed, Nothing, Stable, Unstable};
     use PreferenceValue::{Disabled, Enabled, Undetermined};
     for (stable, unstable, value, source, forms_disagree) in [
@@ -64,7 +64,7 @@ async fn a_sign_in_follows_what_other_clients_wrote() {
 }
 
 #[tokio::test]
-async fn the_policy_chooses_where_nobody_has_said() {
+async fn the_policy_chooses_if_no_value_is_set() {
     for (undetermined, backups, ask_user, written) in [
         (
             UndeterminedPolicy::ChooseOn,
@@ -179,7 +179,7 @@ async fn a_failed_request_leads_to_no_decision_and_no_write() {
 }
 
 #[tokio::test]
-async fn a_sign_in_with_a_wish_that_is_not_written_keeps_to_the_wish() {
+async fn a_sign_in_with_an_unwritten_wish_keeps_the_wish() {
     let homeserver = homeserver(1, 1);
     let setup = Setup::new(&homeserver);
     let client = open_over(&setup, PreferencePolicy::default(), without_network()).await;
@@ -212,7 +212,7 @@ async fn an_app_that_takes_no_part_makes_no_request() {
 }
 
 #[tokio::test]
-async fn off_does_not_stop_a_restore() {
+async fn a_disabled_preference_does_not_stop_a_restore() {
     let homeserver = homeserver(50, 2);
     homeserver.set_account_data(STABLE, json!({ "enabled": false }));
     let setup = Setup::with_sink(&homeserver);
@@ -225,7 +225,7 @@ async fn off_does_not_stop_a_restore() {
 }
 
 #[tokio::test]
-async fn a_form_that_cannot_be_read_is_not_taken_for_none() {
+async fn a_form_that_cannot_be_read_does_not_count_as_missing() {
     for unreadable in [STABLE, UNSTABLE] {
         let homeserver = homeserver(1, 1);
         let setup = Setup::new(&homeserver);
@@ -263,7 +263,7 @@ async fn a_value_can_be_a_default_for_the_user_to_confirm() {
 }
 
 #[tokio::test]
-async fn a_wish_that_another_device_has_contradicted_is_no_decision_against_it() {
+async fn a_sign_in_asks_about_a_wish_that_another_device_contradicts() {
     for (resolution, backups, reason, ask_user) in [
         (None, PreferenceValue::Disabled, DecisionReason::ChoicesDiffer, true),
         (
@@ -303,7 +303,7 @@ async fn a_wish_that_another_device_has_contradicted_is_no_decision_against_it()
 }
 
 #[tokio::test]
-async fn what_the_policy_chose_and_could_not_write_gives_way_to_another_device() {
+async fn an_unwritten_choice_of_the_policy_gives_way_to_another_device() {
     let homeserver = homeserver(1, 1);
     let setup = Setup::new(&homeserver);
     let client = open(&setup, policy(UndeterminedPolicy::ChooseOn)).await;

@@ -32,7 +32,7 @@ fn replace(session: &str, entry: Value) -> Fault {
 }
 
 #[test]
-fn every_so_many_th_room_is_left_out_of_everything_alone() {
+fn every_nth_room_is_left_out_only_of_the_answer_for_all_keys() {
     let homeserver = start();
     let truth = homeserver.truth();
     let whole = everything(&homeserver);
@@ -79,7 +79,7 @@ fn rooms_are_left_out_of_a_large_answer() {
 }
 
 #[test]
-fn an_entry_is_replaced_wherever_it_would_stand() {
+fn an_entry_is_replaced_in_every_place() {
     let homeserver = start();
     let truth = homeserver.truth();
     let whole = everything(&homeserver);

@@ -18,7 +18,7 @@ fn start() -> Homeserver {
 }
 
 #[test]
-fn a_token_is_asked_for_and_checked_everywhere() {
+fn every_endpoint_requires_and_checks_the_token() {
     let homeserver = start();
     let account = homeserver.account();
     for path in [
@@ -47,7 +47,7 @@ fn a_token_is_asked_for_and_checked_everywhere() {
 }
 
 #[test]
-fn what_is_not_there_gives_the_errors_of_synapse() {
+fn missing_resources_give_the_errors_of_synapse() {
     let homeserver = start();
     for (path, status, errcode) in [
         ("/room_keys/version/7", 404, "M_NOT_FOUND"),
@@ -101,7 +101,7 @@ fn rooms_and_sessions_are_found_by_their_escaped_ids_only() {
 }
 
 #[test]
-fn versions_come_and_go() {
+fn versions_can_be_created_and_deleted() {
     let homeserver = start();
     let current = || get(&homeserver, &format!("{V3}/room_keys/version"));
     let first = current().json();
@@ -126,7 +126,7 @@ fn versions_come_and_go() {
 }
 
 #[test]
-fn keys_that_are_held_back_are_nowhere_before_their_release() {
+fn held_back_keys_are_not_served_before_their_release() {
     // These are all keys of the last room, and a quarter of those of the room before it.
     let homeserver = Homeserver::start(Config {
         keys: 200,

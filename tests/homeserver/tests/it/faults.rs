@@ -28,7 +28,7 @@ fn with(homeserver: &Homeserver, fault: impl Into<Fault>) -> Reply {
 }
 
 #[test]
-fn bodies_break_off_where_they_are_told_to() {
+fn bodies_break_off_at_the_given_byte() {
     let homeserver = start();
     let whole = download(&homeserver);
     assert!(whole.complete && whole.error.is_none());
@@ -56,7 +56,7 @@ fn bodies_break_off_where_they_are_told_to() {
 }
 
 #[test]
-fn silence_is_silent_and_wears_off() {
+fn a_silent_fault_sends_nothing_and_wears_off() {
     let homeserver = start();
     let silent = with(&homeserver, Fault::from(FaultKind::Silence).times(1));
     assert_eq!(silent.error, Some(ErrorKind::WouldBlock));
@@ -99,7 +99,7 @@ fn answers_are_replaced_for_one_endpoint() {
 }
 
 #[test]
-fn lengths_and_counts_lie() {
+fn declared_lengths_and_counts_can_be_false() {
     let homeserver = start();
     let short = with(&homeserver, FaultKind::WrongLength { declared: 1000 });
     assert!(short.head.contains("content-length: 1000\r\n"));

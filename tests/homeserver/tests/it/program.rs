@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::client::{V3, get, request};
 
 #[test]
-fn it_serves_until_its_standard_input_ends() {
+fn the_program_serves_until_its_standard_input_ends() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_keyferry-test-homeserver"))
         .args(["--room-sizes", "5,7", "--seed", "9", "--odd-entries"])
         .args(["--held-back", "2", "--server", "palpo", "--first-version", "999"])

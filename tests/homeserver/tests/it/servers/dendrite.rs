@@ -47,7 +47,7 @@ fn dendrite_cannot_describe_a_version_after_an_empty_upload() {
 }
 
 #[test]
-fn dendrite_takes_no_version_for_the_current_one() {
+fn dendrite_reads_a_missing_version_as_the_current_one() {
     for kind in ServerKind::ALL {
         let homeserver = small(kind);
         homeserver.set_version_state(VersionAction::NewWithOtherKey);

@@ -60,7 +60,7 @@ fn current(homeserver: &Homeserver) -> (String, u64, String) {
 }
 
 #[test]
-fn names_are_read_and_others_refused_with_a_list() {
+fn known_server_names_are_parsed_and_others_refused_with_a_list() {
     for kind in ServerKind::ALL {
         assert_eq!(kind.name().parse(), Ok(kind));
     }
@@ -95,7 +95,7 @@ fn an_unknown_version_is_an_error_or_has_no_keys() {
 }
 
 #[test]
-fn the_latest_version_is_that_of_the_highest_number_or_of_the_last_text() {
+fn the_latest_version_has_the_highest_number_or_the_last_text() {
     for kind in ServerKind::ALL {
         let config = Config {
             first_version: 998,
@@ -120,7 +120,7 @@ fn the_latest_version_is_that_of_the_highest_number_or_of_the_last_text() {
 }
 
 #[test]
-fn a_version_counts_those_that_begin_alike() {
+fn a_version_counts_the_keys_of_versions_with_the_same_prefix() {
     for kind in ServerKind::ALL {
         let config = Config {
             first_version: 1,
@@ -144,7 +144,7 @@ fn a_version_counts_those_that_begin_alike() {
 }
 
 #[test]
-fn the_etag_moves_with_keys_and_with_auth_data_where_it_does() {
+fn the_etag_moves_with_keys_and_on_some_servers_with_auth_data() {
     for kind in ServerKind::ALL {
         let config = Config {
             held_back: 40,
@@ -169,7 +169,7 @@ fn the_etag_moves_with_keys_and_with_auth_data_where_it_does() {
 }
 
 #[test]
-fn a_refused_token_is_told_about_a_soft_logout_but_not_by_dendrite() {
+fn all_servers_but_dendrite_report_a_soft_logout() {
     for kind in ServerKind::ALL {
         let homeserver = small(kind);
         homeserver.set_access_token("new", true);

@@ -73,7 +73,7 @@ fn palpo_limits_requests_under_room_keys() {
 }
 
 #[test]
-fn faults_come_before_the_limit() {
+fn faults_apply_before_the_limit() {
     let homeserver = small(ServerKind::Palpo);
     let portal = Fault::from(FaultKind::NotJson).times(60);
     homeserver.set_faults(vec![portal]);
