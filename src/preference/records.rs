@@ -166,7 +166,6 @@ pub enum PreferenceError {
 
 impl From<NoAccess> for PreferenceError {
     fn from(reason: NoAccess) -> Self {
-        log::warn!("the preference cannot be accessed: {reason:?}");
         match reason {
             NoAccess::ShutDown => Self::ShutDown,
             NoAccess::Vault(

@@ -8,7 +8,7 @@
 //! - `connection`: connections, and the check that every write of a run passes
 //! - `lease`: which run has the vault, and since when
 //! - `shared_writer`: the writer of a run, shared by its threads
-//! - `schema`: tables, pragmas and migrations
+//! - `schema`, `migrations`: the tables and pragmas; creating the tables, and upgrading older ones
 //! - `seal`: which values are sealed, and with which key
 //! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one group of tables each
 //! - `copies`: sessions with several copies
@@ -38,6 +38,7 @@ mod job;
 mod known;
 mod lease;
 mod lookup;
+mod migrations;
 mod missing;
 mod open;
 mod outcomes;

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::{
     Connection, Vault, VaultError,
     file_identity::FileIdentity,
-    schema,
+    migrations, schema,
     seal::{Sealed, VaultKeys, account_hash},
 };
 use crate::{random::random, secret::KeyBytes};
@@ -176,7 +176,7 @@ fn open_existing(
         return Err(OpenVaultError::WrongKey);
     }
     if version < schema::SCHEMA_VERSION {
-        schema::upgrade(&mut connection.inner, version, &keys)?;
+        migrations::upgrade(&mut connection.inner, version, &keys)?;
     }
     let device_hash = account_hash(&header.salt, "device", device_id);
     if header.device_hash != device_hash {
@@ -314,7 +314,7 @@ fn write_new(path: &Path, user_id: &str, device_id: &str, protection: &Protectio
     let mut connection = connect(path)?;
     // No other process uses the file before it is complete, and it is made durable as a whole at the end.
     connection.inner.pragma_update(None, "synchronous", "OFF")?;
-    schema::create(&mut connection.inner)?;
+    migrations::create(&mut connection.inner)?;
     connection.inner.execute(
         "INSERT INTO vault (id, protection, salt, kdf_iterations, key_check, index_key, user_hash, device_hash)
          VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",

@@ -1,7 +1,7 @@
 //! Tests of the index from a session to its entries.
 
 use super::*;
-use crate::vault::schema;
+use crate::vault::migrations;
 
 /// Writes `count` entries from `first` on in one transaction. Of three consecutive entries, two have the same
 /// name.
@@ -39,7 +39,7 @@ fn name(entry: i64) -> NameHash {
 #[test]
 fn every_entry_is_found_before_and_after_it_is_merged() {
     let mut connection = Connection::open_in_memory().expect("the database opens");
-    schema::create(&mut connection).expect("the tables are created");
+    migrations::create(&mut connection).expect("the tables are created");
     let mut recent = RecentSessions::default();
     let mut first = 1;
     let mut merged = 0;
@@ -70,7 +70,7 @@ fn every_entry_is_found_before_and_after_it_is_merged() {
 #[test]
 fn a_session_is_found_in_every_room_and_a_flood_of_rooms_hides_no_name() {
     let mut connection = Connection::open_in_memory().expect("the database opens");
-    schema::create(&mut connection).expect("the tables are created");
+    migrations::create(&mut connection).expect("the tables are created");
     let keys = VaultKeys::open([3; 16]);
     let room = |number: u32| keys.room_hash(&format!("!{number}:x"));
     let name = |number: u32| keys.name_hash(b"session", &room(number));

@@ -54,7 +54,7 @@ pub(crate) struct VersionRow {
     pub(crate) gone: bool,
     /// Whether the version was requested after another version became current.
     pub(crate) superseded: bool,
-    /// Increases when the mark changes, and when trimmed entries are to be fetched again.
+    /// Increases when the mark changes, and when trimmed entries are needed again.
     pub(crate) era: Era,
     /// The last entry that existed when the current mark was first seen.
     pub(crate) era_began: EntryId,
