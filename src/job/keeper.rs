@@ -83,37 +83,45 @@ impl Keeper {
 
     fn begin(&self) -> Result<Writer, JobEnd> {
         let (gate, works) = (&self.run.gate, self.run.works);
-        if gate.now().is_held(works) {
-            return Err(JobEnd::held(&gate.now()));
+        let restraints = gate.now();
+        if restraints.is_held(works) {
+            return Err(JobEnd::held(&restraints));
+        }
+        self.read_intent().map_err(|error| self.end_by_vault(&error))?;
+        let restraints = gate.now();
+        if restraints.allowed(works).is_empty() {
+            return Err(JobEnd::held(&restraints));
         }
         match self.take_vault() {
-            Ok(Some(BegunRun::Writer(writer))) => Ok(*writer),
-            Ok(Some(BegunRun::HeldBy(lease))) => Err(JobEnd::AlreadyRunning {
+            Ok(BegunRun::Writer(writer)) => Ok(*writer),
+            Ok(BegunRun::HeldBy(lease)) => Err(JobEnd::AlreadyRunning {
                 by: RunHolder::of(&lease),
             }),
-            Ok(None) => Err(JobEnd::held(&gate.now())),
-            Err(error) => {
-                let lease = self.vault.connect().and_then(|connection| connection.lease());
-                let by = lease.ok().flatten().as_ref().map(RunHolder::of);
-                Err(JobEnd::by_vault(&error, by))
-            }
+            Err(error) => Err(self.end_by_vault(&error)),
         }
     }
 
-    /// Takes the vault, or returns `None` if the user has paused or stopped all work in another process.
-    fn take_vault(&self) -> Result<Option<BegunRun>, VaultError> {
-        let (gate, works) = (self.run.gate.clone(), self.run.works);
-        let read = gate.begin_read();
+    /// Reads what the user wants: they may have paused or stopped the job in another process.
+    fn read_intent(&self) -> Result<(), VaultError> {
+        let read = self.run.gate.begin_read();
         read.end(self.vault.connect()?.user_intent()?);
-        if gate.now().allowed(works).is_empty() {
-            return Ok(None);
-        }
-        let stop = self.run.stop.clone();
+        Ok(())
+    }
+
+    fn take_vault(&self) -> Result<BegunRun, VaultError> {
+        let (gate, works, stop) = (self.run.gate.clone(), self.run.works, self.run.stop.clone());
         let patience = Patience {
             limit: self.limit,
             has_ended: Arc::new(move || stop.is_stopped() || gate.now().allowed(works).is_empty()),
         };
-        self.vault.begin_run(&self.process_name, patience).map(Some)
+        self.vault.begin_run(&self.process_name, patience)
+    }
+
+    /// Returns the end of the run after a failure of the vault, which another run may hold.
+    fn end_by_vault(&self, error: &VaultError) -> JobEnd {
+        let lease = self.vault.connect().and_then(|connection| connection.lease());
+        let by = lease.ok().flatten().as_ref().map(RunHolder::of);
+        JobEnd::by_vault(error, by)
     }
 }
 
