@@ -9,11 +9,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::{
     pages::{ArrivedRoomKeys, ConflictNotice},
-    progress::Progress,
+    progress::{Progress, ProgressChanges},
     rate::{RATE_WINDOW, Rate},
     status::{DownloadProgress, DownloadStage},
 };
@@ -67,19 +67,29 @@ pub(crate) async fn telling<T>(
     work: impl Future<Output = T>,
 ) -> T {
     let mut rate = Rate::default();
+    let work_ended = Notify::new();
+    let telling = tell_progress(listener, progress, &mut rate, &work_ended);
+    tokio::pin!(telling);
     let result = tokio::select! {
         result = work => result,
-        never = tell_progress(listener, progress, &mut rate) => match never {},
+        never = async { (&mut telling).await; std::future::pending().await } => match never {},
         never = pass_hints(listener, hints) => match never {},
     };
     let mut last = progress.now();
     last.stage = DownloadStage::Resting;
+    work_ended.notify_one();
+    let tell_last = async {
+        // A call that is under way is not dropped: the app might handle it after the last one.
+        telling.await;
+        listener.on_progress(last).await;
+    };
     // An app that never answers must not delay the end of the run.
-    let _ = tokio::time::timeout(LAST_REPORT, listener.on_progress(last)).await;
+    let _ = tokio::time::timeout(LAST_REPORT, tell_last).await;
     result
 }
 
-async fn tell_progress(listener: &dyn DownloadListener, progress: &Progress, rate: &mut Rate) -> Infallible {
+/// Reports progress until the work has ended.
+async fn tell_progress(listener: &dyn DownloadListener, progress: &Progress, rate: &mut Rate, work_ended: &Notify) {
     let mut changes = progress.changes();
     let mut told = None;
     loop {
@@ -89,19 +99,26 @@ async fn tell_progress(listener: &dyn DownloadListener, progress: &Progress, rat
             told = Some(now.clone());
             listener.on_progress(now).await;
         }
-        // The next call comes after the interval, or at once when the stage changes.
-        let interval = tokio::time::sleep(INTERVAL);
-        tokio::pin!(interval);
-        loop {
-            tokio::select! {
-                () = &mut interval => break,
-                has_changed = changes.next() => if !has_changed || progress.stage() != stage { break },
-            }
+        tokio::select! {
+            () = next_report(&mut changes, progress, stage) => {}
+            () = work_ended.notified() => return,
         }
-        if !changes.has_one() && progress.stage() == stage {
-            // Nothing is new: sleep until something changes or the rate is out of date.
-            let _ = tokio::time::timeout(RATE_WINDOW, changes.next()).await;
+    }
+}
+
+/// Waits until the next report is due: after the interval, or at once when the stage changes.
+async fn next_report(changes: &mut ProgressChanges, progress: &Progress, stage: DownloadStage) {
+    let interval = tokio::time::sleep(INTERVAL);
+    tokio::pin!(interval);
+    loop {
+        tokio::select! {
+            () = &mut interval => break,
+            has_changed = changes.next() => if !has_changed || progress.stage() != stage { break },
         }
+    }
+    if !changes.has_one() && progress.stage() == stage {
+        // Nothing is new: sleep until something changes or the rate is out of date.
+        let _ = tokio::time::timeout(RATE_WINDOW, changes.next()).await;
     }
 }
 
@@ -110,4 +127,46 @@ async fn pass_hints(listener: &dyn DownloadListener, mut hints: mpsc::Receiver<V
         listener.on_room_keys_arrived(arrived).await;
     }
     std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::decryption_keys::DecryptionKeys;
+
+    /// An app that takes a moment for each report.
+    #[derive(Default)]
+    struct Slow(Mutex<Vec<&'static str>>);
+
+    #[async_trait]
+    impl DownloadListener for Slow {
+        async fn rooms_by_priority(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        async fn on_progress(&self, progress: DownloadProgress) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let is_last = progress.stage == DownloadStage::Resting;
+            let mut told = self.0.lock().expect("not poisoned");
+            told.push(if is_last { "last" } else { "first" });
+        }
+
+        async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) {}
+
+        async fn on_conflicts(&self, _notice: ConflictNotice) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_that_is_under_way_at_the_end_comes_before_the_last_one() {
+        let listener = Slow::default();
+        let progress = Progress::new(false, Arc::new(DecryptionKeys::default()));
+        let (_hints, received) = ArrivalHints::channel();
+        let work = tokio::time::sleep(Duration::from_millis(10));
+        telling(&listener, &progress, received, work).await;
+        assert_eq!(*listener.0.lock().expect("not poisoned"), ["first", "last"]);
+    }
 }
