@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the Kotlin package and runs its tests, against the small homeserver.
+# Builds the Kotlin packages and runs their tests, against the small homeserver.
 #
 #   scripts/test-kotlin.sh [arguments of "mvn test"]
 #
@@ -13,16 +13,8 @@ case "$release" in /*) ;; *) release="$project/$release" ;; esac
 homeserver="$release/keyferry-test-homeserver"
 [ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
 
-packages=()
-command -v javac >/dev/null || packages+=(default-jdk-headless)
-command -v mvn >/dev/null || packages+=(maven)
-if [ ${#packages[@]} -gt 0 ]; then
-  [ "$(id -u)" = 0 ] || { echo "missing: ${packages[*]}" >&2; exit 1; }
-  apt-get update -q
-  apt-get install -y -q --no-install-recommends "${packages[@]}"
-fi
-
+scripts/java.sh
 scripts/generate-bindings.sh kotlin
 # Needs "clean": Maven does not recompile classes when only the bindings that they use have changed.
-exec mvn -B -ntp -f bindings/kotlin/pom.xml clean test \
+exec mvn -B -ntp -f bindings/pom.xml -pl kotlin,kotlin-jvm,kotlin-testing clean test \
   -Dlibrary.dir="$release" -Dhomeserver.binary="$homeserver" "$@"

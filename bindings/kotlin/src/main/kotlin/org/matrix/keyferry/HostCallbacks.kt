@@ -2,7 +2,6 @@ package org.matrix.keyferry
 
 import kotlinx.coroutines.channels.BufferOverflow
 import kotlinx.coroutines.flow.MutableSharedFlow
-import kotlinx.coroutines.flow.MutableStateFlow
 import org.matrix.keyferry.ffi.ArrivedRoomKeys
 import org.matrix.keyferry.ffi.ConflictNotice
 import org.matrix.keyferry.ffi.DownloadProgress
@@ -27,7 +26,7 @@ internal class HostCallbacks(
     private val resolvePreferenceConflict: suspend (PreferenceConflict) -> PreferenceResolution,
     private val scheduleWakeUp: suspend (WakeUpPurpose, WakeUp?) -> Unit,
 ) : JobHost {
-    val progress = MutableStateFlow(NOTHING_YET)
+    val runs = StateOfRuns(NOTHING_YET)
     val arrivals = MutableSharedFlow<List<ArrivedRoomKeys>>(
         extraBufferCapacity = ANNOUNCEMENTS_KEPT,
         onBufferOverflow = BufferOverflow.DROP_OLDEST,
@@ -56,7 +55,7 @@ internal class HostCallbacks(
     override suspend fun roomsByPriority(): List<String> = answered(HostException::Failed) { roomsByPriority.invoke() }
 
     override suspend fun onProgress(progress: DownloadProgress) {
-        this.progress.value = progress
+        runs.show(progress)
     }
 
     override suspend fun onRoomKeysArrived(arrived: List<ArrivedRoomKeys>) {

@@ -19,6 +19,7 @@ internal class Homeserver(vararg arguments: String) : AutoCloseable {
         .start()
     private val account = process.inputStream.bufferedReader().readLine() ?: error("the homeserver does not start")
 
+    val signedIn = Account(text("homeserver_url"), text("user_id"), text("device_id"))
     val accessToken = text("access_token")
     val recoveryKey = UnlockSecret.RecoveryKey(text("recovery_key"))
 
@@ -26,7 +27,7 @@ internal class Homeserver(vararg arguments: String) : AutoCloseable {
         Regex("\"$name\":\"([^\"]*)\"").find(account)?.groupValues?.get(1) ?: error("no $name in the account")
 
     fun options(directory: Path) = ClientOptions(
-        Account(text("homeserver_url"), text("user_id"), text("device_id")),
+        signedIn,
         directory.resolve("vault").toString(),
         VaultProtection.Key(ByteArray(32) { 7 }),
     )

@@ -1,0 +1,252 @@
+package org.matrix.keyferry.testing
+
+import java.io.File
+import java.util.concurrent.CopyOnWriteArrayList
+import kotlin.time.Duration
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.MutableSharedFlow
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.asFlow
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.flowOf
+import kotlinx.coroutines.flow.update
+import org.matrix.keyferry.KeyBackupApi
+import org.matrix.keyferry.KeyBackupState
+import org.matrix.keyferry.WorkOutcome
+import org.matrix.keyferry.ffi.ArrivalCursor
+import org.matrix.keyferry.ffi.ArrivedPage
+import org.matrix.keyferry.ffi.ArrivedRoomKeys
+import org.matrix.keyferry.ffi.ConflictNotice
+import org.matrix.keyferry.ffi.DownloadPolicy
+import org.matrix.keyferry.ffi.DownloadProgress
+import org.matrix.keyferry.ffi.DownloadStage
+import org.matrix.keyferry.ffi.DownloadStatus
+import org.matrix.keyferry.ffi.DownloadSummary
+import org.matrix.keyferry.ffi.EntryRef
+import org.matrix.keyferry.ffi.ExportSummary
+import org.matrix.keyferry.ffi.FailureReason
+import org.matrix.keyferry.ffi.KeyConflict
+import org.matrix.keyferry.ffi.KeyProof
+import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.RefusedEntry
+import org.matrix.keyferry.ffi.RoomFetch
+import org.matrix.keyferry.ffi.RoomHistoryShareability
+import org.matrix.keyferry.ffi.RoomKey
+import org.matrix.keyferry.ffi.RoomKeyLookup
+import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.RunReport
+import org.matrix.keyferry.ffi.ServerNews
+import org.matrix.keyferry.ffi.UnlockException
+import org.matrix.keyferry.ffi.UnlockSecret
+import org.matrix.keyferry.ffi.UnlockedBackup
+import org.matrix.keyferry.ffi.WakeUpPurpose
+
+private const val VERSION = "1"
+
+/**
+ * A key backup that follows a script: for tests and previews of apps. It has no server, no vault and no library.
+ *
+ * ```
+ * val backup = FakeKeyBackup(FakeRun.ofKeys(1_000u), recoveryKey = "EsTc …")
+ * backup.keys += RoomKey(…)                      // look-ups find it
+ * backup.failNext(StatusException.Busy())        // the next call that can fail throws it
+ * ```
+ *
+ * @param runs what the runs do, one after the other; the last one is repeated. A run that finds a pause cause, or meets
+ *   one on its way, ends as paused, and the next run does the same one again
+ * @param recoveryKey the recovery key that [unlock] takes; any other one is wrong. `null`: every secret is right
+ */
+public class FakeKeyBackup(
+    vararg runs: FakeRun = arrayOf(FakeRun(emptyList())),
+    private val recoveryKey: String? = null,
+) : KeyBackupApi {
+    private val script = ArrayDeque(runs.toList())
+    private val failures = ArrayDeque<Exception>()
+
+    /** The keys that look-ups find. */
+    public val keys: MutableList<RoomKey> = CopyOnWriteArrayList()
+
+    /** The causes that hold the download now. */
+    public val causes: MutableStateFlow<Set<PauseCause>> = MutableStateFlow(emptySet())
+
+    /** The calls that were made, by the name of the function. */
+    public val calls: MutableList<String> = CopyOnWriteArrayList()
+
+    /** Whether [close] has been called. */
+    public var isClosed: Boolean = false
+        private set
+
+    /** The policy that was set last. */
+    public var policy: DownloadPolicy = DownloadPolicy()
+        private set
+
+    private var isStopped = false
+    private var isUnlocked = false
+
+    override val progress: MutableStateFlow<DownloadProgress> = MutableStateFlow(fakeProgress())
+    override val state: MutableStateFlow<KeyBackupState> = MutableStateFlow(KeyBackupState.Idle(fakeProgress()))
+    override val arrivals: MutableSharedFlow<List<ArrivedRoomKeys>> = MutableSharedFlow(extraBufferCapacity = 64)
+    override val conflictNotices: MutableSharedFlow<ConflictNotice> = MutableSharedFlow(replay = 1)
+    override val preference: FakeBackupPreference = FakeBackupPreference()
+
+    /** Makes the next call that can fail throw this, and the call after it the next one that is passed here. */
+    public fun failNext(failure: Exception) {
+        failures += failure
+    }
+
+    override suspend fun unlock(secret: UnlockSecret): UnlockedBackup = called("unlock") {
+        val typed = (secret as? UnlockSecret.RecoveryKey)?.text
+        if (recoveryKey != null && typed != recoveryKey) throw UnlockException.WrongKey()
+        isUnlocked = true
+        UnlockedBackup(VERSION, progress.value.total, listOf(VERSION), restartNeedsRecoveryKey = false)
+    }
+
+    override suspend fun run(budget: Duration?): RunReport = called("run") {
+        val run = script.first()
+        for (now in run.progress) {
+            if (held() != null) break
+            progress.value = now
+            state.value = KeyBackupState.Working(now)
+            delay(run.stepTime)
+        }
+        val outcome = held() ?: run.outcome.also { if (script.size > 1) script.removeFirst() }
+        progress.update { it.copy(stage = DownloadStage.RESTING) }
+        val isWhole = outcome is RunOutcome.Completed && outcome.acceptedShortfall == 0uL
+        state.value = KeyBackupState.after(outcome, isWhole, progress.value)
+        RunReport(outcome, summary(), 0u, progress.value.opened, isWhole, run.wakeUp)
+    }
+
+    override suspend fun work(purpose: WakeUpPurpose, budget: Duration?): WorkOutcome = called("work") {
+        if (purpose == WakeUpPurpose.PREFERENCE_WRITE) {
+            preference.flush(budget)
+            return@called WorkOutcome.Success
+        }
+        val report = run(budget)
+        when (val outcome = report.outcome) {
+            is RunOutcome.Failed -> WorkOutcome.Failure(outcome.reason)
+            is RunOutcome.OutOfBudget, is RunOutcome.Blocked -> WorkOutcome.Retry(report.wakeUp)
+            else -> WorkOutcome.Success
+        }
+    }
+
+    override suspend fun status(): DownloadStatus = called("status") {
+        DownloadStatus(
+            stage = progress.value.stage,
+            fetchComplete = progress.value.run { total > 0u && fetched == total },
+            unlocked = isUnlocked,
+            restartNeedsRecoveryKey = false,
+            causes = causes.value.sorted(),
+            stopped = isStopped,
+            running = null,
+            versions = emptyList(),
+            summary = summary(),
+        )
+    }
+
+    override suspend fun pause(cause: PauseCause): Unit = called("pause") { causes.update { it + cause } }
+
+    override suspend fun resume(cause: PauseCause): Unit = called("resume") { causes.update { it - cause } }
+
+    override suspend fun stop(): Unit = called("stop") { isStopped = true }
+
+    override suspend fun start(): Unit = called("start") {
+        isStopped = false
+        causes.update { it - PauseCause.USER }
+    }
+
+    override suspend fun awaitQuiescent() {
+        progress.first { it.stage == DownloadStage.RESTING }
+    }
+
+    override fun setPolicy(policy: DownloadPolicy) {
+        this.policy = policy
+    }
+
+    override suspend fun findRoomKey(roomId: String, sessionId: String): RoomKeyLookup = called("findRoomKey") {
+        keys.find { it.roomId == roomId && it.sessionId == sessionId }
+            ?.let { RoomKeyLookup.Found(it, emptyList()) }
+            ?: RoomKeyLookup.NotFound
+    }
+
+    override suspend fun fetchSession(roomId: String, sessionId: String, betterThan: UInt?): RoomKeyLookup =
+        findRoomKey(roomId, sessionId)
+
+    override suspend fun fetchRoom(roomId: String): RoomFetch = called("fetchRoom") { RoomFetch(0u, askedServer = true) }
+
+    override suspend fun refresh(): ServerNews = called("refresh") { ServerNews.NothingNew }
+
+    override suspend fun prioritiseRooms(roomIds: List<String>): Unit = called("prioritiseRooms") {}
+
+    override suspend fun proveRoomKey(roomId: String, sessionId: String, eventJson: String): KeyProof =
+        called("proveRoomKey") { KeyProof.NOT_FOUND }
+
+    override suspend fun roomHistoryShareability(roomId: String): RoomHistoryShareability =
+        called("roomHistoryShareability") {
+            val (shared, others) = keys.filter { it.roomId == roomId }.partition { it.sharedHistory }
+            RoomHistoryShareability(shared.size.toULong(), others.size.toULong(), 0u, 0u)
+        }
+
+    override suspend fun closeLookups(): Unit = called("closeLookups") {}
+
+    override fun roomKeys(roomId: String): Flow<RoomKey> = keys.filter { it.roomId == roomId }.asFlow()
+
+    override fun arrivedSince(cursor: ArrivalCursor): Flow<ArrivedPage> {
+        val arrived = keys.drop(cursor.entry.toInt()).map { ArrivedRoomKeys(it.roomId, listOf(it.sessionId)) }
+        if (arrived.isEmpty()) return flowOf()
+        return flowOf(ArrivedPage(arrived, ArrivalCursor(0, keys.size.toLong()), more = false))
+    }
+
+    override fun failures(reason: FailureReason): Flow<EntryRef> = flowOf()
+
+    override fun conflicts(): Flow<KeyConflict> = flowOf()
+
+    override fun refusals(): Flow<RefusedEntry> = flowOf()
+
+    override suspend fun includeVersion(version: String): Unit = called("includeVersion") {}
+
+    override suspend fun acceptShortfall(version: String, publicKey: String, most: ULong): Boolean =
+        called("acceptShortfall") { version == VERSION }
+
+    override suspend fun giveUpVersion(version: String): Boolean = called("giveUpVersion") { version == VERSION }
+
+    override suspend fun exportRoomKeys(passphrase: String, file: File): ExportSummary = called("exportRoomKeys") {
+        file.writeText("-----BEGIN MEGOLM SESSION DATA-----\n-----END MEGOLM SESSION DATA-----\n")
+        ExportSummary(keys.size.toULong(), 0u, 0u, 0u)
+    }
+
+    override fun close() {
+        isClosed = true
+    }
+
+    /** Returns how a run ends that may do nothing, or `null` if it may work. */
+    private fun held(): RunOutcome? = when {
+        isStopped -> RunOutcome.Stopped
+        causes.value.isNotEmpty() -> RunOutcome.Paused(causes.value.sorted())
+        else -> null
+    }
+
+    private fun summary() = progress.value.run {
+        DownloadSummary(
+            version = VERSION,
+            total = total,
+            fetched = fetched,
+            opened = opened,
+            delivered = delivered,
+            failed = failed,
+            refused = refused,
+            conflicts = conflicts,
+            missing = 0u,
+            locked = locked,
+            failures = emptyList(),
+            rooms = rooms,
+            bytesDownloaded = bytesDownloaded,
+        )
+    }
+
+    private suspend fun <T> called(name: String, answer: suspend () -> T): T {
+        calls += name
+        failures.removeFirstOrNull()?.let { throw it }
+        return answer()
+    }
+}

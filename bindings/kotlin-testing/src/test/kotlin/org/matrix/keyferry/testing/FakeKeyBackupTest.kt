@@ -1,0 +1,76 @@
+package org.matrix.keyferry.testing
+
+import kotlin.time.Duration.Companion.milliseconds
+import kotlinx.coroutines.async
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.runBlocking
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.matrix.keyferry.KeyBackupApi
+import org.matrix.keyferry.ffi.DownloadStage
+import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.PreferenceValue
+import org.matrix.keyferry.ffi.PreferenceWrite
+import org.matrix.keyferry.ffi.RunFailure
+import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.StatusException
+import org.matrix.keyferry.ffi.UnlockException
+import org.matrix.keyferry.ffi.UnlockSecret
+
+internal class FakeKeyBackupTest {
+    @Test
+    fun `runs follow the script, and the last one is repeated`() = runBlocking {
+        val fails = FakeRun(emptyList(), RunOutcome.Failed(RunFailure.Tls))
+        val backup: KeyBackupApi = FakeKeyBackup(fails, FakeRun.ofKeys(100u).copy(stepTime = 1.milliseconds))
+        assertEquals(RunOutcome.Failed(RunFailure.Tls), backup.run().outcome)
+        repeat(2) {
+            val report = backup.run()
+            assertTrue(report.everyKeyIsHere)
+            assertEquals(100uL, report.summary.delivered)
+            assertEquals(DownloadStage.RESTING, backup.progress.value.stage)
+        }
+    }
+
+    @Test
+    fun `a pause ends a run under way, and the next run does it again`() = runBlocking {
+        val backup = FakeKeyBackup(FakeRun.ofKeys(100u).copy(stepTime = 20.milliseconds), FakeRun(emptyList()))
+        val run = async { backup.run() }
+        backup.progress.first { it.fetched > 0uL }
+        backup.pause()
+        assertEquals(RunOutcome.Paused(listOf(PauseCause.USER)), run.await().outcome)
+        backup.resume()
+        assertEquals(100uL, backup.run().summary.delivered)
+    }
+
+    @Test
+    fun `only the recovery key unlocks`() = runBlocking {
+        val backup = FakeKeyBackup(recoveryKey = "right")
+        val wrong = runCatching { backup.unlock(UnlockSecret.RecoveryKey("wrong")) }.exceptionOrNull()
+        assertInstanceOf(UnlockException.WrongKey::class.java, wrong)
+        backup.unlock(UnlockSecret.RecoveryKey("right"))
+        assertTrue(backup.status().unlocked)
+    }
+
+    @Test
+    fun `failures are thrown in their order, once each`() = runBlocking {
+        val backup = FakeKeyBackup()
+        backup.failNext(StatusException.Busy())
+        assertInstanceOf(StatusException.Busy::class.java, runCatching { backup.status() }.exceptionOrNull())
+        assertTrue(backup.status().causes.isEmpty())
+        assertEquals(listOf("status", "status"), backup.calls)
+    }
+
+    @Test
+    fun `a preference that could not be written stays pending`() = runBlocking {
+        val backup = FakeKeyBackup()
+        backup.preference.write = PreferenceWrite.Pending(org.matrix.keyferry.ffi.PendingReason.Unreachable, null)
+        backup.preference.setEnabled(true)
+        assertEquals(PreferenceValue.UNDETERMINED, backup.preference.value)
+        backup.preference.write = PreferenceWrite.Written
+        assertEquals(PreferenceWrite.Written, backup.preference.flush())
+        assertEquals(PreferenceValue.ENABLED, backup.preference.value)
+        assertEquals(null, backup.preference.pending())
+    }
+}

@@ -1,0 +1,72 @@
+package org.matrix.keyferry
+
+import java.nio.file.Path
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.async
+import kotlinx.coroutines.flow.first
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+import org.matrix.keyferry.ffi.PauseCause
+
+private const val KEYS = 500
+
+internal class StateTest {
+    @TempDir
+    lateinit var directory: Path
+
+    @Test
+    fun `a backup needs its recovery key, then works, then is done, also after a restart`() = withBackup { homeserver ->
+        homeserver.open(directory).use { backup ->
+            assertInstanceOf(KeyBackupState.Idle::class.java, backup.state.value)
+            backup.run()
+            assertInstanceOf(KeyBackupState.NeedsUnlock::class.java, backup.state.value)
+            backup.unlock(homeserver.recoveryKey)
+            val working = async { backup.state.first { it is KeyBackupState.Working } }
+            backup.run()
+            working.await()
+            val done = assertInstanceOf(KeyBackupState.Done::class.java, backup.state.value)
+            assertTrue(done.everyKeyIsHere)
+            assertEquals(KEYS.toULong(), done.progress.opened)
+        }
+        homeserver.open(directory).use { backup ->
+            assertTrue(assertInstanceOf(KeyBackupState.Done::class.java, backup.state.value).everyKeyIsHere)
+        }
+    }
+
+    @Test
+    fun `a pause is shown with its causes, after a restart the user's`() = withBackup { homeserver ->
+        homeserver.open(directory).use { backup ->
+            backup.pause()
+            backup.pause(PauseCause.OFFLINE)
+            backup.run()
+            val paused = assertInstanceOf(KeyBackupState.Paused::class.java, backup.state.value)
+            assertEquals(setOf(PauseCause.USER, PauseCause.OFFLINE), paused.causes)
+        }
+        homeserver.open(directory).use { backup ->
+            val paused = assertInstanceOf(KeyBackupState.Paused::class.java, backup.state.value)
+            assertEquals(setOf(PauseCause.USER), paused.causes)
+        }
+    }
+
+    @Test
+    fun `work that the OS grants time for goes on in the background, and a run does not`() = withBackup { homeserver ->
+        homeserver.open(directory).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            backup.pause(PauseCause.IN_BACKGROUND)
+            backup.run()
+            assertInstanceOf(KeyBackupState.Paused::class.java, backup.state.value)
+            assertEquals(WorkOutcome.Success, backup.work())
+            assertEquals(KEYS.toULong(), backup.status().summary.opened)
+            assertEquals(listOf(PauseCause.IN_BACKGROUND), backup.status().causes, "it holds again")
+            backup.resume(PauseCause.IN_BACKGROUND)
+            assertEquals(emptyList<PauseCause>(), backup.status().causes)
+        }
+    }
+
+    private fun withBackup(block: suspend CoroutineScope.(Homeserver) -> Unit) = test {
+        Homeserver("--keys", "$KEYS", "--rooms", "5").use { block(it) }
+    }
+}
