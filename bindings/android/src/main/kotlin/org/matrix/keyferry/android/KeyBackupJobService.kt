@@ -1,0 +1,97 @@
+package org.matrix.keyferry.android
+
+import android.app.job.JobParameters
+import android.app.job.JobService
+import android.os.Build
+import android.util.Log
+import androidx.annotation.RequiresApi
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.cancel
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.launch
+import org.matrix.keyferry.KeyBackup
+import org.matrix.keyferry.WorkOutcome
+import org.matrix.keyferry.ffi.OpenException
+import org.matrix.keyferry.ffi.StatusException
+
+/**
+ * Does a download that the user has started by hand, as a user-initiated data transfer (Android 14 and later).
+ * [KeyBackupWork.startNow] schedules it.
+ */
+@RequiresApi(Build.VERSION_CODES.UPSIDE_DOWN_CAKE)
+public class KeyBackupJobService : JobService() {
+    private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
+    private val underWay = mutableMapOf<Int, Job>()
+
+    override fun onStartJob(parameters: JobParameters): Boolean {
+        val order = WorkOrder.of(parameters.extras) ?: return false
+        // Must be set within seconds, or the OS takes the app for one that does not answer.
+        show(parameters, order.userId, OpenBackups.find(order.userId))
+        underWay[parameters.jobId] = scope.launch { carryOut(parameters, order) }
+        return true
+    }
+
+    override fun onStopJob(parameters: JobParameters): Boolean {
+        underWay.remove(parameters.jobId)?.cancel()
+        val userId = WorkOrder.of(parameters.extras)?.userId ?: return false
+        val isByUser = parameters.stopReason == JobParameters.STOP_REASON_USER
+        // A user who stops the job in the system's settings does not want a worker to go on with it.
+        if (isByUser) scope.launch { OpenBackups.find(userId)?.let { tell { it.pause() } } }
+        return !isByUser
+    }
+
+    override fun onDestroy() {
+        scope.cancel()
+        super.onDestroy()
+    }
+
+    private suspend fun carryOut(parameters: JobParameters, order: WorkOrder) {
+        val wantsReschedule = try {
+            val backup = applicationContext.keyBackup(order.userId)
+            backup != null && work(backup, parameters, order)
+        } catch (failure: OpenException) {
+            Log.w(LOG_TAG, "the vault cannot be opened: ${failure.message}")
+            false
+        } catch (mistake: IllegalStateException) {
+            Log.e(LOG_TAG, mistake.message.orEmpty())
+            false
+        }
+        jobFinished(parameters, wantsReschedule)
+    }
+
+    /** Returns whether the job is to run again. */
+    private suspend fun work(backup: KeyBackup, parameters: JobParameters, order: WorkOrder): Boolean = coroutineScope {
+        val display = launch {
+            backup.state.collect { state ->
+                show(parameters, order.userId, backup)
+                updateTransferredNetworkBytes(parameters, state.progress.bytesDownloaded.toLong(), 0)
+                delay(NOTIFICATION_INTERVAL)
+            }
+        }
+        val outcome = try {
+            backup.work(order.purpose, budget = null)
+        } finally {
+            display.cancel()
+        }
+        val wakeUp = (outcome as? WorkOutcome.Retry)?.wakeUp
+        if (wakeUp != null) KeyBackupWork.schedule(applicationContext, order.userId, order.purpose, wakeUp)
+        outcome is WorkOutcome.Retry && wakeUp == null
+    }
+
+    private fun show(parameters: JobParameters, userId: String, backup: KeyBackup?) {
+        val notification = KeyBackupNotification(this).of(userId, backup?.state?.value)
+        setNotification(parameters, notificationId(userId), notification, JOB_END_NOTIFICATION_POLICY_REMOVE)
+    }
+
+    private suspend fun tell(call: suspend () -> Unit) {
+        try {
+            call()
+        } catch (failure: StatusException) {
+            Log.w(LOG_TAG, "the pause is not kept: ${failure.message}")
+        }
+    }
+}

@@ -1,0 +1,72 @@
+package org.matrix.keyferry.android
+
+import android.Manifest
+import android.app.Notification
+import android.app.PendingIntent
+import android.content.Context
+import android.content.Intent
+import android.content.pm.PackageManager
+import android.os.Build
+import androidx.core.app.NotificationChannelCompat
+import androidx.core.app.NotificationCompat
+import androidx.core.app.NotificationManagerCompat
+import androidx.core.content.ContextCompat
+import org.matrix.keyferry.KeyBackupState
+
+private const val CHANNEL = "keyferry"
+private const val STEPS = 1_000
+
+/**
+ * Makes the notification of a download that the user has started: how far it is, and a button that pauses it. Touching
+ * it opens the app. Its channel is made with it.
+ */
+public class KeyBackupNotification(private val context: Context) {
+    private val notifications = NotificationManagerCompat.from(context)
+
+    init {
+        val channel = NotificationChannelCompat.Builder(CHANNEL, NotificationManagerCompat.IMPORTANCE_LOW)
+            .setName(context.getString(R.string.keyferry_channel))
+            .setDescription(context.getString(R.string.keyferry_channel_description))
+            .setShowBadge(false)
+            .build()
+        notifications.createNotificationChannel(channel)
+    }
+
+    /** Returns the notification that shows [state]; `null`: the backup is being opened. */
+    public fun of(userId: String, state: KeyBackupState?): Notification {
+        val builder = NotificationCompat.Builder(context, CHANNEL)
+            .setSmallIcon(R.drawable.keyferry_notification)
+            .setOngoing(true)
+            .setOnlyAlertOnce(true)
+            .setCategory(NotificationCompat.CATEGORY_PROGRESS)
+            .setForegroundServiceBehavior(NotificationCompat.FOREGROUND_SERVICE_IMMEDIATE)
+            .setContentIntent(openApp())
+        if (state == null) {
+            return builder.setContentTitle(context.getString(R.string.keyferry_preparing)).setProgress(0, 0, true).build()
+        }
+        builder.setContentTitle(context.resources.keyBackupTitle(state))
+            .setContentText(context.resources.keyBackupDetail(state))
+        if (state.showsBar) builder.setProgress(STEPS, state.progress.partOf(STEPS), state.progress.total == 0uL)
+        if (KeyBackupAction.of(state) == KeyBackupAction.PAUSE) {
+            builder.addAction(0, context.getString(R.string.keyferry_action_pause), PauseReceiver.intent(context, userId))
+        }
+        return builder.build()
+    }
+
+    /** Updates the notification of a worker or job that is under way. Does nothing if the user permits none. */
+    internal fun update(userId: String, state: KeyBackupState) {
+        val isPermitted = Build.VERSION.SDK_INT < Build.VERSION_CODES.TIRAMISU ||
+            ContextCompat.checkSelfPermission(context, Manifest.permission.POST_NOTIFICATIONS) ==
+            PackageManager.PERMISSION_GRANTED
+        if (isPermitted) notifications.notify(notificationId(userId), of(userId, state))
+    }
+
+    private fun openApp(): PendingIntent? {
+        val launch = context.packageManager.getLaunchIntentForPackage(context.packageName) ?: return null
+        launch.addFlags(Intent.FLAG_ACTIVITY_SINGLE_TOP)
+        return PendingIntent.getActivity(context, 0, launch, PendingIntent.FLAG_IMMUTABLE)
+    }
+}
+
+/** Returns the id of an account's notification. The OS takes no 0. */
+internal fun notificationId(userId: String): Int = jobId(userId).let { if (it == 0) 1 else it }

@@ -1,0 +1,117 @@
+package org.matrix.keyferry.android
+
+import android.content.Context
+import android.os.Build
+import androidx.work.Constraints
+import androidx.work.ExistingWorkPolicy
+import androidx.work.NetworkType
+import androidx.work.OneTimeWorkRequest
+import androidx.work.OneTimeWorkRequestBuilder
+import androidx.work.Operation
+import androidx.work.OutOfQuotaPolicy
+import androidx.work.WorkManager
+import androidx.work.await
+import java.util.concurrent.TimeUnit
+import org.matrix.keyferry.ffi.WakeUp
+import org.matrix.keyferry.ffi.WakeUpPurpose
+
+/** What an entry of a backup weighs on the wire, in bytes. */
+private const val BYTES_OF_A_KEY = 870uL
+
+/** The background work of key backups, by WorkManager and, for what the user starts on Android 14, JobScheduler. */
+public object KeyBackupWork {
+    /**
+     * Asks WorkManager for a wake-up of an account in place of the last one of that purpose; `null` cancels it. This is
+     * what `scheduleWakeUp` does if the app does not replace it. Returns when WorkManager has written it down.
+     */
+    public suspend fun schedule(context: Context, userId: String, purpose: WakeUpPurpose, wakeUp: WakeUp?) {
+        if (wakeUp == null) {
+            WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
+        } else {
+            // REPLACE also cancels a worker that is running. None is: while one runs, its KeyBackup holds wake-ups back.
+            enqueue(context, WorkOrder(userId, purpose), wakeUp, ExistingWorkPolicy.REPLACE).await()
+        }
+    }
+
+    /**
+     * Starts or continues the download because the user wants it now. Call it while the app is on screen.
+     *
+     * The download shows a notification and continues when the user leaves the app: as a user-initiated data transfer
+     * from Android 14 on, before that as an expedited worker in the foreground. On Android 13 and later the notification
+     * appears only if the user has granted `POST_NOTIFICATIONS`.
+     */
+    public suspend fun startNow(context: Context, userId: String) {
+        val order = WorkOrder(userId, WakeUpPurpose.DOWNLOAD, expectedBytes(userId), isByUser = true)
+        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.UPSIDE_DOWN_CAKE && startUserInitiatedJob(context, order)) {
+            // The job takes its place.
+            WorkManager.getInstance(context).cancelUniqueWork(workName(userId, order.purpose)).await()
+        } else {
+            enqueue(context, order, NOW, ExistingWorkPolicy.REPLACE).await()
+        }
+    }
+
+    /** Cancels all background work of an account. A run in a worker ends, and its keys are kept. */
+    public suspend fun cancel(context: Context, userId: String) {
+        for (purpose in WakeUpPurpose.entries) {
+            WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
+        }
+        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.UPSIDE_DOWN_CAKE) cancelUserInitiatedJob(context, userId)
+    }
+
+    /** Returns the name of the unique work, for an app that observes it by `getWorkInfosForUniqueWorkFlow`. */
+    public fun workName(userId: String, purpose: WakeUpPurpose): String = "keyferry ${purpose.name} $userId"
+
+    /**
+     * Schedules the next slice from within a worker: the request waits until this worker has succeeded, and only then its
+     * delay begins. `APPEND` would fail if an earlier request of the chain has failed.
+     */
+    internal suspend fun append(context: Context, order: WorkOrder, wakeUp: WakeUp) {
+        enqueue(context, order, wakeUp, ExistingWorkPolicy.APPEND_OR_REPLACE).await()
+    }
+
+    private fun enqueue(context: Context, order: WorkOrder, wakeUp: WakeUp, policy: ExistingWorkPolicy): Operation {
+        val name = workName(order.userId, order.purpose)
+        return WorkManager.getInstance(context).enqueueUniqueWork(name, policy, request(order, wakeUp))
+    }
+
+    private fun request(order: WorkOrder, wakeUp: WakeUp): OneTimeWorkRequest {
+        val network = when {
+            wakeUp.needsUnmetered -> NetworkType.UNMETERED
+            wakeUp.needsNetwork -> NetworkType.CONNECTED
+            else -> NetworkType.NOT_REQUIRED
+        }
+        val constraints = Constraints.Builder()
+            .setRequiredNetworkType(network)
+            .setRequiresCharging(wakeUp.needsCharging)
+            .build()
+        val expected = maxOf(order.expectedBytes, wakeUp.expectedBytes.toLong())
+        val builder = OneTimeWorkRequestBuilder<KeyBackupWorker>()
+            .setInputData(order.copy(expectedBytes = expected).toData())
+            .setConstraints(constraints)
+            .addTag(TAG)
+        // WorkManager accepts neither a delay nor a charger for expedited work.
+        if (isUrgent(order) && wakeUp.notBeforeMs == 0uL && !wakeUp.needsCharging) {
+            builder.setExpedited(OutOfQuotaPolicy.RUN_AS_NON_EXPEDITED_WORK_REQUEST)
+        } else {
+            builder.setInitialDelay(wakeUp.notBeforeMs.toLong(), TimeUnit.MILLISECONDS)
+        }
+        return builder.build()
+    }
+
+    /** What the user waits for: a download that they have started, and a choice that they have made. */
+    private fun isUrgent(order: WorkOrder): Boolean = when (order.purpose) {
+        WakeUpPurpose.DOWNLOAD -> order.isByUser
+        // Before Android 12, expedited work shows a notification: too much for one small request.
+        WakeUpPurpose.PREFERENCE_WRITE -> Build.VERSION.SDK_INT >= Build.VERSION_CODES.S
+    }
+
+    private fun expectedBytes(userId: String): Long {
+        val progress = OpenBackups.find(userId)?.progress?.value ?: return 0
+        return ((progress.total - minOf(progress.fetched, progress.total)) * BYTES_OF_A_KEY).toLong()
+    }
+
+    /** A tag that all work of this library has. */
+    public const val TAG: String = "keyferry"
+
+    private val NOW = WakeUp(0u, needsNetwork = true, needsUnmetered = false, needsCharging = false, expectedBytes = 0u)
+}

@@ -1,0 +1,107 @@
+package org.matrix.keyferry.android
+
+import android.content.Context
+import java.io.File
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.withContext
+import org.matrix.keyferry.KeyBackup
+import org.matrix.keyferry.OkHttpTransport
+import org.matrix.keyferry.ffi.Account
+import org.matrix.keyferry.ffi.ClientOptions
+import org.matrix.keyferry.ffi.DownloadPolicy
+import org.matrix.keyferry.ffi.HttpTransport
+import org.matrix.keyferry.ffi.PreferenceConflict
+import org.matrix.keyferry.ffi.PreferencePolicy
+import org.matrix.keyferry.ffi.PreferenceResolution
+import org.matrix.keyferry.ffi.RoomKeySink
+import org.matrix.keyferry.ffi.TokenRequest
+import org.matrix.keyferry.ffi.VaultProtection
+import org.matrix.keyferry.ffi.WakeUp
+import org.matrix.keyferry.ffi.WakeUpPurpose
+
+/**
+ * Opens the key backup of an account on Android, or creates its vault. Makes no request.
+ *
+ * ```
+ * val backup = KeyBackup.open(context, account) { session.accessToken() }
+ * ```
+ *
+ * One can be open for each account in a process; [keyBackup] returns it. Close it when the account signs out.
+ *
+ * @param sink takes the keys into the app's crypto: see `roomKeySink`. Without one, keys are only kept for look-ups
+ * @param download what the download may use; `null`: the defaults of [DownloadPolicy], with 25 MB on metered networks
+ * @param preference how the app takes part in the preference that the user's clients share; `null`: it follows it
+ * @param roomsByPriority returns the rooms that the app knows, the most wanted first
+ * @param resolvePreferenceConflict asks the user which choice counts if this device and another one differ
+ * @param directory where the vault is. The default is one for each account, below `noBackupFilesDir`
+ * @param protection how the secrets in the vault are kept: by default with a key in AndroidKeyStore
+ * @param transport sends HTTP requests; pass an [OkHttpTransport] with the app's own OkHttp client
+ * @param scheduleWakeUp asks the OS for a wake-up: by default through WorkManager, for a [KeyBackupWorker]
+ * @param reportsConditions whether the conditions of the phone are reported: see [PhoneConditions]
+ * @param accessToken returns the account's access token, a refreshed one for [TokenRequest.PREVIOUS_REJECTED]. Must not
+ *   wait for a call into this backup. An exception counts as "not signed in"
+ * @throws org.matrix.keyferry.ffi.OpenException if the vault cannot be opened. After `VaultDamaged`, or
+ *   `KeyringUnavailable` with `keyLost`, call `KeyBackup.setVaultAside(keyBackupDirectory(context, userId))` and open
+ *   again: everything is downloaded again
+ * @throws IllegalStateException if the backup of this account is open already
+ */
+public suspend fun KeyBackup.Companion.open(
+    context: Context,
+    account: Account,
+    sink: RoomKeySink? = null,
+    download: DownloadPolicy? = null,
+    preference: PreferencePolicy? = null,
+    roomsByPriority: suspend () -> List<String> = { emptyList() },
+    resolvePreferenceConflict: suspend (PreferenceConflict) -> PreferenceResolution = { PreferenceResolution.ASK_LATER },
+    directory: File? = null,
+    protection: VaultProtection? = null,
+    transport: HttpTransport = OkHttpTransport(),
+    scheduleWakeUp: (suspend (WakeUpPurpose, WakeUp?) -> Unit)? = null,
+    reportsConditions: Boolean = true,
+    accessToken: suspend (TokenRequest) -> String,
+): KeyBackup = withContext(Dispatchers.IO) {
+    val app = context.applicationContext
+    check(OpenBackups.find(account.userId) == null) {
+        "a KeyBackup of this account is open already: get it by context.keyBackup(userId)"
+    }
+    val options = ClientOptions(
+        account,
+        (directory ?: keyBackupDirectory(app, account.userId)).path,
+        protection ?: VaultProtection.Keyring(KeystoreKeyring(app)),
+        preference,
+        download,
+    )
+    val wakeUps = WakeUpScheduler(app, account.userId)
+    val backup = open(
+        options,
+        accessToken,
+        roomsByPriority,
+        resolvePreferenceConflict,
+        scheduleWakeUp ?: wakeUps::schedule,
+        sink,
+        transport,
+    )
+    OpenBackups.add(account.userId, backup)
+    if (reportsConditions) backup.onClose(PhoneConditions(app, backup)::close)
+    if (scheduleWakeUp == null) {
+        val handOver = CoroutineScope(Dispatchers.Default).launch { wakeUps.handOver(backup.state) }
+        backup.onClose(handOver::cancel)
+    }
+    backup
+}
+
+/**
+ * Forgets the key backup of an account that has signed out: closes it, cancels its background work, and deletes its
+ * vault and the key of that. Keys that were delivered to the app's crypto stay there.
+ */
+public suspend fun KeyBackup.Companion.forget(context: Context, userId: String): Unit = withContext(Dispatchers.IO) {
+    KeyBackupWork.cancel(context, userId)
+    OpenBackups.find(userId)?.let { backup ->
+        backup.stop()
+        backup.close()
+    }
+    keyBackupDirectory(context, userId).deleteRecursively()
+    KeystoreKeyring(context).delete("keyferry $userId")
+}

@@ -1,0 +1,18 @@
+package org.matrix.keyferry.android
+
+import org.matrix.keyferry.KeyBackupState
+import org.matrix.keyferry.ffi.DownloadProgress
+
+/** Returns how much of the whole is done, in [steps]. */
+internal fun DownloadProgress.partOf(steps: Int): Int =
+    if (total == 0uL) 0 else (minOf(done, total) * steps.toULong() / total).toInt()
+
+/** Whether a bar says anything about this state. */
+internal val KeyBackupState.showsBar: Boolean
+    get() = when (this) {
+        is KeyBackupState.Working -> true
+        is KeyBackupState.Idle, is KeyBackupState.Paused, is KeyBackupState.Waiting -> progress.total > 0uL
+        is KeyBackupState.Stopped, is KeyBackupState.NeedsUnlock, is KeyBackupState.Short, is KeyBackupState.Done,
+        is KeyBackupState.Failed,
+        -> false
+    }

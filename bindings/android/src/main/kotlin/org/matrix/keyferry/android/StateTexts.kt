@@ -1,0 +1,140 @@
+package org.matrix.keyferry.android
+
+import android.content.res.Resources
+import androidx.annotation.PluralsRes
+import androidx.annotation.StringRes
+import java.text.NumberFormat
+import org.matrix.keyferry.KeyBackupState
+import org.matrix.keyferry.ffi.BlockedReason
+import org.matrix.keyferry.ffi.DownloadProgress
+import org.matrix.keyferry.ffi.DownloadStage
+import org.matrix.keyferry.ffi.PauseCause
+
+private const val MS_OF_A_MINUTE = 60_000uL
+private const val MINUTES_OF_AN_HOUR = 60uL
+
+/**
+ * Returns the headline of a state, such as "Downloading message keys", in the language of these resources. An app
+ * replaces a text by defining a string of the same name.
+ */
+public fun Resources.keyBackupTitle(state: KeyBackupState): String = getString(
+    when (state) {
+        is KeyBackupState.Idle -> R.string.keyferry_idle
+        is KeyBackupState.Working -> titleOf(state.progress.stage)
+        is KeyBackupState.Paused -> R.string.keyferry_paused
+        is KeyBackupState.Stopped -> R.string.keyferry_stopped
+        is KeyBackupState.NeedsUnlock -> R.string.keyferry_needs_unlock
+        is KeyBackupState.Waiting -> R.string.keyferry_waiting
+        is KeyBackupState.Short -> R.string.keyferry_short
+        is KeyBackupState.Done ->
+            if (state.everyKeyIsHere) R.string.keyferry_done else R.string.keyferry_done_with_gaps
+        is KeyBackupState.Failed -> R.string.keyferry_failed
+    },
+)
+
+/**
+ * Returns the line below the headline: how far the download is, what it waits for, or what the user can do. In the
+ * language of these resources.
+ */
+public fun Resources.keyBackupDetail(state: KeyBackupState): String = when (state) {
+    is KeyBackupState.Idle -> idle(state.progress)
+    is KeyBackupState.Working -> working(state.progress)
+    is KeyBackupState.Paused -> getString(state.causes.minBy { PRIORITY.indexOf(it) }.text)
+    is KeyBackupState.Stopped -> getString(R.string.keyferry_stopped_detail)
+    is KeyBackupState.NeedsUnlock -> getString(R.string.keyferry_needs_unlock_detail)
+    is KeyBackupState.Waiting -> blocked(state.reason)
+    is KeyBackupState.Short -> count(R.plurals.keyferry_keys_missing, state.missing)
+    is KeyBackupState.Done ->
+        if (state.everyKeyIsHere) count(R.plurals.keyferry_keys, state.progress.done)
+        else getString(R.string.keyferry_done_with_gaps_detail)
+    is KeyBackupState.Failed -> getString(state.reason.text)
+}
+
+/**
+ * Keys that are done: opened, and fetched before any is opened. A single number that does not fall while a run is under
+ * way, although its stages overlap.
+ */
+internal val DownloadProgress.done: ULong
+    get() {
+        val isOpening = stage == DownloadStage.OPENING || stage == DownloadStage.DELIVERING
+        return if (isOpening || opened > 0uL) opened + failed else fetched
+    }
+
+@StringRes
+private fun titleOf(stage: DownloadStage): Int = when (stage) {
+    DownloadStage.RESTING, DownloadStage.PREPARING -> R.string.keyferry_preparing
+    DownloadStage.FETCHING -> R.string.keyferry_fetching
+    DownloadStage.WAITING_TO_RETRY -> R.string.keyferry_waiting_to_retry
+    DownloadStage.OPENING -> R.string.keyferry_opening
+    DownloadStage.DELIVERING -> R.string.keyferry_delivering
+}
+
+/** The causes that a user can do something about come first: only one is shown. */
+private val PRIORITY = listOf(
+    PauseCause.USER,
+    PauseCause.DISK_LIMIT,
+    PauseCause.OFFLINE,
+    PauseCause.METERED_NETWORK,
+    PauseCause.LOW_POWER,
+    PauseCause.NOT_CHARGING,
+    PauseCause.THERMAL,
+    PauseCause.STORAGE_LOCKED,
+    PauseCause.IN_BACKGROUND,
+    PauseCause.TIME_EXPIRING,
+)
+
+@get:StringRes
+private val PauseCause.text: Int
+    get() = when (this) {
+        PauseCause.USER -> R.string.keyferry_cause_user
+        PauseCause.IN_BACKGROUND -> R.string.keyferry_cause_in_background
+        PauseCause.TIME_EXPIRING -> R.string.keyferry_cause_time_expiring
+        PauseCause.LOW_POWER -> R.string.keyferry_cause_low_power
+        PauseCause.THERMAL -> R.string.keyferry_cause_thermal
+        PauseCause.METERED_NETWORK -> R.string.keyferry_cause_metered_network
+        PauseCause.OFFLINE -> R.string.keyferry_cause_offline
+        PauseCause.NOT_CHARGING -> R.string.keyferry_cause_not_charging
+        PauseCause.STORAGE_LOCKED -> R.string.keyferry_cause_storage_locked
+        PauseCause.DISK_LIMIT -> R.string.keyferry_cause_disk_limit
+    }
+
+private fun Resources.blocked(reason: BlockedReason): String = when (reason) {
+    is BlockedReason.RoomsUnavailable -> count(R.plurals.keyferry_blocked_rooms, reason.rooms)
+    is BlockedReason.Offline -> getString(R.string.keyferry_blocked_offline)
+    is BlockedReason.RateLimited -> getString(R.string.keyferry_blocked_rate_limited)
+    is BlockedReason.ServerFault -> getString(R.string.keyferry_blocked_server_fault)
+    is BlockedReason.NotTheHomeserver -> getString(R.string.keyferry_blocked_not_the_homeserver)
+    is BlockedReason.BackupChanging -> getString(R.string.keyferry_blocked_backup_changing)
+    is BlockedReason.WaitsForFile -> getString(R.string.keyferry_blocked_file)
+    is BlockedReason.SinkUnavailable -> getString(R.string.keyferry_blocked_sink)
+    is BlockedReason.VaultBusy -> getString(R.string.keyferry_blocked_busy)
+    is BlockedReason.VaultInaccessible -> getString(R.string.keyferry_blocked_inaccessible)
+}
+
+private fun Resources.idle(progress: DownloadProgress): String =
+    if (progress.total == 0uL) getString(R.string.keyferry_not_started)
+    else "${keysOf(progress)}. ${getString(R.string.keyferry_goes_on)}"
+
+private fun Resources.working(progress: DownloadProgress): String {
+    if (progress.total == 0uL) return ""
+    val left = timeLeft(progress.timeLeftMs ?: return keysOf(progress))
+    return "${keysOf(progress)}, $left"
+}
+
+private fun Resources.keysOf(progress: DownloadProgress): String =
+    getQuantityString(R.plurals.keyferry_keys_of, progress.total.toQuantity(), number(progress.done), number(progress.total))
+
+private fun Resources.timeLeft(milliseconds: ULong): String {
+    val minutes = milliseconds / MS_OF_A_MINUTE + 1uL
+    val (text, quantity) = if (minutes < 2uL * MINUTES_OF_AN_HOUR) R.plurals.keyferry_minutes_left to minutes
+    else R.plurals.keyferry_hours_left to minutes / MINUTES_OF_AN_HOUR
+    return getQuantityString(text, quantity.toQuantity(), quantity.toQuantity())
+}
+
+private fun Resources.count(@PluralsRes text: Int, number: ULong): String =
+    getQuantityString(text, number.toQuantity(), number(number))
+
+private fun Resources.number(number: ULong): String =
+    NumberFormat.getIntegerInstance(configuration.locales[0]).format(number.toLong())
+
+private fun ULong.toQuantity(): Int = coerceAtMost(Int.MAX_VALUE.toULong()).toInt()

@@ -1,0 +1,29 @@
+package org.matrix.keyferry.android
+
+import android.content.Context
+import kotlinx.coroutines.flow.Flow
+import org.matrix.keyferry.KeyBackupState
+import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.WakeUp
+import org.matrix.keyferry.ffi.WakeUpPurpose
+
+/** Schedules the wake-ups of one account through WorkManager. */
+internal class WakeUpScheduler(private val context: Context, private val userId: String) {
+    /** The wake-up that the download asked for last. */
+    @Volatile
+    private var download: WakeUp? = null
+
+    suspend fun schedule(purpose: WakeUpPurpose, wakeUp: WakeUp?) {
+        if (purpose == WakeUpPurpose.DOWNLOAD) download = wakeUp
+        KeyBackupWork.schedule(context, userId, purpose, wakeUp)
+    }
+
+    /**
+     * Hands a run that ends because the app leaves the screen over to a worker at once. By itself it asks for a wake-up in
+     * 15 minutes, which is for an app that has no worker.
+     */
+    suspend fun handOver(states: Flow<KeyBackupState>): Unit = states.collect { state ->
+        val hasLeft = state is KeyBackupState.Paused && state.causes == setOf(PauseCause.IN_BACKGROUND)
+        if (hasLeft) download?.let { schedule(WakeUpPurpose.DOWNLOAD, it.copy(notBeforeMs = 0u)) }
+    }
+}

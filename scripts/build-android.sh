@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Builds the Android package, and the Kotlin packages that it goes with, into a folder that is a Maven repository.
+#
+#   scripts/build-android.sh                  the library for four ABIs, by the Android NDK and cargo-ndk
+#   scripts/build-android.sh --this-machine   this machine's library in their place, for tests without an NDK
+#
+# Afterwards there are:
+#   target/android/maven     the repository: keyferry-android (AAR), -kotlin, -jvm, -testing
+#   target/android/symbols   the symbols of each library, to be kept for backtraces
+#
+# Needs the release build of this machine (cargo build --release --locked), a JDK, Maven, Python and aapt2.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+project="$PWD"
+
+release="${CARGO_TARGET_DIR:-$project/target}/release"
+case "$release" in /*) ;; *) release="$project/$release" ;; esac
+out="$project/target/android"
+# The oldest Android that the manifest allows.
+platform=24
+
+case "${1:-}" in
+  "")
+    machine=android
+    for tool in cargo-ndk rustc; do
+      command -v "$tool" >/dev/null || { echo "missing: $tool (cargo install cargo-ndk)" >&2; exit 1; }
+    done
+    ndk="${ANDROID_NDK_HOME:-${ANDROID_NDK_ROOT:-}}"
+    [ -d "$ndk/toolchains/llvm" ] || {
+      echo "missing: the Android NDK; set ANDROID_NDK_HOME to its folder, or pass --this-machine" >&2
+      exit 1
+    }
+    ;;
+  --this-machine) machine=this ;;
+  *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+scripts/java.sh aapt2 unzip python3
+rm -rf "$out"
+mkdir -p "$out"
+
+build_for_android() {
+  local abis=(arm64-v8a armeabi-v7a x86_64 x86) abi targets=()
+  for abi in "${abis[@]}"; do targets+=(--target "$abi"); done
+  # With symbols: they are split off below.
+  CARGO_PROFILE_MOBILE_STRIP=none CARGO_PROFILE_MOBILE_DEBUG=line-tables-only \
+    cargo ndk "${targets[@]}" --platform "$platform" --output-dir "$out/built" build --locked --profile mobile --lib
+  local tools=("$ndk"/toolchains/llvm/prebuilt/*/bin)
+  for abi in "${abis[@]}"; do
+    OBJCOPY="${tools[0]}/llvm-objcopy" add_library "$abi" "$out/built/$abi/libkeyferry.so"
+  done
+  rm -rf "$out/built"
+  python3 scripts/licences.py "$out/licences.txt" aarch64-linux-android
+}
+
+build_for_this_machine() {
+  [ -f "$release/libkeyferry.so" ] || { echo "missing: $release/libkeyferry.so" >&2; exit 1; }
+  add_library x86_64 "$release/libkeyferry.so"
+  python3 scripts/licences.py "$out/licences.txt" "$(rustc -vV | sed -n "s/^host: //p")"
+}
+
+add_library() {
+  scripts/split-symbols.sh "$2" "$out/jni/$1/libkeyferry.so" "$out/symbols/$1/libkeyferry.so.debug"
+}
+
+"build_for_$machine$([ "$machine" = this ] && echo _machine)"
+scripts/split-symbols.sh "$release/libkeyferry.so" "$out/jvm/libkeyferry.so" "$out/symbols/jvm/libkeyferry.so.debug"
+scripts/generate-bindings.sh kotlin
+
+deploy=(-B -ntp -q -f bindings/pom.xml -Dkotlin.tests.skip -Dlibrary.file="$out/jvm/libkeyferry.so")
+mvn "${deploy[@]}" -pl android -am clean package
+mvn "${deploy[@]}" -pl .,kotlin,kotlin-jvm,kotlin-testing deploy -DaltDeploymentRepository="built::file:$out/maven"
+aar=(bindings/android/target/keyferry-android-*.aar)
+mvn "${deploy[@]}" -pl android deploy:deploy-file -Dfile="$project/${aar[0]}" -DpomFile=publish/pom.xml -Dpackaging=aar \
+  -DrepositoryId=built -Durl="file:$out/maven"
+echo "built $out/maven"
