@@ -1,0 +1,14 @@
+package org.matrix.keyferry.example
+
+import android.app.Application
+import org.matrix.keyferry.KeyBackup
+import org.matrix.keyferry.android.KeyBackupProvider
+import org.matrix.keyferry.android.open
+
+/** Opens the key backup for whoever needs it first: a screen, or a worker in a process without any. */
+class ExampleApplication : Application(), KeyBackupProvider {
+    override suspend fun openKeyBackup(userId: String): KeyBackup? =
+        Session.load(this, userId)?.let { session ->
+            KeyBackup.open(this, session.account) { session.accessToken }
+        }
+}
