@@ -2,13 +2,13 @@
 # Runs every test, and installs missing tools with ordinary package managers.
 #
 #   scripts/test.sh            everything
-#   scripts/test.sh rust …     only the named stages: style deny rust chaos synapse kotlin swift example
+#   scripts/test.sh rust …     only the named stages: style deny rust chaos synapse kotlin android swift targets example
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
-  stages=(style deny rust chaos synapse kotlin swift example)
+  stages=(style deny rust chaos synapse kotlin android swift targets example)
 fi
 
 stage_style() {
@@ -17,7 +17,7 @@ stage_style() {
     apt-get update -q && apt-get install -y -q shellcheck
   }
   cargo fmt --all -- --check
-  shellcheck scripts/*.sh .ci/run
+  shellcheck scripts/*.sh tests/*/*.sh .ci/run
   cargo clippy --workspace --all-targets --release --locked -- -D warnings
 }
 
@@ -43,6 +43,15 @@ stage_synapse() {
 stage_kotlin() {
   cargo build --release --locked
   scripts/test-kotlin.sh
+}
+
+stage_android() {
+  cargo build --release --locked
+  scripts/test-android.sh
+}
+
+stage_targets() {
+  scripts/check-targets.sh
 }
 
 stage_swift() {

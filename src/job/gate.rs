@@ -55,6 +55,16 @@ impl Restraints {
         works.without_stopped(self.causes())
     }
 
+    /// Whether any of these kinds of work may go on once the OS wakes the app. `InBackground` does not count: it says
+    /// that the app has no background task now, and a wake-up is one.
+    pub(crate) fn allows_when_woken(&self, works: WorkSet) -> bool {
+        let woken = Self {
+            causes: self.causes.without(PauseCause::InBackground),
+            ..*self
+        };
+        !woken.allowed(works).is_empty()
+    }
+
     /// Whether a phase that began under `before` must end.
     pub(crate) fn needs_new_phase(&self, before: &Self, works: WorkSet) -> bool {
         self.allowed(works) != before.allowed(works) || self.policy_changes != before.policy_changes

@@ -1,6 +1,6 @@
 //! The host is asked for a wake-up when, and only when, there is something to do.
 
-use keyferry::{RunBudget, RunOutcome};
+use keyferry::{PauseCause, RunBudget, RunOutcome};
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind};
 
 use crate::support::{COUNTED, Setup, WHOLE, budget, homeserver, needs_unlock, slow, spawn_run};
@@ -51,6 +51,21 @@ async fn a_blocked_run_asks_for_no_wake_up_before_its_wait_ends() {
     let wake_up = report.wake_up.expect("a wake-up");
     assert!((120_000..140_000).contains(&wake_up.not_before_ms), "{wake_up:?}");
     assert_eq!(homeserver.requests().of(EndpointKind::AllKeys), 1);
+}
+
+#[tokio::test]
+async fn an_unlock_asks_for_a_run_in_the_background_and_not_in_other_pauses() {
+    let homeserver = homeserver(100, 1);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open().await;
+    for (cause, asks) in [(PauseCause::InBackground, true), (PauseCause::LowPower, false)] {
+        client.download().pause(cause).await.expect("a pause");
+        setup.host.download_wake_up.lock().expect("not poisoned").take();
+        client.unlock(setup.recovery_key()).await.expect("it fits");
+        let asked = setup.host.download_wake_up.lock().expect("not poisoned").take();
+        assert_eq!(asked.is_some(), asks, "{cause:?}");
+        client.download().resume(cause).await.expect("a resume");
+    }
 }
 
 #[tokio::test]

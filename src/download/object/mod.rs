@@ -108,7 +108,8 @@ impl KeyDownload {
         self.listener.shut_down();
     }
 
-    /// Asks the app for a run as soon as possible, if there is work to do and pauses do not hold all of it.
+    /// Asks the app for a run as soon as possible, if there is work to do and no pause holds all of it
+    /// when the OS wakes the app.
     pub(crate) async fn ask_for_a_run(&self) {
         self.run_requested.store(true, Ordering::SeqCst);
         if self.jobs.current().is_none() {
@@ -124,8 +125,7 @@ impl KeyDownload {
         let (context, read_intent) = (self.jobs.context()?, self.jobs.gate.begin_read());
         let Inventory { left, intent, .. } = self.inventory().await.ok()?;
         read_intent.end(intent);
-        let restraints = self.jobs.gate.now();
-        if left.is_nothing() || restraints.allowed(WORKS).is_empty() {
+        if left.is_nothing() || !self.jobs.gate.now().allows_when_woken(WORKS) {
             return None;
         }
         self.ask(&context, NextRun::After(Duration::ZERO), left).await

@@ -20,7 +20,7 @@ const BACKUP_SECRET: &str = "m.megolm_backup.v1";
 pub struct AccountInfo {
     /// The base URL, without a trailing slash.
     pub homeserver_url: String,
-    /// `@alice:localhost`
+    /// `@alice:localhost`, unless the configuration names another user.
     pub user_id: String,
     /// The device that the access token belongs to.
     pub device_id: String,
@@ -74,7 +74,7 @@ impl Account {
 
         let info = AccountInfo {
             homeserver_url: url.to_owned(),
-            user_id: "@alice:localhost".to_owned(),
+            user_id: format!("@{}:localhost", config.user),
             device_id: "KEYFERRYTEST".to_owned(),
             access_token: format!("syt_{}", hex(&seed.bytes("access token", 0)[..16])),
             recovery_key: recovery_key::encode(&storage_key.key),

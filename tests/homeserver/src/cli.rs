@@ -22,6 +22,7 @@ keyferry-test-homeserver: a small homeserver with a key backup, for tests
   --left-rooms N            how many of the last rooms are not joined
   --twins N                 how many of the last keys repeat the first ones in another room
   --held-back N             how many of the last keys stay out of the backup until they are released
+  --user NAME               localpart of the account's user id
   --seed N                  seed from which everything is derived
   --port N                  port on 127.0.0.1; 0 takes any free port
   --latency-ms N            milliseconds to wait before every answer
@@ -67,6 +68,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Config>, lexopt:
             "left-rooms" => config.left_rooms = parser.value()?.parse()?,
             "twins" => config.twins = parser.value()?.parse()?,
             "held-back" => config.held_back = parser.value()?.parse()?,
+            "user" => config.user = parser.value()?.string()?,
             "seed" => config.seed = parser.value()?.parse()?,
             "port" => config.port = parser.value()?.parse()?,
             "latency-ms" => config.latency_ms = parser.value()?.parse()?,

@@ -17,6 +17,8 @@ pub struct Config {
     pub twins: u64,
     /// How many of the last keys stay out of the backup until [`crate::Homeserver::release_held_back`] is called.
     pub held_back: u64,
+    /// The localpart of the account's user id.
+    pub user: String,
     /// The seed from which every key, id and secret is derived.
     pub seed: u64,
     /// The port on 127.0.0.1; 0 takes any free port.
@@ -49,6 +51,7 @@ impl Default for Config {
             left_rooms: 0,
             twins: 0,
             held_back: 0,
+            user: "alice".to_owned(),
             seed: 1,
             port: 0,
             latency_ms: 0,

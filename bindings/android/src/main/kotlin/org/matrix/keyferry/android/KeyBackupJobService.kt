@@ -84,7 +84,7 @@ public class KeyBackupJobService : JobService() {
 
     private fun show(parameters: JobParameters, userId: String, backup: KeyBackup?) {
         val notification = KeyBackupNotification(this).of(userId, backup?.state?.value)
-        setNotification(parameters, notificationId(userId), notification, JOB_END_NOTIFICATION_POLICY_REMOVE)
+        setNotification(parameters, jobId(userId), notification, JOB_END_NOTIFICATION_POLICY_REMOVE)
     }
 
     private suspend fun tell(call: suspend () -> Unit) {

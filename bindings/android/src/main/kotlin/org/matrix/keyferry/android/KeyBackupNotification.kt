@@ -58,7 +58,7 @@ public class KeyBackupNotification(private val context: Context) {
         val isPermitted = Build.VERSION.SDK_INT < Build.VERSION_CODES.TIRAMISU ||
             ContextCompat.checkSelfPermission(context, Manifest.permission.POST_NOTIFICATIONS) ==
             PackageManager.PERMISSION_GRANTED
-        if (isPermitted) notifications.notify(notificationId(userId), of(userId, state))
+        if (isPermitted) notifications.notify(jobId(userId), of(userId, state))
     }
 
     private fun openApp(): PendingIntent? {
@@ -67,6 +67,3 @@ public class KeyBackupNotification(private val context: Context) {
         return PendingIntent.getActivity(context, 0, launch, PendingIntent.FLAG_IMMUTABLE)
     }
 }
-
-/** Returns the id of an account's notification. The OS takes no 0. */
-internal fun notificationId(userId: String): Int = jobId(userId).let { if (it == 0) 1 else it }

@@ -12,6 +12,7 @@ import androidx.work.OutOfQuotaPolicy
 import androidx.work.WorkManager
 import androidx.work.await
 import java.util.concurrent.TimeUnit
+import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
 
@@ -20,6 +21,9 @@ private const val BYTES_OF_A_KEY = 870uL
 
 /** The background work of key backups, by WorkManager and, for what the user starts on Android 14, JobScheduler. */
 public object KeyBackupWork {
+    /** A tag that all work of this library has. */
+    public const val TAG: String = "keyferry"
+
     /**
      * Asks WorkManager for a wake-up of an account in place of the last one of that purpose; `null` cancels it. This is
      * what `scheduleWakeUp` does if the app does not replace it. Returns when WorkManager has written it down.
@@ -105,13 +109,13 @@ public object KeyBackupWork {
         WakeUpPurpose.PREFERENCE_WRITE -> Build.VERSION.SDK_INT >= Build.VERSION_CODES.S
     }
 
-    private fun expectedBytes(userId: String): Long {
-        val progress = OpenBackups.find(userId)?.progress?.value ?: return 0
-        return ((progress.total - minOf(progress.fetched, progress.total)) * BYTES_OF_A_KEY).toLong()
+    /** Returns how much is left to download, for the estimate that the OS shows; 0 if that is not known. */
+    private suspend fun expectedBytes(userId: String): Long = try {
+        val here = OpenBackups.find(userId)?.status()?.summary
+        here?.run { (total - minOf(fetched, total)) * BYTES_OF_A_KEY }?.toLong() ?: 0
+    } catch (_: StatusException) {
+        0
     }
-
-    /** A tag that all work of this library has. */
-    public const val TAG: String = "keyferry"
 
     private val NOW = WakeUp(0u, needsNetwork = true, needsUnmetered = false, needsCharging = false, expectedBytes = 0u)
 }

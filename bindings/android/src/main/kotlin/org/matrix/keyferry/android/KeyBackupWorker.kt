@@ -96,7 +96,7 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
 
     private fun foregroundInfo(userId: String, backup: KeyBackup?): ForegroundInfo {
         val notification = KeyBackupNotification(applicationContext).of(userId, backup?.state?.value)
-        val id = notificationId(userId)
+        val id = jobId(userId)
         return if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) {
             ForegroundInfo(id, notification, ServiceInfo.FOREGROUND_SERVICE_TYPE_DATA_SYNC)
         } else {

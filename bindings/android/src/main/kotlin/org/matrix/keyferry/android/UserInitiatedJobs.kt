@@ -7,9 +7,6 @@ import android.content.Context
 import android.os.Build
 import androidx.annotation.RequiresApi
 
-/** Keeps our job ids apart from those of the app and of WorkManager. */
-private const val NAMESPACE = "org.matrix.keyferry"
-
 /**
  * Schedules a user-initiated data transfer. Returns `false` if the OS does not take it, as when the app is not on
  * screen.
@@ -37,8 +34,7 @@ internal fun cancelUserInitiatedJob(context: Context, userId: String) {
 }
 
 @RequiresApi(Build.VERSION_CODES.UPSIDE_DOWN_CAKE)
-private fun jobs(context: Context): JobScheduler =
-    context.getSystemService(JobScheduler::class.java).forNamespace(NAMESPACE)
+private fun jobs(context: Context): JobScheduler = context.getSystemService(JobScheduler::class.java)
 
-/** Returns a number for the account, for job and notification. */
-internal fun jobId(userId: String): Int = userId.hashCode()
+/** Returns a number for the account, for its job and its notification: a negative one, because WorkManager takes the others for its own jobs. */
+internal fun jobId(userId: String): Int = userId.hashCode() or Int.MIN_VALUE

@@ -1,6 +1,7 @@
 package org.matrix.keyferry.android
 
 import android.content.Context
+import android.util.Log
 import kotlinx.coroutines.flow.Flow
 import org.matrix.keyferry.KeyBackupState
 import org.matrix.keyferry.ffi.PauseCause
@@ -15,7 +16,13 @@ internal class WakeUpScheduler(private val context: Context, private val userId:
 
     suspend fun schedule(purpose: WakeUpPurpose, wakeUp: WakeUp?) {
         if (purpose == WakeUpPurpose.DOWNLOAD) download = wakeUp
-        KeyBackupWork.schedule(context, userId, purpose, wakeUp)
+        try {
+            KeyBackupWork.schedule(context, userId, purpose, wakeUp)
+        } catch (failure: IllegalStateException) {
+            // The library goes on without it: only this line says why no worker comes.
+            Log.e(LOG_TAG, "WorkManager cannot be used: ${failure.message}")
+            throw failure
+        }
     }
 
     /**

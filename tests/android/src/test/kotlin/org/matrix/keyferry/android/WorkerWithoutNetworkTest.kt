@@ -1,0 +1,34 @@
+package org.matrix.keyferry.android
+
+import androidx.work.WorkInfo
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertTrue
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.robolectric.RobolectricTestRunner
+
+@RunWith(RobolectricTestRunner::class)
+internal class WorkerWithoutNetworkTest {
+    @Test
+    fun `a worker waits for the network, is stopped without it, goes on with it, and finishes`() = test {
+        slowHomeserver().use { homeserver ->
+            val backup = unlocked(homeserver)
+            eventually("the wake-up is scheduled") { work(homeserver.userId).any { it.state == WorkInfo.State.ENQUEUED } }
+            assertEquals(0uL, backup.status().summary.fetched)
+
+            connect()
+            eventually("keys arrive") { backup.progress.value.fetched > 500uL }
+            assertEquals(WorkInfo.State.RUNNING, work(homeserver.userId).last().state)
+
+            disconnect()
+            eventually("the worker is stopped") { work(homeserver.userId).all { it.state == WorkInfo.State.ENQUEUED } }
+            eventually("the run has ended") { backup.status().running == null }
+            val before = backup.status().summary.fetched
+            assertTrue("$before keys", before < SLOW_KEYS.toULong())
+
+            connect()
+            eventually("every key is here") { backup.status().summary.opened == SLOW_KEYS.toULong() }
+            eventually("nothing is left to do") { work(homeserver.userId).all { it.state.isFinished } }
+        }
+    }
+}
