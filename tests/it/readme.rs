@@ -1,21 +1,54 @@
-//! The snippets in the README are the ones that the bindings' tests compile.
+//! The snippets in the documents are the ones that the bindings' tests compile.
+
+/// The files of snippets. In each, the snippets of a document stand between `// DOCUMENT begin` and `// DOCUMENT end`,
+/// where `README` is `README.md`.
+const SOURCES: [(&str, &[&str]); 5] = [
+    (
+        "bindings/kotlin/src/test/kotlin/org/matrix/keyferry/ReadmeSnippet.kt",
+        &["README"],
+    ),
+    (
+        "bindings/kotlin/src/test/kotlin/org/matrix/keyferry/ReadmeSignIn.kt",
+        &["README"],
+    ),
+    ("bindings/swift/Tests/KeyferryTests/ReadmeSnippet.swift", &["README"]),
+    ("bindings/swift/Tests/KeyferryTests/ReadmeSignIn.swift", &["README"]),
+    (
+        "tests/android/src/test/kotlin/org/matrix/keyferry/docs/Snippets.kt",
+        &["README", "docs/android.md"],
+    ),
+];
 
 #[test]
 fn the_snippets_are_the_compiled_ones() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a file of the project");
-    let readme = read("README.md");
-    for path in [
-        "bindings/kotlin/src/test/kotlin/org/matrix/keyferry/ReadmeSnippet.kt",
-        "bindings/kotlin/src/test/kotlin/org/matrix/keyferry/ReadmeSignIn.kt",
-        "bindings/swift/Tests/KeyferryTests/ReadmeSnippet.swift",
-        "bindings/swift/Tests/KeyferryTests/ReadmeSignIn.swift",
-    ] {
-        let source = read(path);
-        let (_, rest) = source.split_once("// README begin\n").expect("a beginning");
-        let (snippet, _) = rest.split_once("// README end").expect("an end");
-        for line in snippet.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            assert!(readme.contains(line), "{path}: not in the README: {line}");
+    for (source, documents) in SOURCES {
+        for document in documents {
+            let text = match *document {
+                "README" => read("README.md"),
+                path => read(path),
+            };
+            let lines = snippet_lines(&read(source), document);
+            assert!(!lines.is_empty(), "{source}: nothing for {document}");
+            for line in lines {
+                assert!(text.contains(&line), "{source}: not in {document}: {line}");
+            }
         }
     }
+}
+
+/// Returns the lines of all snippets for that document, without their indentation.
+fn snippet_lines(source: &str, document: &str) -> Vec<String> {
+    let (begin, end) = (format!("// {document} begin"), format!("// {document} end"));
+    let mut is_inside = false;
+    let mut lines = Vec::new();
+    for line in source.lines().map(str::trim) {
+        if line == begin || line == end {
+            is_inside = line == begin;
+        } else if is_inside && !line.is_empty() {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
 }

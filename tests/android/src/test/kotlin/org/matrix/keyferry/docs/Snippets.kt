@@ -1,0 +1,132 @@
+@file:Suppress("unused")
+
+package org.matrix.keyferry.docs
+
+import android.app.Activity
+import android.app.Application
+import android.content.Context
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.launch
+import okhttp3.OkHttpClient
+import org.matrix.keyferry.KeyBackup
+import org.matrix.keyferry.KeyBackupApi
+import org.matrix.keyferry.OkHttpTransport
+import org.matrix.keyferry.android.KeyBackupAction
+import org.matrix.keyferry.android.KeyBackupProgressView
+import org.matrix.keyferry.android.KeyBackupProvider
+import org.matrix.keyferry.android.KeyBackupWork
+import org.matrix.keyferry.android.forget
+import org.matrix.keyferry.android.keyBackup
+import org.matrix.keyferry.android.keyBackupDirectory
+import org.matrix.keyferry.android.keyBackupError
+import org.matrix.keyferry.android.open
+import org.matrix.keyferry.ffi.Account
+import org.matrix.keyferry.ffi.DownloadPolicy
+import org.matrix.keyferry.ffi.OpenException
+import org.matrix.keyferry.ffi.RoomKeyLookup
+import org.matrix.keyferry.ffi.RoomKeySink
+import org.matrix.keyferry.ffi.UnlockException
+import org.matrix.keyferry.ffi.UnlockSecret
+import org.matrix.keyferry.testing.FakeKeyBackup
+import org.matrix.keyferry.testing.FakeRun
+
+/** What an app has: its sessions, its crypto, its screens. */
+private class Session(val account: Account, val sink: RoomKeySink) {
+    suspend fun accessToken(): String = "token of ${account.userId}"
+
+    fun decryptAgain(lookup: RoomKeyLookup.Found): String = lookup.key.sessionId
+}
+
+private object Sessions {
+    fun find(userId: String): Session? = null.also { userId.length }
+}
+
+// README begin
+class MyApplication : Application(), KeyBackupProvider {
+    override suspend fun openKeyBackup(userId: String): KeyBackup? = Sessions.find(userId)?.let { session ->
+        KeyBackup.open(this, session.account, sink = session.sink) { session.accessToken() }
+    }
+}
+// README end
+
+private suspend fun Activity.restore(userId: String, typed: String, progressView: KeyBackupProgressView) {
+    // README begin
+    val backup = keyBackup(userId) ?: return // the one of this process
+    backup.unlock(UnlockSecret.RecoveryKey(typed))
+    KeyBackupWork.startNow(this, userId) // with a notification; goes on when the user leaves the app
+    backup.state.collect(progressView::show)
+    // README end
+}
+
+private fun Activity.actions(userId: String, backup: KeyBackup, progressView: KeyBackupProgressView, scope: CoroutineScope) {
+    // docs/android.md begin
+    progressView.onAction = { action ->
+        scope.launch {
+            when (action) {
+                KeyBackupAction.PAUSE -> backup.pause()
+                KeyBackupAction.RESUME -> backup.start().also { KeyBackupWork.startNow(this@actions, userId) }
+                KeyBackupAction.RETRY -> KeyBackupWork.startNow(this@actions, userId)
+                KeyBackupAction.UNLOCK -> askForRecoveryKey()
+            }
+        }
+    }
+    // docs/android.md end
+}
+
+private fun askForRecoveryKey() {}
+
+private suspend fun Activity.unlock(backup: KeyBackup, typed: String, say: (String) -> Unit) {
+    // docs/android.md begin
+    try {
+        backup.unlock(UnlockSecret.RecoveryKey(typed))
+    } catch (failure: UnlockException) {
+        say(resources.keyBackupError(failure)) // "The recovery key has a typing error. Check it."
+    }
+    // docs/android.md end
+}
+
+private suspend fun lookUp(backup: KeyBackup, session: Session, roomId: String, sessionId: String): String? {
+    // docs/android.md begin
+    val lookup = backup.fetchSession(roomId, sessionId)
+    if (lookup is RoomKeyLookup.Found) return session.decryptAgain(lookup)
+    // docs/android.md end
+    return null
+}
+
+private suspend fun openOrStartAgain(context: Context, session: Session): KeyBackup {
+    // docs/android.md begin
+    suspend fun open() = KeyBackup.open(context, session.account, sink = session.sink) { session.accessToken() }
+    return try {
+        open()
+    } catch (failure: OpenException) {
+        val isLost = failure is OpenException.VaultDamaged || failure is OpenException.KeyringUnavailable && failure.keyLost
+        if (!isLost) throw failure
+        KeyBackup.setVaultAside(keyBackupDirectory(context, session.account.userId))
+        open()
+    }
+    // docs/android.md end
+}
+
+private suspend fun signOut(context: Context, userId: String) {
+    // docs/android.md begin
+    KeyBackup.forget(context, userId)
+    // docs/android.md end
+}
+
+private suspend fun replaced(context: Context, session: Session, okHttp: OkHttpClient): KeyBackup =
+    // docs/android.md begin
+    KeyBackup.open(
+        context,
+        session.account,
+        sink = session.sink,
+        download = DownloadPolicy(meteredBytes = 100_000_000u, needsCharging = true),
+        transport = OkHttpTransport(okHttp),
+    ) { session.accessToken() }
+    // docs/android.md end
+
+private class KeysViewModel(val backup: KeyBackupApi)
+
+private fun faked(): KeysViewModel =
+    // docs/android.md begin
+    KeysViewModel(FakeKeyBackup(FakeRun.ofKeys(1_000u), recoveryKey = "EsTc …"))
+    // docs/android.md end
