@@ -1,8 +1,11 @@
 package org.matrix.keyferry
 
+import java.util.concurrent.SynchronousQueue
+import java.util.concurrent.ThreadPoolExecutor
 import java.util.concurrent.TimeUnit
 import okhttp3.Authenticator
 import okhttp3.ConnectionPool
+import okhttp3.Dispatcher
 import okhttp3.Headers
 import okhttp3.OkHttpClient
 import okhttp3.Request
@@ -31,7 +34,7 @@ import org.matrix.keyferry.ffi.TransportException
 public class OkHttpTransport(client: OkHttpClient? = null) : HttpTransport {
     private val isShared = client != null
 
-    private val client = (client ?: OkHttpClient()).newBuilder()
+    private val client = (client?.newBuilder() ?: OkHttpClient.Builder().dispatcher(Dispatcher(daemons())))
         .followRedirects(false)
         .followSslRedirects(false)
         .authenticator(Authenticator.NONE)
@@ -54,6 +57,11 @@ public class OkHttpTransport(client: OkHttpClient? = null) : HttpTransport {
     override fun closeIdle() {
         if (!isShared) connections.evictAll()
     }
+}
+
+/** Returns an executor as OkHttp makes one, but without threads that keep a program from ending for a minute. */
+private fun daemons() = ThreadPoolExecutor(0, Int.MAX_VALUE, 1, TimeUnit.SECONDS, SynchronousQueue()) { work ->
+    Thread(work, "keyferry OkHttp").apply { isDaemon = true }
 }
 
 private fun HttpRequest.toOkHttp(): Request = try {

@@ -34,6 +34,17 @@ internal class OkHttpTransportTest {
     }
 
     @Test
+    fun `no thread of its own client keeps a program from ending`() = withHomeserver { homeserver ->
+        val before = Thread.getAllStackTraces().keys
+        val exchange = transport.start(homeserver.request(ALL_KEYS))
+        exchange.head()
+        exchange.all()
+        transport.closeIdle()
+        val left = (Thread.getAllStackTraces().keys - before).filter { it.isAlive && !it.isDaemon }
+        assertEquals(emptyList<Thread>(), left)
+    }
+
+    @Test
     fun `cancelling ends a wait for the head or for a chunk`() = withHomeserver { homeserver ->
         homeserver.setFaults("""[{"kind":"silence","times":1},{"kind":"stall","after_bytes":100}]""")
         val silent = transport.start(homeserver.request(ALL_KEYS))

@@ -44,7 +44,7 @@ internal class ShrunkTest {
         val r8 = File(System.getProperty("keyferry.tools")).listFiles().orEmpty().single { it.name.startsWith("r8-") }
         val consumerRules = File(System.getProperty("keyferry.app"), "aar/proguard.txt")
         java(
-            "-Xmx2g", "-cp", r8.path, "com.android.tools.r8.R8", "--release", "--classfile",
+            "-Xmx2g", "-XX:+UseParallelGC", "-XX:TieredStopAtLevel=1", "-cp", r8.path, "com.android.tools.r8.R8", "--release", "--classfile",
             "--lib", System.getProperty("java.home"),
             "--pg-conf", consumerRules.path, "--pg-conf", rules.path,
             "--output", shrunk.path, *inputs().map { it.path }.toTypedArray(),
