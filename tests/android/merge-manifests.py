@@ -33,6 +33,7 @@ def merge(into, element, package):
 def main(application_id, app_manifest, out, *libraries):
     xml.register_namespace("android", ANDROID)
     app = xml.parse(app_manifest).getroot()
+    app.set("package", application_id)
     application = app.find("application")
     for path in libraries:
         library = xml.parse(path).getroot()

@@ -31,7 +31,8 @@ public sealed interface WorkOutcome {
 internal fun RunOutcome.toWorkOutcome(wakeUp: WakeUp?): WorkOutcome {
     if (wakeUp != null) return WorkOutcome.Retry(wakeUp)
     return when (this) {
-        is RunOutcome.Completed, is RunOutcome.Short, is RunOutcome.NeedsUnlock, is RunOutcome.Stopped -> WorkOutcome.Success
+        is RunOutcome.Completed, is RunOutcome.Short, is RunOutcome.NeedsUnlock, is RunOutcome.Stopped ->
+            WorkOutcome.Success
         // Paused by the user or by `close`; all other pauses have a wake-up.
         is RunOutcome.Paused -> WorkOutcome.Success
         is RunOutcome.AlreadyRunning -> WorkOutcome.Success

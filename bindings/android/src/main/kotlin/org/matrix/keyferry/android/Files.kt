@@ -7,8 +7,8 @@ import java.security.MessageDigest
 private const val NAME_BYTES = 16
 
 /**
- * Returns the directory of an account's vault, below `noBackupFilesDir`: Android's backup has 25 MB for a whole app, and
- * a restored vault has lost its key.
+ * Returns the directory of an account's vault. It is below `noBackupFilesDir`, because Android's backup has 25 MB for a
+ * whole app, and a restored vault has lost its key.
  */
 public fun keyBackupDirectory(context: Context, userId: String): File =
     File(context.noBackupFilesDir, "keyferry/vaults/${userId.fileName()}")

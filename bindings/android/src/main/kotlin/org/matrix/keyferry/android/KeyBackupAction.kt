@@ -35,7 +35,7 @@ public enum class KeyBackupAction(
             is KeyBackupState.Idle, is KeyBackupState.Short, is KeyBackupState.Done -> null
         }
 
-        /** Whether another try can help: after the user has changed something, or because the cause passes by itself. */
+        /** Whether another try can help, by itself or after the user has changed something. */
         private fun canBeRetried(reason: RunFailure): Boolean = when (reason) {
             is RunFailure.Tls, is RunFailure.DiskFull, is RunFailure.RefusedByServer, is RunFailure.BackupNotServed,
             is RunFailure.Overtaken, is RunFailure.Internal,

@@ -5,6 +5,7 @@ import android.app.job.JobService
 import android.os.Build
 import android.util.Log
 import androidx.annotation.RequiresApi
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.Job
@@ -53,6 +54,9 @@ public class KeyBackupJobService : JobService() {
         val wantsReschedule = try {
             val backup = applicationContext.keyBackup(order.userId)
             backup != null && work(backup, parameters, order)
+        } catch (cancelled: CancellationException) {
+            // Stopped: `onStopJob` has told the OS whether the job is to run again.
+            throw cancelled
         } catch (failure: OpenException) {
             Log.w(LOG_TAG, "the vault cannot be opened: ${failure.message}")
             false

@@ -38,17 +38,20 @@ public class KeyBackupNotification(private val context: Context) {
             .setSmallIcon(R.drawable.keyferry_notification)
             .setOngoing(true)
             .setOnlyAlertOnce(true)
+            .setShowWhen(false)
             .setCategory(NotificationCompat.CATEGORY_PROGRESS)
             .setForegroundServiceBehavior(NotificationCompat.FOREGROUND_SERVICE_IMMEDIATE)
             .setContentIntent(openApp())
         if (state == null) {
-            return builder.setContentTitle(context.getString(R.string.keyferry_preparing)).setProgress(0, 0, true).build()
+            val title = context.getString(R.string.keyferry_preparing)
+            return builder.setContentTitle(title).setProgress(0, 0, true).build()
         }
         builder.setContentTitle(context.resources.keyBackupTitle(state))
             .setContentText(context.resources.keyBackupDetail(state))
         if (state.showsBar) builder.setProgress(STEPS, state.progress.partOf(STEPS), state.progress.total == 0uL)
         if (KeyBackupAction.of(state) == KeyBackupAction.PAUSE) {
-            builder.addAction(0, context.getString(R.string.keyferry_action_pause), PauseReceiver.intent(context, userId))
+            val pause = context.getString(R.string.keyferry_action_pause)
+            builder.addAction(0, pause, PauseReceiver.intent(context, userId))
         }
         return builder.build()
     }

@@ -13,8 +13,8 @@ import org.matrix.keyferry.KeyBackupState
 private const val STEPS = 1_000
 
 /**
- * Shows how far the download is, what it waits for, and a button for what the user can do. A plain view, with the styles
- * of the app's theme.
+ * Shows how far the download is, what it waits for, and a button for what the user can do. A plain view, with the
+ * styles of the app's theme.
  *
  * ```
  * view.onAction = { action -> … }

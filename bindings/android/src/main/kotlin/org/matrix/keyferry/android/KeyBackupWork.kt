@@ -32,7 +32,7 @@ public object KeyBackupWork {
         if (wakeUp == null) {
             WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
         } else {
-            // REPLACE also cancels a worker that is running. None is: while one runs, its KeyBackup holds wake-ups back.
+            // REPLACE also cancels a running worker. None is running: its KeyBackup holds wake-ups back meanwhile.
             enqueue(context, WorkOrder(userId, purpose), wakeUp, ExistingWorkPolicy.REPLACE).await()
         }
     }
@@ -41,8 +41,8 @@ public object KeyBackupWork {
      * Starts or continues the download because the user wants it now. Call it while the app is on screen.
      *
      * The download shows a notification and continues when the user leaves the app: as a user-initiated data transfer
-     * from Android 14 on, before that as an expedited worker in the foreground. On Android 13 and later the notification
-     * appears only if the user has granted `POST_NOTIFICATIONS`.
+     * from Android 14 on, before that as an expedited worker in the foreground. On Android 13 and later the
+     * notification appears only if the user has granted `POST_NOTIFICATIONS`.
      */
     public suspend fun startNow(context: Context, userId: String) {
         val order = WorkOrder(userId, WakeUpPurpose.DOWNLOAD, expectedBytes(userId), isByUser = true)
@@ -66,8 +66,8 @@ public object KeyBackupWork {
     public fun workName(userId: String, purpose: WakeUpPurpose): String = "keyferry ${purpose.name} $userId"
 
     /**
-     * Schedules the next slice from within a worker: the request waits until this worker has succeeded, and only then its
-     * delay begins. `APPEND` would fail if an earlier request of the chain has failed.
+     * Schedules the next slice from within a worker: the request waits until this worker has succeeded, and only then
+     * its delay begins. `APPEND` would fail if an earlier request of the chain has failed.
      */
     internal suspend fun append(context: Context, order: WorkOrder, wakeUp: WakeUp) {
         enqueue(context, order, wakeUp, ExistingWorkPolicy.APPEND_OR_REPLACE).await()

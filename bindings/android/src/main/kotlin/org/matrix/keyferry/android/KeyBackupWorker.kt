@@ -10,6 +10,7 @@ import androidx.work.WorkerParameters
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.minutes
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
@@ -39,6 +40,8 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
         val order = WorkOrder.of(inputData) ?: return Result.failure()
         val backup = try {
             applicationContext.keyBackup(order.userId)
+        } catch (cancelled: CancellationException) {
+            throw cancelled
         } catch (failure: OpenException) {
             Log.w(LOG_TAG, "the vault cannot be opened: ${failure.message}")
             return if (failure.passes) Result.retry() else Result.failure()
@@ -52,7 +55,7 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
             is WorkOutcome.Success -> Result.success()
             is WorkOutcome.Failure -> Result.failure()
             is WorkOutcome.Retry -> outcome.wakeUp?.let { wakeUp ->
-                // Not `Result.retry()`: it keeps the constraints, ignores the delay, and waits longer after every slice.
+                // Not `Result.retry()`: it keeps the constraints, ignores the delay, and waits longer each time.
                 KeyBackupWork.append(applicationContext, order.copy(isByUser = false), wakeUp)
                 Result.success()
             } ?: Result.retry()
@@ -82,6 +85,8 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
     private suspend fun show(backup: KeyBackup, userId: String): Boolean = try {
         setForeground(foregroundInfo(userId, backup))
         true
+    } catch (cancelled: CancellationException) {
+        throw cancelled
     } catch (_: IllegalStateException) {
         false
     }

@@ -25,8 +25,8 @@ private const val NONCE_BYTES = 12
 private const val KEY_BITS = 256
 
 /**
- * Keeps the keys of vaults in files, each encrypted by an AES key of AndroidKeyStore that cannot be exported. Works while
- * the phone is locked, as background work must.
+ * Keeps the keys of vaults in files, each encrypted by an AES key of AndroidKeyStore that cannot be exported. Works
+ * while the phone is locked, as background work must.
  *
  * A key that AndroidKeyStore has lost or invalidated, or that a restored file does not belong to, counts as lost:
  * `KeyBackup.open` then throws `OpenException.KeyringUnavailable` with `keyLost`, and the app sets the vault aside. A

@@ -6,6 +6,9 @@ import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
 import org.matrix.keyferry.KeyBackup
 
+internal const val IS_OPEN: String =
+    "a KeyBackup of this account is open already: get it by context.keyBackup(userId)"
+
 /** The backups that are open in this process, one for each account: only one knows what its workers are doing. */
 internal object OpenBackups {
     private val backups = ConcurrentHashMap<String, KeyBackup>()
@@ -21,12 +24,9 @@ internal object OpenBackups {
             }
         }
 
-    /** Keeps an open backup until it is closed. If the account has one already, closes this one and throws. */
+    /** Keeps an open backup until it is closed. Throws if the account has one already. */
     fun add(userId: String, backup: KeyBackup) {
-        if (backups.putIfAbsent(userId, backup) != null) {
-            backup.close()
-            error("a KeyBackup of this account is open already: get it by context.keyBackup(userId)")
-        }
+        check(backups.putIfAbsent(userId, backup) == null) { IS_OPEN }
         backup.onClose { backups.remove(userId, backup) }
     }
 

@@ -54,7 +54,8 @@ public suspend fun KeyBackup.Companion.open(
     download: DownloadPolicy? = null,
     preference: PreferencePolicy? = null,
     roomsByPriority: suspend () -> List<String> = { emptyList() },
-    resolvePreferenceConflict: suspend (PreferenceConflict) -> PreferenceResolution = { PreferenceResolution.ASK_LATER },
+    resolvePreferenceConflict: suspend (PreferenceConflict) -> PreferenceResolution =
+        { PreferenceResolution.ASK_LATER },
     directory: File? = null,
     protection: VaultProtection? = null,
     transport: HttpTransport = OkHttpTransport(),
@@ -63,9 +64,7 @@ public suspend fun KeyBackup.Companion.open(
     accessToken: suspend (TokenRequest) -> String,
 ): KeyBackup = withContext(Dispatchers.IO) {
     val app = context.applicationContext
-    check(OpenBackups.find(account.userId) == null) {
-        "a KeyBackup of this account is open already: get it by context.keyBackup(userId)"
-    }
+    check(OpenBackups.find(account.userId) == null) { IS_OPEN }
     val options = ClientOptions(
         account,
         (directory ?: keyBackupDirectory(app, account.userId)).path,
@@ -83,11 +82,16 @@ public suspend fun KeyBackup.Companion.open(
         sink,
         transport,
     )
-    OpenBackups.add(account.userId, backup)
-    if (reportsConditions) backup.onClose(PhoneConditions(app, backup)::close)
-    if (scheduleWakeUp == null) {
-        val handOver = CoroutineScope(Dispatchers.Default).launch { wakeUps.handOver(backup.state) }
-        backup.onClose(handOver::cancel)
+    try {
+        OpenBackups.add(account.userId, backup)
+        if (reportsConditions) backup.onClose(PhoneConditions(app, backup)::close)
+        if (scheduleWakeUp == null) {
+            val handOver = CoroutineScope(Dispatchers.Default).launch { wakeUps.handOver(backup.state) }
+            backup.onClose(handOver::cancel)
+        }
+    } catch (failure: Throwable) {
+        backup.close()
+        throw failure
     }
     backup
 }
@@ -99,8 +103,8 @@ public suspend fun KeyBackup.Companion.open(
 public suspend fun KeyBackup.Companion.forget(context: Context, userId: String): Unit = withContext(Dispatchers.IO) {
     KeyBackupWork.cancel(context, userId)
     OpenBackups.find(userId)?.let { backup ->
-        backup.stop()
         backup.close()
+        backup.awaitQuiescent()
     }
     keyBackupDirectory(context, userId).deleteRecursively()
     KeystoreKeyring(context).delete("keyferry $userId")

@@ -16,6 +16,7 @@ import android.os.UserManager
 import androidx.annotation.RequiresApi
 import androidx.core.content.ContextCompat
 import androidx.lifecycle.DefaultLifecycleObserver
+import androidx.lifecycle.Lifecycle
 import androidx.lifecycle.LifecycleOwner
 import androidx.lifecycle.ProcessLifecycleOwner
 import java.io.Closeable
@@ -104,7 +105,7 @@ public class PhoneConditions(context: Context, backup: KeyBackupApi) : Closeable
         main.post {
             val app = ProcessLifecycleOwner.get().lifecycle
             // The observer hears of a start that has been, but not that there has been none.
-            reporter.report(PauseCause.IN_BACKGROUND, !app.currentState.isAtLeast(androidx.lifecycle.Lifecycle.State.STARTED))
+            reporter.report(PauseCause.IN_BACKGROUND, !app.currentState.isAtLeast(Lifecycle.State.STARTED))
             app.addObserver(observer)
         }
         endings += { main.post { ProcessLifecycleOwner.get().lifecycle.removeObserver(observer) } }

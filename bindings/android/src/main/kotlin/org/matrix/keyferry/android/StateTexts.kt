@@ -122,7 +122,9 @@ private fun Resources.working(progress: DownloadProgress): String {
 }
 
 private fun Resources.keysOf(progress: DownloadProgress): String =
-    getQuantityString(R.plurals.keyferry_keys_of, progress.total.toQuantity(), number(progress.done), number(progress.total))
+    with(progress) {
+        getQuantityString(R.plurals.keyferry_keys_of, total.toQuantity(), number(done), number(total))
+    }
 
 private fun Resources.timeLeft(milliseconds: ULong): String {
     val minutes = milliseconds / MS_OF_A_MINUTE + 1uL

@@ -36,5 +36,8 @@ internal fun cancelUserInitiatedJob(context: Context, userId: String) {
 @RequiresApi(Build.VERSION_CODES.UPSIDE_DOWN_CAKE)
 private fun jobs(context: Context): JobScheduler = context.getSystemService(JobScheduler::class.java)
 
-/** Returns a number for the account, for its job and its notification: a negative one, because WorkManager takes the others for its own jobs. */
+/**
+ * Returns a number for the account, for its job and its notification: a negative one, because WorkManager takes the
+ * others for its own jobs.
+ */
 internal fun jobId(userId: String): Int = userId.hashCode() or Int.MIN_VALUE

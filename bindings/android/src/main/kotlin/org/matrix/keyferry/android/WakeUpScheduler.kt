@@ -2,6 +2,7 @@ package org.matrix.keyferry.android
 
 import android.content.Context
 import android.util.Log
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.flow.Flow
 import org.matrix.keyferry.KeyBackupState
 import org.matrix.keyferry.ffi.PauseCause
@@ -18,6 +19,8 @@ internal class WakeUpScheduler(private val context: Context, private val userId:
         if (purpose == WakeUpPurpose.DOWNLOAD) download = wakeUp
         try {
             KeyBackupWork.schedule(context, userId, purpose, wakeUp)
+        } catch (cancelled: CancellationException) {
+            throw cancelled
         } catch (failure: IllegalStateException) {
             // The library goes on without it: only this line says why no worker comes.
             Log.e(LOG_TAG, "WorkManager cannot be used: ${failure.message}")
@@ -26,8 +29,8 @@ internal class WakeUpScheduler(private val context: Context, private val userId:
     }
 
     /**
-     * Hands a run that ends because the app leaves the screen over to a worker at once. By itself it asks for a wake-up in
-     * 15 minutes, which is for an app that has no worker.
+     * Hands a run that ends because the app leaves the screen over to a worker at once. By itself it asks for a wake-up
+     * in 15 minutes, which is for an app that has no worker.
      */
     suspend fun handOver(states: Flow<KeyBackupState>): Unit = states.collect { state ->
         val hasLeft = state is KeyBackupState.Paused && state.causes == setOf(PauseCause.IN_BACKGROUND)

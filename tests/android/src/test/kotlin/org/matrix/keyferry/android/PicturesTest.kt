@@ -1,11 +1,14 @@
 package org.matrix.keyferry.android
 
 import android.app.Activity
+import android.app.Notification
 import android.graphics.Bitmap
 import android.graphics.BitmapFactory
 import android.graphics.Canvas
 import android.graphics.Color
+import android.view.View
 import android.view.View.MeasureSpec
+import android.widget.FrameLayout
 import java.io.File
 import kotlin.math.abs
 import org.junit.Assert.assertTrue
@@ -24,8 +27,8 @@ private const val PADDING = 16
 private const val TOLERANCE = 8
 
 /**
- * Draws the progress view for the documentation, and compares it with the pictures there. `-Dkeyferry.redraw=true` writes
- * them anew.
+ * Draws the progress view and the notification for the documentation, and compares them with the pictures there.
+ * `-Dkeyferry.redraw=true` writes these anew.
  */
 @RunWith(RobolectricTestRunner::class)
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
@@ -43,16 +46,30 @@ internal class PicturesTest {
             "error" to States.failed,
             "done" to States.done,
         )
-        for ((name, state) in states) check("android-$name.png", draw(state))
+        for ((name, state) in states) check("android-$name.png", draw(progressView(state)))
     }
 
-    private fun draw(state: KeyBackupState): Bitmap {
+    @Test
+    fun `the notification looks as in the documentation`() {
+        val screen = screen()
+        val notification = KeyBackupNotification(screen).of("@alice:example.org", States.working)
+        val content = Notification.Builder.recoverBuilder(screen, notification).createBigContentView()
+        check("android-notification.png", draw(content.apply(screen, FrameLayout(screen))))
+    }
+
+    private fun screen(): Activity {
         val activity = Robolectric.buildActivity(Activity::class.java)
         activity.get().setTheme(android.R.style.Theme_DeviceDefault_Light)
-        val view = KeyBackupProgressView(activity.setup().get())
-        view.setPadding(PADDING, PADDING, PADDING, PADDING)
-        view.onAction = {}
-        view.show(state)
+        return activity.setup().get()
+    }
+
+    private fun progressView(state: KeyBackupState) = KeyBackupProgressView(screen()).apply {
+        setPadding(PADDING, PADDING, PADDING, PADDING)
+        onAction = {}
+        show(state)
+    }
+
+    private fun draw(view: View): Bitmap {
         view.measure(MeasureSpec.makeMeasureSpec(WIDTH, MeasureSpec.EXACTLY), MeasureSpec.UNSPECIFIED)
         view.layout(0, 0, view.measuredWidth, view.measuredHeight)
         val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
@@ -75,11 +92,11 @@ internal class PicturesTest {
             !isAlike(kept.getPixel(x, y), drawn.getPixel(x, y))
         }
         assertTrue("$name: $different pixels differ; redraw it", different == 0)
-        val ink = (0 until drawn.width * drawn.height).count { drawn.getPixel(it % drawn.width, it / drawn.width) != Color.WHITE }
-        assertTrue("$name is empty", ink > 500)
+        val pixels = IntArray(drawn.width * drawn.height)
+        drawn.getPixels(pixels, 0, drawn.width, 0, 0, drawn.width, drawn.height)
+        assertTrue("$name is empty", pixels.count { it != Color.WHITE } > 500)
     }
 
     private fun isAlike(one: Int, other: Int): Boolean =
-        listOf(Color.red(one) - Color.red(other), Color.green(one) - Color.green(other), Color.blue(one) - Color.blue(other))
-            .all { abs(it) <= TOLERANCE }
+        listOf<(Int) -> Int>(Color::red, Color::green, Color::blue).all { abs(it(one) - it(other)) <= TOLERANCE }
 }
