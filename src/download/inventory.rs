@@ -29,7 +29,7 @@ impl Inventory {
         has_sink: bool,
         policy: &DownloadPolicy,
     ) -> Result<Self, VaultError> {
-        let versions = Versions::of(connection, |version| keys.can_open(version))?;
+        let versions = Versions::of(connection, has_sink, |version| keys.can_open(version))?;
         let sink = SinkUse::of(has_sink, policy.trim_delivered);
         Ok(Self {
             left: WorkLeft::in_vault(connection, &versions, sink)?,

@@ -124,7 +124,7 @@ async fn look(phase: &PhaseContext) -> Result<(Versions, WorkLeft), VaultError> 
         let reader = writer.reader();
         // Another process may have unlocked it meanwhile.
         keys.load(reader)?;
-        let versions = Versions::of(reader, |version| keys.has(version.id))?;
+        let versions = Versions::of(reader, sink != SinkUse::None, |version| keys.has(version.id))?;
         let left = WorkLeft::in_vault(reader, &versions, sink)?;
         Ok((versions, left))
     };

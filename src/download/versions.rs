@@ -12,17 +12,23 @@ pub(crate) struct Versions {
     pub(crate) current: Option<VersionRowId>,
     /// Row ids of the versions that can be opened.
     unlocked: Vec<VersionRowId>,
+    has_sink: bool,
 }
 
 impl Versions {
     /// Reads the versions. `can_open` says whether there is a decryption key for a version.
-    pub(crate) fn of(vault: &Connection, can_open: impl Fn(&VersionRow) -> bool) -> Result<Self, VaultError> {
+    pub(crate) fn of(
+        vault: &Connection,
+        has_sink: bool,
+        can_open: impl Fn(&VersionRow) -> bool,
+    ) -> Result<Self, VaultError> {
         let all = vault.versions()?;
         let unlocked = all.iter().filter(|version| can_open(version));
         Ok(Self {
             current: vault.current_version()?.map(|version| version.id),
             unlocked: unlocked.map(|version| version.id).collect(),
             all,
+            has_sink,
         })
     }
 
@@ -36,12 +42,12 @@ impl Versions {
 
     /// Whether the user should be asked for the recovery key of this version.
     pub(crate) fn is_locked(&self, version: &VersionRow) -> bool {
-        version.counts.unopened() > 0 && !version.is_given_up && !self.is_unlocked(version)
+        version.counts.awaiting_key(self.has_sink) > 0 && !version.is_given_up && !self.is_unlocked(version)
     }
 
     /// Returns the number of keys that wait for a decryption key.
     pub(crate) fn locked_keys(&self) -> u64 {
         let locked = self.all.iter().filter(|version| !self.is_unlocked(version));
-        locked.map(|version| version.counts.unopened()).sum()
+        locked.map(|version| version.counts.awaiting_key(self.has_sink)).sum()
     }
 }

@@ -76,11 +76,7 @@ impl WorkLeft {
         let to_fetch = versions.iter().filter(|version| version.is_open());
         let sizes = to_fetch.map(|version| version.lacks());
         let keys = sizes.reduce(u64::saturating_add);
-        let waits = |version: &VersionRow| {
-            let counts = &version.counts;
-            let undelivered = has_sink && counts.undelivered() > 0;
-            can_open(version) && (counts.unopened() > 0 || undelivered)
-        };
+        let waits = |version: &VersionRow| can_open(version) && version.counts.awaiting_key(has_sink) > 0;
         let short = versions.iter().filter(|version| version.missing_unaccepted() > 0);
         Self {
             // If no version is known, the server must be asked for one.

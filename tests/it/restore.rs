@@ -337,3 +337,28 @@ async fn without_a_vault_key_a_restart_needs_the_recovery_key() {
     let found = again.find_room_key(truth.room_id, truth.session_id).await;
     assert_eq!(found, Err(keyferry::LookupError::Locked));
 }
+
+#[tokio::test]
+async fn keys_that_were_opened_and_not_delivered_need_the_recovery_key_after_a_restart_without_a_vault_key() {
+    let homeserver = homeserver(200, 2);
+    let (without_sink, with_sink) = (Setup::new(&homeserver), Setup::with_sink(&homeserver));
+    let options = || keyferry::ClientOptions {
+        protection: keyferry::VaultProtection::NoProtection,
+        ..without_sink.options()
+    };
+    let client = without_sink.open_with(options()).await.expect("the client opens");
+    client.unlock(without_sink.recovery_key()).await.expect("it fits");
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
+    client.shutdown();
+
+    let again = with_sink.open_with(options()).await.expect("the client opens");
+    let report = again.download().run(RunBudget::default()).await;
+    assert_eq!(
+        (report.outcome, report.every_key_is_here),
+        (needs_unlock(&["1"]), false)
+    );
+    assert_eq!(report.summary.locked, 200);
+    again.unlock(with_sink.recovery_key()).await.expect("it fits");
+    assert_eq!(again.download().run(RunBudget::default()).await.outcome, WHOLE);
+    assert_all_once(&with_sink.delivered(), &homeserver);
+}

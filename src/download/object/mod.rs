@@ -198,9 +198,9 @@ impl KeyDownload {
     /// # Errors
     /// Fails with a `StatusError` if the vault cannot be read.
     pub async fn status(&self) -> Result<DownloadStatus, StatusError> {
-        let (keys, read_intent) = (self.keys.clone(), self.jobs.gate.begin_read());
+        let (keys, has_sink, read_intent) = (self.keys.clone(), self.has_sink, self.jobs.gate.begin_read());
         let read = move |connection: &mut Connection| {
-            let known = Versions::of(connection, |version| keys.can_open(version))?;
+            let known = Versions::of(connection, has_sink, |version| keys.can_open(version))?;
             let statuses = known.all.iter().map(|version| VersionStatus::of(version, &known));
             let versions: Vec<_> = statuses.collect();
             let current = known.all.iter().position(|version| known.is_current(version));

@@ -70,10 +70,13 @@ impl Progress {
 
     /// Takes over the figures that the vault holds after a transaction.
     pub(crate) fn follow(&self, vault: &Connection) -> Result<(), VaultError> {
-        let id = self.figures.borrow().version;
+        let (id, has_sink) = {
+            let figures = self.figures.borrow();
+            (figures.version, figures.has_sink)
+        };
         let version = vault.version_by_id(id)?;
-        let unopened = vault.unopened_keys()?;
-        let locked = unopened.into_iter().filter(|(version, _)| !self.keys.has(*version));
+        let waiting = vault.keys_awaiting_key(has_sink)?;
+        let locked = waiting.into_iter().filter(|(version, _)| !self.keys.has(*version));
         let locked = locked.map(|(_, keys)| keys).sum();
         self.update(|figures| {
             figures.locked = locked;

@@ -35,11 +35,16 @@ impl Connection {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the row id of each version, with the number of its keys that have neither been opened nor failed.
-    pub(crate) fn unopened_keys(&self) -> Result<Vec<(VersionRowId, u64)>, VaultError> {
-        let sql = "SELECT id, max(0, fetched - opened - failed) FROM backup_version";
+    /// Returns the row id of each version, with the number of its keys that are still to be decrypted
+    /// (`KeyCounts::awaiting_key`).
+    pub(crate) fn keys_awaiting_key(&self, has_sink: bool) -> Result<Vec<(VersionRowId, u64)>, VaultError> {
+        let sql = "SELECT id, max(0, fetched - opened - failed)
+                        + iif(?1, max(0, opened - delivered - refused - withheld), 0)
+                   FROM backup_version";
         let mut statement = self.inner.prepare_cached(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?;
+        let rows = statement.query_map([has_sink], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

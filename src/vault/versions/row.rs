@@ -89,6 +89,12 @@ impl KeyCounts {
         self.fetched.saturating_sub(self.opened + self.failed)
     }
 
+    /// Returns the number of keys that need their decryption key once more: to be opened, or to be delivered if there is
+    /// a sink.
+    pub(crate) fn awaiting_key(&self, has_sink: bool) -> u64 {
+        self.unopened() + if has_sink { self.undelivered() } else { 0 }
+    }
+
     /// Returns the number of keys that were opened and are neither delivered, refused nor held back.
     pub(crate) fn undelivered(&self) -> u64 {
         self.opened
