@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::host::JobHost;
+use super::host::{HostError, JobHost};
 use crate::{
     download::{ArrivedRoomKeys, ConflictNotice, DownloadListener, DownloadProgress},
-    homeserver::{AccessTokens, TokenRequest},
+    homeserver::{AccessTokens, NoToken, TokenRequest},
     preference::{PreferenceConflict, PreferenceListener, PreferenceNotice, PreferenceResolution},
     secret::SecretString,
     wake_up::{WakeUp, WakeUpPurpose, WakeUps},
@@ -19,8 +19,15 @@ pub(super) struct HostAdapter(pub(super) Arc<dyn JobHost>);
 
 #[async_trait]
 impl AccessTokens for HostAdapter {
-    async fn access_token(&self, request: TokenRequest) -> Option<SecretString> {
-        self.0.access_token(request).await.ok()
+    async fn access_token(&self, request: TokenRequest) -> Result<SecretString, NoToken> {
+        self.0.access_token(request).await.map_err(|error| match error {
+            HostError::SignedOut => NoToken::SignedOut,
+            HostError::Failed { .. } => {
+                // Without the reason, which is the app's own.
+                log::warn!("the app has no access token now: its callback failed");
+                NoToken::NotNow
+            }
+        })
     }
 }
 

@@ -25,7 +25,9 @@ pub trait JobHost: Send + Sync {
     /// call into this client: that call may itself be waiting for the token.
     ///
     /// # Errors
-    /// If this throws a `HostError`, the operation that needs the token fails as "not signed in".
+    /// `HostError.SignedOut` if the account is signed out: the operation that needs the token fails as "not signed
+    /// in". Any other error means that the app has no token now, for example because it cannot refresh it without a
+    /// network: the operation fails as "unreachable", and a run asks for another one later.
     async fn access_token(&self, request: TokenRequest) -> Result<SecretString, HostError>;
 
     /// Returns the ids of the rooms that the app knows, the most wanted first: the room on screen, then the most
@@ -90,6 +92,9 @@ pub trait JobHost: Send + Sync {
 #[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum HostError {
+    /// The account is signed out. Only `JobHost.access_token` has a reason to throw this.
+    #[error("the account is signed out")]
+    SignedOut,
     /// The callback failed for a reason of the app's own, which is never logged or shown.
     #[error("the app could not answer")]
     Failed {

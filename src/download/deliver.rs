@@ -93,11 +93,17 @@ impl DeliverStage {
             match self.answers(keys).await {
                 None => return Ok(false),
                 Some(Ok(answers)) if answers.len() == page.entries.len() => answers,
-                Some(Ok(_)) => {
-                    log::warn!("the sink's answers do not match the number of keys it was given");
+                Some(Ok(answers)) => {
+                    log::warn!(
+                        "the sink gave {} answers for {} keys: it must give one for each",
+                        answers.len(),
+                        page.entries.len()
+                    );
                     return Err(DeliverEnd::SinkUnavailable);
                 }
                 Some(Err(SinkError::Unavailable { .. })) => {
+                    // Without the detail, which is the app's own.
+                    log::warn!("the sink failed; its keys come again in a later run");
                     return Err(DeliverEnd::SinkUnavailable);
                 }
             }

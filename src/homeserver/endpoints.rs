@@ -210,7 +210,7 @@ impl Homeserver {
             Err(rejected @ HomeserverError::NotSignedIn { .. }) => {
                 match self.send_once(request, TokenRequest::PreviousRejected).await {
                     // Without a new token, report what the server said about the old one.
-                    Err(HomeserverError::NoToken) => Err(rejected),
+                    Err(HomeserverError::SignedOut) => Err(rejected),
                     result => result,
                 }
             }
@@ -225,7 +225,7 @@ impl Homeserver {
     }
 
     async fn with_token(&self, request: &Request<'_>, token: TokenRequest) -> Result<HttpRequest, HomeserverError> {
-        let token = self.tokens.access_token(token).await.ok_or(HomeserverError::NoToken)?;
+        let token = self.tokens.access_token(token).await?;
         let header = |name: &str, value: String| HttpHeader {
             name: name.to_owned(),
             value,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::TransportError;
+use super::{NoToken, TransportError};
 use crate::backup::reader::ReadError;
 
 /// What follows from an error, for callers that do not need the details.
@@ -57,9 +57,21 @@ pub(crate) enum HomeserverError {
     /// A body larger than the bound of its endpoint.
     #[error("the homeserver's answer is too large")]
     TooLarge,
-    /// The host's callback returned no token.
-    #[error("the app gave no access token")]
-    NoToken,
+    /// The app says that the account is signed out.
+    #[error("the account is signed out")]
+    SignedOut,
+    /// The app has no access token now, and may have one later.
+    #[error("the app has no access token now")]
+    NoTokenNow,
+}
+
+impl From<NoToken> for HomeserverError {
+    fn from(none: NoToken) -> Self {
+        match none {
+            NoToken::SignedOut => Self::SignedOut,
+            NoToken::NotNow => Self::NoTokenNow,
+        }
+    }
 }
 
 impl From<ReadError> for HomeserverError {
@@ -102,14 +114,16 @@ impl HomeserverError {
             Self::NotSignedIn { soft_logout } => Meaning::NotSignedIn {
                 soft_logout: *soft_logout,
             },
-            Self::NoToken => Meaning::NotSignedIn { soft_logout: false },
+            Self::SignedOut => Meaning::NotSignedIn { soft_logout: false },
             Self::Transport(TransportError::Tls)
             | Self::Forbidden
             | Self::NoSuchEndpoint
             | Self::Refused { .. }
             | Self::TooLarge => Meaning::Refused,
             Self::ServerFault { .. } | Self::WrongShape => Meaning::ServerFault,
-            Self::Transport(_) | Self::RateLimited { .. } | Self::NotTheHomeserver => Meaning::Passes,
+            Self::Transport(_) | Self::RateLimited { .. } | Self::NotTheHomeserver | Self::NoTokenNow => {
+                Meaning::Passes
+            }
         }
     }
 }

@@ -22,6 +22,6 @@ pub use file_downloads::{FileDownload, FileDownloads};
 pub use reqwest_transport::ReqwestTransport;
 pub(crate) use response::{Body, sort_answer};
 pub(crate) use retry::{GivenUp, Retry, Verdict, outage_wait, rest_after, silence_after};
-pub(crate) use token::AccessTokens;
 pub use token::TokenRequest;
+pub(crate) use token::{AccessTokens, NoToken};
 pub use transport::{HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport, TransportError};

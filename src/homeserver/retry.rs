@@ -78,7 +78,8 @@ impl Backoff {
             HomeserverError::Transport(
                 TransportError::Offline | TransportError::Timeout | TransportError::Interrupted,
             )
-            | HomeserverError::NotTheHomeserver => None,
+            | HomeserverError::NotTheHomeserver
+            | HomeserverError::NoTokenNow => None,
             _ => return Verdict::GiveUp,
         };
         self.tries += 1;
@@ -88,9 +89,12 @@ impl Backoff {
             Some(asked) => asked.min(MAX_ASKED_WAIT) + own / 10,
             None => own,
         };
-        // A run does not wait for the network to come back: the OS knows when it does.
-        let offline = matches!(error, HomeserverError::Transport(TransportError::Offline));
-        if self.tries >= MAX_TRIES || wait > LONGEST_WAIT * 2 || (offline && self.tries >= 2) {
+        // A run does not wait for the network to come back: the OS knows when it does. Nor for the app's token.
+        let comes_from_elsewhere = matches!(
+            error,
+            HomeserverError::Transport(TransportError::Offline) | HomeserverError::NoTokenNow
+        );
+        if self.tries >= MAX_TRIES || wait > LONGEST_WAIT * 2 || (comes_from_elsewhere && self.tries >= 2) {
             Verdict::Later(wait)
         } else {
             Verdict::Retry(wait)
@@ -245,6 +249,7 @@ mod tests {
     fn permanent_errors_are_not_retried() {
         for error in [
             HomeserverError::NotSignedIn { soft_logout: true },
+            HomeserverError::SignedOut,
             HomeserverError::Forbidden,
             HomeserverError::NotFound,
             HomeserverError::NoSuchEndpoint,

@@ -16,6 +16,15 @@ pub enum TokenRequest {
 /// Provides requests with the account's access token.
 #[async_trait]
 pub(crate) trait AccessTokens: Send + Sync {
-    /// Returns the token, or `None` if the app has none.
-    async fn access_token(&self, request: TokenRequest) -> Option<SecretString>;
+    /// Returns the token, or why the app has none.
+    async fn access_token(&self, request: TokenRequest) -> Result<SecretString, NoToken>;
+}
+
+/// Why the app has no access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoToken {
+    /// The account is signed out.
+    SignedOut,
+    /// The app cannot get one now, and may be able to later.
+    NotNow,
 }

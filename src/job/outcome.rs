@@ -82,6 +82,7 @@ impl JobEnd {
             HomeserverError::Transport(TransportError::Offline) => BlockedReason::Offline,
             HomeserverError::RateLimited { .. } => BlockedReason::RateLimited,
             HomeserverError::NotTheHomeserver => BlockedReason::NotTheHomeserver,
+            HomeserverError::NoTokenNow => BlockedReason::NoAccessToken,
             _ => BlockedReason::ServerFault,
         };
         Self::blocked(reason, Some(retry_after))
@@ -93,7 +94,7 @@ impl JobEnd {
             HomeserverError::NotSignedIn { soft_logout } => RunFailure::NotSignedIn {
                 soft_logout: *soft_logout,
             },
-            HomeserverError::NoToken => RunFailure::NotSignedIn { soft_logout: false },
+            HomeserverError::SignedOut => RunFailure::NotSignedIn { soft_logout: false },
             HomeserverError::NotFound => RunFailure::NoBackup,
             HomeserverError::Transport(TransportError::Tls) => RunFailure::Tls,
             HomeserverError::Transport(_) => RunFailure::Internal,
@@ -155,6 +156,8 @@ pub enum BlockedReason {
     ServerFault,
     /// Something else answers in place of the homeserver, usually a captive portal.
     NotTheHomeserver,
+    /// The app has no access token now: its `access_token` threw an error other than `HostError.SignedOut`.
+    NoAccessToken,
     /// The homeserver does not answer for some rooms, or not in a form that can be read. Everything else is here.
     RoomsUnavailable {
         /// The number of these rooms.
@@ -188,7 +191,7 @@ pub enum RunFailure {
     BackupNotServed,
     /// The backup uses an algorithm that this version of the crate does not know: update the app.
     UnsupportedAlgorithm,
-    /// The access token is not accepted, or the app supplied none: the user has to sign in again.
+    /// The access token is not accepted, or the app says that the account is signed out: the user has to sign in again.
     NotSignedIn {
         /// Whether the server says that it still knows the device (a soft logout): then sign in again *as this
         /// device*.

@@ -16,7 +16,9 @@ use super::*;
 use crate::{
     context::Context,
     decryption_keys::DecryptionKeys,
-    homeserver::{AccessTokens, Homeserver, HttpExchange, HttpRequest, HttpTransport, TokenRequest, TransportError},
+    homeserver::{
+        AccessTokens, Homeserver, HttpExchange, HttpRequest, HttpTransport, NoToken, TokenRequest, TransportError,
+    },
     secret::SecretString,
     vault::{OpenVaultError, Protection, Vault, VaultError, Writer},
     wake_up::{WakeUp, WakeUpPurpose, WakeUps},
@@ -30,8 +32,8 @@ struct App(Mutex<Vec<Option<WakeUp>>>);
 
 #[async_trait]
 impl AccessTokens for App {
-    async fn access_token(&self, _request: TokenRequest) -> Option<SecretString> {
-        None
+    async fn access_token(&self, _request: TokenRequest) -> Result<SecretString, NoToken> {
+        Err(NoToken::SignedOut)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use keyferry::{BlockedReason, MissingKeys, RunBudget, RunFailure, RunOutcome, RunReport, TokenRequest};
+use keyferry::{
+    BlockedReason, HostError, MissingKeys, OnDemandError, RunBudget, RunFailure, RunOutcome, RunReport, TokenRequest,
+};
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::json;
 
@@ -154,6 +156,36 @@ async fn each_answer_has_its_outcome() {
             "{fault:?}: {retry_after_ms:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_app_without_a_token_now_is_asked_again_later_and_one_that_is_signed_out_is_not() {
+    let homeserver = homeserver(100, 2);
+    let setup = Setup::new(&homeserver);
+    let client = setup.open_unlocked().await;
+    let fail = |failure| *setup.host.token_failure.lock().expect("not poisoned") = failure;
+
+    fail(Some(HostError::Failed {
+        detail: "no network to refresh it".to_owned(),
+    }));
+    let report = client.download().run(RunBudget::default()).await;
+    let RunOutcome::Blocked { reason, .. } = report.outcome else {
+        panic!("{:?}", report.outcome);
+    };
+    assert_eq!(reason, BlockedReason::NoAccessToken);
+    assert!(report.wake_up.is_some_and(|wake_up| wake_up.not_before_ms >= 10_000));
+    assert_eq!(
+        client.refresh().await,
+        Err(OnDemandError::Unreachable { retry_after_ms: None })
+    );
+
+    fail(Some(HostError::SignedOut));
+    let report = client.download().run(RunBudget::default()).await;
+    let reason = RunFailure::NotSignedIn { soft_logout: false };
+    assert_eq!((report.outcome, report.wake_up), (RunOutcome::Failed { reason }, None));
+
+    fail(None);
+    assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
 }
 
 #[tokio::test]

@@ -200,7 +200,8 @@ impl RequestError {
                     matches!(error, TransportError::Interrupted | TransportError::Timeout)
                 }
                 HomeserverError::NotSignedIn { .. }
-                | HomeserverError::NoToken
+                | HomeserverError::SignedOut
+                | HomeserverError::NoTokenNow
                 | HomeserverError::NotTheHomeserver
                 | HomeserverError::RateLimited { .. } => false,
                 HomeserverError::ServerFault { retry_after, .. } => retry_after.is_none(),

@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 pub(crate) struct Listener {
     pub(crate) token: Mutex<String>,
     pub(crate) refreshed_token: Mutex<Option<String>>,
+    /// What `access_token` fails with, if anything.
+    pub(crate) token_failure: Mutex<Option<HostError>>,
     pub(crate) token_requests: Mutex<Vec<TokenRequest>>,
     pub(crate) rooms: Mutex<Vec<String>>,
     pub(crate) progress: Mutex<Vec<DownloadProgress>>,
@@ -35,6 +37,9 @@ pub(crate) struct Listener {
 impl JobHost for Listener {
     async fn access_token(&self, request: TokenRequest) -> Result<SecretString, HostError> {
         self.token_requests.lock().expect("not poisoned").push(request);
+        if let Some(failure) = self.token_failure.lock().expect("not poisoned").clone() {
+            return Err(failure);
+        }
         if request == TokenRequest::PreviousRejected
             && let Some(token) = self.refreshed_token.lock().expect("not poisoned").take()
         {

@@ -63,7 +63,8 @@ public final class KeyBackup: Sendable {
     ///     list of joined rooms counts.
     ///   - accessToken: Returns the account's access token, a refreshed one for `TokenRequest.previousRejected`. It
     ///     is called before every request and its result is never kept. It must not wait for a call into this backup.
-    ///     An error counts as "not signed in".
+    ///     If it throws `HostError.SignedOut`, the account counts as signed out; after any other error, such as a
+    ///     refresh without network, it is asked again later.
     /// - Throws: An `OpenError` if the options are invalid or the vault cannot be opened; nothing is left half made.
     public static func open(
         account: Account,

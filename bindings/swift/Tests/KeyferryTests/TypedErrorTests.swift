@@ -45,18 +45,30 @@ final class TypedErrorTests: BackupTestCase {
         backup.close()
     }
 
-    func testAnAppWithoutATokenIsNotSignedIn() async throws {
-        struct NoToken: Error {}
+    func testAnAppThatIsSignedOutSaysSo() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let backup = try await KeyBackup.open(
             account: homeserver.account, directory: newDirectory(), protection: .noProtection
-        ) { _ in throw NoToken() }
+        ) { _ in throw HostError.SignedOut }
 
         await assertThrows(UnlockError.NotSignedIn(softLogout: false)) {
             try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
         }
         let report = try await notHanging { await backup.run() }
         XCTAssertEqual(report.outcome, .failed(reason: .notSignedIn(softLogout: false)))
+        backup.close()
+    }
+
+    func testAnAppWithoutATokenNowIsAskedAgainLater() async throws {
+        struct NoToken: Error {}
+        let homeserver = try TestHomeserver(keys: 10, rooms: 1)
+        let backup = try await KeyBackup.open(
+            account: homeserver.account, directory: newDirectory(), protection: .noProtection
+        ) { _ in throw NoToken() }
+
+        let report = try await notHanging { await backup.run() }
+        guard case .blocked(.noAccessToken, _) = report.outcome else { return XCTFail("\(report.outcome)") }
+        XCTAssertEqual(report.wakeUp?.needsNetwork, true)
         backup.close()
     }
 
