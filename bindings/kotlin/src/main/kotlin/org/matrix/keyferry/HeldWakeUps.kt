@@ -1,9 +1,13 @@
 package org.matrix.keyferry
 
+import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.sync.Mutex
-import kotlinx.coroutines.sync.withLock
+import kotlinx.coroutines.withTimeoutOrNull
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
+
+/** How long a call that was cancelled may take to end. It takes a fraction of a second. */
+private val TIME_TO_END = 10.seconds
 
 /**
  * Holds wake-ups back while work for their purpose is under way, and hands the last one to the worker at its end.
@@ -25,16 +29,21 @@ internal class HeldWakeUps {
     /**
      * Does [work] and returns its result with the last wake-up that was requested meanwhile. One call at a time for
      * each purpose: a call that comes while a cancelled one is still ending waits for its end.
+     *
+     * @return `null` if another call is at work, and not ending: it asks for the next wake-up itself
      */
-    suspend fun <T> during(purpose: WakeUpPurpose, work: suspend () -> T): Pair<T, WakeUp?> =
-        turns.getValue(purpose).withLock {
+    suspend fun <T> during(purpose: WakeUpPurpose, work: suspend () -> T): Pair<T, WakeUp?>? {
+        val (turn, call) = turns.getValue(purpose) to Any()
+        withTimeoutOrNull(TIME_TO_END) { turn.lock(call) }
+        // Asked of the turn, because it may have come in the moment in which the time was over.
+        if (!turn.holdsLock(call)) return null
+        try {
             synchronized(held) { held[purpose] = null }
-            try {
-                val result = work()
-                val last = synchronized(held) { held.remove(purpose) }
-                result to last
-            } finally {
-                synchronized(held) { held.remove(purpose) }
-            }
+            val result = work()
+            return result to synchronized(held) { held.remove(purpose) }
+        } finally {
+            synchronized(held) { held.remove(purpose) }
+            turn.unlock(call)
         }
+    }
 }

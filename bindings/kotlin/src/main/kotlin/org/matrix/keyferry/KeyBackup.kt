@@ -4,6 +4,7 @@ import java.io.File
 import java.util.concurrent.ConcurrentLinkedQueue
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.TimeSource
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
@@ -93,7 +94,7 @@ public class KeyBackup private constructor(
     private val causes = Causes(download)
     private val endings = ConcurrentLinkedQueue<() -> Unit>()
 
-    override suspend fun unlock(secret: UnlockSecret): UnlockedBackup = client.unlock(secret)
+    override suspend fun unlock(secret: UnlockSecret): UnlockedBackup = client.unlock(secret).also { showStatus() }
 
     override suspend fun run(budget: Duration?): RunReport {
         val call = Any()
@@ -116,24 +117,61 @@ public class KeyBackup private constructor(
 
     override suspend fun work(purpose: WakeUpPurpose, budget: Duration?): WorkOutcome = when (purpose) {
         WakeUpPurpose.DOWNLOAD -> {
-            val (report, wakeUp) = callbacks.heldWakeUps.during(purpose) { causes.inGrantedTime { run(budget) } }
-            report.outcome.toWorkOutcome(wakeUp ?: report.wakeUp)
+            val ended = callbacks.heldWakeUps.during(purpose) { causes.inGrantedTime { runInTurn(budget) } }
+            ended?.let { (report, wakeUp) -> WorkOutcome.after(report.outcome, wakeUp ?: report.wakeUp) }
         }
         WakeUpPurpose.PREFERENCE_WRITE -> {
-            val (outcome, wakeUp) = callbacks.heldWakeUps.during(purpose) { preference.writePending(budget) }
-            if (wakeUp != null) WorkOutcome.Retry(wakeUp) else outcome
+            val ended = callbacks.heldWakeUps.during(purpose) { preference.writePending(budget) }
+            ended?.let { (outcome, wakeUp) -> wakeUp?.let { WorkOutcome.Retry(it) } ?: outcome }
         }
+        // Another call is at work for this purpose, and asks for the next wake-up.
+    } ?: WorkOutcome.Success
+
+    /** Runs, after the run of another caller in this process if there is one: in granted time that run goes on. */
+    private suspend fun runInTurn(budget: Duration?): RunReport {
+        val began = TimeSource.Monotonic.markNow()
+        fun left() = budget?.let { (it - began.elapsedNow()).coerceAtLeast(Duration.ZERO) }
+        var report = run(budget)
+        while (report.outcome is RunOutcome.AlreadyRunning) {
+            val hasEnded = withTimeoutOrNull(left() ?: Duration.INFINITE) { callbacks.runs.awaitEnd() }
+            // Not in this process, or not in this time.
+            if (hasEnded != true) return report
+            report = run(left())
+        }
+        return report
     }
 
     override suspend fun status(): DownloadStatus = download.status()
 
-    override suspend fun pause(cause: PauseCause): Unit = causes.pause(cause)
+    override suspend fun pause(cause: PauseCause) {
+        causes.pause(cause)
+        // With these two, the vault is to be left alone.
+        if (cause != PauseCause.TIME_EXPIRING && cause != PauseCause.STORAGE_LOCKED) showStatus()
+    }
 
-    override suspend fun resume(cause: PauseCause): Unit = causes.resume(cause)
+    override suspend fun resume(cause: PauseCause) {
+        causes.resume(cause)
+        showStatus()
+    }
 
-    override suspend fun stop(): Unit = download.stop()
+    override suspend fun stop() {
+        download.stop()
+        showStatus()
+    }
 
-    override suspend fun start(): Unit = download.start()
+    override suspend fun start() {
+        download.start()
+        showStatus()
+    }
+
+    /** Shows a change that was made between runs. Of a vault that cannot be read, the call that follows tells. */
+    private suspend fun showStatus() {
+        try {
+            callbacks.runs.follow(status())
+        } catch (_: StatusException) {
+            return
+        }
+    }
 
     override suspend fun awaitQuiescent(): Unit = download.awaitQuiescent()
 
@@ -202,7 +240,8 @@ public class KeyBackup private constructor(
          *   `download` has no effect on a run before the app reports `METERED_NETWORK`: see [setPolicy]
          * @param accessToken returns the account's access token, a refreshed one for
          *   [TokenRequest.PREVIOUS_REJECTED]. It is called before every request and its result is never kept. It must
-         *   not wait for a call into this backup. An exception counts as "not signed in"
+         *   not wait for a call into this backup. If it throws `HostException.SignedOut`, the account counts as signed
+         *   out; after any other exception, such as a refresh without network, it is asked again later
          * @param roomsByPriority returns the rooms that the app knows, the most wanted first. Without it, the
          *   server's list of joined rooms counts
          * @param resolvePreferenceConflict asks the user which choice counts if this device and another one differ.

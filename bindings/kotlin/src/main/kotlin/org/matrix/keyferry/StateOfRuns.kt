@@ -3,6 +3,7 @@ package org.matrix.keyferry
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.update
 import org.matrix.keyferry.ffi.DownloadProgress
 import org.matrix.keyferry.ffi.DownloadStatus
@@ -17,6 +18,9 @@ internal class StateOfRuns(nothingYet: DownloadProgress) {
     /** Runs that are under way. Also serves as the lock of both flows. */
     private val underWay = mutableSetOf<Any>()
 
+    /** How the last of them has ended. Calls that found another run at work do not count. */
+    private var last: RunReport? = null
+
     val progress: StateFlow<DownloadProgress> = progressFlow.asStateFlow()
     val state: StateFlow<KeyBackupState> = stateFlow.asStateFlow()
 
@@ -30,6 +34,16 @@ internal class StateOfRuns(nothingYet: DownloadProgress) {
         stateFlow.update { it.with(progress) }
     }
 
+    /** Takes over what the vault says between runs, unless that is less than what the last run has found out. */
+    fun follow(status: DownloadStatus): Unit = synchronized(underWay) {
+        if (underWay.isNotEmpty()) return
+        progressFlow.value = status.toProgress()
+        val now = KeyBackupState.of(status)
+        stateFlow.update { before ->
+            if (now is KeyBackupState.Idle && before.isFoundByRun) before.with(now.progress) else now
+        }
+    }
+
     suspend fun during(run: Any, work: suspend () -> RunReport): RunReport {
         synchronized(underWay) {
             underWay += run
@@ -41,13 +55,26 @@ internal class StateOfRuns(nothingYet: DownloadProgress) {
         } finally {
             synchronized(underWay) {
                 underWay -= run
-                if (underWay.isEmpty()) stateFlow.value = after(report)
+                report?.takeIf { it.outcome !is RunOutcome.AlreadyRunning }?.let { last = it }
+                if (underWay.isEmpty()) stateFlow.value = afterRuns()
             }
         }
     }
 
-    private fun after(report: RunReport?): KeyBackupState = when (val outcome = report?.outcome) {
-        null, is RunOutcome.AlreadyRunning -> KeyBackupState.Idle(progressFlow.value)
-        else -> KeyBackupState.after(outcome, report.everyKeyIsHere, progressFlow.value)
+    /** Waits until no run of this process is under way. Returns `false` if none was. */
+    suspend fun awaitEnd(): Boolean {
+        val isUnderWay = synchronized(underWay) { underWay.isNotEmpty() }
+        if (isUnderWay) stateFlow.first { it !is KeyBackupState.Working }
+        return isUnderWay
+    }
+
+    private fun afterRuns(): KeyBackupState {
+        val report = last ?: return KeyBackupState.Idle(progressFlow.value)
+        last = null
+        return KeyBackupState.after(report.outcome, report.everyKeyIsHere, progressFlow.value)
     }
 }
+
+/** Whether only a run can know this: the vault does not keep it. */
+private val KeyBackupState.isFoundByRun: Boolean
+    get() = this is KeyBackupState.Waiting || this is KeyBackupState.Failed || this is KeyBackupState.Short

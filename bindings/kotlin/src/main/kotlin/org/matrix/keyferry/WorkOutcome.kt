@@ -25,12 +25,16 @@ public sealed interface WorkOutcome {
 
     /** The work cannot continue by itself: the user or the app has to act on [reason]. */
     public data class Failure(val reason: RunFailure) : WorkOutcome
+
+    public companion object {
+        /** Returns what the end of a run means for a worker; [wakeUp] is the one that the run requested, if any. */
+        public fun after(outcome: RunOutcome, wakeUp: WakeUp?): WorkOutcome =
+            if (wakeUp != null) Retry(wakeUp) else outcome.toWorkOutcome()
+    }
 }
 
-/** Returns what the end of a run means for the worker; [wakeUp] is the one that the run requested, if any. */
-internal fun RunOutcome.toWorkOutcome(wakeUp: WakeUp?): WorkOutcome {
-    if (wakeUp != null) return WorkOutcome.Retry(wakeUp)
-    return when (this) {
+private fun RunOutcome.toWorkOutcome(): WorkOutcome =
+    when (this) {
         is RunOutcome.Completed, is RunOutcome.Short, is RunOutcome.NeedsUnlock, is RunOutcome.Stopped ->
             WorkOutcome.Success
         // Paused by the user or by `close`; all other pauses have a wake-up.
@@ -40,4 +44,3 @@ internal fun RunOutcome.toWorkOutcome(wakeUp: WakeUp?): WorkOutcome {
         // The newer run continues the work.
         is RunOutcome.Failed -> if (reason is RunFailure.Overtaken) WorkOutcome.Success else WorkOutcome.Failure(reason)
     }
-}

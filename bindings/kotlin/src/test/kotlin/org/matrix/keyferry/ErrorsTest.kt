@@ -1,12 +1,15 @@
 package org.matrix.keyferry
 
+import java.io.IOException
 import java.nio.file.Path
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 import org.matrix.keyferry.ffi.BlockedReason
 import org.matrix.keyferry.ffi.ExportException
+import org.matrix.keyferry.ffi.HostException
 import org.matrix.keyferry.ffi.LookupException
 import org.matrix.keyferry.ffi.OnDemandException
 import org.matrix.keyferry.ffi.OpenException
@@ -88,12 +91,21 @@ internal class ErrorsTest {
     }
 
     @Test
-    fun `an app without a token is not signed in`() = withHomeserver { homeserver ->
-        KeyBackup.open(homeserver.options(directory), { error("signed out") }).use { backup ->
+    fun `an app that is signed out says so`() = withHomeserver { homeserver ->
+        KeyBackup.open(homeserver.options(directory), { throw HostException.SignedOut() }).use { backup ->
             assertEquals(RunOutcome.Failed(RunFailure.NotSignedIn(false)), backup.run().outcome)
         }
-        KeyBackup.open(homeserver.options(directory), { TODO("later") }).use { backup ->
-            assertEquals(RunOutcome.Failed(RunFailure.NotSignedIn(false)), backup.run().outcome)
+    }
+
+    @Test
+    fun `an app without a token now is asked again later`() = withHomeserver { homeserver ->
+        for (failure in listOf(IOException("no network to refresh it"), NotImplementedError("later"))) {
+            KeyBackup.open(homeserver.options(directory), { throw failure }).use { backup ->
+                val report = backup.run()
+                val blocked = assertInstanceOf(RunOutcome.Blocked::class.java, report.outcome)
+                assertEquals(BlockedReason.NoAccessToken, blocked.reason)
+                assertTrue(report.wakeUp?.needsNetwork == true)
+            }
         }
     }
 

@@ -3,6 +3,7 @@ package org.matrix.keyferry
 import java.nio.file.Path
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.async
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertInstanceOf
@@ -48,6 +49,44 @@ internal class StateTest {
         homeserver.open(directory).use { backup ->
             val paused = assertInstanceOf(KeyBackupState.Paused::class.java, backup.state.value)
             assertEquals(setOf(PauseCause.USER), paused.causes)
+        }
+    }
+
+    @Test
+    fun `a change between runs is shown at once`() = withBackup { homeserver ->
+        homeserver.open(directory).use { backup ->
+            backup.run()
+            assertInstanceOf(KeyBackupState.NeedsUnlock::class.java, backup.state.value)
+            backup.unlock(homeserver.recoveryKey)
+            assertInstanceOf(KeyBackupState.Idle::class.java, backup.state.value)
+            backup.pause()
+            assertInstanceOf(KeyBackupState.Paused::class.java, backup.state.value)
+            backup.stop()
+            assertInstanceOf(KeyBackupState.Stopped::class.java, backup.state.value)
+            backup.start()
+            assertInstanceOf(KeyBackupState.Idle::class.java, backup.state.value)
+
+            homeserver.setFaults("""[{"kind":"status","code":503}]""")
+            backup.pause(PauseCause.OFFLINE)
+            backup.run()
+            backup.resume(PauseCause.OFFLINE)
+            assertInstanceOf(KeyBackupState.Done::class.java, backup.state.value, "opened offline")
+        }
+    }
+
+    @Test
+    fun `work comes after a run of another caller, which goes on in its time`() = test {
+        Homeserver("--keys", "4000", "--rooms", "8", "--bytes-per-second", "3000000").use { homeserver ->
+            homeserver.open(directory).use { backup ->
+                backup.unlock(homeserver.recoveryKey)
+                val run = async { backup.run() }
+                backup.progress.first { it.fetched > 0uL }
+                val work = async { backup.work() }
+                delay(50)
+                backup.pause(PauseCause.IN_BACKGROUND)
+                assertTrue(run.await().everyKeyIsHere)
+                assertEquals(WorkOutcome.Success, work.await())
+            }
         }
     }
 

@@ -44,13 +44,13 @@ internal class WakeUpTest {
         val held = HeldWakeUps()
         assertFalse(held.hold(WakeUpPurpose.DOWNLOAD, wakeUp))
         val later = wakeUp.copy(notBeforeMs = 5u)
-        val (result, last) = held.during(WakeUpPurpose.DOWNLOAD) {
+        val (result, last) = held.duringTurn {
             assertFalse(held.hold(WakeUpPurpose.PREFERENCE_WRITE, wakeUp))
             assertTrue(held.hold(WakeUpPurpose.DOWNLOAD, wakeUp) && held.hold(WakeUpPurpose.DOWNLOAD, later))
             "done"
         }
         assertEquals("done" to later, result to last)
-        assertNull(held.during(WakeUpPurpose.DOWNLOAD) { held.hold(WakeUpPurpose.DOWNLOAD, null) }.second)
+        assertNull(held.duringTurn { held.hold(WakeUpPurpose.DOWNLOAD, null) }.second)
         thrownBy<IllegalStateException> { held.during<Unit>(WakeUpPurpose.DOWNLOAD) { error("on purpose") } }
         assertFalse(held.hold(WakeUpPurpose.DOWNLOAD, wakeUp))
     }
@@ -59,10 +59,13 @@ internal class WakeUpTest {
     fun `work waits until earlier work of the same purpose has ended`() = test {
         val held = HeldWakeUps()
         val end = CompletableDeferred<Unit>()
-        val first = async(start = CoroutineStart.UNDISPATCHED) { held.during(WakeUpPurpose.DOWNLOAD) { end.await() } }
-        val second = async(start = CoroutineStart.UNDISPATCHED) { held.during(WakeUpPurpose.DOWNLOAD) { end.isCompleted } }
+        val first = async(start = CoroutineStart.UNDISPATCHED) { held.duringTurn { end.await() } }
+        val second = async(start = CoroutineStart.UNDISPATCHED) { held.duringTurn { end.isCompleted } }
         end.complete(Unit)
         first.await()
         assertTrue(second.await().first)
     }
+
+    private suspend fun <T> HeldWakeUps.duringTurn(work: suspend () -> T): Pair<T, WakeUp?> =
+        checkNotNull(during(WakeUpPurpose.DOWNLOAD, work))
 }

@@ -31,7 +31,7 @@ internal class WorkOutcomeTest {
             WHOLE,
             running,
         )
-        for (outcome in outcomes) assertEquals(WorkOutcome.Retry(wakeUp), outcome.toWorkOutcome(wakeUp), "$outcome")
+        for (outcome in outcomes) assertEquals(WorkOutcome.Retry(wakeUp), WorkOutcome.after(outcome, wakeUp), "$outcome")
     }
 
     @Test
@@ -46,7 +46,7 @@ internal class WorkOutcomeTest {
             running,
             RunOutcome.Failed(RunFailure.Overtaken),
         )
-        for (outcome in done) assertEquals(WorkOutcome.Success, outcome.toWorkOutcome(null), "$outcome")
+        for (outcome in done) assertEquals(WorkOutcome.Success, WorkOutcome.after(outcome, null), "$outcome")
         val reasons = listOf(
             RunFailure.NoBackup,
             RunFailure.UnsupportedAlgorithm,
@@ -54,11 +54,11 @@ internal class WorkOutcomeTest {
             RunFailure.VaultDamaged,
         )
         for (reason in reasons) {
-            assertEquals(WorkOutcome.Failure(reason), RunOutcome.Failed(reason).toWorkOutcome(null))
+            assertEquals(WorkOutcome.Failure(reason), WorkOutcome.after(RunOutcome.Failed(reason), null))
         }
         // The client was shut down before it could request a wake-up.
         for (outcome in listOf(RunOutcome.OutOfBudget, RunOutcome.Blocked(BlockedReason.Offline, null))) {
-            val retry = outcome.toWorkOutcome(null) as WorkOutcome.Retry
+            val retry = WorkOutcome.after(outcome, null) as WorkOutcome.Retry
             assertNull(retry.wakeUp)
             assertNull(retry.notBefore)
         }

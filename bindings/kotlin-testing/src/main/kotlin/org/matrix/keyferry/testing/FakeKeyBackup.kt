@@ -123,11 +123,7 @@ public class FakeKeyBackup(
             return@called WorkOutcome.Success
         }
         val report = run(budget)
-        when (val outcome = report.outcome) {
-            is RunOutcome.Failed -> WorkOutcome.Failure(outcome.reason)
-            is RunOutcome.OutOfBudget, is RunOutcome.Blocked -> WorkOutcome.Retry(report.wakeUp)
-            else -> WorkOutcome.Success
-        }
+        WorkOutcome.after(report.outcome, report.wakeUp)
     }
 
     override suspend fun status(): DownloadStatus = called("status") {
