@@ -48,5 +48,5 @@ for target in "${targets[@]}"; do
 done
 cargo_home="${CARGO_HOME:-$HOME/.cargo}"
 cargo fetch --locked
-scripts/in-debian.sh -i ca-certificates gcc libc6-dev cmake -b rustc cargo rust-src -m "$cargo_home" -- \
+scripts/in-debian.sh -i ca-certificates gcc libc6-dev cmake -b rustc cargo rust-src -m "$cargo_home" "$out" -- \
   env "${settings[@]}" "CARGO_HOME=$cargo_home" cargo check -Zbuild-std=std,panic_abort --locked --lib -p keyferry "${arguments[@]}"

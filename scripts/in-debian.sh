@@ -37,6 +37,11 @@ shift
 [ "$(id -u)" = 0 ] || { echo "only root can make and enter a Debian of its own (debootstrap, chroot)" >&2; exit 1; }
 root="$(realpath -m "${KEYFERRY_DEBIAN_ROOT:-$HOME/.cache/keyferry/debian}")"
 
+# One at a time: the end of one would take the mounts from another.
+mkdir -p "$root"
+exec 9> "$root.lock"
+flock 9
+
 mounted=()
 unmount() {
   local place
@@ -59,7 +64,6 @@ mount_here() {
 if ! [ -x "$root/usr/bin/apt-get" ] || [ -e "$root/debootstrap" ]; then
   echo "making $root, which takes some minutes and up to 4 GB" >&2
   command -v debootstrap >/dev/null || { apt-get update -q && apt-get install -y -q debootstrap; }
-  mkdir -p "$root"
   debootstrap --variant=minbase trixie "$root"
 fi
 # Before packages are installed: the scripts of some look at /proc.

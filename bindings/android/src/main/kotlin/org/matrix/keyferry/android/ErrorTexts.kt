@@ -61,7 +61,7 @@ private val UnlockException.text: Int
         is UnlockException.Gone -> R.string.keyferry_error_gone
         is UnlockException.Damaged -> R.string.keyferry_error_damaged
         is UnlockException.Internal -> R.string.keyferry_error_internal
-        is UnlockException.ShutDown -> R.string.keyferry_error_not_signed_in
+        is UnlockException.ShutDown -> R.string.keyferry_error_closed
     }
 
 @get:StringRes
@@ -97,13 +97,13 @@ private val OnDemandException.text: Int
         is OnDemandException.Gone -> R.string.keyferry_error_gone
         is OnDemandException.Damaged -> R.string.keyferry_error_damaged
         is OnDemandException.Internal -> R.string.keyferry_error_internal
-        is OnDemandException.ShutDown -> R.string.keyferry_error_not_signed_in
+        is OnDemandException.ShutDown -> R.string.keyferry_error_closed
     }
 
 @get:StringRes
 private val StatusException.text: Int
     get() = when (this) {
-        is StatusException.ShutDown -> R.string.keyferry_error_not_signed_in
+        is StatusException.ShutDown -> R.string.keyferry_error_closed
         is StatusException.Busy -> R.string.keyferry_error_busy
         is StatusException.Inaccessible -> R.string.keyferry_error_inaccessible
         is StatusException.Gone -> R.string.keyferry_error_gone
@@ -119,7 +119,7 @@ private val LookupException.text: Int
         is LookupException.Gone -> R.string.keyferry_error_gone
         is LookupException.Damaged -> R.string.keyferry_error_damaged
         is LookupException.Internal -> R.string.keyferry_error_internal
-        is LookupException.ShutDown -> R.string.keyferry_error_not_signed_in
+        is LookupException.ShutDown -> R.string.keyferry_error_closed
     }
 
 @get:StringRes
@@ -145,5 +145,5 @@ private val PreferenceException.text: Int
         is PreferenceException.Gone -> R.string.keyferry_error_gone
         is PreferenceException.Damaged -> R.string.keyferry_error_damaged
         is PreferenceException.Internal -> R.string.keyferry_error_internal
-        is PreferenceException.ShutDown -> R.string.keyferry_error_not_signed_in
+        is PreferenceException.ShutDown -> R.string.keyferry_error_closed
     }

@@ -1,5 +1,6 @@
 package org.matrix.keyferry.android
 
+import android.app.Notification
 import android.app.job.JobParameters
 import android.app.job.JobService
 import android.os.Build
@@ -17,7 +18,6 @@ import kotlinx.coroutines.launch
 import org.matrix.keyferry.KeyBackup
 import org.matrix.keyferry.WorkOutcome
 import org.matrix.keyferry.ffi.OpenException
-import org.matrix.keyferry.ffi.StatusException
 
 /**
  * Does a download that the user has started by hand, as a user-initiated data transfer (Android 14 and later).
@@ -31,7 +31,8 @@ public class KeyBackupJobService : JobService() {
     override fun onStartJob(parameters: JobParameters): Boolean {
         val order = WorkOrder.of(parameters.extras) ?: return false
         // Must be set within seconds, or the OS takes the app for one that does not answer.
-        show(parameters, order.userId, OpenBackups.find(order.userId))
+        val state = OpenBackups.find(order.userId)?.state?.value
+        show(parameters, order.userId, KeyBackupNotification(this).of(order.userId, state))
         underWay[parameters.jobId] = scope.launch { carryOut(parameters, order) }
         return true
     }
@@ -41,7 +42,7 @@ public class KeyBackupJobService : JobService() {
         val userId = WorkOrder.of(parameters.extras)?.userId ?: return false
         val isByUser = parameters.stopReason == JobParameters.STOP_REASON_USER
         // A user who stops the job in the system's settings does not want a worker to go on with it.
-        if (isByUser) scope.launch { OpenBackups.find(userId)?.let { tell { it.pause() } } }
+        if (isByUser) pauseByUser(applicationContext, userId)
         return !isByUser
     }
 
@@ -59,9 +60,10 @@ public class KeyBackupJobService : JobService() {
             throw cancelled
         } catch (failure: OpenException) {
             Log.w(LOG_TAG, "the vault cannot be opened: ${failure.message}")
-            false
-        } catch (mistake: IllegalStateException) {
-            Log.e(LOG_TAG, mistake.message.orEmpty())
+            failure.passes
+        } catch (mistake: Exception) {
+            // Of the app, such as a missing `KeyBackupProvider`, or of WorkManager.
+            Log.e(LOG_TAG, "the download does not go on", mistake)
             false
         }
         jobFinished(parameters, wantsReschedule)
@@ -69,9 +71,10 @@ public class KeyBackupJobService : JobService() {
 
     /** Returns whether the job is to run again. */
     private suspend fun work(backup: KeyBackup, parameters: JobParameters, order: WorkOrder): Boolean = coroutineScope {
+        val notification = KeyBackupNotification(applicationContext)
         val display = launch {
             backup.state.collect { state ->
-                show(parameters, order.userId, backup)
+                show(parameters, order.userId, notification.of(order.userId, state))
                 updateTransferredNetworkBytes(parameters, state.progress.bytesDownloaded.toLong(), 0)
                 delay(NOTIFICATION_INTERVAL)
             }
@@ -82,20 +85,11 @@ public class KeyBackupJobService : JobService() {
             display.cancel()
         }
         val wakeUp = (outcome as? WorkOutcome.Retry)?.wakeUp
-        if (wakeUp != null) KeyBackupWork.schedule(applicationContext, order.userId, order.purpose, wakeUp)
+        if (wakeUp != null) KeyBackupWork.replace(applicationContext, order.copy(isByUser = false), wakeUp)
         outcome is WorkOutcome.Retry && wakeUp == null
     }
 
-    private fun show(parameters: JobParameters, userId: String, backup: KeyBackup?) {
-        val notification = KeyBackupNotification(this).of(userId, backup?.state?.value)
+    private fun show(parameters: JobParameters, userId: String, notification: Notification) {
         setNotification(parameters, jobId(userId), notification, JOB_END_NOTIFICATION_POLICY_REMOVE)
-    }
-
-    private suspend fun tell(call: suspend () -> Unit) {
-        try {
-            call()
-        } catch (failure: StatusException) {
-            Log.w(LOG_TAG, "the pause is not kept: ${failure.message}")
-        }
     }
 }

@@ -2,6 +2,7 @@ package org.matrix.keyferry.android
 
 import android.content.Context
 import android.util.AttributeSet
+import android.util.TypedValue
 import android.view.Gravity
 import android.view.View
 import android.widget.Button
@@ -25,9 +26,9 @@ public class KeyBackupProgressView @JvmOverloads constructor(
     context: Context,
     attributes: AttributeSet? = null,
 ) : LinearLayout(context, attributes) {
-    private val title = TextView(context, null, android.R.attr.textAppearanceMedium)
+    private val title = TextView(context)
     private val bar = ProgressBar(context, null, android.R.attr.progressBarStyleHorizontal)
-    private val detail = TextView(context, null, android.R.attr.textAppearanceSmall)
+    private val detail = TextView(context)
     private val button = Button(context, null, android.R.attr.borderlessButtonStyle)
 
     /** Is called when the user presses the button. There is no button while this is `null`. */
@@ -41,8 +42,8 @@ public class KeyBackupProgressView @JvmOverloads constructor(
 
     init {
         orientation = VERTICAL
-        title.setTextAppearance(android.R.style.TextAppearance_DeviceDefault_Medium)
-        detail.setTextAppearance(android.R.style.TextAppearance_DeviceDefault_Small)
+        title.setTextAppearance(styleOf(android.R.attr.textAppearanceMedium))
+        detail.setTextAppearance(styleOf(android.R.attr.textAppearanceSmall))
         // Read out when the state changes, and not at every key.
         title.accessibilityLiveRegion = ACCESSIBILITY_LIVE_REGION_POLITE
         bar.max = STEPS
@@ -53,6 +54,7 @@ public class KeyBackupProgressView @JvmOverloads constructor(
         val atEnd = LayoutParams(LayoutParams.WRAP_CONTENT, LayoutParams.WRAP_CONTENT).apply { gravity = Gravity.END }
         addView(button, atEnd)
         button.visibility = View.GONE
+        bar.visibility = View.GONE
     }
 
     /** Shows [state]. Call it on the main thread, as often as the state changes. */
@@ -65,6 +67,13 @@ public class KeyBackupProgressView @JvmOverloads constructor(
         bar.progress = state.progress.partOf(STEPS)
         action = KeyBackupAction.of(state)
         showButton(action)
+    }
+
+    /** Returns what the theme names by [attribute]. */
+    private fun styleOf(attribute: Int): Int {
+        val found = TypedValue()
+        context.theme.resolveAttribute(attribute, found, true)
+        return found.resourceId
     }
 
     private fun showButton(action: KeyBackupAction?) {

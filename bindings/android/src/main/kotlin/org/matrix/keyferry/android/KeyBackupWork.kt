@@ -12,6 +12,8 @@ import androidx.work.OutOfQuotaPolicy
 import androidx.work.WorkManager
 import androidx.work.await
 import java.util.concurrent.TimeUnit
+import kotlinx.coroutines.flow.first
+import org.matrix.keyferry.ffi.DownloadStatus
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
@@ -31,9 +33,8 @@ public object KeyBackupWork {
     public suspend fun schedule(context: Context, userId: String, purpose: WakeUpPurpose, wakeUp: WakeUp?) {
         if (wakeUp == null) {
             WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
-        } else {
-            // REPLACE also cancels a running worker. None is running: its KeyBackup holds wake-ups back meanwhile.
-            enqueue(context, WorkOrder(userId, purpose), wakeUp, ExistingWorkPolicy.REPLACE).await()
+        } else if (purpose != WakeUpPurpose.DOWNLOAD || !isStartedByUser(context, userId)) {
+            replace(context, WorkOrder(userId, purpose), wakeUp)
         }
     }
 
@@ -45,12 +46,14 @@ public object KeyBackupWork {
      * notification appears only if the user has granted `POST_NOTIFICATIONS`.
      */
     public suspend fun startNow(context: Context, userId: String) {
-        val order = WorkOrder(userId, WakeUpPurpose.DOWNLOAD, expectedBytes(userId), isByUser = true)
-        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.UPSIDE_DOWN_CAKE && startUserInitiatedJob(context, order)) {
+        val here = status(userId)
+        val order = WorkOrder(userId, WakeUpPurpose.DOWNLOAD, here?.bytesLeft ?: 0, isByUser = true)
+        val needsNetwork = here?.fetchComplete != true
+        if (needsNetwork && startUserInitiatedJob(context, order)) {
             // The job takes its place.
             WorkManager.getInstance(context).cancelUniqueWork(workName(userId, order.purpose)).await()
         } else {
-            enqueue(context, order, NOW, ExistingWorkPolicy.REPLACE).await()
+            replace(context, order, NOW.copy(needsNetwork = needsNetwork))
         }
     }
 
@@ -59,7 +62,7 @@ public object KeyBackupWork {
         for (purpose in WakeUpPurpose.entries) {
             WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
         }
-        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.UPSIDE_DOWN_CAKE) cancelUserInitiatedJob(context, userId)
+        cancelUserInitiatedJob(context, userId)
     }
 
     /** Returns the name of the unique work, for an app that observes it by `getWorkInfosForUniqueWorkFlow`. */
@@ -71,6 +74,22 @@ public object KeyBackupWork {
      */
     internal suspend fun append(context: Context, order: WorkOrder, wakeUp: WakeUp) {
         enqueue(context, order, wakeUp, ExistingWorkPolicy.APPEND_OR_REPLACE).await()
+    }
+
+    /**
+     * Puts a request in place of the last one. That also cancels a running worker; its KeyBackup holds the wake-ups of the
+     * library back meanwhile.
+     */
+    internal suspend fun replace(context: Context, order: WorkOrder, wakeUp: WakeUp) {
+        enqueue(context, order, wakeUp, ExistingWorkPolicy.REPLACE).await()
+    }
+
+    /** Whether a request or job of the user waits or works: a wake-up of the library must not take its place. */
+    private suspend fun isStartedByUser(context: Context, userId: String): Boolean {
+        if (hasUserInitiatedJob(context, userId)) return true
+        val name = workName(userId, WakeUpPurpose.DOWNLOAD)
+        val known = WorkManager.getInstance(context).getWorkInfosForUniqueWorkFlow(name).first()
+        return known.any { TAG_BY_USER in it.tags && !it.state.isFinished }
     }
 
     private fun enqueue(context: Context, order: WorkOrder, wakeUp: WakeUp, policy: ExistingWorkPolicy): Operation {
@@ -93,6 +112,7 @@ public object KeyBackupWork {
             .setInputData(order.copy(expectedBytes = expected).toData())
             .setConstraints(constraints)
             .addTag(TAG)
+        if (order.isByUser) builder.addTag(TAG_BY_USER)
         // WorkManager accepts neither a delay nor a charger for expedited work.
         if (isUrgent(order) && wakeUp.notBeforeMs == 0uL && !wakeUp.needsCharging) {
             builder.setExpedited(OutOfQuotaPolicy.RUN_AS_NON_EXPEDITED_WORK_REQUEST)
@@ -109,13 +129,17 @@ public object KeyBackupWork {
         WakeUpPurpose.PREFERENCE_WRITE -> Build.VERSION.SDK_INT >= Build.VERSION_CODES.S
     }
 
-    /** Returns how much is left to download, for the estimate that the OS shows; 0 if that is not known. */
-    private suspend fun expectedBytes(userId: String): Long = try {
-        val here = OpenBackups.find(userId)?.status()?.summary
-        here?.run { (total - minOf(fetched, total)) * BYTES_OF_A_KEY }?.toLong() ?: 0
+    private suspend fun status(userId: String): DownloadStatus? = try {
+        OpenBackups.find(userId)?.status()
     } catch (_: StatusException) {
-        0
+        null
     }
+
+    /** How much is left to download, for the estimate that the OS shows. */
+    private val DownloadStatus.bytesLeft: Long
+        get() = ((summary.total - minOf(summary.fetched, summary.total)) * BYTES_OF_A_KEY).toLong()
+
+    private const val TAG_BY_USER = "keyferry by user"
 
     private val NOW = WakeUp(0u, needsNetwork = true, needsUnmetered = false, needsCharging = false, expectedBytes = 0u)
 }

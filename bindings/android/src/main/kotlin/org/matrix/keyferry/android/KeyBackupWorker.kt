@@ -45,8 +45,9 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
         } catch (failure: OpenException) {
             Log.w(LOG_TAG, "the vault cannot be opened: ${failure.message}")
             return if (failure.passes) Result.retry() else Result.failure()
-        } catch (mistake: IllegalStateException) {
-            Log.e(LOG_TAG, mistake.message.orEmpty())
+        } catch (mistake: Exception) {
+            // Of the app, such as a missing `KeyBackupProvider`.
+            Log.e(LOG_TAG, "the worker cannot begin", mistake)
             return Result.failure()
         }
         // The account has signed out.
@@ -111,7 +112,7 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
 }
 
 /** Whether the same request can succeed later. */
-private val OpenException.passes: Boolean
+internal val OpenException.passes: Boolean
     get() = when (this) {
         is OpenException.KeyringUnavailable -> !keyLost
         is OpenException.DiskFull, is OpenException.VaultInUse, is OpenException.UnusableDataDir,

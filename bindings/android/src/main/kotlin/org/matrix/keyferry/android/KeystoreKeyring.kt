@@ -1,13 +1,18 @@
 package org.matrix.keyferry.android
 
 import android.content.Context
+import android.os.Build
+import android.security.KeyStoreException
 import android.security.keystore.KeyGenParameterSpec
 import android.security.keystore.KeyPermanentlyInvalidatedException
 import android.security.keystore.KeyProperties
 import android.util.AtomicFile
+import android.util.Log
+import androidx.annotation.RequiresApi
 import java.io.File
-import java.io.FileNotFoundException
+import java.io.IOException
 import java.security.GeneralSecurityException
+import java.security.InvalidKeyException
 import java.security.KeyStore
 import java.security.UnrecoverableKeyException
 import javax.crypto.AEADBadTagException
@@ -39,18 +44,17 @@ public class KeystoreKeyring @JvmOverloads constructor(
     private val directory: File = File(context.noBackupFilesDir, "keyferry/keyring"),
 ) : Keyring {
     override fun load(name: String): ByteArray? = answered {
-        val sealed = try {
-            file(name).readFully()
-        } catch (_: FileNotFoundException) {
-            return@answered null
-        }
+        val file = file(name)
+        // Asked, and not found out by an exception: opening a file that is there fails in the same way.
+        if (!file.isThere()) return@answered null
+        val sealed = file.readFully()
         val key = existingKey(name) ?: return@answered null
         try {
             open(key, name, sealed)
         } catch (_: AEADBadTagException) {
             null
-        } catch (_: KeyPermanentlyInvalidatedException) {
-            null
+        } catch (failure: InvalidKeyException) {
+            if (failure.isLoss()) null else throw failure
         }
     }
 
@@ -58,24 +62,27 @@ public class KeystoreKeyring @JvmOverloads constructor(
         val cipher = Cipher.getInstance(TRANSFORMATION)
         try {
             cipher.init(Cipher.ENCRYPT_MODE, existingKey(name) ?: newKey(name))
-        } catch (_: KeyPermanentlyInvalidatedException) {
+        } catch (failure: InvalidKeyException) {
+            if (!failure.isLoss()) throw failure
             cipher.init(Cipher.ENCRYPT_MODE, newKey(name))
         }
         cipher.updateAAD(name.toByteArray())
         file(name).replace(cipher.iv + cipher.doFinal(secret))
     }
 
-    /** Deletes the item with that name and the key that encrypts it: the vault cannot be opened any more. */
+    /** Deletes the item with that name, if there is one, and the key that encrypts it: the vault stays closed for good. */
     public fun delete(name: String): Unit = answered {
-        file(name).delete()
+        val file = file(name)
+        if (!file.isThere()) return@answered
+        file.delete()
         keyStore().deleteEntry(name)
     }
 
     /** Returns the key of AndroidKeyStore, or `null` if it is lost. */
     private fun existingKey(name: String): SecretKey? = try {
         keyStore().getKey(name, null) as SecretKey?
-    } catch (_: UnrecoverableKeyException) {
-        null
+    } catch (failure: UnrecoverableKeyException) {
+        if (failure.isLoss()) null else throw failure
     }
 
     private fun newKey(name: String): SecretKey {
@@ -101,6 +108,24 @@ public class KeystoreKeyring @JvmOverloads constructor(
     private fun file(name: String) = AtomicFile(File(directory, "${name.fileName()}.key"))
 }
 
+/**
+ * Whether a key is lost for good. AndroidKeyStore throws the same exceptions when it is only busy or restarting: then they
+ * have a cause, which does not say that the key is gone.
+ */
+private fun GeneralSecurityException.isLoss(): Boolean {
+    val causes = generateSequence<Throwable>(this) { it.cause }
+    if (causes.any { it is KeyPermanentlyInvalidatedException }) return true
+    if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.TIRAMISU && causes.any(::saysKeyIsGone)) return true
+    return this is UnrecoverableKeyException && cause == null
+}
+
+@RequiresApi(Build.VERSION_CODES.TIRAMISU)
+private fun saysKeyIsGone(cause: Throwable): Boolean = cause is KeyStoreException &&
+    cause.numericErrorCode in setOf(KeyStoreException.ERROR_KEY_CORRUPTED, KeyStoreException.ERROR_KEY_DOES_NOT_EXIST)
+
+/** Whether there is a file, or what an interrupted write has left of it. */
+private fun AtomicFile.isThere(): Boolean = baseFile.exists() || File("${baseFile.path}.bak").exists()
+
 private fun AtomicFile.replace(content: ByteArray) {
     baseFile.parentFile?.mkdirs()
     val stream = startWrite()
@@ -117,10 +142,16 @@ private fun AtomicFile.replace(content: ByteArray) {
 private inline fun <T> answered(work: () -> T): T = try {
     work()
 } catch (failure: GeneralSecurityException) {
-    throw HostException.Failed(failure.toString())
-} catch (failure: java.io.IOException) {
-    throw HostException.Failed(failure.toString())
+    throw unavailable(failure)
+} catch (failure: IOException) {
+    throw unavailable(failure)
 } catch (failure: RuntimeException) {
     // ProviderException, and whatever else the Keystores of manufacturers throw.
-    throw HostException.Failed(failure.toString())
+    throw unavailable(failure)
+}
+
+private fun unavailable(failure: Exception): HostException {
+    // Here, because the library does not log what comes from the app.
+    Log.w(LOG_TAG, "AndroidKeyStore cannot be used now", failure)
+    return HostException.Failed(failure.toString())
 }

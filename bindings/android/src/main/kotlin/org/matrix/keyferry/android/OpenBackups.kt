@@ -2,8 +2,12 @@ package org.matrix.keyferry.android
 
 import android.content.Context
 import java.util.concurrent.ConcurrentHashMap
+import kotlin.coroutines.AbstractCoroutineContextElement
+import kotlin.coroutines.CoroutineContext
+import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
+import kotlinx.coroutines.withContext
 import org.matrix.keyferry.KeyBackup
 
 internal const val IS_OPEN: String =
@@ -17,12 +21,27 @@ internal object OpenBackups {
     fun find(userId: String): KeyBackup? = backups[userId]
 
     suspend fun get(context: Context, userId: String): KeyBackup? =
-        find(userId) ?: opening.getOrPut(userId) { Mutex() }.withLock {
+        find(userId) ?: whileOpening(userId) {
             find(userId) ?: provider(context).openKeyBackup(userId)?.also { opened ->
                 // Opened by other means than `KeyBackup.open(context, account)`.
                 if (find(userId) == null) add(userId, opened)
             }
         }
+
+    /** Does [work] in turn. A provider that asks for what it is opening would wait for itself. */
+    private suspend fun whileOpening(userId: String, work: suspend () -> KeyBackup?): KeyBackup? {
+        check(currentCoroutineContext()[Opening]?.userId != userId) { "keyBackup() is called by openKeyBackup()" }
+        return turnOf(userId).withLock { withContext(Opening(userId)) { work() } }
+    }
+
+    /** Closes the backup of an account, and does [work] before it can be opened again. */
+    suspend fun afterClosing(userId: String, work: suspend () -> Unit): Unit = turnOf(userId).withLock {
+        find(userId)?.let { backup ->
+            backup.close()
+            backup.awaitQuiescent()
+        }
+        work()
+    }
 
     /** Keeps an open backup until it is closed. Throws if the account has one already. */
     fun add(userId: String, backup: KeyBackup) {
@@ -30,6 +49,13 @@ internal object OpenBackups {
         backup.onClose { backups.remove(userId, backup) }
     }
 
+    private fun turnOf(userId: String): Mutex = opening.getOrPut(userId) { Mutex() }
+
     private fun provider(context: Context): KeyBackupProvider = context.applicationContext as? KeyBackupProvider
         ?: error("no KeyBackup is open, and the Application does not implement KeyBackupProvider")
+}
+
+/** Marks the coroutine that opens the backup of an account. */
+private class Opening(val userId: String) : AbstractCoroutineContextElement(Opening) {
+    companion object Key : CoroutineContext.Key<Opening>
 }

@@ -1,7 +1,9 @@
 package org.matrix.keyferry.android
 
 import android.content.Context
+import android.util.Log
 import java.io.File
+import java.io.IOException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.launch
@@ -41,7 +43,8 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
  * @param scheduleWakeUp asks the OS for a wake-up: by default through WorkManager, for a [KeyBackupWorker]
  * @param reportsConditions whether the conditions of the phone are reported: see [PhoneConditions]
  * @param accessToken returns the account's access token, a refreshed one for [TokenRequest.PREVIOUS_REJECTED]. Must not
- *   wait for a call into this backup. An exception counts as "not signed in"
+ *   wait for a call into this backup. If it throws `HostException.SignedOut`, the account counts as signed out; after
+ *   any other exception, such as a refresh without network, it is asked again later
  * @throws org.matrix.keyferry.ffi.OpenException if the vault cannot be opened. After `VaultDamaged`, or
  *   `KeyringUnavailable` with `keyLost`, call `KeyBackup.setVaultAside(keyBackupDirectory(context, userId))` and open
  *   again: everything is downloaded again
@@ -72,6 +75,9 @@ public suspend fun KeyBackup.Companion.open(
         preference,
         download,
     )
+    if (scheduleWakeUp == null && app !is KeyBackupProvider) {
+        Log.w(LOG_TAG, "the Application is no KeyBackupProvider: a worker in a new process cannot open this backup")
+    }
     val wakeUps = WakeUpScheduler(app, account.userId)
     val backup = open(
         options,
@@ -97,15 +103,25 @@ public suspend fun KeyBackup.Companion.open(
 }
 
 /**
- * Forgets the key backup of an account that has signed out: closes it, cancels its background work, and deletes its
- * vault and the key of that. Keys that were delivered to the app's crypto stay there.
+ * Forgets the key backup of an account that has signed out: closes it, deletes its vault and the key of that, and
+ * cancels its background work. Keys that were delivered to the app's crypto stay there. If the app keeps the vault's key
+ * itself (`protection`), it deletes that itself.
+ *
+ * @param directory where the vault is, if the app has chosen that
+ * @throws java.io.IOException if a file cannot be deleted. Without its key, what is left cannot be read
+ * @throws org.matrix.keyferry.ffi.HostException if AndroidKeyStore cannot delete the key
  */
-public suspend fun KeyBackup.Companion.forget(context: Context, userId: String): Unit = withContext(Dispatchers.IO) {
-    KeyBackupWork.cancel(context, userId)
-    OpenBackups.find(userId)?.let { backup ->
-        backup.close()
-        backup.awaitQuiescent()
+public suspend fun KeyBackup.Companion.forget(
+    context: Context,
+    userId: String,
+    directory: File = keyBackupDirectory(context, userId),
+): Unit = withContext(Dispatchers.IO) {
+    try {
+        OpenBackups.afterClosing(userId) {
+            KeystoreKeyring(context).delete("keyferry $userId")
+            if (!directory.deleteRecursively()) throw IOException("$directory is not deleted")
+        }
+    } finally {
+        KeyBackupWork.cancel(context, userId)
     }
-    keyBackupDirectory(context, userId).deleteRecursively()
-    KeystoreKeyring(context).delete("keyferry $userId")
 }

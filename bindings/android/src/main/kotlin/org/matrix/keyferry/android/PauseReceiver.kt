@@ -9,24 +9,14 @@ import android.util.Log
 import kotlinx.coroutines.DelicateCoroutinesApi
 import kotlinx.coroutines.GlobalScope
 import kotlinx.coroutines.launch
-import org.matrix.keyferry.ffi.StatusException
 
 /** Pauses a download when the user presses the button in its notification. */
 internal class PauseReceiver : BroadcastReceiver() {
-    @OptIn(DelicateCoroutinesApi::class)
     override fun onReceive(context: Context, intent: Intent) {
-        val backup = intent.data?.schemeSpecificPart?.let(OpenBackups::find) ?: return
+        val userId = intent.data?.schemeSpecificPart ?: return
         // Keeps the process until the pause is written.
         val pending = goAsync()
-        GlobalScope.launch {
-            try {
-                backup.pause()
-            } catch (failure: StatusException) {
-                Log.w(LOG_TAG, "the pause is not kept: ${failure.message}")
-            } finally {
-                pending.finish()
-            }
-        }
+        pauseByUser(context, userId) { pending.finish() }
     }
 
     companion object {
@@ -34,6 +24,21 @@ internal class PauseReceiver : BroadcastReceiver() {
             // In the data, because an intent's extras do not tell two pending ones apart.
             val pause = Intent(context, PauseReceiver::class.java).setData(Uri.fromParts("keyferry", userId, null))
             return PendingIntent.getBroadcast(context, 0, pause, PendingIntent.FLAG_IMMUTABLE)
+        }
+    }
+}
+
+/** Pauses the download for the user, who has no screen before them that could tell of a failure. */
+@OptIn(DelicateCoroutinesApi::class)
+internal fun pauseByUser(context: Context, userId: String, whenDone: () -> Unit = {}) {
+    // Of the process, because the service or receiver that calls this is gone in a moment.
+    GlobalScope.launch {
+        try {
+            context.keyBackup(userId)?.pause()
+        } catch (failure: Exception) {
+            Log.w(LOG_TAG, "the pause is not kept: ${failure.message}")
+        } finally {
+            whenDone()
         }
     }
 }

@@ -13,6 +13,7 @@ import android.os.Handler
 import android.os.Looper
 import android.os.PowerManager
 import android.os.UserManager
+import android.util.Log
 import androidx.annotation.RequiresApi
 import androidx.core.content.ContextCompat
 import androidx.lifecycle.DefaultLifecycleObserver
@@ -47,7 +48,13 @@ public class PhoneConditions(context: Context, backup: KeyBackupApi) : Closeable
     }
 
     override fun close() {
-        endings.forEach { it() }
+        for (end in endings) {
+            try {
+                end()
+            } catch (failure: RuntimeException) {
+                Log.w(LOG_TAG, "a condition is still watched: ${failure.message}")
+            }
+        }
         endings.clear()
         reporter.close()
     }
@@ -57,25 +64,35 @@ public class PhoneConditions(context: Context, backup: KeyBackupApi) : Closeable
         // No callback comes if there is no network at first.
         reporter.report(PauseCause.OFFLINE, networks.activeNetwork == null)
         val callback = NetworkReports(reporter)
-        networks.registerDefaultNetworkCallback(callback)
+        try {
+            networks.registerDefaultNetworkCallback(callback)
+        } catch (_: RuntimeException) {
+            // Android 11 throws a SecurityException now and then. Without reports the network counts as there.
+            reporter.report(PauseCause.OFFLINE, false)
+            return
+        }
         endings += { networks.unregisterNetworkCallback(callback) }
     }
 
     private fun watchPower() {
         val power = context.getSystemService(PowerManager::class.java)
-        val battery = context.getSystemService(BatteryManager::class.java)
         watch(PowerManager.ACTION_POWER_SAVE_MODE_CHANGED) {
             reporter.report(PauseCause.LOW_POWER, power.isPowerSaveMode)
         }
         watch(Intent.ACTION_POWER_CONNECTED, Intent.ACTION_POWER_DISCONNECTED) { action ->
-            // At the broadcast, `isCharging` may still be that of before.
-            val isCharging = when (action) {
+            val isPlugged = when (action) {
                 Intent.ACTION_POWER_CONNECTED -> true
                 Intent.ACTION_POWER_DISCONNECTED -> false
-                else -> battery.isCharging
+                else -> isPlugged()
             }
-            reporter.report(PauseCause.NOT_CHARGING, !isCharging)
+            reporter.report(PauseCause.NOT_CHARGING, !isPlugged)
         }
+    }
+
+    /** Whether a charger is plugged in. The level of the battery may take minutes to rise after that. */
+    private fun isPlugged(): Boolean {
+        val battery = context.registerReceiver(null, IntentFilter(Intent.ACTION_BATTERY_CHANGED))
+        return (battery?.getIntExtra(BatteryManager.EXTRA_PLUGGED, 0) ?: 0) != 0
     }
 
     private fun watchHeat() {

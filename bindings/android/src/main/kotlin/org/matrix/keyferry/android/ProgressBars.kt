@@ -3,7 +3,7 @@ package org.matrix.keyferry.android
 import org.matrix.keyferry.KeyBackupState
 import org.matrix.keyferry.ffi.DownloadProgress
 
-/** Returns how much of the whole is done, in [steps]. */
+/** Returns how much of the whole the stage in the headline is done with, in [steps]. */
 internal fun DownloadProgress.partOf(steps: Int): Int =
     if (total == 0uL) 0 else (minOf(done, total) * steps.toULong() / total).toInt()
 

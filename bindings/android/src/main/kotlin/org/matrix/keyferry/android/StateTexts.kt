@@ -50,14 +50,12 @@ public fun Resources.keyBackupDetail(state: KeyBackupState): String = when (stat
     is KeyBackupState.Failed -> getString(state.reason.text)
 }
 
-/**
- * Keys that are done: opened, and fetched before any is opened. A single number that does not fall while a run is under
- * way, although its stages overlap.
- */
+/** Keys that the stage in the headline is done with; between runs, those that can be read, or else those that are here. */
 internal val DownloadProgress.done: ULong
-    get() {
-        val isOpening = stage == DownloadStage.OPENING || stage == DownloadStage.DELIVERING
-        return if (isOpening || opened > 0uL) opened + failed else fetched
+    get() = when (stage) {
+        DownloadStage.PREPARING, DownloadStage.FETCHING, DownloadStage.WAITING_TO_RETRY -> fetched
+        DownloadStage.OPENING, DownloadStage.DELIVERING -> opened + failed
+        DownloadStage.RESTING -> if (opened > 0uL) opened + failed else fetched
     }
 
 @StringRes
@@ -103,6 +101,7 @@ private fun Resources.blocked(reason: BlockedReason): String = when (reason) {
     is BlockedReason.Offline -> getString(R.string.keyferry_blocked_offline)
     is BlockedReason.RateLimited -> getString(R.string.keyferry_blocked_rate_limited)
     is BlockedReason.ServerFault -> getString(R.string.keyferry_blocked_server_fault)
+    is BlockedReason.NoAccessToken -> getString(R.string.keyferry_blocked_no_token)
     is BlockedReason.NotTheHomeserver -> getString(R.string.keyferry_blocked_not_the_homeserver)
     is BlockedReason.BackupChanging -> getString(R.string.keyferry_blocked_backup_changing)
     is BlockedReason.WaitsForFile -> getString(R.string.keyferry_blocked_file)
@@ -113,12 +112,12 @@ private fun Resources.blocked(reason: BlockedReason): String = when (reason) {
 
 private fun Resources.idle(progress: DownloadProgress): String =
     if (progress.total == 0uL) getString(R.string.keyferry_not_started)
-    else "${keysOf(progress)}. ${getString(R.string.keyferry_goes_on)}"
+    else getString(R.string.keyferry_keys_go_on, keysOf(progress))
 
 private fun Resources.working(progress: DownloadProgress): String {
     if (progress.total == 0uL) return ""
     val left = timeLeft(progress.timeLeftMs ?: return keysOf(progress))
-    return "${keysOf(progress)}, $left"
+    return getString(R.string.keyferry_keys_and_time, keysOf(progress), left)
 }
 
 private fun Resources.keysOf(progress: DownloadProgress): String =

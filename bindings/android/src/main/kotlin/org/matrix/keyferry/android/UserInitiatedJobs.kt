@@ -8,36 +8,42 @@ import android.os.Build
 import androidx.annotation.RequiresApi
 
 /**
- * Schedules a user-initiated data transfer. Returns `false` if the OS does not take it, as when the app is not on
- * screen.
+ * Schedules a user-initiated data transfer. Returns `false` if the OS does not know such jobs (before Android 14), or
+ * does not take this one, as when the app is not on screen.
  */
-@RequiresApi(Build.VERSION_CODES.UPSIDE_DOWN_CAKE)
 internal fun startUserInitiatedJob(context: Context, order: WorkOrder): Boolean {
-    val expected = if (order.expectedBytes > 0) order.expectedBytes else JobInfo.NETWORK_BYTES_UNKNOWN.toLong()
-    val job = JobInfo.Builder(jobId(order.userId), ComponentName(context, KeyBackupJobService::class.java))
-        .setUserInitiated(true)
-        .setRequiredNetworkType(JobInfo.NETWORK_TYPE_ANY)
-        .setEstimatedNetworkBytes(expected, 0)
-        .setPersisted(true)
-        .setExtras(order.toBundle())
-        .build()
+    if (Build.VERSION.SDK_INT < Build.VERSION_CODES.UPSIDE_DOWN_CAKE) return false
     return try {
-        jobs(context).schedule(job) == JobScheduler.RESULT_SUCCESS
+        jobs(context).schedule(userInitiatedJob(context, order)) == JobScheduler.RESULT_SUCCESS
     } catch (_: SecurityException) {
         false
     }
 }
 
-@RequiresApi(Build.VERSION_CODES.UPSIDE_DOWN_CAKE)
+/** Whether such a job of the account waits or is at work. */
+internal fun hasUserInitiatedJob(context: Context, userId: String): Boolean =
+    jobs(context).getPendingJob(jobId(userId)) != null
+
 internal fun cancelUserInitiatedJob(context: Context, userId: String) {
     jobs(context).cancel(jobId(userId))
 }
-
-@RequiresApi(Build.VERSION_CODES.UPSIDE_DOWN_CAKE)
-private fun jobs(context: Context): JobScheduler = context.getSystemService(JobScheduler::class.java)
 
 /**
  * Returns a number for the account, for its job and its notification: a negative one, because WorkManager takes the
  * others for its own jobs.
  */
 internal fun jobId(userId: String): Int = userId.hashCode() or Int.MIN_VALUE
+
+@RequiresApi(Build.VERSION_CODES.UPSIDE_DOWN_CAKE)
+private fun userInitiatedJob(context: Context, order: WorkOrder): JobInfo {
+    val expected = if (order.expectedBytes > 0) order.expectedBytes else JobInfo.NETWORK_BYTES_UNKNOWN.toLong()
+    return JobInfo.Builder(jobId(order.userId), ComponentName(context, KeyBackupJobService::class.java))
+        .setUserInitiated(true)
+        .setRequiredNetworkType(JobInfo.NETWORK_TYPE_ANY)
+        .setEstimatedNetworkBytes(expected, 0)
+        .setPersisted(true)
+        .setExtras(order.toBundle())
+        .build()
+}
+
+private fun jobs(context: Context): JobScheduler = context.getSystemService(JobScheduler::class.java)

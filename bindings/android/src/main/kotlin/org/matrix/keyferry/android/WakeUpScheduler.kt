@@ -34,6 +34,17 @@ internal class WakeUpScheduler(private val context: Context, private val userId:
      */
     suspend fun handOver(states: Flow<KeyBackupState>): Unit = states.collect { state ->
         val hasLeft = state is KeyBackupState.Paused && state.causes == setOf(PauseCause.IN_BACKGROUND)
-        if (hasLeft) download?.let { schedule(WakeUpPurpose.DOWNLOAD, it.copy(notBeforeMs = 0u)) }
+        if (hasLeft) download?.let { askAgain(it.copy(notBeforeMs = 0u)) }
+    }
+
+    private suspend fun askAgain(wakeUp: WakeUp) {
+        try {
+            schedule(WakeUpPurpose.DOWNLOAD, wakeUp)
+        } catch (cancelled: CancellationException) {
+            throw cancelled
+        } catch (failure: Exception) {
+            // The wake-up that the run has asked for is there.
+            Log.w(LOG_TAG, "the run is not handed over: ${failure.message}")
+        }
     }
 }

@@ -2,7 +2,6 @@ package org.matrix.keyferry.android
 
 import android.app.Activity
 import android.content.Intent
-import android.os.BatteryManager
 import android.os.Looper
 import android.os.PowerManager
 import android.os.UserManager
@@ -57,9 +56,7 @@ internal class ConditionsTest {
     }
 
     private suspend fun Phone.charger() {
-        val battery = shadowOf(context.getSystemService(BatteryManager::class.java))
         for (charges in listOf(true, false)) {
-            battery.setIsCharging(charges)
             context.sendBroadcast(
                 Intent(if (charges) Intent.ACTION_POWER_CONNECTED else Intent.ACTION_POWER_DISCONNECTED),
             )

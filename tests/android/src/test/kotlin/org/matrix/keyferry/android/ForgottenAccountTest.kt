@@ -1,6 +1,5 @@
 package org.matrix.keyferry.android
 
-import androidx.work.WorkInfo
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
@@ -18,7 +17,7 @@ internal class ForgottenAccountTest {
             connect()
             eventually("keys arrive") { backup.progress.value.fetched > 500uL }
             KeyBackup.forget(context, homeserver.userId)
-            assertTrue(work(homeserver.userId).all { it.state == WorkInfo.State.CANCELLED })
+            assertTrue(work(homeserver.userId).all { it.state.isFinished })
             assertFalse(keyBackupDirectory(context, homeserver.userId).exists())
             assertTrue(FakeKeystore.keys.isEmpty())
             assertEquals(null, OpenBackups.find(homeserver.userId))

@@ -1,6 +1,8 @@
 package org.matrix.keyferry.android
 
+import java.io.IOException
 import java.security.ProviderException
+import java.security.UnrecoverableKeyException
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -57,6 +59,9 @@ internal class KeyringTest {
         keyring.store(NAME, SECRET)
         FakeKeystore.failure = ProviderException("busy")
         assertThrows(HostException.Failed::class.java) { keyring.load(NAME) }
+        FakeKeystore.failure = UnrecoverableKeyException("no answer").apply { initCause(IOException("restarting")) }
+        assertThrows(HostException.Failed::class.java) { keyring.load(NAME) }
+        assertThrows("a good key is not replaced", HostException.Failed::class.java) { keyring.store(NAME, SECRET) }
         FakeKeystore.failure = null
         assertArrayEquals(SECRET, keyring.load(NAME))
     }

@@ -22,7 +22,8 @@ internal class PackedAarTest {
     fun `it has what an app's build looks for, and no class of resource ids`() {
         val entries = entriesOf(aar)
         val wanted = listOf(
-            "AndroidManifest.xml", "classes.jar", "R.txt", "proguard.txt", "assets/keyferry/licences.txt",
+            "AndroidManifest.xml", "classes.jar", "R.txt", "META-INF/com/android/build/gradle/aar-metadata.properties",
+            "proguard.txt", "assets/keyferry/licences.txt",
             "res/values/strings.xml", "res/values-de/strings.xml", "res/drawable/keyferry_notification.xml",
         )
         assertEquals(emptyList<String>(), wanted - entries)

@@ -121,7 +121,7 @@ internal class Phone {
         }
         shadowOf(networks).setActiveNetworkInfo(connected)
         shadowOf(networks).setNetworkCapabilities(network, capabilities)
-        for (callback in shadowOf(networks).networkCallbacks) {
+        for (callback in callbacks()) {
             callback.onAvailable(network)
             callback.onCapabilitiesChanged(network, capabilities)
         }
@@ -130,7 +130,18 @@ internal class Phone {
     /** Tells everybody who listens that the network is gone. */
     fun disconnect() {
         shadowOf(networks).setActiveNetworkInfo(null)
-        for (callback in shadowOf(networks).networkCallbacks) callback.onLost(network)
+        for (callback in callbacks()) callback.onLost(network)
+    }
+
+    /** Returns who listens to the network. Others may begin to listen meanwhile, which Robolectric's set does not bear. */
+    private fun callbacks(): List<ConnectivityManager.NetworkCallback> {
+        while (true) {
+            try {
+                return shadowOf(networks).networkCallbacks.toList()
+            } catch (_: ConcurrentModificationException) {
+                continue
+            }
+        }
     }
 
     /** Returns the work of an account that WorkManager knows. */

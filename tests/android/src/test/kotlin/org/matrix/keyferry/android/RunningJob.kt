@@ -20,7 +20,7 @@ internal class RunningJob(info: JobInfo, network: Network?) {
     val isFinished: Boolean get() = shadow.end != null
 
     /** Whether the job is to run again; `null` while it is at work. */
-    val wantsReschedule: Boolean? get() = shadow.end ?: stopAnswer
+    val wantsReschedule: Boolean? get() = stopAnswer ?: shadow.end
 
     /** The last notification of the job. */
     val notification: Notification? get() = shadow.notification

@@ -25,6 +25,7 @@ internal object States {
         BlockedReason.RateLimited,
         BlockedReason.ServerFault,
         BlockedReason.NotTheHomeserver,
+        BlockedReason.NoAccessToken,
         BlockedReason.RoomsUnavailable(1u),
         BlockedReason.RoomsUnavailable(2u),
         BlockedReason.BackupChanging,

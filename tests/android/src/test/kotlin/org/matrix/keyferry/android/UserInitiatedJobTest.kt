@@ -27,6 +27,10 @@ internal class UserInitiatedJobTest {
             assertNotNull(info.requiredNetwork)
             assertTrue("${info.estimatedNetworkDownloadBytes}", info.estimatedNetworkDownloadBytes > SLOW_KEYS * 500)
 
+            backup.pause(PauseCause.OFFLINE)
+            backup.resume(PauseCause.OFFLINE)
+            assertTrue("no worker beside the job", work(homeserver.userId).all { it.state.isFinished })
+
             val first = RunningJob(info, network)
             eventually("keys arrive") { backup.progress.value.fetched > 500uL }
             eventually("the notification shows progress") {

@@ -5,6 +5,8 @@ package org.matrix.keyferry.docs
 import android.app.Activity
 import android.app.Application
 import android.content.Context
+import android.net.ConnectivityManager
+import android.net.NetworkCapabilities
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.launch
 import okhttp3.OkHttpClient
@@ -23,12 +25,17 @@ import org.matrix.keyferry.android.open
 import org.matrix.keyferry.ffi.Account
 import org.matrix.keyferry.ffi.DownloadPolicy
 import org.matrix.keyferry.ffi.OpenException
+import org.matrix.keyferry.ffi.RoomKey
 import org.matrix.keyferry.ffi.RoomKeyLookup
 import org.matrix.keyferry.ffi.RoomKeySink
+import org.matrix.keyferry.ffi.SinkAnswer
 import org.matrix.keyferry.ffi.UnlockException
 import org.matrix.keyferry.ffi.UnlockSecret
+import org.matrix.keyferry.roomKeySink
 import org.matrix.keyferry.testing.FakeKeyBackup
 import org.matrix.keyferry.testing.FakeRun
+import org.robolectric.Shadows.shadowOf
+import org.robolectric.shadows.ShadowNetworkCapabilities
 
 /** What an app has: its sessions, its crypto, its screens. */
 private class Session(val account: Account, val sink: RoomKeySink) {
@@ -91,6 +98,30 @@ private suspend fun lookUp(backup: KeyBackup, session: Session, roomId: String, 
     if (lookup is RoomKeyLookup.Found) return session.decryptAgain(lookup)
     // docs/android.md end
     return null
+}
+
+private class Crypto {
+    fun import(keys: List<RoomKey>): Int = keys.size
+}
+
+private fun sinkOf(crypto: Crypto): RoomKeySink {
+    // docs/android.md begin
+    val sink = roomKeySink { keys ->
+        crypto.import(keys) // durable when this returns
+        keys.map { SinkAnswer.Imported }
+    }
+    // docs/android.md end
+    return sink
+}
+
+private fun validatedNetwork(context: Context) {
+    // docs/android.md begin
+    val networks = context.getSystemService(ConnectivityManager::class.java)
+    val capabilities = ShadowNetworkCapabilities.newInstance()
+    shadowOf(capabilities).addCapability(NetworkCapabilities.NET_CAPABILITY_INTERNET)
+    shadowOf(capabilities).addCapability(NetworkCapabilities.NET_CAPABILITY_VALIDATED)
+    shadowOf(networks).networkCallbacks.forEach { it.onCapabilitiesChanged(networks.activeNetwork!!, capabilities) }
+    // docs/android.md end
 }
 
 private suspend fun openOrStartAgain(context: Context, session: Session): KeyBackup {

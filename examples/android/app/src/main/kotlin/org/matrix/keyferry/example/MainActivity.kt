@@ -14,6 +14,7 @@ import java.io.File
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.Job
 import kotlinx.coroutines.MainScope
 import kotlinx.coroutines.cancel
 import kotlinx.coroutines.launch
@@ -34,6 +35,9 @@ private const val EXPORT_REQUEST = 1
 class MainActivity : Activity() {
     private val scope: CoroutineScope = MainScope()
 
+    /** Draws the state of the account that is signed in. */
+    private var display: Job? = null
+
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.main)
@@ -53,11 +57,12 @@ class MainActivity : Activity() {
 
     /** Shows the form, or the progress of the account that is signed in. */
     private suspend fun show() {
+        display?.cancel()
         val session = Session.load(this)
         findViewById<View>(R.id.account_form).visibility = if (session == null) View.VISIBLE else View.GONE
         findViewById<View>(R.id.backup).visibility = if (session == null) View.GONE else View.VISIBLE
         val backup = session?.let { keyBackup(it.account.userId) } ?: return
-        scope.launch { backup.state.collect(progressView()::show) }
+        display = scope.launch { backup.state.collect(progressView()::show) }
     }
 
     private suspend fun signIn() {
@@ -66,12 +71,11 @@ class MainActivity : Activity() {
         if (listOf(account.homeserverUrl, account.userId, account.deviceId, token).any { it.isBlank() }) {
             return say(getString(R.string.form_incomplete))
         }
-        // Opened before it is saved: bad input throws here.
-        val session = Session(account, token)
-        Session.save(this, session)
+        Session.save(this, Session(account, token))
         try {
             show()
         } catch (failure: Exception) {
+            // Such as a bad address, which is found when the backup is opened.
             Session.delete(this)
             throw failure
         }
