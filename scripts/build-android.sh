@@ -72,4 +72,17 @@ mvn "${deploy[@]}" -pl .,kotlin,kotlin-jvm,kotlin-testing deploy -DaltDeployment
 aar=(bindings/android/target/keyferry-android-*.aar)
 mvn "${deploy[@]}" -pl android deploy:deploy-file -Dfile="$project/${aar[0]}" -DpomFile=publish/pom.xml -Dpackaging=aar \
   -DrepositoryId=built -Durl="file:$out/maven"
+version="$(basename "${aar[0]}" .aar)"
+version="${version#keyferry-android-}"
+
+# Puts the sources of an artifact beside it, where IDEs look for its documentation.
+add_sources() {
+  local name=$1 folder arguments=()
+  shift
+  for folder in "$@"; do arguments+=(-C "$folder" .); done
+  jar --create --file "$(find "$out/maven" -type d -path "*/$name/$version")/$name-$version-sources.jar" "${arguments[@]}"
+}
+add_sources keyferry-android bindings/android/src/main/kotlin
+add_sources keyferry-kotlin bindings/kotlin/src/main/kotlin bindings/kotlin/src/generated/kotlin
+add_sources keyferry-testing bindings/kotlin-testing/src/main/kotlin
 echo "built $out/maven"

@@ -77,8 +77,8 @@ public object KeyBackupWork {
     }
 
     /**
-     * Puts a request in place of the last one. That also cancels a running worker; its KeyBackup holds the wake-ups of the
-     * library back meanwhile.
+     * Puts a request in place of the last one. That also cancels a running worker; meanwhile its KeyBackup holds the
+     * wake-ups of the library back.
      */
     internal suspend fun replace(context: Context, order: WorkOrder, wakeUp: WakeUp) {
         enqueue(context, order, wakeUp, ExistingWorkPolicy.REPLACE).await()

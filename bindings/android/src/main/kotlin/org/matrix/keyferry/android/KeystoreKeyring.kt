@@ -70,7 +70,7 @@ public class KeystoreKeyring @JvmOverloads constructor(
         file(name).replace(cipher.iv + cipher.doFinal(secret))
     }
 
-    /** Deletes the item with that name, if there is one, and the key that encrypts it: the vault stays closed for good. */
+    /** Deletes the item with that name, if there is one, and the key that encrypts it: its vault stays closed. */
     public fun delete(name: String): Unit = answered {
         val file = file(name)
         if (!file.isThere()) return@answered
@@ -109,8 +109,8 @@ public class KeystoreKeyring @JvmOverloads constructor(
 }
 
 /**
- * Whether a key is lost for good. AndroidKeyStore throws the same exceptions when it is only busy or restarting: then they
- * have a cause, which does not say that the key is gone.
+ * Whether a key is lost for good. AndroidKeyStore throws the same exceptions when it is only busy or restarting: then
+ * they have a cause, which does not say that the key is gone.
  */
 private fun GeneralSecurityException.isLoss(): Boolean {
     val causes = generateSequence<Throwable>(this) { it.cause }

@@ -50,7 +50,7 @@ public fun Resources.keyBackupDetail(state: KeyBackupState): String = when (stat
     is KeyBackupState.Failed -> getString(state.reason.text)
 }
 
-/** Keys that the stage in the headline is done with; between runs, those that can be read, or else those that are here. */
+/** Keys that the stage in the headline is done with; between runs, those that can be read, or else those here. */
 internal val DownloadProgress.done: ULong
     get() = when (stage) {
         DownloadStage.PREPARING, DownloadStage.FETCHING, DownloadStage.WAITING_TO_RETRY -> fetched

@@ -168,7 +168,8 @@ public class FakeKeyBackup(
     override suspend fun fetchSession(roomId: String, sessionId: String, betterThan: UInt?): RoomKeyLookup =
         findRoomKey(roomId, sessionId)
 
-    override suspend fun fetchRoom(roomId: String): RoomFetch = called("fetchRoom") { RoomFetch(0u, askedServer = true) }
+    override suspend fun fetchRoom(roomId: String): RoomFetch =
+        called("fetchRoom") { RoomFetch(0u, askedServer = true) }
 
     override suspend fun refresh(): ServerNews = called("refresh") { ServerNews.NothingNew }
 

@@ -79,6 +79,18 @@ internal class PackedAarTest {
     }
 
     @Test
+    fun `the sources are beside each artifact`() {
+        for ((name, source) in mapOf(
+            "keyferry-android" to "org/matrix/keyferry/android/KeyBackupWorker.kt",
+            "keyferry-kotlin" to "org/matrix/keyferry/KeyBackupApi.kt",
+            "keyferry-testing" to "org/matrix/keyferry/testing/FakeKeyBackup.kt",
+        )) {
+            val sources = artifacts.resolve("$name/$version/$name-$version-sources.jar")
+            assertTrue(name, source in entriesOf(sources))
+        }
+    }
+
+    @Test
     fun `its manifest names its services, and asks for no permission but these`() {
         val manifest = app.resolve("aar/AndroidManifest.xml").parse()
         val permissions = manifest.children("uses-permission").map { it.getAttribute("android:name").substringAfterLast('.') }
