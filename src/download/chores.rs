@@ -2,7 +2,6 @@
 
 use super::phase::PhaseContext;
 use crate::{
-    blocking::blocking,
     job::{ActiveRun, PauseCause, Work, in_writer},
     vault::{VaultError, Writer},
 };
@@ -35,18 +34,8 @@ pub(super) async fn trim(phase: &PhaseContext) -> Result<(), VaultError> {
         goes_on = phase.in_vault(Writer::trim_step).await?;
     }
     let conditions = phase.policy.conditions();
-    if !conditions.has_vault_limit() {
-        return Ok(());
-    }
-    let has_room_again = || phase.in_vault(move |writer| conditions.has_room_again(writer.reader()));
-    let mut has_room = has_room_again().await?;
-    if !has_room {
-        // The log counts towards the limit, and a reader may have kept it from starting over.
-        let writer = phase.writer.clone();
-        blocking(move || writer.fold_log()).await;
-        has_room = has_room_again().await?;
-    }
-    if has_room {
+    let has_room_again = move |writer: &mut Writer| conditions.has_room_again(writer.reader());
+    if conditions.has_vault_limit() && phase.in_vault(has_room_again).await? {
         phase.run.gate.release(PauseCause::DiskLimit);
     }
     Ok(())
