@@ -32,9 +32,16 @@ internal class WakeUpScheduler(private val context: Context, private val userId:
      * Hands a run that ends because the app leaves the screen over to a worker at once. By itself it asks for a wake-up
      * in 15 minutes, which is for an app that has no worker.
      */
-    suspend fun handOver(states: Flow<KeyBackupState>): Unit = states.collect { state ->
-        val hasLeft = state is KeyBackupState.Paused && state.causes == setOf(PauseCause.IN_BACKGROUND)
-        if (hasLeft) download?.let { askAgain(it.copy(notBeforeMs = 0u)) }
+    suspend fun handOver(states: Flow<KeyBackupState>) {
+        var before: KeyBackupState? = null
+        states.collect { state ->
+            val isPausedByLeaving = state is KeyBackupState.Paused && state.causes == setOf(PauseCause.IN_BACKGROUND)
+            // Only a run that has ended: a wake-up that waits for the server keeps its time, and a worker its place.
+            if (before is KeyBackupState.Working && isPausedByLeaving) {
+                download?.let { askAgain(it.copy(notBeforeMs = 0u)) }
+            }
+            before = state
+        }
     }
 
     private suspend fun askAgain(wakeUp: WakeUp) {
