@@ -13,8 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 project="$PWD"
 
-release="${CARGO_TARGET_DIR:-$project/target}/release"
-case "$release" in /*) ;; *) release="$project/$release" ;; esac
+release="$(scripts/release-folder.sh)"
 out="$project/target/android"
 # The oldest Android that the manifest allows.
 platform=24

@@ -3,14 +3,12 @@
 # against the small homeserver.
 #
 #   scripts/test-android.sh [arguments of "mvn test"]
-#     -Dkeyferry.redraw=true   draws the pictures of the documentation anew
+#     -Dkeyferry.redraw=true   redraws the pictures of the documentation
 #     -Dkeyferry.log=true      prints Android's log
 set -euo pipefail
 cd "$(dirname "$0")/.."
-project="$PWD"
 
-release="${CARGO_TARGET_DIR:-$project/target}/release"
-case "$release" in /*) ;; *) release="$project/$release" ;; esac
+release="$(scripts/release-folder.sh)"
 homeserver="$release/keyferry-test-homeserver"
 [ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
 

@@ -6,10 +6,8 @@
 # Installs a JDK and Maven from Debian if they are missing, which needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-project="$PWD"
 
-release="${CARGO_TARGET_DIR:-$project/target}/release"
-case "$release" in /*) ;; *) release="$project/$release" ;; esac
+release="$(scripts/release-folder.sh)"
 homeserver="$release/keyferry-test-homeserver"
 [ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
 

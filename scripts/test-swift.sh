@@ -8,8 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 project="$PWD"
 
-release="${CARGO_TARGET_DIR:-$project/target}/release"
-case "$release" in /*) ;; *) release="$project/$release" ;; esac
+release="$(scripts/release-folder.sh)"
 homeserver="$release/keyferry-test-homeserver"
 [ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
 scripts/generate-bindings.sh swift

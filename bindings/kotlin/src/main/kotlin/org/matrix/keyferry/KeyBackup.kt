@@ -145,7 +145,7 @@ public class KeyBackup private constructor(
 
     override suspend fun pause(cause: PauseCause) {
         causes.pause(cause)
-        // With these two, the vault is to be left alone.
+        // These two close the vault, so it is not read.
         if (cause != PauseCause.TIME_EXPIRING && cause != PauseCause.STORAGE_LOCKED) showStatus()
     }
 

@@ -84,7 +84,7 @@ internal class Phone {
     suspend fun killProcess(backup: KeyBackup) {
         val dying = WorkManagerImpl.getInstance(context)
         fun files() = context.noBackupFilesDir.listFiles { file -> file.name.startsWith("androidx.work.workdb") }.orEmpty()
-        // Between two transactions. Its index of the log (-shm) is made anew from the log.
+        // Between two transactions. SQLite rebuilds the index of the log (-shm) from the log.
         val atTheKill = withContext(dying.workTaskExecutor.taskCoroutineDispatcher) {
             files().filter { !it.name.endsWith("-shm") }.associateWith { it.readBytes() }
         }

@@ -28,7 +28,7 @@ private const val TOLERANCE = 8
 
 /**
  * Draws the progress view and the notification for the documentation, and compares them with the pictures there.
- * `-Dkeyferry.redraw=true` writes these anew.
+ * `-Dkeyferry.redraw=true` redraws these.
  */
 @RunWith(RobolectricTestRunner::class)
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
