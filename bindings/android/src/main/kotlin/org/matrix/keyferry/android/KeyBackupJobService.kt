@@ -74,7 +74,9 @@ public class KeyBackupJobService : JobService() {
         val notification = KeyBackupNotification(applicationContext)
         val display = launch {
             backup.state.collect { state ->
-                show(parameters, order.userId, notification.of(order.userId, state))
+                if (notification.isShown(order.userId)) {
+                    show(parameters, order.userId, notification.of(order.userId, state))
+                }
                 updateTransferredNetworkBytes(parameters, state.progress.bytesDownloaded.toLong(), 0)
                 delay(NOTIFICATION_INTERVAL)
             }

@@ -56,13 +56,16 @@ public class KeyBackupNotification(private val context: Context) {
         return builder.build()
     }
 
-    /** Updates the notification of a worker or job that is under way. Does nothing if the user permits none. */
+    /** Updates the notification of a worker that is under way. Does nothing if the user permits none. */
     internal fun update(userId: String, state: KeyBackupState) {
         val isPermitted = Build.VERSION.SDK_INT < Build.VERSION_CODES.TIRAMISU ||
             ContextCompat.checkSelfPermission(context, Manifest.permission.POST_NOTIFICATIONS) ==
             PackageManager.PERMISSION_GRANTED
-        if (isPermitted) notifications.notify(jobId(userId), of(userId, state))
+        if (isPermitted && isShown(userId)) notifications.notify(jobId(userId), of(userId, state))
     }
+
+    /** Whether the notification can be seen. From Android 14 on the user can swipe it away: an update brings it back. */
+    internal fun isShown(userId: String): Boolean = notifications.activeNotifications.any { it.id == jobId(userId) }
 
     private fun openApp(): PendingIntent? {
         val launch = context.packageManager.getLaunchIntentForPackage(context.packageName) ?: return null

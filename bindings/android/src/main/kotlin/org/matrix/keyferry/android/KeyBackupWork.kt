@@ -11,6 +11,7 @@ import androidx.work.Operation
 import androidx.work.OutOfQuotaPolicy
 import androidx.work.WorkManager
 import androidx.work.await
+import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.TimeUnit
 import kotlinx.coroutines.flow.first
 import org.matrix.keyferry.ffi.DownloadStatus
@@ -31,6 +32,7 @@ public object KeyBackupWork {
      * what `scheduleWakeUp` does if the app does not replace it. Returns when WorkManager has written it down.
      */
     public suspend fun schedule(context: Context, userId: String, purpose: WakeUpPurpose, wakeUp: WakeUp?) {
+        if (workName(userId, purpose) in beginning) return
         if (wakeUp == null) {
             WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
         } else if (purpose != WakeUpPurpose.DOWNLOAD || !isStartedByUser(context, userId)) {
@@ -67,6 +69,20 @@ public object KeyBackupWork {
 
     /** Returns the name of the unique work, for an app that observes it by `getWorkInfosForUniqueWorkFlow`. */
     public fun workName(userId: String, purpose: WakeUpPurpose): String = "keyferry ${purpose.name} $userId"
+
+    /**
+     * Does what a worker does before its run: opens the backup. A wake-up that this asks for would take the worker's
+     * place. It is not needed: the run asks for its own.
+     */
+    internal suspend fun <T> whileBeginning(order: WorkOrder, begin: suspend () -> T): T {
+        val name = workName(order.userId, order.purpose)
+        beginning.add(name)
+        return try {
+            begin()
+        } finally {
+            beginning.remove(name)
+        }
+    }
 
     /**
      * Schedules the next slice from within a worker: the request waits until this worker has succeeded, and only then
@@ -138,6 +154,9 @@ public object KeyBackupWork {
     /** How much is left to download, for the estimate that the OS shows. */
     private val DownloadStatus.bytesLeft: Long
         get() = ((summary.total - minOf(summary.fetched, summary.total)) * BYTES_OF_A_KEY).toLong()
+
+    /** The names of the work whose worker opens the backup. */
+    private val beginning = ConcurrentHashMap.newKeySet<String>()
 
     private const val TAG_BY_USER = "keyferry by user"
 

@@ -39,7 +39,7 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
     override suspend fun doWork(): Result {
         val order = WorkOrder.of(inputData) ?: return Result.failure()
         val backup = try {
-            applicationContext.keyBackup(order.userId)
+            KeyBackupWork.whileBeginning(order) { applicationContext.keyBackup(order.userId) }
         } catch (cancelled: CancellationException) {
             throw cancelled
         } catch (failure: OpenException) {

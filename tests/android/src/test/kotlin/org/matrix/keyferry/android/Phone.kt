@@ -15,6 +15,7 @@ import androidx.work.WorkInfo
 import androidx.work.WorkManager
 import androidx.work.impl.WorkManagerImpl
 import androidx.work.impl.background.systemjob.SystemJobScheduler
+import androidx.work.impl.foreground.SystemForegroundService
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
@@ -70,6 +71,12 @@ internal class Phone {
         shadowOf(context.getSystemService(JobScheduler::class.java)).failOnJob(jobId(userId))
     }
 
+    /** Starts the service by which WorkManager shows a worker's notification. Robolectric only notes that it is wanted. */
+    fun startForegroundService() {
+        val intent = checkNotNull(shadowOf(context).nextStartedService)
+        Robolectric.buildService(SystemForegroundService::class.java, intent).create().startCommand(0, 1)
+    }
+
     /** Starts WorkManager as a new process does, a minute later: it waits half a minute before it tries again. */
     fun startWorkManager() {
         // Not `WorkManager.initialize`: that finds the instance of the process that has died.
@@ -107,7 +114,7 @@ internal class Phone {
 
     /** Signs the example app in to this homeserver's account. */
     fun signIn(homeserver: Homeserver) {
-            Session.save(context, Session(homeserver.signedIn, homeserver.accessToken))
+        Session.save(context, Session(homeserver.signedIn, homeserver.accessToken))
     }
 
     /** Tells everybody who listens that there is a network. */
@@ -186,6 +193,6 @@ internal suspend fun Phone.unlocked(homeserver: Homeserver): KeyBackup {
 
 internal const val SLOW_KEYS = 5_000
 
-/** A homeserver that takes two seconds for its backup. */
-internal fun slowHomeserver() =
-    Homeserver("--keys", "$SLOW_KEYS", "--rooms", "10", "--bytes-per-second", "2000000")
+/** A homeserver that takes two seconds or more for its backup of 4.3 MB. */
+internal fun slowHomeserver(bytesPerSecond: Int = 2_000_000) =
+    Homeserver("--keys", "$SLOW_KEYS", "--rooms", "10", "--bytes-per-second", "$bytesPerSecond")

@@ -1,6 +1,7 @@
 package org.matrix.keyferry.android
 
 import android.app.Notification
+import android.app.NotificationManager
 import android.app.job.IJobCallback
 import android.app.job.IJobService
 import android.app.job.JobInfo
@@ -9,6 +10,7 @@ import android.app.job.JobService
 import android.content.Intent
 import android.net.Network
 import org.robolectric.Robolectric
+import org.robolectric.RuntimeEnvironment
 import org.robolectric.annotation.Implementation
 import org.robolectric.annotation.Implements
 import org.robolectric.shadow.api.Shadow
@@ -81,6 +83,7 @@ internal class RecordingJobService : ShadowService() {
     @Implementation
     protected fun setNotification(parameters: JobParameters, id: Int, notification: Notification, policy: Int) {
         this.notification = notification
+        RuntimeEnvironment.getApplication().getSystemService(NotificationManager::class.java).notify(id, notification)
     }
 
     @Implementation

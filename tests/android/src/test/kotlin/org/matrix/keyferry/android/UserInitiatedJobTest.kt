@@ -1,10 +1,12 @@
 package org.matrix.keyferry.android
 
 import android.app.Notification
+import android.app.NotificationManager
 import android.app.job.JobParameters
 import androidx.work.WorkInfo
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertNotNull
+import org.junit.Assert.assertSame
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
@@ -16,7 +18,7 @@ import org.robolectric.RobolectricTestRunner
 internal class UserInitiatedJobTest {
     @Test
     fun `a download that the user starts is a user-initiated job, until the user stops it`() = test {
-        slowHomeserver().use { homeserver ->
+        slowHomeserver(bytesPerSecond = 1_000_000).use { homeserver ->
             val backup = unlocked(homeserver)
             KeyBackupWork.startNow(context, homeserver.userId)
             assertTrue(work(homeserver.userId).all { it.state == WorkInfo.State.CANCELLED })
@@ -37,6 +39,11 @@ internal class UserInitiatedJobTest {
                 (first.notification?.extras?.getInt(Notification.EXTRA_PROGRESS) ?: 0) > 0
             }
             eventually("the bytes are reported") { first.received > 0 }
+
+            context.getSystemService(NotificationManager::class.java).cancel(jobId(homeserver.userId))
+            val (shown, reported) = first.notification to first.received
+            eventually("two more updates") { first.received > reported + 1_200_000 }
+            assertSame("what the user has swiped away stays away", shown, first.notification)
 
             first.stop(JobParameters.STOP_REASON_USER)
             eventually("the job is stopped for good") { first.wantsReschedule == false }

@@ -5,6 +5,8 @@ import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
+import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.WakeUpPurpose
 import org.robolectric.RobolectricTestRunner
 
 @RunWith(RobolectricTestRunner::class)
@@ -15,6 +17,17 @@ internal class WorkerWithoutNetworkTest {
             val backup = unlocked(homeserver)
             eventually("the wake-up is scheduled") { work(homeserver.userId).any { it.state == WorkInfo.State.ENQUEUED } }
             assertEquals(0uL, backup.status().summary.fetched)
+
+            val request = work(homeserver.userId).single { !it.state.isFinished }.id
+            KeyBackupWork.whileBeginning(WorkOrder(homeserver.userId, WakeUpPurpose.DOWNLOAD)) {
+                backup.pause(PauseCause.THERMAL)
+                backup.resume(PauseCause.THERMAL)
+            }
+            assertEquals(
+                "a wake-up that opening asks for does not replace the worker that opens",
+                listOf(request),
+                work(homeserver.userId).filter { !it.state.isFinished }.map { it.id },
+            )
 
             connect()
             eventually("keys arrive") { backup.progress.value.fetched > 500uL }
