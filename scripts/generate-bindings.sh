@@ -2,7 +2,7 @@
 # Generates the Kotlin or Swift code of the bindings from the built library.
 #
 #   scripts/generate-bindings.sh kotlin    into bindings/kotlin/src/generated/kotlin
-#   scripts/generate-bindings.sh swift     into bindings/swift/generated
+#   scripts/generate-bindings.sh swift     into bindings/swift/Sources: Keyferry/Generated and KeyferryFFI
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -57,11 +57,12 @@ case "$language" in
     tell_exceptions "$generated/org/matrix/keyferry/ffi/keyferry.kt"
     ;;
   swift)
-    # SwiftPM needs a folder for each module, and this name for the module map.
-    generated=bindings/swift/generated
-    put "$fresh/KeyferryFFI.swift" "$generated/KeyferryFFI/KeyferryFFI.swift"
-    put "$fresh/KeyferryFFIFFI.h" "$generated/KeyferryFFIFFI/KeyferryFFIFFI.h"
-    put "$fresh/KeyferryFFIFFI.modulemap" "$generated/KeyferryFFIFFI/module.modulemap"
+    generated=bindings/swift/Sources
+    scripts/tidy-swift.py < "$fresh/Keyferry.swift" > "$fresh/tidy.swift"
+    put "$fresh/tidy.swift" "$generated/Keyferry/Generated/Keyferry.swift"
+    put "$fresh/KeyferryFFI.h" "$generated/KeyferryFFI/KeyferryFFI.h"
+    # SwiftPM needs this name.
+    put "$fresh/KeyferryFFI.modulemap" "$generated/KeyferryFFI/module.modulemap"
     ;;
 esac
 echo "generated $generated"

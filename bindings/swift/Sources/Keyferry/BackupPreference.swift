@@ -1,12 +1,7 @@
 import Foundation
-import KeyferryFFI
 
-/// The user's preference on whether room keys are backed up, which all their clients share (MSC4287). Get it from
-/// ``KeyBackup/preference``.
-///
-/// It is about *backing up* only: an existing backup may be restored from whatever the preference says. Nothing here
-/// switches backups on or off; the app does that.
-public struct BackupPreference: Sendable {
+/// The preference of a ``KeyBackup``. ``BackupPreferenceProtocol`` says what each call does.
+public struct BackupPreference: BackupPreferenceProtocol {
     private let preference: KeyBackupPreference
     private let host: HostCallbacks
 
@@ -15,79 +10,36 @@ public struct BackupPreference: Sendable {
         self.host = host
     }
 
-    /// Changes that another device has made to the preference, for the app to show. The last one comes at once, then
-    /// each as it happens; a listener that falls 64 notices behind misses the oldest. Each access returns a separate
-    /// stream, which ends with ``KeyBackup/close()``.
     public var notices: AsyncStream<PreferenceNotice> {
         host.preferenceNotices.stream()
     }
 
-    /// Decides what to do about backups on this device after the user has signed in. Call it before the app joins an
-    /// existing backup as well as before it creates one. Takes up to about 20 seconds, plus the time that
-    /// `resolvePreferenceConflict` takes to answer.
-    ///
-    /// ```swift
-    /// let decision = try await backup.preference.decideAtSignIn()
-    /// if decision.askUser {
-    ///     _ = try await backup.preference.setEnabled(askUser(default: decision.backups))
-    /// }
-    /// ```
-    ///
-    /// - Throws: A `PreferenceError` if nothing could be decided: leave backups as they are and call this again.
     public func decideAtSignIn() async throws -> SignInDecision {
         try await preference.decideAtSignIn()
     }
 
-    /// Keeps the user's choice to turn backups on or off, and writes it to the account. The choice is durable when
-    /// this returns, and the last choice counts. Delete or create a backup only after `PreferenceWrite.written`.
-    /// Takes up to about 10 seconds, plus the time that `resolvePreferenceConflict` takes to answer. Cancelling the
-    /// task does not take the choice back.
-    ///
-    /// - Throws: A `PreferenceError` if the choice could not be kept. A server that cannot be reached is no error:
-    ///   the result is `PreferenceWrite.pending` then.
     public func setEnabled(_ enabled: Bool) async throws -> PreferenceWrite {
         try await preference.setEnabled(enabled: enabled)
     }
 
-    /// Writes a pending choice to the account. Call it on a wake-up, when the network is back, and when the app
-    /// starts. In a `BGTask`, call ``KeyBackup/flush(in:budget:)`` instead.
-    ///
-    /// - Parameter budget: Seconds after which this returns; `nil`: two minutes at most.
-    /// - Returns: `nil` if no choice is pending; then no request is made.
-    /// - Throws: A `PreferenceError` if the app takes no part in the preference, or the vault cannot be read or
-    ///   written.
     @discardableResult
-    public func flush(budget: TimeInterval? = nil) async throws -> PreferenceWrite? {
-        try await preference.flush(budget: RunBudget(seconds: budget))
+    public func flush(budget: Duration?) async throws -> PreferenceWrite? {
+        try await preference.flush(budget: RunBudget(budget))
     }
 
-    /// Returns the choice that is not yet written to the account, or `nil`. Uses no network.
-    ///
-    /// - Throws: A `PreferenceError` if the vault cannot be read.
     public func pending() async throws -> PendingPreference? {
         try await preference.pending()
     }
 
-    /// Returns the account's value as this device saw it last, or `nil` if it never did. Uses no network.
-    ///
-    /// - Throws: A `PreferenceError` if the vault cannot be read.
     public func lastSeen() async throws -> SharedPreference? {
         try await preference.lastSeen()
     }
 
-    /// Reads the account's value from the server, in up to about 10 seconds. A change also comes by ``notices``.
-    ///
-    /// - Throws: A `PreferenceError` if the value cannot be read.
     @discardableResult
     public func refresh() async throws -> SharedPreference {
         try await preference.refresh()
     }
 
-    /// Takes note of the account data in a sync response. Pass all its events in one call, and the responses one
-    /// after the other; events of other types are ignored. Changes come by ``notices``.
-    ///
-    /// - Throws: A `PreferenceError` if the app takes no part in the preference, or the vault cannot be read or
-    ///   written.
     public func accountDataArrived(_ events: [AccountDataEvent]) async throws {
         try await preference.accountDataArrived(events: events)
     }

@@ -5,6 +5,8 @@ import XCTest
 final class BackgroundTaskPlanTests: XCTestCase {
     private let much = BackgroundTaskPlan.mostBytesOfARefresh + 1
 
+    private let now = Date(timeIntervalSince1970: 1_000_000)
+
     private func wakeUp(
         after: UInt64 = 0,
         network: Bool = true,
@@ -21,7 +23,14 @@ final class BackgroundTaskPlanTests: XCTestCase {
         )
     }
 
-    func testAWakeUpIsARefreshIfItFitsAndProcessingOtherwise() {
+    /// Returns the request for this wake-up alone.
+    private func plan(_ wakeUp: WakeUp, mayRefresh: Bool = true) throws -> BackgroundTaskPlan {
+        var pending = PendingWakeUps()
+        pending.keep(wakeUp, for: .download, of: "@a:b", now: now)
+        return try XCTUnwrap(pending.plans(mayRefresh: mayRefresh).first)
+    }
+
+    func testAWakeUpIsARefreshIfItFitsAndProcessingOtherwise() throws {
         let table: [(WakeUp, BackgroundTaskPlan.Kind)] = [
             (wakeUp(), .appRefresh),
             (wakeUp(network: false, bytes: 0), .appRefresh),
@@ -30,11 +39,11 @@ final class BackgroundTaskPlanTests: XCTestCase {
             (wakeUp(unmetered: true), .processing),
             (wakeUp(charging: true), .processing),
         ]
-        for (wakeUp, kind) in table { XCTAssertEqual(BackgroundTaskPlan(wakeUp).kind, kind, "\(wakeUp)") }
-        XCTAssertEqual(BackgroundTaskPlan(wakeUp(), mayRefresh: false).kind, .processing)
+        for (wakeUp, kind) in table { XCTAssertEqual(try plan(wakeUp).kind, kind, "\(wakeUp)") }
+        XCTAssertEqual(try plan(wakeUp(), mayRefresh: false).kind, .processing)
     }
 
-    func testProcessingRequiresTheNetworkAndPowerThatTheWakeUpNeeds() {
+    func testProcessingRequiresTheNetworkAndPowerThatTheWakeUpNeeds() throws {
         let table: [(WakeUp, network: Bool, power: Bool)] = [
             (wakeUp(bytes: much), true, false),
             (wakeUp(charging: true), true, true),
@@ -42,18 +51,35 @@ final class BackgroundTaskPlanTests: XCTestCase {
             (wakeUp(network: false, unmetered: true), true, false),
         ]
         for (wakeUp, network, power) in table {
-            let plan = BackgroundTaskPlan(wakeUp)
+            let plan = try plan(wakeUp)
             XCTAssertEqual(plan.requiresNetworkConnectivity, network, "\(wakeUp)")
             XCTAssertEqual(plan.requiresExternalPower, power, "\(wakeUp)")
         }
-        let refresh = BackgroundTaskPlan(wakeUp())
+        let refresh = try plan(wakeUp())
         XCTAssertFalse(refresh.requiresNetworkConnectivity || refresh.requiresExternalPower)
     }
 
-    func testAPlanBeginsNoEarlierThanItsWakeUp() {
-        XCTAssertNil(BackgroundTaskPlan(wakeUp()).earliestBegin)
-        XCTAssertEqual(BackgroundTaskPlan(wakeUp(after: 90_500)).earliestBegin, 90.5)
-        XCTAssertEqual(BackgroundTaskPlan(wakeUp(after: 1_000, bytes: much)).earliestBegin, 1)
+    func testAPlanBeginsNoEarlierThanItsWakeUp() throws {
+        XCTAssertEqual(try plan(wakeUp()).earliestBegin, now)
+        XCTAssertEqual(try plan(wakeUp(after: 90_500)).earliestBegin, now + 90.5)
+        XCTAssertEqual(try plan(wakeUp(after: 1_000, bytes: much)).earliestBegin, now + 1)
+    }
+
+    func testOneRequestOfAKindServesAllAccounts() throws {
+        var pending = PendingWakeUps()
+        pending.keep(wakeUp(after: 60_000, charging: true, bytes: much), for: .download, of: "@a:b", now: now)
+        pending.keep(wakeUp(after: 30_000, network: false, bytes: much), for: .download, of: "@b:b", now: now)
+        pending.keep(wakeUp(after: 5_000), for: .preferenceWrite, of: "@a:b", now: now)
+        let plans = pending.plans(mayRefresh: true)
+        XCTAssertEqual(plans.map(\.kind), [.processing, .appRefresh])
+        XCTAssertEqual(plans[0].earliestBegin, now + 30, "the first that can begin")
+        XCTAssertFalse(plans[0].requiresExternalPower || plans[0].requiresNetworkConnectivity)
+        XCTAssertEqual(plans[1].earliestBegin, now + 5)
+
+        pending.keep(nil, for: .download, of: "@b:b", now: now)
+        XCTAssertTrue(pending.plans(mayRefresh: true)[0].requiresExternalPower, "what the other account needs is left")
+        pending.removeAll(of: "@a:b")
+        XCTAssertEqual(pending, PendingWakeUps())
     }
 
     func testAnOutcomeThatLeavesNothingToTryIsASuccess() {

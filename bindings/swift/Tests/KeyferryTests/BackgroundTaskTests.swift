@@ -10,8 +10,8 @@ final class BackgroundTaskTests: BackupTestCase {
         try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
         let task = FakeTask()
 
-        let run = backup.run(in: task)
-        let report = try await notHanging { await run.value }
+        let run = KeyBackup.work(in: task) { [backup] }
+        let report = try await notHanging { await run.value.first }
 
         assertCompleted(report?.outcome)
         XCTAssertEqual(task.told, [true])
@@ -26,14 +26,14 @@ final class BackgroundTaskTests: BackupTestCase {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.stallKeys()
         let backup = try await open(homeserver, in: newDirectory())
-        let progress = backup.progress
+        let progress = backup.progressUpdates
         let task = FakeTask()
 
-        let run = backup.run(in: task)
+        let run = KeyBackup.work(in: task) { [backup] }
         try await waitUntilFetching(progress)
         XCTAssertEqual(task.told, [])
         task.expire()
-        let report = try await notHanging { await run.value }
+        let report = try await notHanging { await run.value.first }
 
         XCTAssertEqual(report?.outcome, .paused(causes: [.timeExpiring]))
         XCTAssertEqual(task.told, [false])
@@ -52,8 +52,8 @@ final class BackgroundTaskTests: BackupTestCase {
         let backup = try await open(homeserver, in: newDirectory())
         let task = FakeTask()
 
-        let run = backup.run(in: task, budget: 1)
-        let report = try await notHanging { await run.value }
+        let run = KeyBackup.work(in: task, budget: .seconds(1)) { [backup] }
+        let report = try await notHanging { await run.value.first }
 
         XCTAssertEqual(report?.outcome, .outOfBudget)
         XCTAssertEqual(task.told, [false])
@@ -81,16 +81,13 @@ final class BackgroundTaskTests: BackupTestCase {
 
     func testABackupThatDoesNotOpenIsNotASuccess() async throws {
         struct IsLocked: Error {}
-        let tasks = [FakeTask(), FakeTask()]
-        let run = KeyBackup.run(in: tasks[0]) { throw IsLocked() }
-        let flush = KeyBackup.flush(in: tasks[1]) { throw IsLocked() }
+        let task = FakeTask()
+        let work = KeyBackup.work(in: task) { throw IsLocked() }
 
-        let report = try await notHanging { await run.value }
-        let write = try await notHanging { await flush.value }
+        let reports = try await notHanging { await work.value }
 
-        XCTAssertNil(report)
-        XCTAssertNil(write)
-        XCTAssertEqual(tasks.map(\.told), [[false], [false]])
+        XCTAssertTrue(reports.isEmpty)
+        XCTAssertEqual(task.told, [false])
     }
 
     func testARunInATaskCompletesInTheBackground() async throws {
@@ -101,8 +98,8 @@ final class BackgroundTaskTests: BackupTestCase {
         let held = try await notHanging { await backup.run() }
         XCTAssertEqual(held.outcome, .paused(causes: [.inBackground]))
 
-        let run = backup.run(in: FakeTask())
-        let report = try await notHanging { await run.value }
+        let run = KeyBackup.work(in: FakeTask()) { [backup] }
+        let report = try await notHanging { await run.value.first }
 
         assertCompleted(report?.outcome)
         backup.close()
@@ -115,15 +112,19 @@ final class BackgroundTaskTests: BackupTestCase {
         _ = try await backup.preference.setEnabled(true)
         let (early, later) = (FakeTask(), FakeTask())
 
-        let attempt = backup.flush(in: early, budget: 2)
-        let pending = try await notHanging { await attempt.value }
-        guard case .pending? = pending else { return XCTFail("outcome: \(String(describing: pending))") }
+        let first = KeyBackup.work(in: early, budget: .seconds(2)) { [backup] }
+        _ = try await notHanging { await first.value }
+        let pending = try await backup.preference.pending()
+        XCTAssertNotNil(pending)
         XCTAssertEqual(early.told, [false])
         try await homeserver.setFaults("[]")
-        let second = backup.flush(in: later)
-        let written = try await notHanging { await second.value }
+        let second = KeyBackup.work(in: later) { [backup] }
+        _ = try await notHanging { await second.value }
 
-        XCTAssertEqual(written, .written)
+        let left = try await backup.preference.pending()
+        XCTAssertNil(left)
+        let value = try await homeserver.accountData("m.key_backup")
+        XCTAssertEqual(value?.contains("true"), true)
         XCTAssertEqual(later.told, [true])
         backup.close()
     }

@@ -50,7 +50,7 @@ final class EndingTests: BackupTestCase {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.stallKeys()
         let backup = try await open(homeserver, in: newDirectory())
-        let progress = backup.progress
+        let progress = backup.progressUpdates
 
         let task = Task { await backup.run() }
         try await waitUntilFetching(progress)
@@ -66,7 +66,7 @@ final class EndingTests: BackupTestCase {
         try await homeserver.setFaults(#"[{"kind":"silence"}]"#)
         let backup = try await open(homeserver, in: newDirectory())
 
-        let report = try await notHanging { await backup.run(budget: 1) }
+        let report = try await notHanging { await backup.run(budget: .seconds(1)) }
 
         XCTAssertEqual(report.outcome, .outOfBudget)
         backup.close()
@@ -79,13 +79,13 @@ final class EndingTests: BackupTestCase {
         let file = directory.appendingPathComponent("keyferry.sqlite3")
         let size = try Data(contentsOf: file).count
         try Data(repeating: 0x55, count: size).write(to: file)
-        await assertThrows(OpenError.VaultDamaged) { _ = try await self.open(homeserver, in: directory) }
+        await assertThrows(OpenError.vaultDamaged) { _ = try await self.open(homeserver, in: directory) }
         let aside = try await KeyBackup.setVaultAside(in: directory)
         XCTAssertEqual(try Data(contentsOf: XCTUnwrap(aside)).count, size)
         let nothing = try await KeyBackup.setVaultAside(in: directory)
         XCTAssertNil(nothing)
         let backup = try await open(homeserver, in: directory)
-        await assertThrows(StatusError.Gone) { _ = try await left.status() }
+        await assertThrows(StatusError.gone) { _ = try await left.status() }
         let report = await left.run()
         XCTAssertEqual(report.outcome, .failed(reason: .vaultGone))
         left.close()
@@ -108,7 +108,7 @@ final class EndingTests: BackupTestCase {
         let report = try await notHanging { await task.value }
 
         XCTAssertEqual(report.outcome, .paused(causes: []))
-        await assertThrows(StatusError.ShutDown) { _ = try await backup.status() }
+        await assertThrows(StatusError.shutDown) { _ = try await backup.status() }
         for _ in 0..<100 where observed != nil { try await Task.sleep(nanoseconds: 50_000_000) }
         XCTAssertNil(observed, "a closed backup keeps the sink alive")
     }

@@ -4,9 +4,9 @@ import XCTest
 
 final class FileDownloadTests: BackupTestCase {
     private let fileName = "room 1 of !Room:example.org"
-    private let head = HttpHead(
+    private let head = TransportHead(
         status: 200,
-        headers: [HttpHeader(name: "Retry-After", value: "7"), HttpHeader(name: "Set-Cookie", value: "a=b")]
+        headers: [TransportHeader(name: "Retry-After", value: "7"), TransportHeader(name: "Set-Cookie", value: "a=b")]
     )
 
     func testAnAnswerIsKeptForTheNextProcess() throws {
@@ -25,7 +25,7 @@ final class FileDownloadTests: BackupTestCase {
             return XCTFail("the state is \(next.state(of: fileName))")
         }
         XCTAssertEqual(kept.status, 200)
-        XCTAssertEqual(kept.headers, [HttpHeader(name: "Retry-After", value: "7")], "no cookie is kept")
+        XCTAssertEqual(kept.headers, [TransportHeader(name: "Retry-After", value: "7")], "no cookie is kept")
         XCTAssertEqual(try String(contentsOfFile: path, encoding: .utf8), "the body")
         XCTAssertNil(try next.begin(fileName))
         XCTAssertEqual(next.underWay(), [])
@@ -42,11 +42,11 @@ final class FileDownloadTests: BackupTestCase {
         let second = try XCTUnwrap(store.begin(fileName))
 
         store.ended(first, head, body: try body("old"))
-        store.failed(first, .Offline)
+        store.failed(first, .offline)
         XCTAssertEqual(store.state(of: fileName), .underWay)
         store.ended(second, head, body: try body("new"))
         store.ended(second, head, body: try body("again"))
-        store.failed(second, .Offline)
+        store.failed(second, .offline)
 
         guard case .ended(_, let path) = store.state(of: fileName) else { return XCTFail("it must have ended") }
         XCTAssertEqual(try String(contentsOfFile: path, encoding: .utf8), "new")
@@ -55,8 +55,8 @@ final class FileDownloadTests: BackupTestCase {
     func testAFailedDownloadReportsItsErrorAndCanBeginAgain() throws {
         let store = try FileDownloadStore(directory: newDirectory())
         let table: [(TransportError, TransportError)] = [
-            (.Offline, .Offline), (.Timeout, .Timeout), (.Tls, .Tls), (.Interrupted, .Interrupted),
-            (.Closed, .Interrupted), (.Failed(detail: "x"), .Failed(detail: "x")),
+            (.offline, .offline), (.timeout, .timeout), (.tls, .tls), (.interrupted, .interrupted),
+            (.closed, .interrupted), (.failed(detail: "x"), .failed(detail: "x")),
         ]
         for (error, told) in table {
             let ticket = try XCTUnwrap(store.begin(fileName), "a failed download can begin again")
@@ -64,12 +64,12 @@ final class FileDownloadTests: BackupTestCase {
             XCTAssertEqual(store.state(of: fileName), .failed(error: told))
         }
         let ticket = try XCTUnwrap(store.begin(fileName))
-        store.failed(ticket, .Interrupted)
+        store.failed(ticket, .interrupted)
         store.ended(ticket, head, body: nil)
         guard case .ended(_, let path) = store.state(of: fileName) else { return XCTFail("a late answer counts") }
         XCTAssertEqual(try Data(contentsOf: URL(fileURLWithPath: path)), Data())
         try FileManager.default.removeItem(atPath: path)
-        XCTAssertEqual(store.state(of: fileName), .failed(error: .Interrupted), "the file was deleted from outside")
+        XCTAssertEqual(store.state(of: fileName), .failed(error: .interrupted), "the file was deleted from outside")
     }
 
     func testDiscardAllKeepsOnlyTheWantedDownloads() throws {
@@ -78,7 +78,7 @@ final class FileDownloadTests: BackupTestCase {
         let names = ["under way", "ended", "failed", "Ended"]
         let tickets = try names.map { try XCTUnwrap(store.begin($0)) }
         store.ended(tickets[1], head, body: try body("wanted"))
-        store.failed(tickets[2], .Tls)
+        store.failed(tickets[2], .tls)
         store.ended(tickets[3], head, body: try body("unwanted"))
         for left in ["gone.body", "damaged.json"] { try Data("{".utf8).write(to: directory.appendingPathComponent(left)) }
 

@@ -10,10 +10,10 @@ final class InBackgroundTests: BackupTestCase {
         let conditions = backup.conditionReporter()
         conditions.report(.inBackground, holds: true)
         try await waitUntil(backup, isHeldBy: [.inBackground])
-        let held = try await notHanging { await backup.run(budget: 20) }
+        let held = try await notHanging { await backup.run(budget: .seconds(20)) }
         XCTAssertEqual(held.outcome, .paused(causes: [.inBackground]))
 
-        let report = try await notHanging { await backup.runInBackground(budget: 20) }
+        let report = try await notHanging { await backup.runInBackground(budget: .seconds(20)) }
 
         assertCompleted(report.outcome)
         try await assertHeld(backup, by: [.inBackground])
@@ -65,7 +65,7 @@ final class InBackgroundTests: BackupTestCase {
             let homeserver = try TestHomeserver(keys: 5_000, rooms: 5, "--bytes-per-second", "4000000")
             let backup = try await openUnlocked(homeserver)
             let conditions = backup.conditionReporter()
-            let progress = backup.progress
+            let progress = backup.progressUpdates
             let run = Task { await backup.runInBackground() }
             try await waitUntilFetching(progress)
 
@@ -86,7 +86,7 @@ final class InBackgroundTests: BackupTestCase {
         try await homeserver.stallKeys()
         let backup = try await openUnlocked(homeserver)
         try await backup.pause(.inBackground)
-        let progress = backup.progress
+        let progress = backup.progressUpdates
         let run = Task { await backup.runInBackground(budget: nil) }
         try await waitUntilFetching(progress)
 
@@ -102,14 +102,14 @@ final class InBackgroundTests: BackupTestCase {
         let homeserver = try TestHomeserver(keys: 5_000, rooms: 5, "--bytes-per-second", "4000000")
         let backup = try await openUnlocked(homeserver)
         try await backup.pause(.inBackground)
-        let progress = backup.progress
+        let progress = backup.progressUpdates
         let task = FakeTask()
-        let run = backup.run(in: task)
+        let run = KeyBackup.work(in: task) { [backup] }
         try await waitUntilFetching(progress)
 
         let second = try await notHanging { await backup.runInBackground() }
         guard case .alreadyRunning = second.outcome else { return XCTFail("outcome: \(second.outcome)") }
-        let report = try await notHanging { await run.value }
+        let report = try await notHanging { await run.value.first }
 
         assertCompleted(report?.outcome)
         XCTAssertEqual(task.told, [true])

@@ -56,7 +56,7 @@ private final class SlowReader: HttpTransport {
         self.dawdle = dawdle
     }
 
-    func start(request: HttpRequest) throws -> HttpExchange {
+    func start(request: TransportRequest) throws -> HttpExchange {
         SlowExchange(exchange: try transport.start(request: request), dawdle: dawdle)
     }
 
@@ -73,7 +73,7 @@ private final class SlowReader: HttpTransport {
             self.dawdle = dawdle
         }
 
-        func head() async throws -> HttpHead { try await exchange.head() }
+        func head() async throws -> TransportHead { try await exchange.head() }
 
         func nextChunk() async throws -> Data? {
             try await Task.sleep(nanoseconds: dawdle)

@@ -71,22 +71,49 @@ final class OnDemandTests: BackupTestCase {
         backup.close()
     }
 
+    func testARequestEndsWithItsTask() async throws {
+        let homeserver = try TestHomeserver(keys: 100, rooms: 1)
+        let keys = try await keysOfAnotherDevice(homeserver)
+        let wanted = try XCTUnwrap(keys.first)
+        let backup = try await open(homeserver, in: newDirectory())
+        try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+        try await homeserver.setFaults(#"[{"kind":"silence"}]"#)
+        let calls: [@Sendable () async throws -> Void] = [
+            { _ = try await backup.fetchSession(wanted.sessionId, in: wanted.roomId) },
+            { _ = try await backup.fetchRoom(wanted.roomId) },
+            { _ = try await backup.refresh() },
+            { _ = try await backup.preference.refresh() },
+        ]
+        for (place, call) in calls.enumerated() {
+            let task = Task { try await call() }
+            try await Task.sleep(for: .milliseconds(100))
+            task.cancel()
+            let end = try await notHanging { await task.result }
+            XCTAssertThrowsError(try end.get()) { XCTAssertTrue($0 is CancellationError, "\(place): \($0)") }
+            try await notHanging { await backup.awaitQuiescent() }
+        }
+        try await homeserver.setFaults("[]")
+        let found = try await notHanging { try await backup.fetchSession(wanted.sessionId, in: wanted.roomId) }
+        XCTAssertEqual(found, .found(key: wanted, otherRooms: []))
+        backup.close()
+    }
+
     func testAFailedRequestReportsItsCause() async throws {
         let homeserver = try TestHomeserver(keys: 100, rooms: 1)
         let keys = try await keysOfAnotherDevice(homeserver)
         let wanted = try XCTUnwrap(keys.first)
         let backup = try await open(homeserver, in: newDirectory())
 
-        await assertThrows(OnDemandError.Locked) {
+        await assertThrows(OnDemandError.locked) {
             _ = try await backup.fetchSession(wanted.sessionId, in: wanted.roomId)
         }
         try await backup.pause(.offline)
-        await assertThrows(OnDemandError.OnHold(causes: [.offline])) { try await backup.refresh() }
+        await assertThrows(OnDemandError.onHold(causes: [.offline])) { try await backup.refresh() }
         try await backup.resume(.offline)
         homeserver.stop()
-        await assertThrows(OnDemandError.Unreachable(retryAfterMs: nil)) { try await backup.refresh() }
+        await assertThrows(OnDemandError.unreachable(retryAfterMs: nil)) { try await backup.refresh() }
         backup.close()
-        await assertThrows(OnDemandError.ShutDown) { try await backup.refresh() }
+        await assertThrows(OnDemandError.shutDown) { try await backup.refresh() }
     }
 
     private func keysOfAnotherDevice(_ homeserver: TestHomeserver) async throws -> [RoomKey] {

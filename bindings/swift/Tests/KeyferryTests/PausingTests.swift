@@ -67,7 +67,7 @@ final class PausingTests: BackupTestCase {
         let backup = try await open(homeserver, in: newDirectory(), wakeUps: wakeUps)
         try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
         try await homeserver.setFaults(#"[{"kind":"silence"}]"#)
-        let slice = try await notHanging { await backup.run(budget: 1) }
+        let slice = try await notHanging { await backup.run(budget: .seconds(1)) }
         XCTAssertEqual(slice.outcome, .outOfBudget)
         let wanted = await wakeUps.latest(.download)
         XCTAssertNotNil(wanted)
@@ -90,7 +90,7 @@ final class PausingTests: BackupTestCase {
         let homeserver = try TestHomeserver(keys: 100, rooms: 2)
         try await homeserver.stallKeys()
         let backup = try await open(homeserver, in: newDirectory())
-        let progress = backup.progress
+        let progress = backup.progressUpdates
         let task = Task { await backup.run() }
         try await waitUntilFetching(progress)
 

@@ -52,7 +52,7 @@ final class PreferenceTests: BackupTestCase {
 
         try await homeserver.setFaults("[]")
         let second = try await open(homeserver, in: directory, wakeUps: wakeUps)
-        let flushed = try await second.preference.flush(budget: 20)
+        let flushed = try await second.preference.flush(budget: .seconds(20))
         XCTAssertEqual(flushed, .written)
         let left = try await second.preference.pending()
         XCTAssertNil(left)
@@ -130,14 +130,14 @@ final class PreferenceTests: BackupTestCase {
             newDirectory(),
             .takePart(determined: .follow, undetermined: .chooseOn, writeUnstable: true)
         )
-        await assertThrows(PreferenceError.Unreachable(retryAfterMs: nil)) {
+        await assertThrows(PreferenceError.unreachable(retryAfterMs: nil)) {
             _ = try await choosing.preference.decideAtSignIn()
         }
         choosing.close()
         try await homeserver.setFaults("[]")
         let outside = try await open(newDirectory(), .optOut)
-        await assertThrows(PreferenceError.OptedOut) { _ = try await outside.preference.setEnabled(true) }
-        await assertThrows(PreferenceError.OptedOut) { _ = try await outside.preference.decideAtSignIn() }
+        await assertThrows(PreferenceError.optedOut) { _ = try await outside.preference.setEnabled(true) }
+        await assertThrows(PreferenceError.optedOut) { _ = try await outside.preference.decideAtSignIn() }
         outside.close()
         let written = try await homeserver.accountData(stable)
         XCTAssertNil(written)

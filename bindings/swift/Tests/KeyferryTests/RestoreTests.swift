@@ -147,7 +147,7 @@ final class RestoreTests: BackupTestCase {
         XCTAssertEqual(summary.exported, 100)
         let text = try String(contentsOf: file, encoding: .utf8)
         XCTAssertTrue(text.hasPrefix("-----BEGIN MEGOLM SESSION DATA-----\n"))
-        await assertThrows(ExportError.EmptyPassphrase) {
+        await assertThrows(ExportError.emptyPassphrase) {
             try await backup.exportRoomKeys(to: file, passphrase: "")
         }
         backup.close()

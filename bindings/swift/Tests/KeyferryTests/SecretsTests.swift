@@ -11,8 +11,8 @@ final class SecretsTests: XCTestCase {
             sessionKey: secret, senderClaimedKeys: [:], forwardingCurve25519KeyChain: [], firstKnownIndex: 0,
             sharedHistory: true, origin: BackupOrigin(version: "1", publicKey: "public", isCurrent: true)
         )
-        let request = HttpRequest(
-            method: .get, url: "https://a", headers: [HttpHeader(name: "Authorization", value: secret)], body: nil,
+        let request = TransportRequest(
+            method: .get, url: "https://a", headers: [TransportHeader(name: "Authorization", value: secret)], body: nil,
             idleTimeoutMs: 1
         )
         let holders: [Any] = [
@@ -20,8 +20,8 @@ final class SecretsTests: XCTestCase {
             UnlockSecret.passphrase(text: secret), UnlockSecret.decryptionKey(base64: secret),
             VaultProtection.passphrase(passphrase: secret), VaultProtection.key(key: Data(secret.utf8)), request,
             RoomKeyPage(keys: [key], next: nil), options(.passphrase(passphrase: secret)),
-            HostError.Failed(detail: secret), SinkError.Unavailable(detail: secret),
-            TransportError.Failed(detail: secret), FileDownload.failed(error: .Failed(detail: secret)),
+            HostError.failed(detail: secret), SinkError.unavailable(detail: secret),
+            TransportError.failed(detail: secret), FileDownload.failed(error: .failed(detail: secret)),
         ]
         let bytes = "\(Array(secret.utf8))".dropFirst().dropLast()
         for holder in holders {
@@ -34,7 +34,7 @@ final class SecretsTests: XCTestCase {
     }
 
     private func options(_ protection: VaultProtection) -> ClientOptions {
-        let account = Account(homeserverUrl: "https://a", userId: "@a:a", deviceId: "DEVICE")
+        let account = KeyBackupAccount(homeserverUrl: "https://a", userId: "@a:a", deviceId: "DEVICE")
         return ClientOptions(account: account, dataDir: "/a", protection: protection)
     }
 }

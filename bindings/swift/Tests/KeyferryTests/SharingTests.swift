@@ -7,7 +7,7 @@ final class SharingTests: BackupTestCase {
     func testCancellingARefusedRunDoesNotAffectTheActiveRun() async throws {
         let homeserver = try TestHomeserver(keys: 5_000, rooms: 5, "--bytes-per-second", "4000000")
         let backup = try await openUnlocked(homeserver)
-        let progress = backup.progress
+        let progress = backup.progressUpdates
         let atWork = Task { await backup.run() }
         try await waitUntilFetching(progress)
 
@@ -30,7 +30,7 @@ final class SharingTests: BackupTestCase {
         let homeserver = try TestHomeserver(keys: 500, rooms: 2)
         try await homeserver.stallKeys()
         let backup = try await openUnlocked(homeserver)
-        let progress = backup.progress
+        let progress = backup.progressUpdates
         let atWork = Task { await backup.run() }
         try await waitUntilFetching(progress)
         let others = (0..<20).map { _ in Task { await backup.run() } }
@@ -53,7 +53,7 @@ final class SharingTests: BackupTestCase {
         try await Task.sleep(nanoseconds: 50_000_000)
 
         second.cancel()
-        await assertThrows(ExportError.Cancelled) { _ = try await second.value }
+        await assertThrows(ExportError.cancelled) { _ = try await second.value }
         XCTAssertFalse(FileManager.default.fileExists(atPath: files[0].path), "the first export must still be under way")
         let summary = try await notHanging { try await first.value }
 
@@ -70,7 +70,7 @@ final class SharingTests: BackupTestCase {
         let second = Task { try await backup.exportRoomKeys(to: files[1], passphrase: "a passphrase") }
 
         first.cancel()
-        await assertThrows(ExportError.Cancelled) { _ = try await first.value }
+        await assertThrows(ExportError.cancelled) { _ = try await first.value }
         let summary = try await notHanging { try await second.value }
 
         XCTAssertEqual(summary.exported, 100)

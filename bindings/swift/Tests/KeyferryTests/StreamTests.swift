@@ -7,7 +7,7 @@ final class StreamTests: BackupTestCase {
         let homeserver = try TestHomeserver(keys: 1_000, rooms: 5)
         let backup = try await open(homeserver, in: newDirectory(), sink: Recorder().sink)
         try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
-        let streams = [backup.progress, backup.progress]
+        let streams = [backup.progressUpdates, backup.progressUpdates]
         let listeners = streams.map { stream in
             Task { await stream.reduce(into: [DownloadProgress]()) { $0.append($1) } }
         }
@@ -20,7 +20,7 @@ final class StreamTests: BackupTestCase {
             XCTAssertEqual(seen.last?.delivered, 1_000)
             XCTAssertEqual(seen.last?.stage, .resting)
         }
-        let late = backup.progress
+        let late = backup.progressUpdates
         let last = try await notHanging { await late.reduce(nil as DownloadProgress?) { $1 } }
         XCTAssertEqual(last?.delivered, 1_000, "a late listener gets the latest value, and the end")
     }
@@ -34,7 +34,7 @@ final class StreamTests: BackupTestCase {
         first.close()
 
         let second = try await open(homeserver, in: directory)
-        let stream = second.progress
+        let stream = second.progressUpdates
         let value = try await notHanging { await stream.first { _ in true } }
 
         XCTAssertEqual(value?.fetched, 200)

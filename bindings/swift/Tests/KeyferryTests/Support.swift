@@ -113,6 +113,7 @@ class BackupTestCase: XCTestCase {
         return directory
     }
 
+    /// Opens a backup that is another one than those that are open in this process.
     func open(
         _ homeserver: TestHomeserver,
         in directory: URL,
@@ -121,13 +122,21 @@ class BackupTestCase: XCTestCase {
         wakeUps: WakeUps = WakeUps()
     ) async throws -> KeyBackup {
         let token = homeserver.details.accessToken
-        return try await KeyBackup.open(
-            account: homeserver.account,
-            directory: directory,
-            protection: .key(key: vaultKey),
-            transport: transport,
-            sink: sink,
+        let host = HostCallbacks(
+            accessToken: { _ in token },
+            roomsByPriority: { [] },
+            resolvePreferenceConflict: { _ in .askLater },
             scheduleWakeUp: { purpose, wakeUp in await wakeUps.take(purpose, wakeUp) }
-        ) { _ in token }
+        )
+        let options = ClientOptions(
+            account: homeserver.account,
+            dataDir: directory.path,
+            protection: .key(key: vaultKey),
+            preference: nil,
+            download: nil,
+            processName: nil,
+            fileDownloads: nil
+        )
+        return try await KeyBackup.make(options, transport: transport, sink: sink, host: host)
     }
 }

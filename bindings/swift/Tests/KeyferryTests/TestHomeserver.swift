@@ -32,11 +32,15 @@ final class TestHomeserver {
     private let process = Process()
     private let input = Pipe()
 
-    init(keys: Int, rooms: Int, seed: Int = 1, _ more: String...) throws {
+    convenience init(keys: Int, rooms: Int, seed: Int = 1, _ more: String...) throws {
+        try self.init(keys: keys, rooms: rooms, arguments: ["--seed", "\(seed)"] + more)
+    }
+
+    init(keys: Int, rooms: Int, arguments: [String]) throws {
         guard let path = ProcessInfo.processInfo.environment["KEYFERRY_TEST_HOMESERVER"] else { throw Problem.noPath }
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = ["--keys", "\(keys)", "--rooms", "\(rooms)", "--seed", "\(seed)"] + more
+        process.arguments = ["--keys", "\(keys)", "--rooms", "\(rooms)"] + arguments
         process.standardInput = input
         process.standardOutput = output
         try process.run()
@@ -62,23 +66,23 @@ final class TestHomeserver {
         process.waitUntilExit()
     }
 
-    var account: Account {
-        Account(homeserverUrl: details.homeserverUrl, userId: details.userId, deviceId: details.deviceId)
+    var account: KeyBackupAccount {
+        KeyBackupAccount(homeserverUrl: details.homeserverUrl, userId: details.userId, deviceId: details.deviceId)
     }
 
     /// Makes a request with the access token, as the Rust crate does.
-    func request(_ path: String, idleTimeoutMs: UInt64 = 30_000) -> HttpRequest {
-        HttpRequest(
+    func request(_ path: String, idleTimeoutMs: UInt64 = 30_000) -> TransportRequest {
+        TransportRequest(
             method: .get,
             url: details.homeserverUrl + "/_matrix/client/v3" + path,
-            headers: [HttpHeader(name: "Authorization", value: "Bearer " + details.accessToken)],
+            headers: [TransportHeader(name: "Authorization", value: "Bearer " + details.accessToken)],
             body: nil,
             idleTimeoutMs: idleTimeoutMs
         )
     }
 
     /// The request for the whole backup.
-    var everything: HttpRequest {
+    var everything: TransportRequest {
         request("/room_keys/keys?version=" + details.backupVersion)
     }
 

@@ -13,7 +13,7 @@ final class TransportFailureTests: XCTestCase {
         try await Task.sleep(nanoseconds: 200_000_000)
         try exchange.cancel()
         try exchange.cancel()
-        await assertThrows(TransportError.Closed) { _ = try await notHanging { try await wait.value } }
+        await assertThrows(TransportError.closed) { _ = try await notHanging { try await wait.value } }
     }
 
     func testCancelEndsAWaitForTheBody() async throws {
@@ -23,7 +23,7 @@ final class TransportFailureTests: XCTestCase {
         let wait = Task { try await drain(exchange) }
         try await Task.sleep(nanoseconds: 300_000_000)
         try exchange.cancel()
-        await assertThrows(TransportError.Closed) { _ = try await notHanging { try await wait.value } }
+        await assertThrows(TransportError.closed) { _ = try await notHanging { try await wait.value } }
     }
 
     func testACancelledTaskEndsItsWait() async throws {
@@ -33,7 +33,7 @@ final class TransportFailureTests: XCTestCase {
         let wait = Task { try await drain(exchange) }
         try await Task.sleep(nanoseconds: 300_000_000)
         wait.cancel()
-        await assertThrows(TransportError.Closed) { _ = try await notHanging { try await wait.value } }
+        await assertThrows(TransportError.closed) { _ = try await notHanging { try await wait.value } }
     }
 
     func testASilentServerCausesATimeout() async throws {
@@ -42,7 +42,7 @@ final class TransportFailureTests: XCTestCase {
             try await homeserver.setFaults("[\(fault)]")
             let path = "/room_keys/keys?version=" + homeserver.details.backupVersion
             let exchange = try transport.start(request: homeserver.request(path, idleTimeoutMs: 400))
-            await assertThrows(TransportError.Timeout) { _ = try await notHanging { try await drain(exchange) } }
+            await assertThrows(TransportError.timeout) { _ = try await notHanging { try await drain(exchange) } }
         }
     }
 
@@ -57,7 +57,7 @@ final class TransportFailureTests: XCTestCase {
         for fault in faults {
             try await homeserver.setFaults("[\(fault)]")
             let exchange = try transport.start(request: homeserver.everything)
-            await assertThrows(TransportError.Interrupted) {
+            await assertThrows(TransportError.interrupted) {
                 _ = try await notHanging { try await drain(exchange) }
             }
         }
@@ -68,7 +68,7 @@ final class TransportFailureTests: XCTestCase {
         let request = homeserver.everything
         homeserver.stop()
         let exchange = try transport.start(request: request)
-        await assertThrows(TransportError.Offline) { _ = try await notHanging { try await exchange.head() } }
+        await assertThrows(TransportError.offline) { _ = try await notHanging { try await exchange.head() } }
     }
 
     func testAnExchangeCanBeCancelledAtAnyMoment() async throws {

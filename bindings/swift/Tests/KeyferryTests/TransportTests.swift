@@ -64,7 +64,7 @@ final class TransportTests: XCTestCase {
         let other = try transport.start(request: homeserver.request("/room_keys/version"))
         let reading = Task { try await drain(other) }
         try held.cancel()
-        await assertThrows(TransportError.Closed) { _ = try await held.nextChunk() }
+        await assertThrows(TransportError.closed) { _ = try await held.nextChunk() }
         let bytes = try await notHanging { try await reading.value }
         XCTAssertGreaterThan(bytes, 0)
     }
@@ -74,7 +74,7 @@ final class TransportTests: XCTestCase {
         let user = "/user/" + homeserver.details.userId.replacingOccurrences(of: "@", with: "%40")
         let path = user + "/account_data/m.key_backup"
         let read = homeserver.request(path)
-        let write = HttpRequest(
+        let write = TransportRequest(
             method: .put, url: read.url, headers: read.headers, body: Data(#"{"enabled":true}"#.utf8),
             idleTimeoutMs: 30_000
         )

@@ -5,25 +5,25 @@ import XCTest
 final class TypedErrorTests: BackupTestCase {
     func testAFailedOpeningReportsItsCause() async throws {
         let directory = try newDirectory()
-        let account = Account(homeserverUrl: "matrix.example.org", userId: "@alice:example.org", deviceId: "A")
-        await assertThrows(OpenError.InvalidHomeserverUrl) {
+        let account = KeyBackupAccount(homeserverUrl: "matrix.example.org", userId: "@alice:example.org", deviceId: "A")
+        await assertThrows(OpenError.invalidHomeserverUrl) {
             _ = try await KeyBackup.open(account: account, directory: directory, protection: .noProtection) { _ in "" }
         }
-        let nobody = Account(homeserverUrl: "https://matrix.example.org", userId: "alice", deviceId: "A")
-        await assertThrows(OpenError.InvalidAccount) {
+        let nobody = KeyBackupAccount(homeserverUrl: "https://matrix.example.org", userId: "alice", deviceId: "A")
+        await assertThrows(OpenError.invalidAccount) {
             _ = try await KeyBackup.open(account: nobody, directory: directory, protection: .noProtection) { _ in "" }
         }
-        let alice = Account(homeserverUrl: "https://matrix.example.org", userId: "@alice:example.org", deviceId: "A")
+        let alice = KeyBackupAccount(homeserverUrl: "https://matrix.example.org", userId: "@alice:example.org", deviceId: "A")
         let short = VaultProtection.key(key: Data([1, 2, 3]))
-        await assertThrows(OpenError.WrongVaultKey) {
+        await assertThrows(OpenError.wrongVaultKey) {
             _ = try await KeyBackup.open(account: alice, directory: directory, protection: short) { _ in "" }
         }
     }
 
     func testAFailingKeyringIsReported() async throws {
         let directory = try newDirectory()
-        let alice = Account(homeserverUrl: "https://matrix.example.org", userId: "@alice:example.org", deviceId: "A")
-        await assertThrows(OpenError.KeyringUnavailable(keyLost: false)) {
+        let alice = KeyBackupAccount(homeserverUrl: "https://matrix.example.org", userId: "@alice:example.org", deviceId: "A")
+        await assertThrows(OpenError.keyringUnavailable(keyLost: false)) {
             let protection = VaultProtection.keyring(keyring: LockedKeyring())
             _ = try await KeyBackup.open(account: alice, directory: directory, protection: protection) { _ in "" }
         }
@@ -36,9 +36,9 @@ final class TypedErrorTests: BackupTestCase {
         let right = homeserver.details.recoveryKey
 
         let mistyped = String(right.dropLast()) + (right.hasSuffix("a") ? "b" : "a")
-        await assertThrows(UnlockError.Mistyped) { try await backup.unlock(with: .recoveryKey(text: mistyped)) }
-        await assertThrows(UnlockError.NotAKey) { try await backup.unlock(with: .recoveryKey(text: "0OIl!")) }
-        await assertThrows(UnlockError.WrongKey) {
+        await assertThrows(UnlockError.mistyped) { try await backup.unlock(with: .recoveryKey(text: mistyped)) }
+        await assertThrows(UnlockError.notAKey) { try await backup.unlock(with: .recoveryKey(text: "0OIl!")) }
+        await assertThrows(UnlockError.wrongKey) {
             try await backup.unlock(with: .recoveryKey(text: other.details.recoveryKey))
         }
         try await backup.unlock(with: .recoveryKey(text: right))
@@ -49,9 +49,9 @@ final class TypedErrorTests: BackupTestCase {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let backup = try await KeyBackup.open(
             account: homeserver.account, directory: newDirectory(), protection: .noProtection
-        ) { _ in throw HostError.SignedOut }
+        ) { _ in throw HostError.signedOut }
 
-        await assertThrows(UnlockError.NotSignedIn(softLogout: false)) {
+        await assertThrows(UnlockError.notSignedIn(softLogout: false)) {
             try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
         }
         let report = try await notHanging { await backup.run() }
@@ -77,7 +77,7 @@ final class TypedErrorTests: BackupTestCase {
         let backup = try await open(homeserver, in: newDirectory())
         homeserver.stop()
 
-        await assertThrows(UnlockError.Unreachable) {
+        await assertThrows(UnlockError.unreachable) {
             try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
         }
         backup.close()

@@ -1,6 +1,8 @@
 #if canImport(Network) && canImport(UIKit) && !os(watchOS)
+#if canImport(AppleFoundation)
+import AppleFoundation
+#endif
 import Foundation
-import KeyferryFFI
 import Network
 import UIKit
 
@@ -12,9 +14,9 @@ import UIKit
 /// let conditions = await PhoneConditions(of: backup) // keep it with the backup
 /// ```
 ///
-/// ``KeyBackup/run(in:budget:)`` and ``KeyBackup/runInBackground(budget:)`` work while the app is in the background;
-/// ``KeyBackup/run(budget:)`` does not. An app whose policy waits for the charger must report `notCharging` itself,
-/// because that needs battery monitoring, which only the app may switch on.
+/// `KeyBackup.open` makes one. ``KeyBackupProtocol/runInBackground(budget:)`` works while the app is in the background;
+/// ``KeyBackupProtocol/run(budget:)`` does not. An app whose policy waits for the charger must report `notCharging`
+/// itself, because that needs battery monitoring, which only the app may switch on.
 public final class PhoneConditions: @unchecked Sendable {
     private let reporter: ConditionReporter
     private let network: NWPathMonitor

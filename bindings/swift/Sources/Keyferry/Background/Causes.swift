@@ -1,5 +1,4 @@
 import Foundation
-import KeyferryFFI
 
 /// Reports pause causes to the download. `inBackground` holds while the app is in the background, except in time that
 /// the OS grants.

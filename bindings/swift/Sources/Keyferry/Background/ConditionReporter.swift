@@ -1,4 +1,3 @@
-import KeyferryFFI
 
 /// Reports causes that come and go, in order, and each change once. When this object is released, it ends the causes
 /// that still hold.

@@ -1,8 +1,8 @@
 import Foundation
 
 /// Sends values from one source to any number of listeners. A slow listener misses the oldest values and delays no
-/// other.
-final class Broadcast<Element: Sendable>: @unchecked Sendable {
+/// other. `FakeKeyBackup` has it, too.
+package final class Broadcast<Element: Sendable>: @unchecked Sendable {
     private let lock = NSLock()
     private let bufferLimit: Int
     private let repeatsLatest: Bool
@@ -13,13 +13,21 @@ final class Broadcast<Element: Sendable>: @unchecked Sendable {
     /// - Parameters:
     ///   - bufferLimit: How many values wait for a slow listener.
     ///   - repeatsLatest: Whether a new listener gets the latest value at once.
-    init(bufferLimit: Int, repeatsLatest: Bool) {
+    package init(bufferLimit: Int, repeatsLatest: Bool) {
         self.bufferLimit = bufferLimit
         self.repeatsLatest = repeatsLatest
     }
 
+    /// - Parameters:
+    ///   - bufferLimit: How many values wait for a slow listener.
+    ///   - latest: What a new listener gets before the first value is sent.
+    package convenience init(bufferLimit: Int, latest: Element) {
+        self.init(bufferLimit: bufferLimit, repeatsLatest: true)
+        self.latest = latest
+    }
+
     /// Adds a listener and returns its stream.
-    func stream() -> AsyncStream<Element> {
+    package func stream() -> AsyncStream<Element> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: Element.self,
             bufferingPolicy: .bufferingNewest(bufferLimit)
@@ -37,7 +45,7 @@ final class Broadcast<Element: Sendable>: @unchecked Sendable {
     }
 
     /// Sends a value to every listener.
-    func send(_ element: Element) {
+    package func send(_ element: Element) {
         lock.withLock {
             guard !isOver else { return }
             if repeatsLatest { latest = element }
@@ -46,7 +54,7 @@ final class Broadcast<Element: Sendable>: @unchecked Sendable {
     }
 
     /// Ends every stream.
-    func finish() {
+    package func finish() {
         let ended = lock.withLock { () -> [AsyncStream<Element>.Continuation] in
             isOver = true
             defer { listeners = [:] }

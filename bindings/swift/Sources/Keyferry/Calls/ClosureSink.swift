@@ -1,4 +1,3 @@
-import KeyferryFFI
 
 /// A sink made of a closure, which takes keys into the app's crypto.
 ///

@@ -1,9 +1,37 @@
 import Foundation
-import KeyferryFFI
+
+extension Duration {
+    /// This time in milliseconds, at least 0.
+    var milliseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        let whole = UInt64(clamping: seconds).multipliedReportingOverflow(by: 1_000)
+        return whole.overflow ? .max : whole.partialValue + UInt64(clamping: attoseconds / 1_000_000_000_000_000)
+    }
+
+    /// This time in seconds, as Foundation counts.
+    var timeInterval: TimeInterval {
+        TimeInterval(components.seconds) + TimeInterval(components.attoseconds) / 1e18
+    }
+}
 
 extension RunBudget {
-    /// Makes a budget of that many seconds. `nil` and values that are not finite mean no limit.
-    init(seconds: TimeInterval?) {
-        self.init(maxDurationMs: seconds.flatMap { $0.isFinite ? UInt64(max(0, $0) * 1000) : nil })
+    /// `nil`: no limit.
+    init(_ duration: Duration?) {
+        self.init(maxDurationMs: duration?.milliseconds)
     }
+}
+
+extension WakeUp {
+    /// Time from now before which the wake-up is of no use.
+    public var notBefore: Duration { .milliseconds(notBeforeMs) }
+}
+
+extension DownloadProgress {
+    /// Time left in the current stage, at the rate of the last 3 seconds; `nil` if that is not known.
+    public var timeLeft: Duration? { timeLeftMs.map { .milliseconds($0) } }
+}
+
+extension TransportRequest {
+    /// Time without any data after which the request has failed.
+    public var idleTimeout: Duration { .milliseconds(idleTimeoutMs) }
 }

@@ -1,4 +1,3 @@
-import KeyferryFFI
 
 /// Implements the host's callbacks by closures of the app, and sends the events of the crate to streams.
 final class HostCallbacks: JobHost {
@@ -7,7 +6,7 @@ final class HostCallbacks: JobHost {
     typealias ResolveConflict = @Sendable (PreferenceConflict) async throws -> PreferenceResolution
     typealias ScheduleWakeUp = @Sendable (WakeUpPurpose, WakeUp?) async throws -> Void
 
-    let progress = Broadcast<DownloadProgress>(bufferLimit: 1, repeatsLatest: true)
+    let runs = StateOfRuns()
     let arrivals = Broadcast<[ArrivedRoomKeys]>(bufferLimit: 64, repeatsLatest: false)
     /// Repeats the latest notice, because the screen that shows it may not exist yet.
     let preferenceNotices = Broadcast<PreferenceNotice>(bufferLimit: 64, repeatsLatest: true)
@@ -39,7 +38,7 @@ final class HostCallbacks: JobHost {
     }
 
     func onProgress(progress: DownloadProgress) async throws {
-        self.progress.send(progress)
+        runs.show(progress)
     }
 
     func onRoomKeysArrived(arrived: [ArrivedRoomKeys]) async throws {
@@ -63,7 +62,7 @@ final class HostCallbacks: JobHost {
     }
 
     func finish() {
-        progress.finish()
+        runs.finish()
         arrivals.finish()
         preferenceNotices.finish()
         conflictNotices.finish()

@@ -1,6 +1,9 @@
-#if canImport(ObjectiveC)
+#if canImport(ObjectiveC) || canImport(AppleFoundation)
 import Foundation
-import KeyferryFFI
+#if canImport(AppleFoundation)
+import AppleFoundation
+import FoundationNetworking
+#endif
 
 /// Downloads answers into files by a background `URLSession`. The OS continues them while the app is suspended, and
 /// wakes the app when they have ended. Make one object for each identifier when the app launches, keep it for the
@@ -39,11 +42,10 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         allowsCellularAccess: Bool = true,
         isDiscretionary: Bool = false
     ) throws {
+        try FileManager.default.createPrivateDirectory(at: directory)
         store = try FileDownloadStore(directory: directory)
-        try BackgroundFileDownloads.keepOutOfBackups(directory)
         super.init()
-        let configuration = URLSessionConfiguration.background(withIdentifier: identifier)
-        configuration.sharedContainerIdentifier = sharedContainerIdentifier
+        let configuration = Self.configuration(identifier, sharedContainerIdentifier)
         configuration.allowsCellularAccess = allowsCellularAccess
         configuration.isDiscretionary = isDiscretionary
         configuration.urlCache = nil
@@ -58,11 +60,11 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
 
     /// Begins a download, unless there is one of that name that is under way or has ended well. Called by a run.
     ///
-    /// - Throws: `TransportError.Failed` if the request is not a GET of a valid URL, the name is empty or too long,
+    /// - Throws: `TransportError.failed` if the request is not a GET of a valid URL, the name is empty or too long,
     ///   or the download cannot be recorded in the directory.
-    public func begin(name: String, request: HttpRequest) throws {
+    public func begin(name: String, request: TransportRequest) throws {
         guard let url = URL(string: request.url), request.method == .get, let session else {
-            throw TransportError.Failed(detail: "a background download needs a GET request with a valid URL")
+            throw TransportError.failed(detail: "a background download needs a GET request with a valid URL")
         }
         guard let ticket = try store.begin(name) else { return }
         var outgoing = URLRequest(url: url)
@@ -119,13 +121,13 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
     ///
     /// ```swift
     /// downloads.handleEvents(completionHandler: completionHandler) {
-    ///     _ = try? await roomKeys.backup().runInBackground(budget: 20)
+    ///     await backup.runInBackground()
     /// }
     /// ```
     ///
     /// - Parameters:
     ///   - completionHandler: The handler from the OS. It is called on the main thread after `work`.
-    ///   - work: Uses the downloaded answers: a ``KeyBackup/runInBackground(budget:)`` of about 20 seconds.
+    ///   - work: Uses the downloaded answers: a ``KeyBackupProtocol/runInBackground(budget:)`` of about 20 seconds.
     public func handleEvents(
         completionHandler: @escaping () -> Void,
         then work: @escaping @Sendable () async -> Void = {}
@@ -133,26 +135,24 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         events.wait(BackgroundEvents.Waiter(work: work, done: completionHandler))
     }
 
+    private static func configuration(_ identifier: String, _ sharedContainer: String?) -> URLSessionConfiguration {
+        #if canImport(ObjectiveC)
+        let configuration = URLSessionConfiguration.background(withIdentifier: identifier)
+        configuration.sharedContainerIdentifier = sharedContainer
+        return configuration
+        #else
+        // Linux has no background sessions: tests get one that ends with the process.
+        return .default
+        #endif
+    }
+
     /// Marks downloads that the OS has lost as failed, so that they are begun again.
     private func lookForLosses() {
         let expected = store.underWay()
         session?.getAllTasks { [store] tasks in
             let known = Set(tasks.compactMap { FileDownloadTicket(text: $0.taskDescription) })
-            for ticket in expected.subtracting(known) { store.failed(ticket, .Interrupted) }
+            for ticket in expected.subtracting(known) { store.failed(ticket, .interrupted) }
         }
-    }
-
-    private static func keepOutOfBackups(_ directory: URL) throws {
-        var directory = directory
-        var values = URLResourceValues()
-        values.isExcludedFromBackup = true
-        try directory.setResourceValues(values)
-        #if os(iOS)
-        let protection: [FileAttributeKey: Any] = [
-            .protectionKey: FileProtectionType.completeUntilFirstUserAuthentication
-        ]
-        try FileManager.default.setAttributes(protection, ofItemAtPath: directory.path)
-        #endif
     }
 }
 
@@ -165,11 +165,11 @@ extension BackgroundFileDownloads: URLSessionDownloadDelegate {
     ) {
         guard let ticket = FileDownloadTicket(text: downloadTask.taskDescription) else { return }
         guard let response = downloadTask.response as? HTTPURLResponse, let asked = downloadTask.originalRequest?.url
-        else { return store.failed(ticket, .Interrupted) }
+        else { return store.failed(ticket, .interrupted) }
         if asked.isAnswered(from: response.url) {
             store.ended(ticket, response.head, body: location)
         } else {
-            store.ended(ticket, HttpHead(status: 302, headers: []), body: nil)
+            store.ended(ticket, TransportHead(status: 302, headers: []), body: nil)
         }
     }
 

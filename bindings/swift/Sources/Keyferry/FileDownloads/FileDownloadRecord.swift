@@ -1,4 +1,3 @@
-import KeyferryFFI
 
 /// The record of a download, kept beside its file.
 struct FileDownloadRecord: Codable, Equatable {
@@ -30,7 +29,7 @@ struct FileDownloadRecord: Codable, Equatable {
 
 extension FileDownloadRecord.Stage {
     /// Makes the stage of a download whose answer is here. Cookies are left out: they are secrets that nothing uses.
-    init(_ head: HttpHead) {
+    init(_ head: TransportHead) {
         let kept = head.headers.filter { $0.name.lowercased() != "set-cookie" }
         let headers = kept.map { FileDownloadRecord.Header(name: $0.name, value: $0.value) }
         self = .ended(status: head.status, headers: headers)
@@ -42,7 +41,7 @@ extension FileDownloadRecord.Stage {
         case .underWay:
             return .underWay
         case .ended(let status, let headers):
-            let head = HttpHead(status: status, headers: headers.map { HttpHeader(name: $0.name, value: $0.value) })
+            let head = TransportHead(status: status, headers: headers.map { TransportHeader(name: $0.name, value: $0.value) })
             return .ended(head: head, path: path)
         case .failed(let failure):
             return .failed(error: failure.error)
@@ -53,22 +52,22 @@ extension FileDownloadRecord.Stage {
 extension FileDownloadRecord.Failure {
     init(_ error: TransportError) {
         switch error {
-        case .Offline: self = .offline
-        case .Timeout: self = .timeout
+        case .offline: self = .offline
+        case .timeout: self = .timeout
         // Ended by the OS, perhaps because the user removed the app from the app switcher: it may be begun again.
-        case .Interrupted, .Closed: self = .interrupted
-        case .Tls: self = .tls
-        case .Failed(let detail): self = .other(detail: detail)
+        case .interrupted, .closed: self = .interrupted
+        case .tls: self = .tls
+        case .failed(let detail): self = .other(detail: detail)
         }
     }
 
     var error: TransportError {
         switch self {
-        case .offline: .Offline
-        case .timeout: .Timeout
-        case .interrupted: .Interrupted
-        case .tls: .Tls
-        case .other(let detail): .Failed(detail: detail)
+        case .offline: .offline
+        case .timeout: .timeout
+        case .interrupted: .interrupted
+        case .tls: .tls
+        case .other(let detail): .failed(detail: detail)
         }
     }
 }

@@ -1,5 +1,4 @@
 import Foundation
-import KeyferryFFI
 
 /// Stores the downloads into files: a record and a body for each, in a directory where the next process finds them.
 final class FileDownloadStore: @unchecked Sendable {
@@ -18,7 +17,7 @@ final class FileDownloadStore: @unchecked Sendable {
     /// Records a new attempt and returns its ticket; `nil` if one of that name is under way or has ended well.
     func begin(_ name: String) throws -> FileDownloadTicket? {
         guard FileDownloadTicket.fileName(for: name) != nil else {
-            throw TransportError.Failed(detail: "the name of a download is empty or too long")
+            throw TransportError.failed(detail: "the name of a download is empty or too long")
         }
         return try lock.withLock { () throws -> FileDownloadTicket? in
             switch told(name) {
@@ -30,7 +29,7 @@ final class FileDownloadStore: @unchecked Sendable {
             do {
                 try write(FileDownloadRecord(ticket: ticket, stage: .underWay))
             } catch {
-                throw TransportError.Failed(detail: "the record of a download cannot be written")
+                throw TransportError.failed(detail: "the record of a download cannot be written")
             }
             return ticket
         }
@@ -43,7 +42,7 @@ final class FileDownloadStore: @unchecked Sendable {
 
     /// Records an answer and takes its body from the file `body` (`nil`: an empty body). Ignores an attempt that was
     /// given up.
-    func ended(_ ticket: FileDownloadTicket, _ head: HttpHead, body: URL?) {
+    func ended(_ ticket: FileDownloadTicket, _ head: TransportHead, body: URL?) {
         lock.withLock {
             guard isWanted(ticket) else { return }
             let place = file(ticket.name, "body")
@@ -124,7 +123,7 @@ final class FileDownloadStore: @unchecked Sendable {
         guard let record = recorded(name) else { return .unknown }
         let body = file(name, "body").path
         if case .ended = record.stage, !FileManager.default.fileExists(atPath: body) {
-            return .failed(error: .Interrupted)
+            return .failed(error: .interrupted)
         }
         return record.stage.told(path: body)
     }

@@ -1,8 +1,7 @@
-import KeyferryFFI
 
 extension DownloadProgress {
     /// Makes the progress to show while no run is under way, from what the vault holds; `nil` if that is not known.
-    init(restingAt summary: DownloadSummary?) {
+    package init(restingAt summary: DownloadSummary?) {
         self.init(
             stage: .resting,
             total: summary?.total ?? 0,

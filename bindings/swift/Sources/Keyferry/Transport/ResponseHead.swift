@@ -2,14 +2,13 @@ import Foundation
 #if canImport(FoundationNetworking)
 import FoundationNetworking
 #endif
-import KeyferryFFI
 
 extension HTTPURLResponse {
     /// The status and headers as the Rust crate takes them.
-    var head: HttpHead {
-        HttpHead(
+    var head: TransportHead {
+        TransportHead(
             status: UInt16(clamping: statusCode),
-            headers: allHeaderFields.map { HttpHeader(name: "\($0.key)", value: "\($0.value)") }
+            headers: allHeaderFields.map { TransportHeader(name: "\($0.key)", value: "\($0.value)") }
         )
     }
 

@@ -2,33 +2,32 @@ import Foundation
 #if canImport(FoundationNetworking)
 import FoundationNetworking
 #endif
-import KeyferryFFI
 
 extension TransportError {
     /// Translates an error of URLSession.
     init(_ error: any Error) {
         guard let error = error as? URLError else {
-            self = .Failed(detail: String(describing: type(of: error)))
+            self = .failed(detail: String(describing: type(of: error)))
             return
         }
         switch error.code {
         case .notConnectedToInternet, .cannotFindHost, .cannotConnectToHost, .dnsLookupFailed, .dataNotAllowed,
             .internationalRoamingOff, .callIsActive:
-            self = .Offline
+            self = .offline
         case .timedOut:
-            self = .Timeout
+            self = .timeout
         // FoundationNetworking reports `.unknown` for a body that is cut before its announced end.
         case .networkConnectionLost, .unknown:
-            self = .Interrupted
+            self = .interrupted
         case .secureConnectionFailed, .serverCertificateHasBadDate, .serverCertificateUntrusted,
             .serverCertificateHasUnknownRoot, .serverCertificateNotYetValid, .clientCertificateRejected,
             .clientCertificateRequired:
-            self = .Tls
+            self = .tls
         case .cancelled:
-            self = .Closed
+            self = .closed
         default:
             // Only the code, because the description names the URL.
-            self = .Failed(detail: "URLError \(error.code.rawValue)")
+            self = .failed(detail: "URLError \(error.code.rawValue)")
         }
     }
 }

@@ -2,7 +2,6 @@ import Foundation
 #if canImport(FoundationNetworking)
 import FoundationNetworking
 #endif
-import KeyferryFFI
 
 /// One request of `URLSessionTransport` and its answer.
 final class URLSessionExchange: HttpExchange, @unchecked Sendable {
@@ -21,7 +20,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
     /// Guards everything below, and wakes a reading thread that is held.
     private let condition = NSCondition()
     private var task: URLSessionDataTask?
-    private var answer: HttpHead?
+    private var answer: TransportHead?
     private var announced: Int64?
     private var received: Int64 = 0
     private var buffer = BodyBuffer()
@@ -40,11 +39,11 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
 
     // MARK: The reader's side
 
-    func head() async throws -> HttpHead {
+    func head() async throws -> TransportHead {
         await wait { $0.answer != nil || $0.end != nil }
         return try condition.withLock {
             if case .failed(let error) = end { throw error }
-            guard let answer else { throw TransportError.Interrupted }
+            guard let answer else { throw TransportError.interrupted }
             return answer
         }
     }
@@ -60,7 +59,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
             switch end {
             case .complete: return nil
             case .failed(let error): throw error
-            case nil: throw TransportError.Interrupted
+            case nil: throw TransportError.interrupted
             }
         }
     }
@@ -69,12 +68,12 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
         do {
             return try buffer.next(upTo: BodyBuffer.chunkLimit)
         } catch {
-            throw TransportError.Failed(detail: "the temporary file of a waiting body cannot be read")
+            throw TransportError.failed(detail: "the temporary file of a waiting body cannot be read")
         }
     }
 
     func cancel() throws {
-        giveUp(.Closed)
+        giveUp(.closed)
     }
 
     /// Waits until `isReady`. Closes the exchange after the idle timeout, or if the task is cancelled.
@@ -92,7 +91,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
                 resumed?.resume()
             }
         } onCancel: {
-            giveUp(.Closed)
+            giveUp(.closed)
         }
     }
 
@@ -112,7 +111,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
             if waiter != nil, !isLate { watch() }
             return isLate
         }
-        if isLate { giveUp(.Timeout) }
+        if isLate { giveUp(.timeout) }
     }
 
     /// Ends the exchange from our side.
@@ -156,7 +155,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
             do {
                 try keep(data)
             } catch {
-                end = .failed(.Failed(detail: "the temporary file of a waiting body cannot be written"))
+                end = .failed(.failed(detail: "the temporary file of a waiting body cannot be written"))
             }
             mostBuffered.note(buffer.countInMemory)
         }
@@ -170,7 +169,7 @@ final class URLSessionExchange: HttpExchange, @unchecked Sendable {
             guard end == nil else { return }
             // Not every session notices that a body ends before its announced length.
             let isShort = announced.map { received < $0 } ?? false
-            end = error.map { .failed(TransportError($0)) } ?? (isShort ? .failed(.Interrupted) : .complete)
+            end = error.map { .failed(TransportError($0)) } ?? (isShort ? .failed(.interrupted) : .complete)
         }
     }
 

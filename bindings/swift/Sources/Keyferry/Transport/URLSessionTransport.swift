@@ -2,7 +2,6 @@ import Foundation
 #if canImport(FoundationNetworking)
 import FoundationNetworking
 #endif
-import KeyferryFFI
 
 /// Sends HTTP requests by URLSession.
 ///
@@ -46,10 +45,10 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
 
     /// Begins a request and returns at once. Called by the Rust crate.
     ///
-    /// - Throws: `TransportError.Failed` if the URL is invalid.
-    public func start(request: HttpRequest) throws -> HttpExchange {
+    /// - Throws: `TransportError.failed` if the URL is invalid.
+    public func start(request: TransportRequest) throws -> HttpExchange {
         guard let url = URL(string: request.url) else {
-            throw TransportError.Failed(detail: "the URL is invalid")
+            throw TransportError.failed(detail: "the URL is invalid")
         }
         var outgoing = URLRequest(url: url)
         outgoing.httpMethod = request.method == .put ? "PUT" : "GET"

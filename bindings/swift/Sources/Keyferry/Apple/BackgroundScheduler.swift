@@ -1,0 +1,112 @@
+#if canImport(BackgroundTasks) && canImport(UIKit) && !os(watchOS)
+import BackgroundTasks
+import Foundation
+
+/// Asks BGTaskScheduler for the wake-ups of all accounts.
+final class BackgroundScheduler: @unchecked Sendable {
+    static let shared = BackgroundScheduler()
+
+    /// Thrown if the app has not called `registerBackgroundTasks`: iOS would stop an app that gets a task it knows nothing
+    /// of.
+    struct NotRegistered: Error {}
+
+    private let lock = NSLock()
+    private var identifiers: BackgroundTaskIdentifiers?
+
+    /// Notes the identifiers under which the app has registered its launch handlers.
+    func use(_ identifiers: BackgroundTaskIdentifiers) {
+        lock.withLock { self.identifiers = identifiers }
+    }
+
+    /// Takes a wake-up in place of the last one of its purpose and account; `nil` cancels the last one.
+    func keep(_ wakeUp: WakeUp?, for purpose: WakeUpPurpose, of userID: String) throws {
+        try change { $0.keep(wakeUp, for: purpose, of: userID) }
+    }
+
+    /// Cancels the wake-ups of an account.
+    func removeAll(of userID: String) {
+        try? change { $0.removeAll(of: userID) }
+    }
+
+    /// Requests again what is pending, no sooner than after this time: for a task that could not begin its work.
+    func postpone(by time: Duration) {
+        let soonest = Date(timeIntervalSinceNow: time.timeInterval)
+        try? lock.withLock { try request(Self.read(), soonest: soonest) }
+    }
+
+    private func change(_ change: (inout PendingWakeUps) -> Void) throws {
+        try lock.withLock {
+            var pending = Self.read()
+            change(&pending)
+            try Self.write(pending)
+            try request(pending, soonest: nil)
+        }
+    }
+
+    /// Makes the requests that iOS is to have, and cancels the others. Called with the lock.
+    private func request(_ pending: PendingWakeUps, soonest: Date?) throws {
+        guard let identifiers else { throw NotRegistered() }
+        let scheduler = BGTaskScheduler.shared
+        do {
+            let plans = pending.plans(mayRefresh: identifiers.appRefresh != nil)
+            try scheduler.request(plans, identifiers, soonest: soonest)
+        } catch let error as BGTaskScheduler.Error where error.code == .tooManyPendingTaskRequests {
+            // Another part of the app has taken the only refresh.
+            try scheduler.request(pending.plans(mayRefresh: false), identifiers, soonest: soonest)
+        }
+    }
+
+    // MARK: The file
+
+    private static func read() -> PendingWakeUps {
+        guard let file = try? file(), let data = try? Data(contentsOf: file) else { return PendingWakeUps() }
+        // A file of a later version counts as none: each account asks again when it is opened.
+        return (try? JSONDecoder().decode(PendingWakeUps.self, from: data)) ?? PendingWakeUps()
+    }
+
+    private static func write(_ pending: PendingWakeUps) throws {
+        let file = try file()
+        try FileManager.default.createPrivateDirectory(at: file.deletingLastPathComponent())
+        try JSONEncoder().encode(pending).write(to: file, options: .atomic)
+    }
+
+    static func file() throws -> URL {
+        let support = try FileManager.default.url(
+            for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
+        return support.appendingPathComponent("keyferry/wake-ups.json")
+    }
+}
+
+extension BGTaskScheduler {
+    fileprivate func request(
+        _ plans: [BackgroundTaskPlan],
+        _ identifiers: BackgroundTaskIdentifiers,
+        soonest: Date?
+    ) throws {
+        if let identifier = identifiers.appRefresh {
+            try request(plans.first { $0.kind == .appRefresh }, soonest: soonest, identifier) {
+                BGAppRefreshTaskRequest(identifier: identifier)
+            }
+        }
+        let plan = plans.first { $0.kind == .processing }
+        try request(plan, soonest: soonest, identifiers.processing) {
+            let request = BGProcessingTaskRequest(identifier: identifiers.processing)
+            request.requiresNetworkConnectivity = plan?.requiresNetworkConnectivity ?? false
+            request.requiresExternalPower = plan?.requiresExternalPower ?? false
+            return request
+        }
+    }
+
+    private func request(
+        _ plan: BackgroundTaskPlan?,
+        soonest: Date?,
+        _ identifier: String,
+        _ make: () -> BGTaskRequest
+    ) throws {
+        guard let plan else { return cancel(taskRequestWithIdentifier: identifier) }
+        let request = make()
+        request.earliestBeginDate = max(plan.earliestBegin, soonest ?? .distantPast)
+        try submit(request)
+    }
+}
+#endif

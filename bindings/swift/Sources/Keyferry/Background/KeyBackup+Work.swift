@@ -1,0 +1,48 @@
+import Foundation
+
+extension KeyBackup {
+    /// Does the work of a wake-up for all accounts, in time that the OS grants: writes pending preferences, then does one
+    /// run of each download. Returns at once, and reports the end to the OS, as a success if nothing is left to try
+    /// again. Most apps call ``registerBackgroundTasks(identifiers:backups:)`` instead, which does this.
+    ///
+    /// When the time is over, the work ends by itself within a fraction of a second. The cause `inBackground` does not
+    /// hold in that time. The task modifiers of SwiftUI cancel the Swift task instead: call
+    /// ``KeyBackupProtocol/runInBackground(budget:)`` there.
+    ///
+    /// - Parameters:
+    ///   - task: A `BGProcessingTask` or a `BGAppRefreshTask`.
+    ///   - budget: Time after which the work ends by itself. A `BGAppRefreshTask` has about 30 seconds: use 25. `nil`, for
+    ///     a `BGProcessingTask`: it ends when it is done or the OS takes the time back.
+    ///   - backups: Returns the backups of all accounts, and opens those that are not open.
+    /// - Returns: A task with the reports of the runs; empty if `backups` has thrown. It may be ignored.
+    @discardableResult
+    public static func work(
+        in task: some BackgroundTask,
+        budget: Duration? = nil,
+        of backups: @escaping @Sendable () async throws -> [KeyBackup]
+    ) -> Task<[RunReport], Never> {
+        BackgroundWork.begin(in: task) { () async -> ([RunReport], Bool) in
+            guard let backups = try? await backups() else { return ([], false) }
+            return await work(on: backups, budget: budget)
+        }
+    }
+
+    /// Returns the reports, and whether nothing is left to try again.
+    static func work(on backups: [KeyBackup], budget: Duration?) async -> ([RunReport], Bool) {
+        let end = budget.map { ContinuousClock.now + $0 }
+        func left() -> Duration? { end.map { max(.zero, $0 - .now) } }
+        var isSettled = true
+        // Before the downloads: small, and the user's choice.
+        for backup in backups {
+            let write = try? await backup.preference.flush(budget: min(left() ?? .seconds(10), .seconds(10)))
+            if case .pending? = write { isSettled = false }
+        }
+        var reports: [RunReport] = []
+        for backup in backups where !Task.isCancelled {
+            let report = await backup.runInBackground(budget: left())
+            isSettled = isSettled && report.outcome.leavesNothingToTry
+            reports.append(report)
+        }
+        return (reports, isSettled && reports.count == backups.count)
+    }
+}

@@ -1,0 +1,72 @@
+import Foundation
+
+/// Keeps the state of the download: from the runs of this process, and from the progress that they report.
+final class StateOfRuns: @unchecked Sendable {
+    let progress: Broadcast<DownloadProgress>
+    let state: Broadcast<KeyBackupState>
+
+    private let lock = NSLock()
+    private var now: KeyBackupState
+    private var underWay = 0
+    /// How the last run has ended. Calls that found another run at work do not count.
+    private var last: KeyBackupState.Activity?
+
+    init() {
+        let nothing = DownloadProgress(restingAt: nil)
+        now = KeyBackupState(.idle, nothing)
+        progress = Broadcast(bufferLimit: 1, latest: nothing)
+        state = Broadcast(bufferLimit: 1, latest: now)
+    }
+
+    var current: KeyBackupState {
+        lock.withLock { now }
+    }
+
+    /// Takes over the figures of a run under way.
+    func show(_ figures: DownloadProgress) {
+        change { $0.progress = figures }
+    }
+
+    /// Takes over what the vault says between runs, unless that is less than what the last run has found out.
+    func follow(_ status: DownloadStatus) {
+        let activity = KeyBackupState.Activity(status)
+        change { now in
+            guard underWay == 0 else { return }
+            now.progress = DownloadProgress(restingAt: status.summary)
+            if !(activity == .idle && now.activity.isFoundByRun) { now.activity = activity }
+        }
+    }
+
+    /// Does `run`, and shows that it is under way and how it ends.
+    func during(_ run: @Sendable () async -> RunReport) async -> RunReport {
+        change { now in
+            underWay += 1
+            now.activity = .working
+        }
+        let report = await run()
+        change { now in
+            underWay -= 1
+            let isOwn = if case .alreadyRunning = report.outcome { false } else { true }
+            if isOwn { last = .init(after: report.outcome, everyKeyIsHere: report.everyKeyIsHere) }
+            guard underWay == 0 else { return }
+            now.activity = last ?? .idle
+            last = nil
+        }
+        return report
+    }
+
+    func finish() {
+        progress.finish()
+        state.finish()
+    }
+
+    /// Changes the state and tells listeners, under the lock: otherwise a newer value could come first.
+    private func change(_ change: (inout KeyBackupState) -> Void) {
+        lock.withLock {
+            let before = now
+            change(&now)
+            if now.progress != before.progress { progress.send(now.progress) }
+            if now != before { state.send(now) }
+        }
+    }
+}

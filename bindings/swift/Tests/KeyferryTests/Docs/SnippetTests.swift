@@ -1,0 +1,53 @@
+#if canImport(AppleFoundation)
+import AppleFoundation
+import BackgroundTasks
+import XCTest
+
+@testable import Keyferry
+
+/// Runs the lines that the documents show.
+final class SnippetTests: ApplePhone {
+    func testTheLinesOfTheReadmeRestoreABackup() async throws {
+        let homeserver = try newHomeserver()
+        let recorder = Recorder()
+        let session = Session(
+            account: homeserver.account, sink: recorder.sink, token: homeserver.details.accessToken)
+        let delegate = await SnippetApp(session)
+        await delegate.didFinishLaunching()
+        try await delegate.unlock(with: homeserver.details.recoveryKey)
+        let backup = try await session.keyBackup()
+        try await eventually("every key is here") { backup.state.activity == .done(everyKeyIsHere: true) }
+        let count = await recorder.keys.count
+        XCTAssertEqual(count, 300)
+
+        let downloads = try BackgroundFileDownloads(identifier: "org.example.files", directory: newDirectory())
+        let (done, tell) = AsyncStream.makeStream(of: Void.self)
+        await delegate.handleEvents(of: downloads) { tell.yield() }
+        downloads.urlSessionDidFinishEvents(forBackgroundURLSession: .shared)
+        try await notHanging { for await _ in done { break } }
+    }
+
+    func testTheOtherLinesOfThePageWork() async throws {
+        let homeserver = try newHomeserver()
+        let more = MoreOfAnApp(
+            session: Session(
+                account: homeserver.account, sink: Recorder().sink, token: homeserver.details.accessToken))
+        let backup = try await more.openAgain()
+        var said = ""
+        await more.tell("EsTc", backup) { said = $0 }
+        XCTAssertFalse(said.isEmpty)
+        await more.tell(homeserver.details.recoveryKey, backup) { _ in XCTFail("the key is right") }
+        let key = try await more.decrypt("none", in: "!none:localhost", with: backup)
+        XCTAssertNil(key)
+        backup.close()
+        let downloads = try BackgroundFileDownloads(identifier: "org.example.files", directory: newDirectory())
+        await assertThrows(OpenError.keyringUnavailable(keyLost: true)) {
+            _ = try await more.openWithOptions(downloads)
+        }
+        let answers = try await more.sink().deliver(keys: [])
+        XCTAssertEqual(answers, [])
+        XCTAssertEqual(more.preview().state.activity, .idle)
+        try await more.signOut()
+    }
+}
+#endif

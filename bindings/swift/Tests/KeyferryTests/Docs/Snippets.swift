@@ -1,0 +1,148 @@
+#if canImport(AppleFoundation)
+import AppleFoundation
+import XCTest
+
+// The lines that README.md and docs/ios.md show. tests/it/readme.rs compares them.
+
+// README begin
+// docs/ios.md begin
+import Keyferry
+// README end
+import KeyferryTesting
+// docs/ios.md end
+
+// README begin
+// docs/ios.md begin
+extension Session {
+    /// The key backup of this account: opened once in a process, and the same one from then on.
+    func keyBackup() async throws -> KeyBackup {
+        try await KeyBackup.open(account: account, sink: sink) { _ in try await self.accessToken() }
+    }
+}
+// docs/ios.md end
+// README end
+
+@MainActor
+final class SnippetApp {
+    let session: Session
+
+    init(_ session: Session) {
+        self.session = session
+    }
+
+    func didFinishLaunching() {
+        let session = session
+        // README begin
+        // docs/ios.md begin
+        KeyBackup.registerBackgroundTasks { [try await session.keyBackup()] } // before the app has finished launching
+        // docs/ios.md end
+        // README end
+    }
+
+    func unlock(with typed: String) async throws {
+        // README begin
+        // docs/ios.md begin
+        let backup = try await session.keyBackup()
+        try await backup.unlock(with: .recoveryKey(text: typed))
+        backup.startNow() // from iOS 26 on it continues when the user leaves the app
+        // docs/ios.md end
+        // README end
+    }
+
+    func handleEvents(
+        of downloads: BackgroundFileDownloads,
+        completionHandler: @escaping @Sendable () -> Void
+    ) {
+        let session = session
+        // docs/ios.md begin
+        downloads.handleEvents(completionHandler: completionHandler) {
+            _ = try? await session.keyBackup().runInBackground()
+        }
+        // docs/ios.md end
+    }
+}
+
+/// The lines of a page that an app needs less often.
+struct MoreOfAnApp {
+    let session: Session
+    let crypto = Crypto()
+
+    func sink() -> ClosureSink {
+        // docs/ios.md begin
+        let sink = ClosureSink { keys in
+            try await crypto.importKeys(keys) // durable when this returns
+            return keys.map { _ in .imported }
+        }
+        // docs/ios.md end
+        return sink
+    }
+
+    func openWithOptions(_ downloads: BackgroundFileDownloads) async throws -> KeyBackup {
+        // docs/ios.md begin
+        try await KeyBackup.open(
+            account: session.account,
+            protection: .keyring(keyring: KeychainKeyring(accessGroup: "group.org.example")),
+            sink: session.sink,
+            fileDownloads: downloads,
+            downloadPolicy: DownloadPolicy(meteredBytes: 100_000_000, cores: 1)
+        ) { _ in try await session.accessToken() }
+        // docs/ios.md end
+    }
+
+    func decrypt(_ sessionID: String, in roomID: String, with backup: KeyBackup) async throws -> RoomKey? {
+        // docs/ios.md begin
+        if case .found(let key, _) = try await backup.fetchSession(sessionID, in: roomID) { return key }
+        // docs/ios.md end
+        return nil
+    }
+
+    func tell(_ typed: String, _ backup: KeyBackup, say: (String) -> Void) async {
+        // docs/ios.md begin
+        do {
+            try await backup.unlock(with: .recoveryKey(text: typed))
+        } catch {
+            say(error.localizedDescription) // "The recovery key has a typing error. Check it."
+        }
+        // docs/ios.md end
+    }
+
+    func openAgain() async throws -> KeyBackup {
+        // docs/ios.md begin
+        do {
+            return try await session.keyBackup()
+        } catch OpenError.vaultDamaged, OpenError.keyringUnavailable(keyLost: true) {
+            _ = try await KeyBackup.setVaultAside(in: KeyBackup.directory(for: session.account.userId))
+            return try await session.keyBackup()
+        }
+        // docs/ios.md end
+    }
+
+    func signOut() async throws {
+        // docs/ios.md begin
+        try await KeyBackup.forget(session.account.userId)
+        // docs/ios.md end
+    }
+
+    func preview() -> any KeyBackupProtocol {
+        // docs/ios.md begin
+        FakeKeyBackup(.of(keys: 1_000), recoveryKey: "EsTc …")
+        // docs/ios.md end
+    }
+}
+
+/// Stands in for the session of an app.
+struct Session {
+    let account: KeyBackupAccount
+    let sink: ClosureSink
+    let token: String
+
+    func accessToken() async throws -> String { token }
+}
+
+/// Stands in for the crypto of an app.
+actor Crypto {
+    private(set) var count = 0
+
+    func importKeys(_ keys: [RoomKey]) throws { count += keys.count }
+}
+#endif
