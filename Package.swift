@@ -30,7 +30,7 @@ let library: Target =
 // Modules with the names of Apple's, which make the code for Apple systems compile and run on Linux, in tests.
 let stubs =
     Context.environment["KEYFERRY_APPLE_STUBS"] == "1"
-    ? ["AppleFoundation", "BackgroundTasks", "Network", "Security", "UIKit"] : []
+    ? ["AppleFoundation", "BackgroundTasks", "Network", "Security", "SwiftUI", "UIKit"] : []
 let stubDependencies = stubs.map { Target.Dependency.target(name: $0) }
 
 let package = Package(
@@ -47,6 +47,7 @@ let package = Package(
             name: "Keyferry",
             dependencies: ["KeyferryFFI"] + stubDependencies,
             path: "bindings/swift/Sources/Keyferry",
+            exclude: ["Keyferry.docc"],
             resources: [.process("Resources")],
             linkerSettings: isSystemLibrary ? [.linkedLibrary("keyferry")] : []
         ),

@@ -3,6 +3,7 @@
 #
 #   scripts/test-swift.sh [arguments of "swift test"]
 #
+# On Linux, modules with the names of Apple's (bindings/swift/Stubs) stand for the systems that are not there.
 # If Swift is not on the PATH, this takes Debian's, in a Debian of its own (scripts/in-debian.sh), which needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,18 +19,32 @@ settings=(
   "LIBRARY_PATH=$release"
   "LD_LIBRARY_PATH=$release"
   "DYLD_LIBRARY_PATH=$release"
+  "KEYFERRY_LIBRARY=local"
   "KEYFERRY_TEST_HOMESERVER=$homeserver"
 )
+package=(--package-path "$project" --scratch-path "$project/bindings/swift/.build")
 # Includes the checks that Swift 6 makes on Apple systems for closures that the OS calls on the wrong queue.
-test_command=(
-  swift test --disable-swift-testing -Xswiftc -enable-actor-data-race-checks --package-path "$project/bindings/swift" "$@"
-)
+test_command=(swift test "${package[@]}" --disable-swift-testing -Xswiftc -enable-actor-data-race-checks "$@")
 
-if command -v swift >/dev/null; then
+if [ "$(uname -s)" != Linux ]; then
   exec env "${settings[@]}" "${test_command[@]}"
 fi
 
-# The release folder may be outside of the project.
-mkdir -p "$release"
-scripts/in-debian.sh -i swiftlang libc6-dev libstdc++-14-dev ca-certificates git -m "$release" -- \
-  env -i HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 "${settings[@]}" "${test_command[@]}"
+# Runs a command where there is a Swift.
+with_swift() {
+  if command -v swift >/dev/null; then
+    env "${settings[@]}" "$@"
+  else
+    # The release folder may be outside of the project.
+    mkdir -p "$release"
+    scripts/in-debian.sh -i swiftlang libc6-dev libstdc++-14-dev ca-certificates git -m "$release" -- \
+      env -i HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 "${settings[@]}" "$@"
+  fi
+}
+
+# Without the stubs, as a program on Linux has it.
+with_swift swift build --package-path "$project" --scratch-path "$project/bindings/swift/.build/plain"
+# With them, the code for Apple systems is compiled, too.
+settings+=("KEYFERRY_APPLE_STUBS=1")
+with_swift "${test_command[@]}"
+with_swift scripts/swift-docs.sh

@@ -3,7 +3,7 @@
 
 - What only the generated code itself uses is internal: converters, and the objects that the package wraps.
 - The cases of errors begin with a small letter, as Swift's do.
-- Comments name the cases of enums as Swift does.
+- Comments write names as Swift does.
 - Calls that may be ended at any moment end with their task.
 - A section "# Errors" of a comment becomes "- Throws:".
 
@@ -18,6 +18,9 @@ WRAPPED = [
     "KeyBackupPreferenceProtocol", "ClientOptions", "RunBudget", "EntryPage",
     "ConflictPage", "RefusedPage", "RoomKeyPage", "JobHost", "setVaultAside", "initLogging",
 ]
+
+# Functions that have another name in the package.
+OTHERWISE_NAMED = {"prove_room_key": "prove", "find_room_key": "roomKey"}
 
 # Functions of which nothing is lost if they are ended anywhere.
 CANCELLABLE = ["fetchSession", "fetchRoom", "refresh"]
@@ -71,9 +74,18 @@ def with_small(cases, code):
 
 
 def named_as_here(text):
-    """Writes the cases of enums in comments as Swift does."""
+    """Writes the names in comments as Swift does."""
     enums = "|".join(re.findall(r"^(?:public )?enum (\w+)", text, flags=re.MULTILINE))
-    return re.sub(rf"`({enums})\.([A-Z])", lambda found: f"`{found[1]}.{found[2].lower()}", text)
+    text = re.sub(rf"`({enums})\.([A-Z])", lambda found: f"`{found[1]}.{found[2].lower()}", text)
+    text = re.sub(r"^ *\* .*`None`.*$", lambda line: line.group().replace("`None`", "`nil`"), text, flags=re.MULTILINE)
+    return re.sub(r"`((?:[A-Z]\w*\.)?)([a-z]+(?:_[a-z]+)+)`", lambda found: f"`{found[1]}{camel(found[2])}`", text)
+
+
+def camel(name):
+    if name in OTHERWISE_NAMED:
+        return OTHERWISE_NAMED[name]
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def with_throws(text):
