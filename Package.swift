@@ -1,5 +1,4 @@
 // swift-tools-version:6.0
-import Foundation
 import PackageDescription
 
 // Where the Rust library of this release is. scripts/build-xcframework.sh --release writes both lines.
@@ -12,10 +11,11 @@ let releaseChecksum = ""
 let builtHere = "target/apple/KeyferryFFI.xcframework"
 
 #if os(Linux)
-let isSystemLibrary = true
+let usualLibrary = "local"
 #else
-let isSystemLibrary = Context.environment["KEYFERRY_LIBRARY"] == "local"
+let usualLibrary = "release"
 #endif
+let isSystemLibrary = (Context.environment["KEYFERRY_LIBRARY"] ?? usualLibrary) == "local"
 
 let library: Target =
     if isSystemLibrary {

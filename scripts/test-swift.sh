@@ -30,21 +30,10 @@ if [ "$(uname -s)" != Linux ]; then
   exec env "${settings[@]}" "${test_command[@]}"
 fi
 
-# Runs a command where there is a Swift.
-with_swift() {
-  if command -v swift >/dev/null; then
-    env "${settings[@]}" "$@"
-  else
-    # The release folder may be outside of the project.
-    mkdir -p "$release"
-    scripts/in-debian.sh -i swiftlang libc6-dev libstdc++-14-dev ca-certificates git -m "$release" -- \
-      env -i HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 "${settings[@]}" "$@"
-  fi
-}
-
 # Without the stubs, as a program on Linux has it.
-with_swift swift build --package-path "$project" --scratch-path "$project/bindings/swift/.build/plain"
+scripts/with-swift.sh "${settings[@]}" swift build --package-path "$project" --scratch-path "$project/bindings/swift/.build/plain"
 # With them, the code for Apple systems is compiled, too.
 settings+=("KEYFERRY_APPLE_STUBS=1")
-with_swift "${test_command[@]}"
-with_swift scripts/swift-docs.sh
+scripts/with-swift.sh "${settings[@]}" "${test_command[@]}"
+scripts/with-swift.sh "${settings[@]}" scripts/swift-docs.sh
+scripts/build-xcframework.sh --check
