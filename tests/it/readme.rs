@@ -11,8 +11,11 @@ const SOURCES: [(&str, &[&str]); 5] = [
         "bindings/kotlin/src/test/kotlin/org/matrix/keyferry/ReadmeSignIn.kt",
         &["README"],
     ),
-    ("bindings/swift/Tests/KeyferryTests/ReadmeSnippet.swift", &["README"]),
-    ("bindings/swift/Tests/KeyferryTests/ReadmeSignIn.swift", &["README"]),
+    (
+        "bindings/swift/Tests/KeyferryTests/Docs/Snippets.swift",
+        &["README", "docs/ios.md"],
+    ),
+    ("bindings/swift/Tests/KeyferryTests/Docs/SignInSnippet.swift", &["README"]),
     (
         "tests/android/src/test/kotlin/org/matrix/keyferry/docs/Snippets.kt",
         &["README", "docs/android.md"],
@@ -46,9 +49,15 @@ fn snippet_lines(source: &str, document: &str) -> Vec<String> {
     for line in source.lines().map(str::trim) {
         if line == begin || line == end {
             is_inside = line == begin;
+        } else if is_mark(line) {
+            // Of another document.
         } else if is_inside && !line.is_empty() {
             lines.push(line.to_owned());
         }
     }
     lines
+}
+
+fn is_mark(line: &str) -> bool {
+    line.starts_with("// ") && (line.ends_with(" begin") || line.ends_with(" end"))
 }

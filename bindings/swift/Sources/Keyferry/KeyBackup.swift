@@ -22,9 +22,12 @@ public final class KeyBackup: KeyBackupProtocol {
     let exports = CallsUnderWay()
     let exportTurns = Turns()
     let host: HostCallbacks
+    /// Whether the OS can download long answers while the app is suspended.
+    let hasFileDownloads: Bool
     private let endings = Endings()
 
-    private init(client: KeyBackupClient, host: HostCallbacks) {
+    private init(client: KeyBackupClient, host: HostCallbacks, hasFileDownloads: Bool) {
+        self.hasFileDownloads = hasFileDownloads
         self.client = client
         self.host = host
         download = client.download()
@@ -108,7 +111,7 @@ public final class KeyBackup: KeyBackupProtocol {
         host: HostCallbacks
     ) async throws -> KeyBackup {
         let client = try await KeyBackupClient.open(options: options, transport: transport, host: host, sink: sink)
-        let backup = KeyBackup(client: client, host: host)
+        let backup = KeyBackup(client: client, host: host, hasFileDownloads: options.fileDownloads != nil)
         await backup.showStatus()
         return backup
     }

@@ -8,9 +8,7 @@ extension KeyBackup {
     /// `App`.
     ///
     /// ```swift
-    /// KeyBackup.registerBackgroundTasks {
-    ///     try await sessions.all.asyncMap { try await $0.keyBackup() }
-    /// }
+    /// KeyBackup.registerBackgroundTasks { [try await session.keyBackup()] }
     /// ```
     ///
     /// From then on wake-ups are requested by themselves. A task writes a pending preference, and downloads until it is

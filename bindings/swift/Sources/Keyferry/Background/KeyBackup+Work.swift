@@ -39,10 +39,15 @@ extension KeyBackup {
         }
         var reports: [RunReport] = []
         for backup in backups where !Task.isCancelled {
-            let report = await backup.runInBackground(budget: left())
+            let report = await backup.runInBackground(budget: left() ?? backup.budgetForFiles)
             isSettled = isSettled && report.outcome.leavesNothingToTry
             reports.append(report)
         }
         return (reports, isSettled && reports.count == backups.count)
     }
+}
+
+extension KeyBackup {
+    /// The budget of a run that has no other: only runs with a budget leave long answers to ``BackgroundFileDownloads``.
+    fileprivate var budgetForFiles: Duration? { hasFileDownloads ? .seconds(180) : nil }
 }

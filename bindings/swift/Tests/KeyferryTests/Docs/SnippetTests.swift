@@ -48,6 +48,7 @@ final class SnippetTests: ApplePhone {
         XCTAssertEqual(answers, [])
         XCTAssertEqual(more.preview().state.activity, .idle)
         try await more.signOut()
+        XCTAssertNil(launchByHand(more.session), "nothing has asked for a wake-up")
     }
 }
 #endif

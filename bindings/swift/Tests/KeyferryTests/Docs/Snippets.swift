@@ -1,5 +1,7 @@
 #if canImport(AppleFoundation)
 import AppleFoundation
+import BackgroundTasks
+import SwiftUI
 import XCTest
 
 // The lines that README.md and docs/ios.md show. tests/it/readme.rs compares them.
@@ -128,6 +130,31 @@ struct MoreOfAnApp {
         FakeKeyBackup(.of(keys: 1_000), recoveryKey: "EsTc …")
         // docs/ios.md end
     }
+}
+
+/// A screen of an app.
+struct Screen: View {
+    let backup: KeyBackup
+    @State private var isAskingForRecoveryKey = false
+
+    var body: some View {
+        // README begin
+        // docs/ios.md begin
+        KeyBackupProgressView(backup) { isAskingForRecoveryKey = true }
+        // docs/ios.md end
+        // README end
+    }
+}
+
+/// A test of an app.
+func launchByHand(_ session: Session) -> BGTask? {
+    // docs/ios.md begin
+    KeyBackup.registerBackgroundTasks(
+        identifiers: BackgroundTaskIdentifiers(processing: "processing", appRefresh: "refresh", continued: "download")
+    ) { [try await session.keyBackup()] }
+    let task = BGTaskScheduler.shared.launch("refresh") // what iOS does some time after the request; nil without a request
+    // docs/ios.md end
+    return task
 }
 
 /// Stands in for the session of an app.
