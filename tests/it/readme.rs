@@ -15,7 +15,10 @@ const SOURCES: [(&str, &[&str]); 5] = [
         "bindings/swift/Tests/KeyferryTests/Docs/Snippets.swift",
         &["README", "docs/ios.md"],
     ),
-    ("bindings/swift/Tests/KeyferryTests/Docs/SignInSnippet.swift", &["README"]),
+    (
+        "bindings/swift/Tests/KeyferryTests/Docs/SignInSnippet.swift",
+        &["README"],
+    ),
     (
         "tests/android/src/test/kotlin/org/matrix/keyferry/docs/Snippets.kt",
         &["README", "docs/android.md"],
