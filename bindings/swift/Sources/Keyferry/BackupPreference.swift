@@ -24,7 +24,7 @@ public struct BackupPreference: BackupPreferenceProtocol {
 
     @discardableResult
     public func flush(budget: Duration?) async throws -> PreferenceWrite? {
-        try await preference.flush(budget: RunBudget(budget))
+        try await preference.flush(budget: RunBudget(maxDuration: budget))
     }
 
     public func pending() async throws -> PendingPreference? {

@@ -2,7 +2,7 @@ import Foundation
 
 extension KeyBackup {
     public func run(budget: Duration?) async -> RunReport {
-        let limit = RunBudget(budget)
+        let limit = RunBudget(maxDuration: budget)
         let report = await host.runs.during { [calls, download] in
             await calls.stoppable(stop: { download.endRun() }, work: { await download.run(budget: limit) })
         }

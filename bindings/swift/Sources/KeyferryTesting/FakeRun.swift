@@ -67,7 +67,7 @@ extension DownloadProgress {
             rooms: 0,
             bytesDownloaded: 0,
             keysPerSecond: keysPerSecond,
-            timeLeftMs: timeLeft.map { UInt64(max(0, $0.components.seconds)) * 1_000 }
+            timeLeft: timeLeft
         )
     }
 }

@@ -15,7 +15,7 @@ final class BackgroundTaskPlanTests: XCTestCase {
         bytes: UInt64 = 1_000
     ) -> WakeUp {
         WakeUp(
-            notBeforeMs: after,
+            notBefore: .milliseconds(after),
             needsNetwork: network,
             needsUnmetered: unmetered,
             needsCharging: charging,
@@ -83,7 +83,7 @@ final class BackgroundTaskPlanTests: XCTestCase {
     }
 
     func testAnOutcomeThatLeavesNothingToTryIsASuccess() {
-        let holder = RunHolder(processName: "app", processId: 1, isThisProcess: true, sinceMs: 0)
+        let holder = RunHolder(processName: "app", processId: 1, isThisProcess: true, since: Date())
         let table: [(RunOutcome, Bool)] = [
             (whole, true),
             (.short(versions: []), true),
@@ -95,7 +95,7 @@ final class BackgroundTaskPlanTests: XCTestCase {
             (.paused(causes: [.timeExpiring]), false),
             (.paused(causes: []), false),
             (.outOfBudget, false),
-            (.blocked(reason: .offline, retryAfterMs: nil), false),
+            (.blocked(reason: .offline, retryAfter: nil), false),
             (.failed(reason: .diskFull), false),
         ]
         for (outcome, success) in table { XCTAssertEqual(outcome.leavesNothingToTry, success, "\(outcome)") }

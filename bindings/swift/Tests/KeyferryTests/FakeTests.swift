@@ -49,7 +49,7 @@ final class FakeTests: XCTestCase {
 
     func testThePreferenceKeepsAChoiceUntilItIsWritten() async throws {
         let backup = FakeKeyBackup()
-        backup.preference.write = .pending(reason: .unreachable, retryAfterMs: nil)
+        backup.preference.write = .pending(reason: .unreachable, retryAfter: nil)
         _ = try await backup.preference.setEnabled(true)
         let pending = try await backup.preference.pending()
         XCTAssertEqual(pending?.enabled, true)

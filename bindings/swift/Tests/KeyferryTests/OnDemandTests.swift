@@ -111,7 +111,7 @@ final class OnDemandTests: BackupTestCase {
         await assertThrows(OnDemandError.onHold(causes: [.offline])) { try await backup.refresh() }
         try await backup.resume(.offline)
         homeserver.stop()
-        await assertThrows(OnDemandError.unreachable(retryAfterMs: nil)) { try await backup.refresh() }
+        await assertThrows(OnDemandError.unreachable(retryAfter: nil)) { try await backup.refresh() }
         backup.close()
         await assertThrows(OnDemandError.shutDown) { try await backup.refresh() }
     }

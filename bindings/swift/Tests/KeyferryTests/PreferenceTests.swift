@@ -130,7 +130,7 @@ final class PreferenceTests: BackupTestCase {
             newDirectory(),
             .takePart(determined: .follow, undetermined: .chooseOn, writeUnstable: true)
         )
-        await assertThrows(PreferenceError.unreachable(retryAfterMs: nil)) {
+        await assertThrows(PreferenceError.unreachable(retryAfter: nil)) {
             _ = try await choosing.preference.decideAtSignIn()
         }
         choosing.close()

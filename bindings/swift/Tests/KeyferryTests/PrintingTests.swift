@@ -13,7 +13,7 @@ final class PrintingTests: XCTestCase {
             (LookupError.locked, "the backup is not unlocked"),
             (OnDemandError.onHold(causes: [.offline]), "requests are on hold"),
             (OpenError.keyringUnavailable(keyLost: true), "the keyring gave no key"),
-            (PreferenceError.unreachable(retryAfterMs: 5), "the homeserver cannot be reached"),
+            (PreferenceError.unreachable(retryAfter: .seconds(5)), "the homeserver cannot be reached"),
             (SinkError.unavailable(detail: secret), "the app's crypto takes no keys now"),
             (StatusError.shutDown, "the client is shut down"),
             (TransportError.failed(detail: secret), "the transport failed"),
@@ -35,7 +35,7 @@ final class PrintingTests: XCTestCase {
 
     func testOutcomesArePrintedWithTheirNamesAndValues() {
         XCTAssertEqual("\(RunOutcome.outOfBudget)", "OutOfBudget")
-        let blocked = RunOutcome.blocked(reason: .offline, retryAfterMs: nil)
+        let blocked = RunOutcome.blocked(reason: .offline, retryAfter: nil)
         XCTAssertEqual("\(blocked)", "Blocked { reason: Offline, retry_after_ms: None }")
     }
 

@@ -13,7 +13,7 @@ final class SecretsTests: XCTestCase {
         )
         let request = TransportRequest(
             method: .get, url: "https://a", headers: [TransportHeader(name: "Authorization", value: secret)], body: nil,
-            idleTimeoutMs: 1
+            idleTimeout: .seconds(1)
         )
         let holders: [Any] = [
             key, [key], RoomKeyLookup.found(key: key, otherRooms: []), UnlockSecret.recoveryKey(text: secret),

@@ -71,13 +71,13 @@ final class TestHomeserver {
     }
 
     /// Makes a request with the access token, as the Rust crate does.
-    func request(_ path: String, idleTimeoutMs: UInt64 = 30_000) -> TransportRequest {
+    func request(_ path: String, idleTimeout: Duration = .seconds(30)) -> TransportRequest {
         TransportRequest(
             method: .get,
             url: details.homeserverUrl + "/_matrix/client/v3" + path,
             headers: [TransportHeader(name: "Authorization", value: "Bearer " + details.accessToken)],
             body: nil,
-            idleTimeoutMs: idleTimeoutMs
+            idleTimeout: idleTimeout
         )
     }
 

@@ -41,7 +41,7 @@ final class TransportFailureTests: XCTestCase {
         for fault in [#"{"kind":"silence"}"#, #"{"kind":"stall","after_bytes":1000}"#] {
             try await homeserver.setFaults("[\(fault)]")
             let path = "/room_keys/keys?version=" + homeserver.details.backupVersion
-            let exchange = try transport.start(request: homeserver.request(path, idleTimeoutMs: 400))
+            let exchange = try transport.start(request: homeserver.request(path, idleTimeout: .milliseconds(400)))
             await assertThrows(TransportError.timeout) { _ = try await notHanging { try await drain(exchange) } }
         }
     }

@@ -76,7 +76,7 @@ final class TransportTests: XCTestCase {
         let read = homeserver.request(path)
         let write = TransportRequest(
             method: .put, url: read.url, headers: read.headers, body: Data(#"{"enabled":true}"#.utf8),
-            idleTimeoutMs: 30_000
+            idleTimeout: .seconds(30)
         )
         let written = try transport.start(request: write)
         let status = try await notHanging { try await written.head().status }

@@ -4,8 +4,9 @@ extension Duration {
     /// This time in milliseconds, at least 0.
     var milliseconds: UInt64 {
         let (seconds, attoseconds) = components
-        let whole = UInt64(clamping: seconds).multipliedReportingOverflow(by: 1_000)
-        return whole.overflow ? .max : whole.partialValue + UInt64(clamping: attoseconds / 1_000_000_000_000_000)
+        // More than any budget, and small enough for the library to add to the time of day.
+        let most: Int64 = 100 * 365 * 24 * 60 * 60
+        return UInt64(max(0, min(seconds, most))) * 1_000 + UInt64(max(0, attoseconds) / 1_000_000_000_000_000)
     }
 
     /// This time in seconds, as Foundation counts.
@@ -14,24 +15,13 @@ extension Duration {
     }
 }
 
-extension RunBudget {
-    /// `nil`: no limit.
-    init(_ duration: Duration?) {
-        self.init(maxDurationMs: duration?.milliseconds)
+extension Date {
+    init(millisecondsSince1970 milliseconds: UInt64) {
+        self.init(timeIntervalSince1970: TimeInterval(milliseconds) / 1_000)
     }
-}
 
-extension WakeUp {
-    /// Time from now before which the wake-up is of no use.
-    public var notBefore: Duration { .milliseconds(notBeforeMs) }
-}
-
-extension DownloadProgress {
-    /// Time left in the current stage, at the rate of the last 3 seconds; `nil` if that is not known.
-    public var timeLeft: Duration? { timeLeftMs.map { .milliseconds($0) } }
-}
-
-extension TransportRequest {
-    /// Time without any data after which the request has failed.
-    public var idleTimeout: Duration { .milliseconds(idleTimeoutMs) }
+    /// This moment in milliseconds, as the library counts; at least 0.
+    var millisecondsSince1970: UInt64 {
+        UInt64(max(0, timeIntervalSince1970 * 1_000))
+    }
 }

@@ -69,7 +69,7 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         guard let ticket = try store.begin(name) else { return }
         var outgoing = URLRequest(url: url)
         outgoing.httpShouldHandleCookies = false
-        outgoing.timeoutInterval = TimeInterval(request.idleTimeoutMs) / 1000
+        outgoing.timeoutInterval = request.idleTimeout.timeInterval
         for header in request.headers {
             outgoing.setValue(header.value, forHTTPHeaderField: header.name)
         }

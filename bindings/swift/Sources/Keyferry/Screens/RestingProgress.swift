@@ -16,7 +16,7 @@ extension DownloadProgress {
             rooms: summary?.rooms ?? 0,
             bytesDownloaded: 0,
             keysPerSecond: 0,
-            timeLeftMs: nil
+            timeLeft: nil
         )
     }
 }

@@ -62,7 +62,7 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
         }
         let (kept, closings) = lock.withLock { (idle.popLast(), self.closings) }
         let lane = kept ?? URLSessionLane(configuration: configuration)
-        let idleTimeout = TimeInterval(request.idleTimeoutMs) / 1000
+        let idleTimeout = request.idleTimeout.timeInterval
         let exchange = URLSessionExchange(idleTimeout: idleTimeout, mostBuffered: mostBuffered)
         let request = outgoing
         // FoundationNetworking creates a task only when its reading thread is free, and `start` must not wait.

@@ -36,7 +36,7 @@ final class BackgroundFileDownloadsTests: ApplePhone {
         try await eventually("the download has failed") {
             if case .failed = try downloads.state(name: "all") { true } else { false }
         }
-        let put = TransportRequest(method: .put, url: "http://localhost", headers: [], body: nil, idleTimeoutMs: 1)
+        let put = TransportRequest(method: .put, url: "http://localhost", headers: [], body: nil, idleTimeout: .seconds(1))
         XCTAssertThrowsError(try downloads.begin(name: "put", request: put))
         downloads.discardAll(except: [])
         XCTAssertEqual(try downloads.names(), [])
