@@ -18,6 +18,7 @@ stage_style() {
   }
   cargo fmt --all -- --check
   shellcheck scripts/*.sh tests/*/*.sh .ci/run
+  scripts/strings.py --check
   cargo clippy --workspace --all-targets --release --locked -- -D warnings
 }
 

@@ -114,14 +114,17 @@ public final class BGTaskScheduler: @unchecked Sendable {
         lock.withLock { requests }
     }
 
-    /// Apple's stops an app that registers an identifier twice. Here the last handler counts, for tests.
     public func register(
         forTaskWithIdentifier identifier: String,
         using queue: DispatchQueue?,
         launchHandler: @escaping (BGTask) -> Void
     ) -> Bool {
         guard permitted?.contains(identifier) ?? true else { return false }
-        lock.withLock { handlers[identifier] = launchHandler }
+        lock.withLock {
+            // As Apple's does.
+            precondition(handlers[identifier] == nil, "\(identifier) is registered twice")
+            handlers[identifier] = launchHandler
+        }
         return true
     }
 

@@ -11,17 +11,24 @@ final class ContinuedDownloads: @unchecked Sendable {
     /// Backups for which iOS has taken a request and not yet started its task.
     private var requested: [KeyBackup] = []
 
-    func register(_ identifier: String, by register: (String, @escaping @Sendable (BGTask) -> Void) -> Void) {
+    /// Returns false if iOS knows such tasks and does not take the identifier.
+    func register(
+        _ identifier: String,
+        by register: (String, @escaping @Sendable (BGTask) -> Void) -> Bool
+    ) -> Bool {
         // An SDK before that of iOS 26 has no such tasks.
         #if compiler(>=6.2) || canImport(AppleFoundation)
-        guard #available(iOS 26.0, *) else { return }
-        register(identifier) { task in
+        guard #available(iOS 26.0, *) else { return true }
+        let isTaken = register(identifier) { task in
             guard let task = task as? BGContinuedProcessingTask, let backup = self.takeRequested() else {
                 return task.setTaskCompleted(success: true)
             }
             self.run(backup, in: task)
         }
-        lock.withLock { self.identifier = identifier }
+        lock.withLock { self.identifier = isTaken ? identifier : nil }
+        return isTaken
+        #else
+        return true
         #endif
     }
 

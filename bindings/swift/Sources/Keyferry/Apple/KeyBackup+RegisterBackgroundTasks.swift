@@ -3,9 +3,9 @@ import BackgroundTasks
 import Foundation
 
 extension KeyBackup {
-    /// Registers the tasks in which iOS lets the key backup work while the app is not on screen. Call it once, before the
-    /// app has finished launching: in `application(_:didFinishLaunchingWithOptions:)`, or in the initialiser of a SwiftUI
-    /// `App`.
+    /// Registers the tasks in which iOS lets the key backup work while the app is not on screen. Call it at launch, before the
+    /// app has finished launching, or iOS stops the app: in `application(_:didFinishLaunchingWithOptions:)`, or in the
+    /// initialiser of a SwiftUI `App`. A later call only replaces `backups`.
     ///
     /// ```swift
     /// KeyBackup.registerBackgroundTasks { [try await session.keyBackup()] }
@@ -24,31 +24,51 @@ extension KeyBackup {
         identifiers: BackgroundTaskIdentifiers = .standard,
         backups: @escaping @Sendable () async throws -> [KeyBackup]
     ) -> Bool {
-        var isComplete = true
-        // `using: nil` is a queue of its own: on the main queue, Swift 6 would expect a closure of the main actor.
-        func register(_ identifier: String, _ launch: @escaping @Sendable (BGTask) -> Void) {
-            guard !BGTaskScheduler.shared.register(forTaskWithIdentifier: identifier, using: nil, launchHandler: launch)
-            else { return }
-            isComplete = false
-            NSLog("keyferry: BGTaskSchedulerPermittedIdentifiers in Info.plist lacks %@", identifier)
-        }
-        register(identifiers.processing) { workOrPostpone(in: $0, budget: nil, of: backups) }
+        RegisteredTasks.shared.register(identifiers, backups)
+    }
+}
+
+/// The launch handlers of this process.
+private final class RegisteredTasks: @unchecked Sendable {
+    static let shared = RegisteredTasks()
+
+    private let lock = NSLock()
+    private var registered: Set<String> = []
+    private var backups: (@Sendable () async throws -> [KeyBackup])?
+
+    func register(
+        _ identifiers: BackgroundTaskIdentifiers,
+        _ backups: @escaping @Sendable () async throws -> [KeyBackup]
+    ) -> Bool {
+        lock.withLock { self.backups = backups }
+        var areTaken = register(identifiers.processing) { self.work(in: $0, budget: nil) }
         if let appRefresh = identifiers.appRefresh {
-            register(appRefresh) { workOrPostpone(in: $0, budget: .seconds(25), of: backups) }
+            areTaken = register(appRefresh) { self.work(in: $0, budget: .seconds(25)) } && areTaken
         }
-        if let continued = identifiers.continued { ContinuedDownloads.shared.register(continued, by: register) }
+        if let continued = identifiers.continued {
+            areTaken = ContinuedDownloads.shared.register(continued, by: register) && areTaken
+        }
         BackgroundScheduler.shared.use(identifiers)
-        return isComplete
+        return areTaken
     }
 
-    private static func workOrPostpone(
-        in task: BGTask,
-        budget: Duration?,
-        of backups: @escaping @Sendable () async throws -> [KeyBackup]
-    ) {
-        work(in: task, budget: budget) {
+    /// Returns whether iOS has taken the identifier, now or before: it stops an app that registers one twice.
+    private func register(_ identifier: String, _ launch: @escaping @Sendable (BGTask) -> Void) -> Bool {
+        if lock.withLock({ registered.contains(identifier) }) { return true }
+        // `using: nil` is a queue of the system's: on the main queue, Swift 6 would expect a closure of the main actor.
+        if BGTaskScheduler.shared.register(forTaskWithIdentifier: identifier, using: nil, launchHandler: launch) {
+            lock.withLock { _ = registered.insert(identifier) }
+            return true
+        }
+        NSLog("keyferry: BGTaskSchedulerPermittedIdentifiers in Info.plist lacks %@", identifier)
+        return false
+    }
+
+    private func work(in task: BGTask, budget: Duration?) {
+        let backups = lock.withLock { self.backups }
+        KeyBackup.work(in: task, budget: budget) {
             do {
-                return try await backups()
+                return try await backups?() ?? []
             } catch {
                 // The request has been used up.
                 BackgroundScheduler.shared.postpone(by: .seconds(15 * 60))

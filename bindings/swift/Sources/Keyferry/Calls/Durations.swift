@@ -22,6 +22,6 @@ extension Date {
 
     /// This moment in milliseconds, as the library counts; at least 0.
     var millisecondsSince1970: UInt64 {
-        UInt64(max(0, timeIntervalSince1970 * 1_000))
+        UInt64(max(0, (timeIntervalSince1970 * 1_000).rounded()))
     }
 }

@@ -106,10 +106,14 @@ final class RegisteredTaskTests: ApplePhone {
     }
 
     func testAnIdentifierThatInfoPlistLacksIsTold() {
-        scheduler.permitted = ["org.example.processing", "org.example.refresh"]
+        let identifiers = BackgroundTaskIdentifiers(processing: "a", appRefresh: "b", continued: "c")
+        scheduler.permitted = ["a", "b"]
         XCTAssertFalse(KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] })
-        scheduler.permitted?.insert("org.example.download")
+        scheduler.permitted = ["a", "b", "c"]
         XCTAssertTrue(KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] })
+        scheduler.permitted = []
+        XCTAssertTrue(
+            KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] }, "iOS would stop an app that asks twice")
     }
 }
 #endif
