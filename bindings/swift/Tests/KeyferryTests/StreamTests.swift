@@ -58,6 +58,27 @@ final class StreamTests: BackupTestCase {
         XCTAssertGreaterThan(hinted, 0)
     }
 
+    func testListenersThatAreCancelledWhileValuesAreSentHangNobody() async throws {
+        let broadcast = Broadcast<Int>(bufferLimit: 1, latest: 0)
+        let sender = Task.detached {
+            var value = 0
+            while !Task.isCancelled {
+                value += 1
+                broadcast.send(value)
+            }
+        }
+        try await notHanging {
+            for _ in 0..<2_000 {
+                let listener = Task.detached { for await _ in broadcast.stream() {} }
+                await Task.yield()
+                listener.cancel()
+                await listener.value
+            }
+        }
+        sender.cancel()
+        try await notHanging { await sender.value }
+    }
+
     func testASlowListenerGetsTheNewestValue() async {
         let broadcast = Broadcast<Int>(bufferLimit: 1, repeatsLatest: true)
         let stream = broadcast.stream()

@@ -3,7 +3,11 @@ import Foundation
 /// Sends values from one source to any number of listeners. A slow listener misses the oldest values and delays no
 /// other. `FakeKeyBackup` has it, too.
 package final class Broadcast<Element: Sendable>: @unchecked Sendable {
-    private let lock = NSLock()
+    /// Held while values are sent, so that all listeners get them in the same order.
+    private let sending = NSLock()
+    /// Guards the listeners. Never held while a value is sent: that wakes a task, and a task that is being cancelled waits
+    /// for this lock.
+    private let registry = NSLock()
     private let bufferLimit: Int
     private let repeatsLatest: Bool
     private var latest: Element?
@@ -34,37 +38,35 @@ package final class Broadcast<Element: Sendable>: @unchecked Sendable {
         )
         let id = UUID()
         continuation.onTermination = { [weak self] _ in self?.remove(id) }
-        let isOver = lock.withLock { () -> Bool in
-            // Under the lock; otherwise a newer value could come first.
+        sending.withLock {
             if let latest { continuation.yield(latest) }
-            if !self.isOver { listeners[id] = continuation }
-            return self.isOver
+            if isOver { continuation.finish() } else { registry.withLock { listeners[id] = continuation } }
         }
-        if isOver { continuation.finish() }
         return stream
     }
 
     /// Sends a value to every listener.
     package func send(_ element: Element) {
-        lock.withLock {
+        sending.withLock {
             guard !isOver else { return }
             if repeatsLatest { latest = element }
-            for listener in listeners.values { listener.yield(element) }
+            for listener in currentListeners { listener.yield(element) }
         }
     }
 
     /// Ends every stream.
     package func finish() {
-        let ended = lock.withLock { () -> [AsyncStream<Element>.Continuation] in
+        sending.withLock {
             isOver = true
-            defer { listeners = [:] }
-            return Array(listeners.values)
+            for listener in currentListeners { listener.finish() }
         }
-        // Not under the lock: this calls `remove`.
-        ended.forEach { $0.finish() }
+    }
+
+    private var currentListeners: [AsyncStream<Element>.Continuation] {
+        registry.withLock { Array(listeners.values) }
     }
 
     private func remove(_ id: UUID) {
-        lock.withLock { _ = listeners.removeValue(forKey: id) }
+        registry.withLock { _ = listeners.removeValue(forKey: id) }
     }
 }
