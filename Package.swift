@@ -36,6 +36,7 @@ let stubDependencies = stubs.map { Target.Dependency.target(name: $0) }
 let package = Package(
     name: "Keyferry",
     defaultLocalization: "en",
+    // The XCFramework is for iOS; a Mac takes the library that is built there.
     platforms: [.iOS(.v16), .macOS(.v13)],
     products: [
         .library(name: "Keyferry", targets: ["Keyferry"]),
@@ -47,7 +48,6 @@ let package = Package(
             name: "Keyferry",
             dependencies: ["KeyferryFFI"] + stubDependencies,
             path: "bindings/swift/Sources/Keyferry",
-            exclude: ["Keyferry.docc"],
             resources: [.process("Resources")],
             linkerSettings: isSystemLibrary ? [.linkedLibrary("keyferry")] : []
         ),

@@ -9,8 +9,8 @@
 #   target/apple/KeyferryFFI.xcframework       for phones and for the simulator, with their symbols (dSYM)
 #   target/apple/KeyferryFFI.xcframework.zip   the same, for a release
 #
-# Needs the release build of this machine (cargo build --release --locked) and Python; except for --check a Mac with Xcode,
-# and the targets (rustup target add aarch64-apple-ios aarch64-apple-ios-sim x86_64-apple-ios).
+# Needs Rust and Python; except for --check a Mac with Xcode, and the targets
+# (rustup target add aarch64-apple-ios aarch64-apple-ios-sim x86_64-apple-ios).
 #
 # The framework is dynamic and exports only what the generated code calls: an app may have other libraries with Rust or
 # SQLite in them, and linked statically their symbols would collide with ours.
@@ -29,6 +29,8 @@ esac
 out="$project/target/apple"
 framework=KeyferryFFI
 release="$(scripts/release-folder.sh)"
+# The generator reads the library of this machine.
+cargo build --release --locked
 scripts/generate-bindings.sh swift
 header="$project/bindings/swift/Sources/KeyferryFFI/KeyferryFFI.h"
 
@@ -62,13 +64,13 @@ scripts/xcframework.py exports "$header" > "$out/exports"
 build_library() {
   local notes libraries=()
   # With symbols: they are split off below.
-  notes="$(CARGO_PROFILE_MOBILE_STRIP=none CARGO_PROFILE_MOBILE_DEBUG=line-tables-only IPHONEOS_DEPLOYMENT_TARGET=16.0 \
+  notes="$(CARGO_TERM_COLOR=never CARGO_PROFILE_MOBILE_STRIP=none CARGO_PROFILE_MOBILE_DEBUG=line-tables-only IPHONEOS_DEPLOYMENT_TARGET=16.0 \
     cargo rustc --locked --profile mobile --lib --crate-type staticlib --target "$1" -- --print native-static-libs 2>&1 |
     tee /dev/stderr)"
   read -ra libraries <<< "$(sed -n 's/^note: native-static-libs: //p' <<< "$notes" | tail -n 1)"
   mkdir -p "$out/$1"
-  xcrun --sdk "$2" clang -dynamiclib -target "$3" -o "$out/$1/$framework" \
-    -Wl,-force_load,"target/$1/mobile/libkeyferry.a" -Wl,-exported_symbols_list,"$out/exports" -Wl,-dead_strip \
+  xcrun --sdk "$2" clang -dynamiclib -fapplication-extension -target "$3" -o "$out/$1/$framework" \
+    -Wl,-force_load,"$release/../$1/mobile/libkeyferry.a" -Wl,-exported_symbols_list,"$out/exports" -Wl,-dead_strip \
     -install_name "@rpath/$framework.framework/$framework" "${libraries[@]}"
 }
 
@@ -82,6 +84,7 @@ make_framework() {
   lipo -create "${binaries[@]}" -output "$folder/$framework"
   xcrun dsymutil "$folder/$framework" -o "$folder.dSYM"
   xcrun strip -x "$folder/$framework"
+  scripts/xcframework.py built "$folder/$framework" "$header"
   cp "$header" "$folder/Headers/"
   cp bindings/swift/framework/module.modulemap "$folder/Modules/"
   cp bindings/swift/framework/PrivacyInfo.xcprivacy "$folder/"
