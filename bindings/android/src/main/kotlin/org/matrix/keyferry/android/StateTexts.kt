@@ -20,7 +20,7 @@ private const val MINUTES_OF_AN_HOUR = 60uL
 public fun Resources.keyBackupTitle(state: KeyBackupState): String = getString(
     when (state) {
         is KeyBackupState.Idle -> R.string.keyferry_idle
-        is KeyBackupState.Working -> titleOf(state.progress.stage)
+        is KeyBackupState.Working -> titleOf(state.progress)
         is KeyBackupState.Paused -> R.string.keyferry_paused
         is KeyBackupState.Stopped -> R.string.keyferry_stopped
         is KeyBackupState.NeedsUnlock -> R.string.keyferry_needs_unlock
@@ -59,8 +59,12 @@ internal val DownloadProgress.done: ULong
     }
 
 @StringRes
-private fun titleOf(stage: DownloadStage): Int = when (stage) {
-    DownloadStage.RESTING, DownloadStage.PREPARING -> R.string.keyferry_preparing
+private fun titleOf(progress: DownloadProgress): Int = when (progress.stage) {
+    DownloadStage.PREPARING -> R.string.keyferry_preparing
+    // Before the first figures of a run, and after its last.
+    DownloadStage.RESTING -> with(progress) {
+        if (total > 0uL && fetched >= total) R.string.keyferry_delivering else R.string.keyferry_preparing
+    }
     DownloadStage.FETCHING -> R.string.keyferry_fetching
     DownloadStage.WAITING_TO_RETRY -> R.string.keyferry_waiting_to_retry
     DownloadStage.OPENING -> R.string.keyferry_opening
