@@ -24,7 +24,7 @@ WRAPPED = [
 OTHERWISE_NAMED = {"prove_room_key": "prove", "find_room_key": "roomKey"}
 
 # Functions of which nothing is lost if they are ended anywhere.
-CANCELLABLE = ["fetchSession", "fetchRoom", "refresh"]
+CANCELLABLE = ["fetchSession", "fetchRoom", "refresh", "flush"]
 
 
 def changed(pattern, replacement, text):

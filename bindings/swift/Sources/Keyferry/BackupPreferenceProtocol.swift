@@ -39,8 +39,8 @@ public protocol BackupPreferenceProtocol: Sendable {
     ///
     /// - Parameter budget: Time after which this returns; `nil`: two minutes at most.
     /// - Returns: `nil` if no choice is pending; then no request is made.
-    /// - Throws: A `PreferenceError` if the app takes no part in the preference, or the vault cannot be read or
-    ///   written.
+    /// - Throws: A `PreferenceError` if the app takes no part in the preference, or the vault cannot be read or written. A
+    ///   `CancellationError` if the task is cancelled; the choice stays pending.
     @discardableResult
     func flush(budget: Duration?) async throws -> PreferenceWrite?
 
@@ -56,7 +56,7 @@ public protocol BackupPreferenceProtocol: Sendable {
 
     /// Reads the account's value from the server, in up to about 10 seconds. A change also comes by ``notices``.
     ///
-    /// - Throws: A `PreferenceError` if the value cannot be read.
+    /// - Throws: A `PreferenceError` if the value cannot be read, and a `CancellationError` if the task is cancelled.
     @discardableResult
     func refresh() async throws -> SharedPreference
 

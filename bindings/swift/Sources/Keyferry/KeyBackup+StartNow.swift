@@ -1,8 +1,11 @@
 extension KeyBackup {
     public func startNow() {
-        #if canImport(BackgroundTasks) && canImport(UIKit) && !os(watchOS)
-        if ContinuedDownloads.shared.start(self) { return }
-        #endif
-        Task { await run() }
+        // Not on the main thread: iOS takes its time to answer.
+        Task.detached { [self] in
+            #if canImport(BackgroundTasks) && canImport(UIKit) && !os(watchOS)
+            if ContinuedDownloads.shared.start(self) { return }
+            #endif
+            _ = await run()
+        }
     }
 }

@@ -22,12 +22,14 @@ public final class KeyBackup: KeyBackupProtocol {
     let exports = CallsUnderWay()
     let exportTurns = Turns()
     let host: HostCallbacks
+    let account: KeyBackupAccount
     /// Whether the OS can download long answers while the app is suspended.
     let hasFileDownloads: Bool
     private let endings = Endings()
 
-    private init(client: KeyBackupClient, host: HostCallbacks, hasFileDownloads: Bool) {
-        self.hasFileDownloads = hasFileDownloads
+    private init(client: KeyBackupClient, host: HostCallbacks, options: ClientOptions) {
+        account = options.account
+        hasFileDownloads = options.fileDownloads != nil
         self.client = client
         self.host = host
         download = client.download()
@@ -111,7 +113,7 @@ public final class KeyBackup: KeyBackupProtocol {
         host: HostCallbacks
     ) async throws -> KeyBackup {
         let client = try await KeyBackupClient.open(options: options, transport: transport, host: host, sink: sink)
-        let backup = KeyBackup(client: client, host: host, hasFileDownloads: options.fileDownloads != nil)
+        let backup = KeyBackup(client: client, host: host, options: options)
         await backup.showStatus()
         return backup
     }
@@ -137,7 +139,7 @@ public final class KeyBackup: KeyBackupProtocol {
     ///
     /// - Parameter directory: The directory that `open` was called with.
     /// - Returns: The place of the old vault, in the same directory; `nil` if there was no vault.
-    /// - Throws: An `OpenError`: `VaultInUse` while the vault is in use, `UnusableDataDir` if it cannot be moved.
+    /// - Throws: An ``OpenError``: `vaultInUse` while the vault is in use, `unusableDataDir` if it cannot be moved.
     public static func setVaultAside(in directory: URL) async throws -> URL? {
         try await Keyferry.setVaultAside(dataDir: directory.path).map { URL(fileURLWithPath: $0) }
     }
@@ -158,12 +160,14 @@ public final class KeyBackup: KeyBackupProtocol {
     }
 
     public func close() {
+        // First of all: nobody is to be given a backup that is closed.
+        endings.runAll()
         client.shutdown()
         host.finish()
-        endings.runAll()
     }
 
-    /// Calls `action` once when this is closed: for what lives as long as the backup, such as its conditions.
+    /// Calls `action` once when this is closed, at once if it is closed already: for what lives as long as the backup, such
+    /// as its conditions.
     public func onClose(_ action: @escaping @Sendable () -> Void) {
         endings.add(action)
     }
@@ -179,14 +183,19 @@ public final class KeyBackup: KeyBackupProtocol {
 private final class Endings: @unchecked Sendable {
     private let lock = NSLock()
     private var actions: [@Sendable () -> Void] = []
+    private var isOver = false
 
     func add(_ action: @escaping @Sendable () -> Void) {
-        lock.withLock { actions.append(action) }
+        let isLate = lock.withLock {
+            if !isOver { actions.append(action) }
+            return isOver
+        }
+        if isLate { action() }
     }
 
     func runAll() {
         let due = lock.withLock {
-            defer { actions = [] }
+            defer { (actions, isOver) = ([], true) }
             return actions
         }
         due.forEach { $0() }

@@ -95,6 +95,7 @@ public final class FakeKeyBackup: KeyBackupProtocol, @unchecked Sendable {
     @discardableResult
     public func unlock(with secret: UnlockSecret) async throws -> UnlockedBackup {
         try called("unlock")
+        if isClosed { throw UnlockError.shutDown }
         if let recoveryKey, secret != .recoveryKey(text: recoveryKey) { throw UnlockError.wrongKey }
         lock.withLock { content.isUnlocked = true }
         return UnlockedBackup(
@@ -128,6 +129,7 @@ public final class FakeKeyBackup: KeyBackupProtocol, @unchecked Sendable {
     }
 
     public func startNow() {
+        note("startNow")
         Task { await run(budget: nil) }
     }
 
@@ -285,6 +287,7 @@ public final class FakeKeyBackup: KeyBackupProtocol, @unchecked Sendable {
     /// How a run ends that may do nothing; `nil` if it may work.
     private var held: RunOutcome? {
         lock.withLock {
+            if content.isClosed { return .paused(causes: []) }
             if content.isStopped { return .stopped }
             return content.causes.isEmpty ? nil : .paused(causes: Array(content.causes))
         }

@@ -5,17 +5,24 @@ import AppleFoundation
 
 open class BGTask: @unchecked Sendable {
     public let identifier: String
-    public var expirationHandler: (() -> Void)?
+    public var expirationHandler: (() -> Void)? {
+        get { lock.withLock { handler } }
+        set { lock.withLock { handler = newValue } }
+    }
 
     /// What the work has reported at its end. Apple's stops an app that reports twice.
-    public private(set) var completions: [Bool] = []
+    public var completions: [Bool] { lock.withLock { reports } }
 
-    public init(identifier: String) {
+    fileprivate let lock = NSLock()
+    private var handler: (() -> Void)?
+    private var reports: [Bool] = []
+
+    init(identifier: String) {
         self.identifier = identifier
     }
 
     open func setTaskCompleted(success: Bool) {
-        completions.append(success)
+        lock.withLock { reports.append(success) }
     }
 
     /// Takes the time back, as iOS does.
@@ -30,18 +37,18 @@ public final class BGAppRefreshTask: BGTask, @unchecked Sendable {}
 
 public final class BGContinuedProcessingTask: BGTask, @unchecked Sendable {
     public let progress = Progress(totalUnitCount: 0)
-    public private(set) var title: String
-    public private(set) var subtitle: String
+    public var title: String { lock.withLock { shown.title } }
+    public var subtitle: String { lock.withLock { shown.subtitle } }
+
+    private var shown: (title: String, subtitle: String)
 
     init(_ request: BGContinuedProcessingTaskRequest) {
-        title = request.title
-        subtitle = request.subtitle
+        shown = (request.title, request.subtitle)
         super.init(identifier: request.identifier)
     }
 
     public func updateTitle(_ title: String, subtitle: String) {
-        self.title = title
-        self.subtitle = subtitle
+        lock.withLock { shown = (title, subtitle) }
     }
 }
 
@@ -104,6 +111,8 @@ public final class BGTaskScheduler: @unchecked Sendable {
     public var permitted: Set<String>?
     /// What `submit` throws for a request; `nil`: it takes the request.
     public var refusal: (@Sendable (BGTaskRequest) -> Error?)?
+    /// Whether continued tasks are taken and never started.
+    public var ignoresContinued = false
 
     private let lock = NSLock()
     private var handlers: [String: (BGTask) -> Void] = [:]
@@ -119,7 +128,7 @@ public final class BGTaskScheduler: @unchecked Sendable {
         using queue: DispatchQueue?,
         launchHandler: @escaping (BGTask) -> Void
     ) -> Bool {
-        guard permitted?.contains(identifier) ?? true else { return false }
+        guard isPermitted(identifier) else { return false }
         lock.withLock {
             // As Apple's does.
             precondition(handlers[identifier] == nil, "\(identifier) is registered twice")
@@ -130,10 +139,20 @@ public final class BGTaskScheduler: @unchecked Sendable {
 
     public func submit(_ taskRequest: BGTaskRequest) throws {
         if let refusal = refusal?(taskRequest) { throw refusal }
+        guard isPermitted(taskRequest.identifier) else { throw Error(.notPermitted) }
+        precondition(lock.withLock { handlers[taskRequest.identifier] != nil }, "\(taskRequest.identifier) has no handler")
         guard let continued = taskRequest as? BGContinuedProcessingTaskRequest else {
             return lock.withLock { requests[taskRequest.identifier] = taskRequest }
         }
-        launch(BGContinuedProcessingTask(continued))
+        if !ignoresContinued { launch(BGContinuedProcessingTask(continued)) }
+    }
+
+    /// Whether Info.plist has the identifier, or a pattern for it, such as `org.example.*`.
+    private func isPermitted(_ identifier: String) -> Bool {
+        guard let permitted else { return true }
+        return permitted.contains { pattern in
+            pattern == identifier || pattern.hasSuffix(".*") && identifier.hasPrefix(pattern.dropLast())
+        }
     }
 
     public func cancel(taskRequestWithIdentifier identifier: String) {
@@ -154,10 +173,12 @@ public final class BGTaskScheduler: @unchecked Sendable {
     }
 
     /// The continued tasks that were started, the last one last.
-    public private(set) var continued: [BGContinuedProcessingTask] = []
+    public var continued: [BGContinuedProcessingTask] { lock.withLock { started } }
+
+    private var started: [BGContinuedProcessingTask] = []
 
     private func launch(_ task: BGTask) {
-        if let task = task as? BGContinuedProcessingTask { lock.withLock { continued.append(task) } }
+        if let task = task as? BGContinuedProcessingTask { lock.withLock { started.append(task) } }
         nonisolated(unsafe) let handler = lock.withLock { handlers[task.identifier] }
         // On a queue of the system's, not the caller's.
         DispatchQueue.global().async { handler?(task) }

@@ -20,17 +20,20 @@ public struct NWPath: Sendable {
 
 public final class NWPathMonitor: @unchecked Sendable {
     /// The monitors that are started, for a test to tell.
-    nonisolated(unsafe) public static var started: [NWPathMonitor] = []
+    public static var started: [NWPathMonitor] { lock.withLock { monitors } }
+
+    private static let lock = NSLock()
+    nonisolated(unsafe) private static var monitors: [NWPathMonitor] = []
 
     public var pathUpdateHandler: (@Sendable (NWPath) -> Void)?
 
     public init() {}
 
     public func start(queue: DispatchQueue) {
-        NWPathMonitor.started.append(self)
+        NWPathMonitor.lock.withLock { NWPathMonitor.monitors.append(self) }
     }
 
     public func cancel() {
-        NWPathMonitor.started.removeAll { $0 === self }
+        NWPathMonitor.lock.withLock { NWPathMonitor.monitors.removeAll { $0 === self } }
     }
 }

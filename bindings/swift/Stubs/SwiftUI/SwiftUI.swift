@@ -78,6 +78,10 @@ extension View {
     public func progressViewStyle(_ style: LinearProgressViewStyle) -> some View { self }
     public func accessibilityElement(children: AccessibilityChildBehavior = .ignore) -> some View { self }
     public func task(_ action: @escaping @Sendable @MainActor () async -> Void) -> some View { self }
+    public func task<ID: Equatable>(
+        id value: ID,
+        _ action: @escaping @Sendable @MainActor () async -> Void
+    ) -> some View { self }
 }
 
 @MainActor

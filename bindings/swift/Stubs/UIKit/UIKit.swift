@@ -4,6 +4,17 @@ import AppleFoundation
 
 @MainActor
 public final class UIApplication {
+    public enum State {
+        case active, inactive, background
+    }
+
+    public struct LaunchOptionsKey: Hashable, Sendable {}
+
+    public static let shared = UIApplication()
+
+    /// What a test sets.
+    public var applicationState = State.active
+
     public nonisolated static let didEnterBackgroundNotification = name("DidEnterBackground")
     public nonisolated static let willEnterForegroundNotification = name("WillEnterForeground")
     public nonisolated static let protectedDataWillBecomeUnavailableNotification = name("ProtectedDataWillBecomeUnavailable")
@@ -12,4 +23,12 @@ public final class UIApplication {
     private nonisolated static func name(_ event: String) -> Notification.Name {
         Notification.Name("UIApplication\(event)Notification")
     }
+}
+
+@MainActor
+public protocol UIApplicationDelegate: AnyObject {
+    func application(
+        _ application: UIApplication,
+        didFinishLaunchingWithOptions launchOptions: [UIApplication.LaunchOptionsKey: Any]?
+    ) -> Bool
 }

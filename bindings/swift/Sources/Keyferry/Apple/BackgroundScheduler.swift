@@ -12,8 +12,9 @@ final class BackgroundScheduler: @unchecked Sendable {
 
     private let lock = NSLock()
     private var identifiers: BackgroundTaskIdentifiers?
+    private var hasWarned = false
 
-    /// Notes the identifiers under which the app has registered its launch handlers.
+    /// Notes the identifiers whose launch handlers are registered.
     func use(_ identifiers: BackgroundTaskIdentifiers) {
         lock.withLock { self.identifiers = identifiers }
     }
@@ -28,15 +29,20 @@ final class BackgroundScheduler: @unchecked Sendable {
         try? change { $0.removeAll(of: userID) }
     }
 
+    /// Cancels the wake-ups of all other accounts.
+    func removeAll(except userIDs: Set<String>) {
+        try? change { $0.removeAll(except: userIDs) }
+    }
+
     /// Requests again what is pending, no sooner than after this time: for a task that could not begin its work.
     func postpone(by time: Duration) {
         let soonest = Date(timeIntervalSinceNow: time.timeInterval)
-        try? lock.withLock { try request(Self.read(), soonest: soonest) }
+        try? lock.withLock { try request(try Self.read(), soonest: soonest) }
     }
 
     private func change(_ change: (inout PendingWakeUps) -> Void) throws {
         try lock.withLock {
-            var pending = Self.read()
+            var pending = try Self.read()
             change(&pending)
             try Self.write(pending)
             try request(pending, soonest: nil)
@@ -45,12 +51,16 @@ final class BackgroundScheduler: @unchecked Sendable {
 
     /// Makes the requests that iOS is to have, and cancels the others. Called with the lock.
     private func request(_ pending: PendingWakeUps, soonest: Date?) throws {
-        guard let identifiers else { throw NotRegistered() }
+        guard let identifiers else {
+            if !hasWarned { NSLog("keyferry: without KeyBackup.registerBackgroundTasks nothing continues in the background") }
+            hasWarned = true
+            throw NotRegistered()
+        }
         let scheduler = BGTaskScheduler.shared
         do {
             let plans = pending.plans(mayRefresh: identifiers.appRefresh != nil)
             try scheduler.request(plans, identifiers, soonest: soonest)
-        } catch let error as BGTaskScheduler.Error where error.code == .tooManyPendingTaskRequests {
+        } catch let error as BGTaskScheduler.Error where error.code != .unavailable {
             // Another part of the app has taken the only refresh.
             try scheduler.request(pending.plans(mayRefresh: false), identifiers, soonest: soonest)
         }
@@ -58,8 +68,13 @@ final class BackgroundScheduler: @unchecked Sendable {
 
     // MARK: The file
 
-    private static func read() -> PendingWakeUps {
-        guard let file = try? file(), let data = try? Data(contentsOf: file) else { return PendingWakeUps() }
+    private static func read() throws -> PendingWakeUps {
+        let data: Data
+        do {
+            data = try Data(contentsOf: file())
+        } catch CocoaError.fileReadNoSuchFile {
+            return PendingWakeUps()
+        }
         // A file of a later version counts as none: each account asks again when it is opened.
         return (try? JSONDecoder().decode(PendingWakeUps.self, from: data)) ?? PendingWakeUps()
     }
@@ -67,13 +82,12 @@ final class BackgroundScheduler: @unchecked Sendable {
     private static func write(_ pending: PendingWakeUps) throws {
         let file = try file()
         try FileManager.default.createPrivateDirectory(at: file.deletingLastPathComponent())
-        try JSONEncoder().encode(pending).write(to: file, options: .atomic)
+        try JSONEncoder().encode(pending).write(
+            to: file, options: [.atomic, .completeFileProtectionUntilFirstUserAuthentication])
     }
 
     static func file() throws -> URL {
-        let support = try FileManager.default.url(
-            for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
-        return support.appendingPathComponent("keyferry/wake-ups.json")
+        try FileManager.default.privateDirectory().appendingPathComponent("wake-ups.json")
     }
 }
 

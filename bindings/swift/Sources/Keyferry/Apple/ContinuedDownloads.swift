@@ -6,61 +6,90 @@ import Foundation
 final class ContinuedDownloads: @unchecked Sendable {
     static let shared = ContinuedDownloads()
 
-    private let lock = NSLock()
-    private var identifier: String?
-    /// Backups for which iOS has taken a request and not yet started its task.
-    private var requested: [KeyBackup] = []
+    /// How long iOS may take to start a task that it has taken.
+    nonisolated(unsafe) var patience = Duration.seconds(5)
 
-    /// Returns false if iOS knows such tasks and does not take the identifier.
-    func register(
-        _ identifier: String,
-        by register: (String, @escaping @Sendable (BGTask) -> Void) -> Bool
-    ) -> Bool {
-        // An SDK before that of iOS 26 has no such tasks.
-        #if compiler(>=6.2) || canImport(AppleFoundation)
-        guard #available(iOS 26.0, *) else { return true }
-        let isTaken = register(identifier) { task in
-            guard let task = task as? BGContinuedProcessingTask, let backup = self.takeRequested() else {
-                return task.setTaskCompleted(success: true)
-            }
-            self.run(backup, in: task)
-        }
-        lock.withLock { self.identifier = isTaken ? identifier : nil }
-        return isTaken
-        #else
-        return true
-        #endif
+    private let lock = NSLock()
+    private var prefix: String?
+    /// The backups that have a task, by the identifiers of the tasks.
+    private var requested: [String: KeyBackup] = [:]
+    private var launched: [String: KeyBackup] = [:]
+
+    /// Takes the beginning of the identifiers; `nil`: there are no such tasks.
+    func use(_ prefix: String?) {
+        lock.withLock { self.prefix = prefix }
     }
 
     /// Asks iOS to continue the download of this backup. Returns false if iOS does not: then the app does it itself.
     func start(_ backup: KeyBackup) -> Bool {
-        #if compiler(>=6.2) || canImport(AppleFoundation)
-        guard #available(iOS 26.0, *), let identifier = lock.withLock({ identifier }) else { return false }
-        let state = backup.state
-        let request = BGContinuedProcessingTaskRequest(
-            identifier: identifier, title: state.title, subtitle: state.detail)
-        // The user waits, so a place in a queue is no use.
-        request.strategy = .fail
-        lock.withLock { requested.append(backup) }
-        do {
-            try BGTaskScheduler.shared.submit(request)
-            return true
-        } catch {
-            lock.withLock { requested.removeAll { $0 === backup } }
-            return false
+        // An SDK before that of iOS 26 has no such tasks, and neither have the other systems with UIKit.
+        #if (compiler(>=6.2) && !os(tvOS) && !os(visionOS) && !targetEnvironment(macCatalyst)) || canImport(AppleFoundation)
+        guard #available(iOS 26.0, *) else { return false }
+        switch begin(backup) {
+        case .isUnderWay: return true
+        case .impossible: return false
+        case .toBeRequested(let identifier): return request(backup, identifier)
         }
         #else
         return false
         #endif
     }
+}
 
-    private func takeRequested() -> KeyBackup? {
-        lock.withLock { requested.isEmpty ? nil : requested.removeFirst() }
+#if (compiler(>=6.2) && !os(tvOS) && !os(visionOS) && !targetEnvironment(macCatalyst)) || canImport(AppleFoundation)
+@available(iOS 26.0, *)
+extension ContinuedDownloads {
+    private enum Beginning {
+        case isUnderWay, impossible, toBeRequested(String)
     }
 
-    #if compiler(>=6.2) || canImport(AppleFoundation)
-    @available(iOS 26.0, *)
-    private func run(_ backup: KeyBackup, in task: BGContinuedProcessingTask) {
+    private func begin(_ backup: KeyBackup) -> Beginning {
+        lock.withLock {
+            guard let prefix else { return .impossible }
+            let all = [requested.values, launched.values].joined()
+            if all.contains(where: { $0 === backup }) { return .isUnderWay }
+            let identifier = "\(prefix).\(UUID().uuidString)"
+            requested[identifier] = backup
+            return .toBeRequested(identifier)
+        }
+    }
+
+    private func request(_ backup: KeyBackup, _ identifier: String) -> Bool {
+        let state = KeyBackupState(.working, backup.progress)
+        let request = BGContinuedProcessingTaskRequest(
+            identifier: identifier, title: state.title, subtitle: state.detail)
+        // The user waits, so a place in a queue is no use.
+        request.strategy = .fail
+        // A task of this kind may be registered at any time. The handler stays for good, and so must not hold the backup.
+        let isTaken = BGTaskScheduler.shared.register(forTaskWithIdentifier: identifier, using: nil) { @Sendable task in
+            self.launch(task)
+        }
+        if isTaken, (try? BGTaskScheduler.shared.submit(request)) != nil {
+            runUnlessLaunched(backup, identifier)
+            return true
+        }
+        if !isTaken { NSLog("keyferry: BGTaskSchedulerPermittedIdentifiers in Info.plist does not cover %@", identifier) }
+        lock.withLock { _ = requested.removeValue(forKey: identifier) }
+        return false
+    }
+
+    /// Does the download in the app if iOS takes a request and starts no task.
+    private func runUnlessLaunched(_ backup: KeyBackup, _ identifier: String) {
+        Task {
+            try await Task.sleep(for: patience)
+            let isForgotten = lock.withLock { requested.removeValue(forKey: identifier) != nil }
+            if isForgotten { _ = await backup.run() }
+        }
+    }
+
+    private func launch(_ task: BGTask) {
+        let backup = lock.withLock { () -> KeyBackup? in
+            launched[task.identifier] = requested.removeValue(forKey: task.identifier)
+            return launched[task.identifier]
+        }
+        guard let task = task as? BGContinuedProcessingTask, let backup else {
+            return task.setTaskCompleted(success: true)
+        }
         let screen = ContinuedTaskScreen(task)
         _ = BackgroundWork.begin(in: task) {
             let display = Task {
@@ -71,21 +100,23 @@ final class ContinuedDownloads: @unchecked Sendable {
             }
             let report = await backup.runInBackground(budget: nil)
             display.cancel()
+            _ = await display.result
             screen.show(backup.state)
+            self.lock.withLock { _ = self.launched.removeValue(forKey: screen.identifier) }
             return (report, report.outcome.leavesNothingToTry)
         }
     }
-    #endif
 }
 
-#if compiler(>=6.2) || canImport(AppleFoundation)
 /// What iOS shows of a continued task. A task whose progress stands still is ended by iOS.
 @available(iOS 26.0, *)
 private final class ContinuedTaskScreen: @unchecked Sendable {
+    let identifier: String
     private let task: BGContinuedProcessingTask
 
     init(_ task: BGContinuedProcessingTask) {
         self.task = task
+        identifier = task.identifier
         task.progress.totalUnitCount = 1_000
     }
 
@@ -94,7 +125,8 @@ private final class ContinuedTaskScreen: @unchecked Sendable {
         // Of both stages: a bar that goes back to the beginning would look like a fault.
         let progress = state.progress
         let whole = Double(max(progress.total, 1)) * 2
-        task.progress.completedUnitCount = Int64(Double(progress.fetched + progress.opened + progress.failed) / whole * 1_000)
+        let done = Double(progress.fetched + progress.opened + progress.failed)
+        task.progress.completedUnitCount = Int64(min(done / whole, 1) * 1_000)
     }
 }
 #endif

@@ -4,7 +4,7 @@ import Foundation
 extension KeyBackup {
     /// Opens the key backup of an account, or creates its vault. Makes no request. If this process has the backup open
     /// already, this returns the same object, with the options that it was opened with: so an app calls this wherever it
-    /// needs the backup.
+    /// needs the backup. One that was opened for another device or homeserver of the user is closed.
     ///
     /// ```swift
     /// let backup = try await KeyBackup.open(account: session.account, sink: session.sink) { _ in
@@ -58,10 +58,11 @@ extension KeyBackup {
         roomsByPriority: @escaping @Sendable () async throws -> [String] = { [] },
         accessToken: @escaping @Sendable (TokenRequest) async throws -> String
     ) async throws -> KeyBackup {
-        try await OpenBackups.shared.backup(of: account.userId) {
+        try await OpenBackups.shared.backup(of: account) {
+            let place = try directory ?? self.directory(for: account.userId)
             let options = ClientOptions(
                 account: account,
-                dataDir: try vaultDirectory(directory, for: account.userId).path,
+                dataDir: place.path,
                 protection: protection ?? .keyring(keyring: KeychainKeyring()),
                 preference: preferencePolicy,
                 download: downloadPolicy,
@@ -74,7 +75,9 @@ extension KeyBackup {
                 resolvePreferenceConflict: resolvePreferenceConflict,
                 scheduleWakeUp: scheduleWakeUp ?? usualScheduler(for: account.userId)
             )
-            let backup = try await make(options, transport: transport, sink: sink, host: host)
+            let backup = try await inDirectory(place) {
+                try await make(options, transport: transport, sink: sink, host: host)
+            }
             if reportsConditions { await backup.reportConditions() }
             return backup
         }
@@ -88,36 +91,48 @@ extension KeyBackup {
     ///   - userID: The account.
     ///   - directory: Where the vault is, if the app has chosen that.
     ///   - keyring: The keyring, if the app has chosen another service or access group.
-    /// - Throws: `HostError.failed` if the Keychain cannot delete the key, or the error of the file system if a file cannot
-    ///   be deleted. Without its key, what is left cannot be read.
+    /// - Throws: `OpenError.invalidAccount` if this is not a user id. Everything that can be deleted is deleted before one of
+    ///   these is thrown: `OpenError.keyringUnavailable` if the Keychain cannot delete the key now,
+    ///   `OpenError.unusableDataDir` if a file cannot be deleted.
     public static func forget(
         _ userID: String,
         directory: URL? = nil,
         keyring: KeychainKeyring = KeychainKeyring()
     ) async throws {
-        if let backup = await OpenBackups.shared.find(userID) {
-            backup.close()
-            await backup.awaitQuiescent()
-        }
-        #if canImport(BackgroundTasks) && canImport(UIKit) && !os(watchOS)
-        BackgroundScheduler.shared.removeAll(of: userID)
-        #endif
-        try keyring.delete(name: "keyferry \(userID)")
-        let directory = try directory ?? self.directory(for: userID)
-        do {
-            try FileManager.default.removeItem(at: directory)
-        } catch CocoaError.fileNoSuchFile {
-            // Never opened, or forgotten before.
+        let place = try directory ?? self.directory(for: userID)
+        try await OpenBackups.shared.afterClosing(userID) {
+            #if canImport(BackgroundTasks) && canImport(UIKit) && !os(watchOS)
+            BackgroundScheduler.shared.removeAll(of: userID)
+            #endif
+            let hasNoKey = (try? keyring.delete(name: "keyferry \(userID)")) != nil
+            do {
+                try FileManager.default.removeItem(at: place)
+            } catch CocoaError.fileNoSuchFile {
+                // Never opened, or forgotten before.
+            } catch {
+                throw OpenError.unusableDataDir
+            }
+            guard hasNoKey else { throw OpenError.keyringUnavailable(keyLost: false) }
         }
     }
 
-    private static func vaultDirectory(_ chosen: URL?, for userID: String) throws -> URL {
+    /// Opens a vault in a directory that is made for it, and leaves no empty one if the vault does not open.
+    private static func inDirectory(
+        _ place: URL,
+        open: @Sendable () async throws -> KeyBackup
+    ) async throws -> KeyBackup {
+        let isNew = !FileManager.default.fileExists(atPath: place.path)
         do {
-            let directory = try chosen ?? self.directory(for: userID)
-            try FileManager.default.createPrivateDirectory(at: directory)
-            return directory
+            try FileManager.default.createPrivateDirectory(at: place)
         } catch {
             throw OpenError.unusableDataDir
+        }
+        do {
+            return try await open()
+        } catch {
+            // Only an empty one: `rmdir` deletes no file.
+            if isNew { rmdir(place.path) }
+            throw error
         }
     }
 

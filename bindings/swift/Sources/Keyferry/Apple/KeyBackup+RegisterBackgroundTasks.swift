@@ -5,7 +5,7 @@ import Foundation
 extension KeyBackup {
     /// Registers the tasks in which iOS lets the key backup work while the app is not on screen. Call it at launch, before the
     /// app has finished launching, or iOS stops the app: in `application(_:didFinishLaunchingWithOptions:)`, or in the
-    /// initialiser of a SwiftUI `App`. A later call only replaces `backups`.
+    /// initialiser of a SwiftUI `App`. A later call replaces `backups`, and registers no identifier again.
     ///
     /// ```swift
     /// KeyBackup.registerBackgroundTasks { [try await session.keyBackup()] }
@@ -18,7 +18,9 @@ extension KeyBackup {
     ///   - identifiers: The identifiers of the tasks, which Info.plist lists, too: see ``BackgroundTaskIdentifiers``.
     ///   - backups: Returns the backups of all accounts that are signed in, and opens those that are not open: iOS may
     ///     start the app in the background only for this. If it throws, iOS is asked again for a quarter of an hour later.
-    /// - Returns: Whether iOS has taken the identifiers. It does not take one that is not in Info.plist; the log says which.
+    /// - Returns: Whether iOS has taken the identifiers of the refresh and the processing task. It does not take one that is
+    ///   not in Info.plist; the log says which.
+    @available(iOSApplicationExtension, unavailable, message: "Only the app itself may register background tasks.")
     @discardableResult
     public static func registerBackgroundTasks(
         identifiers: BackgroundTaskIdentifiers = .standard,
@@ -33,7 +35,8 @@ private final class RegisteredTasks: @unchecked Sendable {
     static let shared = RegisteredTasks()
 
     private let lock = NSLock()
-    private var registered: Set<String> = []
+    /// The identifiers that iOS was asked to take, and whether it has: it stops an app that asks twice, or late.
+    private var answers: [String: Bool] = [:]
     private var backups: (@Sendable () async throws -> [KeyBackup])?
 
     func register(
@@ -41,34 +44,38 @@ private final class RegisteredTasks: @unchecked Sendable {
         _ backups: @escaping @Sendable () async throws -> [KeyBackup]
     ) -> Bool {
         lock.withLock { self.backups = backups }
-        var areTaken = register(identifiers.processing) { self.work(in: $0, budget: nil) }
-        if let appRefresh = identifiers.appRefresh {
-            areTaken = register(appRefresh) { self.work(in: $0, budget: .seconds(25)) } && areTaken
-        }
-        if let continued = identifiers.continued {
-            areTaken = ContinuedDownloads.shared.register(continued, by: register) && areTaken
-        }
-        BackgroundScheduler.shared.use(identifiers)
-        return areTaken
+        let processes = register(identifiers.processing) { self.work(in: $0, budget: nil) }
+        let refreshes = identifiers.appRefresh.map { register($0) { self.work(in: $0, budget: .seconds(25)) } }
+        ContinuedDownloads.shared.use(identifiers.continued)
+        // What iOS has not taken must not be requested.
+        let usable = BackgroundTaskIdentifiers(
+            processing: identifiers.processing,
+            appRefresh: refreshes == true ? identifiers.appRefresh : nil,
+            continued: identifiers.continued
+        )
+        if processes { BackgroundScheduler.shared.use(usable) }
+        return processes && refreshes != false
     }
 
-    /// Returns whether iOS has taken the identifier, now or before: it stops an app that registers one twice.
+    /// Returns whether iOS has taken the identifier, now or before.
     private func register(_ identifier: String, _ launch: @escaping @Sendable (BGTask) -> Void) -> Bool {
-        if lock.withLock({ registered.contains(identifier) }) { return true }
+        if let answer = lock.withLock({ answers[identifier] }) { return answer }
         // `using: nil` is a queue of the system's: on the main queue, Swift 6 would expect a closure of the main actor.
-        if BGTaskScheduler.shared.register(forTaskWithIdentifier: identifier, using: nil, launchHandler: launch) {
-            lock.withLock { _ = registered.insert(identifier) }
-            return true
-        }
-        NSLog("keyferry: BGTaskSchedulerPermittedIdentifiers in Info.plist lacks %@", identifier)
-        return false
+        let isTaken = BGTaskScheduler.shared.register(
+            forTaskWithIdentifier: identifier, using: nil, launchHandler: launch)
+        lock.withLock { answers[identifier] = isTaken }
+        if !isTaken { NSLog("keyferry: BGTaskSchedulerPermittedIdentifiers in Info.plist lacks %@", identifier) }
+        return isTaken
     }
 
     private func work(in task: BGTask, budget: Duration?) {
         let backups = lock.withLock { self.backups }
         KeyBackup.work(in: task, budget: budget) {
             do {
-                return try await backups?() ?? []
+                let open = try await backups?() ?? []
+                // An account that has signed out without `forget` would have iOS start the app for nothing.
+                BackgroundScheduler.shared.removeAll(except: Set(open.map(\.account.userId)))
+                return open
             } catch {
                 // The request has been used up.
                 BackgroundScheduler.shared.postpone(by: .seconds(15 * 60))

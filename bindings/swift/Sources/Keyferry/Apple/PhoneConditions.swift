@@ -32,6 +32,10 @@ public final class PhoneConditions: @unchecked Sendable {
     @MainActor
     public init(of backup: KeyBackup, vaultIsClosedWhileLocked: Bool = false) {
         let reporter = backup.conditionReporter()
+        // One after the other, so that the last report is the true one.
+        let queue = OperationQueue()
+        queue.maxConcurrentOperationCount = 1
+        queue.qualityOfService = .utility
         let network = NWPathMonitor()
         network.pathUpdateHandler = { path in
             reporter.report(.offline, holds: path.status == .unsatisfied)
@@ -44,25 +48,25 @@ public final class PhoneConditions: @unchecked Sendable {
             let heat = ProcessInfo.processInfo.thermalState
             reporter.report(.thermal, holds: heat == .serious || heat == .critical)
         }
-        tellPower()
-        // Read before it is observed: otherwise the notification is not sent.
-        tellHeat()
+        // Heat is read before it is observed: otherwise the notification is not sent.
+        queue.addOperation(tellPower)
+        queue.addOperation(tellHeat)
+        func observe(_ name: Notification.Name, _ tell: @escaping @Sendable () -> Void) -> any NSObjectProtocol {
+            NotificationCenter.default.addObserver(forName: name, object: nil, queue: queue) { _ in tell() }
+        }
         var observers = [
-            PhoneConditions.observe(.NSProcessInfoPowerStateDidChange, tellPower),
-            PhoneConditions.observe(ProcessInfo.thermalStateDidChangeNotification, tellHeat),
-            PhoneConditions.observe(UIApplication.didEnterBackgroundNotification) {
-                reporter.report(.inBackground, holds: true)
-            },
-            PhoneConditions.observe(UIApplication.willEnterForegroundNotification) {
-                reporter.report(.inBackground, holds: false)
-            },
+            observe(.NSProcessInfoPowerStateDidChange, tellPower),
+            observe(ProcessInfo.thermalStateDidChangeNotification, tellHeat),
+            observe(UIApplication.didEnterBackgroundNotification) { reporter.report(.inBackground, holds: true) },
+            observe(UIApplication.willEnterForegroundNotification) { reporter.report(.inBackground, holds: false) },
         ]
+        if PhoneConditions.isInBackground { reporter.report(.inBackground, holds: true) }
         if vaultIsClosedWhileLocked {
             observers += [
-                PhoneConditions.observe(UIApplication.protectedDataWillBecomeUnavailableNotification) {
+                observe(UIApplication.protectedDataWillBecomeUnavailableNotification) {
                     reporter.report(.storageLocked, holds: true)
                 },
-                PhoneConditions.observe(UIApplication.protectedDataDidBecomeAvailableNotification) {
+                observe(UIApplication.protectedDataDidBecomeAvailableNotification) {
                     reporter.report(.storageLocked, holds: false)
                 },
             ]
@@ -70,19 +74,18 @@ public final class PhoneConditions: @unchecked Sendable {
         self.reporter = reporter
         self.network = network
         self.observers = observers
-        network.start(queue: .global(qos: .utility))
+        network.start(queue: DispatchQueue(label: "org.matrix.keyferry.network", qos: .utility))
+    }
+
+    /// Whether iOS has started this process for work in the background. An app extension has no application.
+    @MainActor
+    private static var isInBackground: Bool {
+        !Bundle.main.bundlePath.hasSuffix(".appex") && UIApplication.shared.applicationState == .background
     }
 
     deinit {
         network.cancel()
         for observer in observers { NotificationCenter.default.removeObserver(observer) }
-    }
-
-    private static func observe(
-        _ name: Notification.Name,
-        _ tell: @escaping @Sendable () -> Void
-    ) -> any NSObjectProtocol {
-        NotificationCenter.default.addObserver(forName: name, object: nil, queue: nil) { _ in tell() }
     }
 }
 #endif

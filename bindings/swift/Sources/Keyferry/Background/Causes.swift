@@ -9,6 +9,8 @@ final class Causes: @unchecked Sendable {
     private let lock = NSLock()
     private var appIsInBackground = false
     private var grants = 0
+    /// What the download was told last.
+    private var isTold = false
 
     init(_ download: KeyDownload) {
         self.download = download
@@ -17,37 +19,39 @@ final class Causes: @unchecked Sendable {
     func pause(_ cause: PauseCause) async throws {
         guard cause == .inBackground else { return try await download.pause(cause: cause) }
         lock.withLock { appIsInBackground = true }
-        try await tellOfBackground(isOver: false)
+        try await tellOfBackground()
     }
 
     func resume(_ cause: PauseCause) async throws {
         guard cause == .inBackground else { return try await download.resume(cause: cause) }
         lock.withLock { appIsInBackground = false }
-        try await tellOfBackground(isOver: true)
+        try await tellOfBackground()
     }
 
     /// Does `work` in time that the OS grants. Afterwards `inBackground` holds if the app is in the background.
     func inGrantedTime<Value: Sendable>(_ work: @Sendable () async -> Value) async -> Value {
         lock.withLock { grants += 1 }
         // Cannot fail: only the user's pause is written to the vault.
-        try? await tellOfBackground(isOver: true)
+        try? await tellOfBackground()
         let value = await work()
         lock.withLock { grants -= 1 }
-        try? await tellOfBackground(isOver: false)
+        try? await tellOfBackground()
         return value
     }
 
-    /// Reports whether `inBackground` holds. Uses a separate task, so that it reports even if the caller is
-    /// cancelled.
-    private func tellOfBackground(isOver: Bool) async throws {
+    /// Reports whether `inBackground` holds, if that has changed: each `resume` requests a wake-up. Uses a separate task, so
+    /// that it reports even if the caller is cancelled.
+    private func tellOfBackground() async throws {
         let telling = Task { [self] in
             try await turns.inTurn {
-                if backgroundHolds {
+                let holds = backgroundHolds
+                guard holds != lock.withLock({ isTold }) else { return }
+                if holds {
                     try await download.pause(cause: .inBackground)
-                } else if isOver {
-                    // Only when it is over, because `resume` requests a wake-up.
+                } else {
                     try await download.resume(cause: .inBackground)
                 }
+                lock.withLock { isTold = holds }
             }
         }
         try await telling.value

@@ -42,8 +42,8 @@ extension KeyBackup {
     /// Makes a reporter to the download of this backup. The reporter does not keep the backup alive.
     func conditionReporter() -> ConditionReporter {
         ConditionReporter(
-            pause: { [causes] in try? await causes.pause($0) },
-            resume: { [causes] in try? await causes.resume($0) }
+            pause: { [weak self] in try? await self?.pause($0) },
+            resume: { [weak self] in try? await self?.resume($0) }
         )
     }
 }

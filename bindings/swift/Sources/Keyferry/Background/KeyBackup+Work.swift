@@ -33,12 +33,13 @@ extension KeyBackup {
         func left() -> Duration? { end.map { max(.zero, $0 - .now) } }
         var isSettled = true
         // Before the downloads: small, and the user's choice.
-        for backup in backups {
+        for backup in backups where !Task.isCancelled {
             let write = try? await backup.preference.flush(budget: min(left() ?? .seconds(10), .seconds(10)))
             if case .pending? = write { isSettled = false }
         }
         var reports: [RunReport] = []
-        for backup in backups where !Task.isCancelled {
+        // In any order, so that an account that takes all the time does not always take it from the same others.
+        for backup in backups.shuffled() where !Task.isCancelled {
             let report = await backup.runInBackground(budget: left() ?? backup.budgetForFiles)
             isSettled = isSettled && report.outcome.leavesNothingToTry
             reports.append(report)

@@ -38,6 +38,11 @@ struct PendingWakeUps: Codable, Equatable {
         entries.removeAll { $0.userID == userID }
     }
 
+    /// Removes the wake-ups of all other accounts.
+    mutating func removeAll(except userIDs: Set<String>) {
+        entries.removeAll { !userIDs.contains($0.userID) }
+    }
+
     /// Returns the requests to make: at most one of each kind.
     func plans(mayRefresh: Bool) -> [BackgroundTaskPlan] {
         var plans: [BackgroundTaskPlan] = []

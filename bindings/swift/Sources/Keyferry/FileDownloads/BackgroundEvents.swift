@@ -10,12 +10,12 @@ final class BackgroundEvents: @unchecked Sendable {
     }
 
     private let lock = NSLock()
-    private var waiter: Waiter?
+    private var waiters: [Waiter] = []
     private var isTold = false
 
     /// Notes that the OS waits for the app.
     func wait(_ waiter: Waiter) {
-        meet { self.waiter = waiter }
+        meet { waiters.append(waiter) }
     }
 
     /// Notes that the session has delivered all its events.
@@ -24,16 +24,18 @@ final class BackgroundEvents: @unchecked Sendable {
     }
 
     private func meet(_ change: () -> Void) {
-        let met = lock.withLock { () -> Waiter? in
+        let met = lock.withLock { () -> [Waiter] in
             change()
-            guard isTold, let waiter else { return nil }
-            (self.waiter, isTold) = (nil, false)
-            return waiter
+            guard isTold, !waiters.isEmpty else { return [] }
+            defer { (waiters, isTold) = ([], false) }
+            return waiters
         }
-        guard let met else { return }
+        guard !met.isEmpty else { return }
         Task {
-            await met.work()
-            await MainActor.run { met.done() }
+            for waiter in met {
+                await waiter.work()
+                await MainActor.run { waiter.done() }
+            }
         }
     }
 }

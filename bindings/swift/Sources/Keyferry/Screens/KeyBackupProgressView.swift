@@ -36,7 +36,8 @@ public struct KeyBackupProgressView: View {
         }
         // One element for VoiceOver, which does not read out every key.
         .accessibilityElement(children: .combine)
-        .task {
+        // Another backup in its place, as after a change of the account, is followed from then on.
+        .task(id: ObjectIdentifier(backup)) {
             for await now in backup.stateUpdates { state = now }
         }
     }

@@ -55,6 +55,27 @@ final class StateOfRuns: @unchecked Sendable {
         return report
     }
 
+    /// Waits until no run of this process is under way, for so long. Returns false if none was, or the time is over.
+    func hasEnded(within time: Duration?) async -> Bool {
+        guard lock.withLock({ underWay > 0 }) else { return false }
+        let states = state.stream()
+        let wait = Task {
+            for await now in states where now.activity != .working { return true }
+            return false
+        }
+        let clock = Task {
+            // Also wakes up if this call is cancelled.
+            try? await Task.sleep(for: time ?? .seconds(365 * 24 * 60 * 60))
+            wait.cancel()
+        }
+        return await withTaskCancellationHandler {
+            defer { clock.cancel() }
+            return await wait.value
+        } onCancel: {
+            wait.cancel()
+        }
+    }
+
     func finish() {
         progress.finish()
         state.finish()

@@ -10,7 +10,7 @@ extension KeyBackupState {
         let name =
             switch activity {
             case .idle: "keyferry_idle"
-            case .working: progress.stage.titleName
+            case .working: progress.titleName
             case .paused: "keyferry_paused"
             case .stopped: "keyferry_stopped"
             case .needsUnlock: "keyferry_needs_unlock"
@@ -73,10 +73,12 @@ extension DownloadProgress {
     }
 }
 
-extension DownloadStage {
+extension DownloadProgress {
     fileprivate var titleName: String {
-        switch self {
-        case .resting, .preparing: "keyferry_preparing"
+        switch stage {
+        case .preparing: "keyferry_preparing"
+        // Before the first figures of a run, and after its last.
+        case .resting: total > 0 && fetched >= total ? "keyferry_delivering" : "keyferry_preparing"
         case .fetching: "keyferry_fetching"
         case .waitingToRetry: "keyferry_waiting_to_retry"
         case .opening: "keyferry_opening"

@@ -13,7 +13,8 @@ struct Texts {
 
     private init(bundle: Bundle) {
         self.bundle = bundle
-        let language = bundle.localizedString(forKey: "keyferry_language", value: "en", table: nil)
+        let own = bundle.localizedString(forKey: "keyferry_language", value: "en", table: nil)
+        let language = Bundle.main.localizedString(forKey: "keyferry_language", value: own, table: Texts.appTable)
         // The region of the user decides how numbers are written, if it goes with the language.
         let isOfUser = Locale.current.identifier.hasPrefix(language)
         locale = isOfUser ? .current : Locale(identifier: language)

@@ -21,7 +21,7 @@ extension TransportError {
             self = .interrupted
         case .secureConnectionFailed, .serverCertificateHasBadDate, .serverCertificateUntrusted,
             .serverCertificateHasUnknownRoot, .serverCertificateNotYetValid, .clientCertificateRejected,
-            .clientCertificateRequired:
+            .clientCertificateRequired, .appTransportSecurityRequiresSecureConnection:
             self = .tls
         case .cancelled:
             self = .closed

@@ -20,6 +20,9 @@ class ApplePhone: BackupTestCase {
         scheduler.cancelAllTaskRequests()
         scheduler.permitted = nil
         scheduler.refusal = nil
+        scheduler.ignoresContinued = false
+        ContinuedDownloads.shared.patience = .seconds(5)
+        await MainActor.run { UIApplication.shared.applicationState = .active }
         Keychain.failure = nil
         Hardware.isLowPowerModeEnabled = false
         Hardware.thermalState = .nominal
@@ -36,6 +39,13 @@ class ApplePhone: BackupTestCase {
         let name = "alice-" + UUID().uuidString.lowercased()
         let homeserver = try TestHomeserver(keys: keys, rooms: 3, arguments: ["--user", name] + more)
         users.append(homeserver.details.userId)
+        return homeserver
+    }
+
+    /// Starts a homeserver that is kept until the end of the test.
+    func newKeptHomeserver(keys: Int = 300) throws -> TestHomeserver {
+        let homeserver = try newHomeserver(keys: keys)
+        addTeardownBlock { homeserver.stop() }
         return homeserver
     }
 

@@ -44,6 +44,46 @@ final class ContinuedDownloadTests: ApplePhone {
         try await eventually("another task is requested") { !self.scheduler.pending.isEmpty }
     }
 
+    func testARunThatIsUnderWayIsContinuedByOneTask() async throws {
+        let homeserver = try newHomeserver(keys: 3_000, "--bytes-per-second", "1000000")
+        KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] }
+        let backup = try await unlocked(homeserver)
+        let run = Task { await backup.run() }
+        try await eventually("keys arrive") { backup.progress.fetched > 100 }
+        let before = scheduler.continued.count
+
+        for _ in 0..<5 { backup.startNow() }
+        try await eventually("iOS starts a task") { self.scheduler.continued.count > before }
+        NotificationCenter.default.post(name: UIApplication.didEnterBackgroundNotification, object: nil)
+        let report = try await notHanging { await run.value }
+        let task = try XCTUnwrap(scheduler.continued.last)
+        try await eventually("the task has ended") { !task.completions.isEmpty }
+
+        assertCompleted(report.outcome)
+        XCTAssertEqual(task.completions, [true])
+        XCTAssertEqual(scheduler.continued.count, before + 1)
+        NotificationCenter.default.post(name: UIApplication.willEnterForegroundNotification, object: nil)
+    }
+
+    func testATaskThatIosNeverStartsIsARunOfTheApp() async throws {
+        scheduler.ignoresContinued = true
+        ContinuedDownloads.shared.patience = .milliseconds(100)
+        let homeserver = try newHomeserver()
+        KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] }
+        let backup = try await unlocked(homeserver)
+        backup.startNow()
+        try await eventually("every key is here") { backup.state.activity == .done(everyKeyIsHere: true) }
+    }
+
+    func testAnInfoPlistWithoutThePatternIsARunOfTheApp() async throws {
+        let homeserver = try newHomeserver()
+        KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] }
+        scheduler.permitted = ["org.example.processing", "org.example.refresh"]
+        let backup = try await unlocked(homeserver)
+        backup.startNow()
+        try await eventually("every key is here") { backup.state.activity == .done(everyKeyIsHere: true) }
+    }
+
     func testWhereIosTakesNoTaskTheDownloadIsARunOfTheApp() async throws {
         scheduler.refusal = { $0 is BGContinuedProcessingTaskRequest ? BGTaskScheduler.Error(.immediateRunIneligible) : nil }
         let homeserver = try newHomeserver()

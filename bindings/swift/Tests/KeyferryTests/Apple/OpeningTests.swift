@@ -83,6 +83,60 @@ final class OpeningTests: ApplePhone {
         try await KeyBackup.forget(userID)
     }
 
+    func testWhatIsNoUserIdDeletesNothing() async throws {
+        let homeserver = try newHomeserver()
+        let backup = try await openByDefault(homeserver)
+        for name in ["", "..", ".", "alice", "@alice", "/", "@"] {
+            await assertThrows(OpenError.invalidAccount) { try await KeyBackup.forget(name) }
+            await assertThrows(OpenError.invalidAccount) { _ = try KeyBackup.directory(for: name) }
+        }
+        _ = try await backup.status()
+        let directory = try KeyBackup.directory(for: "@a/../b:c")
+        XCTAssertEqual(directory.deletingLastPathComponent().lastPathComponent, "vaults")
+    }
+
+    func testAnAccountThatIsForgottenWhileTheKeychainIsLockedLosesItsVault() async throws {
+        let homeserver = try newHomeserver()
+        let userID = homeserver.details.userId
+        _ = try await openByDefault(homeserver)
+        Keychain.failure = errSecInteractionNotAllowed
+        await assertThrows(OpenError.keyringUnavailable(keyLost: false)) { try await KeyBackup.forget(userID) }
+        XCTAssertFalse(FileManager.default.fileExists(atPath: try KeyBackup.directory(for: userID).path))
+    }
+
+    func testABackupThatDoesNotOpenLeavesNoDirectory() async throws {
+        let account = KeyBackupAccount(homeserverUrl: "nonsense", userId: "@nobody:example.org", deviceId: "A")
+        await assertThrows(OpenError.invalidHomeserverUrl) { _ = try await KeyBackup.open(account: account) { _ in "" } }
+        XCTAssertFalse(FileManager.default.fileExists(atPath: try KeyBackup.directory(for: account.userId).path))
+    }
+
+    func testANewSessionOfTheUserTakesThePlaceOfTheOldOne() async throws {
+        let homeserver = try newHomeserver()
+        let backup = try await openByDefault(homeserver)
+        let (known, token) = (homeserver.account, homeserver.details.accessToken)
+        let account = KeyBackupAccount(homeserverUrl: known.homeserverUrl, userId: known.userId, deviceId: "OTHER")
+        let next = try await KeyBackup.open(account: account) { _ in token }
+        XCTAssertFalse(next === backup)
+        await assertThrows(StatusError.shutDown) { _ = try await backup.status() }
+        let same = try await KeyBackup.open(account: account) { _ in token }
+        XCTAssertTrue(same === next)
+    }
+
+    func testAnAccountCanBeOpenedWhileItIsForgotten() async throws {
+        let homeserver = try newHomeserver()
+        let userID = homeserver.details.userId
+        let open = opening(homeserver)
+        for _ in 0..<20 {
+            _ = try await open()
+            let forgetting = Task { try await KeyBackup.forget(userID) }
+            let reopening = Task { try await open() }
+            try await forgetting.value
+            let backup = try await reopening.value
+            // Either of the two came first; what was opened after that is whole.
+            if let status = try? await backup.status() { XCTAssertFalse(status.fetchComplete) }
+        }
+    }
+
     func testAKeyringKeepsReplacesAndDeletes() throws {
         let keyring = KeychainKeyring(service: "test", accessGroup: "group")
         XCTAssertNil(try keyring.load(name: "a"))

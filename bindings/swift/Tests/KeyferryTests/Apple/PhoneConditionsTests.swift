@@ -49,6 +49,13 @@ final class PhoneConditionsTests: ApplePhone {
         XCTAssertFalse(NWPathMonitor.started.contains { $0 === network })
     }
 
+    func testAProcessThatIosStartsInTheBackgroundIsInTheBackground() async throws {
+        await MainActor.run { UIApplication.shared.applicationState = .background }
+        let backup = try await openByDefault(newKeptHomeserver(keys: 1))
+        try await hold([.inBackground], backup)
+        try await eventually("the screen would say so") { backup.state.activity == .paused(causes: [.inBackground]) }
+    }
+
     func testAVaultThatIsClosedWhileThePhoneIsLockedIsToldApart() async throws {
         let backup = try await open(newHomeserver(keys: 1), in: newDirectory())
         let conditions = await PhoneConditions(of: backup, vaultIsClosedWhileLocked: true)

@@ -7,7 +7,7 @@ import XCTest
 
 /// Belongs to the main actor, as an app delegate does: Swift stops the app if a closure of it is called elsewhere.
 @MainActor
-private final class AppDelegate {
+private final class MainActorApp {
     let open: @Sendable () async throws -> [KeyBackup]
 
     init(_ open: @escaping @Sendable () async throws -> [KeyBackup]) {
@@ -26,7 +26,7 @@ final class RegisteredTaskTests: ApplePhone {
         let homeserver = try newHomeserver()
         let recorder = Recorder()
         let open = opening(homeserver, sink: recorder.sink)
-        let delegate = await AppDelegate { [try await open()] }
+        let delegate = await MainActorApp { [try await open()] }
         let isComplete = await delegate.launch(identifiers)
         XCTAssertTrue(isComplete)
         let backup = try await unlocked(homeserver, sink: recorder.sink)
@@ -107,13 +107,36 @@ final class RegisteredTaskTests: ApplePhone {
 
     func testAnIdentifierThatInfoPlistLacksIsTold() {
         let identifiers = BackgroundTaskIdentifiers(processing: "a", appRefresh: "b", continued: "c")
-        scheduler.permitted = ["a", "b"]
+        scheduler.permitted = ["a"]
         XCTAssertFalse(KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] })
-        scheduler.permitted = ["a", "b", "c"]
-        XCTAssertTrue(KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] })
-        scheduler.permitted = []
-        XCTAssertTrue(
-            KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] }, "iOS would stop an app that asks twice")
+        scheduler.permitted = nil
+        XCTAssertFalse(
+            KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] }, "iOS would stop an app that asks late")
+    }
+
+    func testWithoutARefreshInInfoPlistEverythingIsProcessing() async throws {
+        let identifiers = BackgroundTaskIdentifiers(processing: "d", appRefresh: "e", continued: nil)
+        scheduler.permitted = ["d"]
+        XCTAssertFalse(KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] })
+        let backup = try await unlocked(newKeptHomeserver())
+        try await backup.refresh()
+        try await eventually("processing is requested") { self.scheduler.pending["d"] != nil }
+    }
+
+    func testAnAccountThatIsNoLongerThereIsForgottenByTheTasks() async throws {
+        let (gone, stays) = (try newKeptHomeserver(), try newKeptHomeserver())
+        let open = opening(stays)
+        KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [try await open()] }
+        try await unlocked(gone).close()
+        _ = try await unlocked(stays)
+        try await eventually("a task is requested") { !self.scheduler.pending.isEmpty }
+
+        for identifier in scheduler.pending.keys {
+            let task = try XCTUnwrap(scheduler.launch(identifier))
+            try await eventually("the task has ended") { !task.completions.isEmpty }
+        }
+
+        XCTAssertTrue(scheduler.pending.isEmpty, "iOS would start the app for nothing")
     }
 }
 #endif

@@ -2,6 +2,7 @@
 import AppleFoundation
 import BackgroundTasks
 import SwiftUI
+import UIKit
 import XCTest
 
 // The lines that README.md and docs/ios.md show. tests/it/readme.rs compares them.
@@ -24,6 +25,20 @@ extension Session {
 // docs/ios.md end
 // README end
 
+// docs/ios.md begin
+final class AppDelegate: NSObject, UIApplicationDelegate {
+    let session = Session.current
+
+    func application(
+        _ application: UIApplication,
+        didFinishLaunchingWithOptions launchOptions: [UIApplication.LaunchOptionsKey: Any]?
+    ) -> Bool {
+        KeyBackup.registerBackgroundTasks { [session] in [try await session.keyBackup()] }
+        return true
+    }
+}
+// docs/ios.md end
+
 @MainActor
 final class SnippetApp {
     let session: Session
@@ -33,11 +48,8 @@ final class SnippetApp {
     }
 
     func didFinishLaunching() {
-        let session = session
         // README begin
-        // docs/ios.md begin
-        KeyBackup.registerBackgroundTasks { [try await session.keyBackup()] } // before the app has finished launching
-        // docs/ios.md end
+        KeyBackup.registerBackgroundTasks { [session] in [try await session.keyBackup()] } // before the app has finished launching
         // README end
     }
 
@@ -55,9 +67,8 @@ final class SnippetApp {
         of downloads: BackgroundFileDownloads,
         completionHandler: @escaping @Sendable () -> Void
     ) {
-        let session = session
         // docs/ios.md begin
-        downloads.handleEvents(completionHandler: completionHandler) {
+        downloads.handleEvents(completionHandler: completionHandler) { [session] in
             _ = try? await session.keyBackup().runInBackground()
         }
         // docs/ios.md end
@@ -79,10 +90,12 @@ struct MoreOfAnApp {
         return sink
     }
 
-    func openWithOptions(_ downloads: BackgroundFileDownloads) async throws -> KeyBackup {
+    func openWithOptions(_ downloads: BackgroundFileDownloads, in group: URL) async throws -> KeyBackup {
         // docs/ios.md begin
-        try await KeyBackup.open(
+        let directory = group.appendingPathComponent("keyferry/" + session.account.deviceId) // in the app group's container
+        return try await KeyBackup.open(
             account: session.account,
+            directory: directory,
             protection: .keyring(keyring: KeychainKeyring(accessGroup: "group.org.example")),
             sink: session.sink,
             fileDownloads: downloads,
@@ -146,6 +159,23 @@ struct Screen: View {
     }
 }
 
+// docs/ios.md begin
+struct KeysScreen: View {
+    let session: Session
+    @State private var backup: KeyBackup?
+    @State private var isAskingForRecoveryKey = false
+
+    var body: some View {
+        VStack {
+            if let backup {
+                KeyBackupProgressView(backup) { isAskingForRecoveryKey = true }
+            }
+        }
+        .task { backup = try? await session.keyBackup() }
+    }
+}
+// docs/ios.md end
+
 /// A test of an app.
 func launchByHand(_ session: Session) -> BGTask? {
     // docs/ios.md begin
@@ -162,6 +192,10 @@ struct Session {
     let account: KeyBackupAccount
     let sink: ClosureSink
     let token: String
+
+    /// Of the account that is signed in.
+    nonisolated(unsafe) static var current = Session(
+        account: KeyBackupAccount(homeserverUrl: "", userId: "", deviceId: ""), sink: ClosureSink { _ in [] }, token: "")
 
     func accessToken() async throws -> String { token }
 }
