@@ -3,7 +3,8 @@ import Foundation
 /// The key backup of one signed-in account.
 ///
 /// Open it once in a process and keep it: between calls it holds no connection, thread or database, except for the
-/// database that look-ups keep open until ``KeyBackupProtocol/closeLookups()``. Call ``KeyBackupProtocol/close()`` when the account signs out.
+/// database that look-ups keep open until ``KeyBackupProtocol/closeLookups()``. Call ``KeyBackupProtocol/close()`` when the
+/// account signs out.
 ///
 /// ```swift
 /// let backup = try await KeyBackup.open(account: account, sink: sink) { _ in try await session.accessToken() }
@@ -41,71 +42,7 @@ public final class KeyBackup: KeyBackupProtocol {
         close()
     }
 
-    #if !canImport(Security)
-    /// Opens the vault of an account, or creates it. Makes no request.
-    ///
-    /// - Parameters:
-    ///   - account: The account whose backup it is.
-    ///   - directory: The directory of the vault, a separate one for each account. It is created if it does not
-    ///     exist.
-    ///   - protection: How secrets in the vault are kept.
-    ///   - transport: Sends HTTP requests.
-    ///   - fileDownloads: Downloads that continue while the app is suspended, such as the background sessions of iOS.
-    ///   - sink: Takes the keys into the app's crypto: see ``ClosureSink``. Without one, keys are only kept for
-    ///     look-ups.
-    ///   - downloadPolicy: What the download may use. `nil`: defaults for a phone. ``KeyBackupProtocol/setPolicy(_:)``
-    ///     changes it later.
-    ///   - preferencePolicy: How the app takes part in the backup preference. `nil`: it follows a value, asks the
-    ///     user if there is none, and writes both forms.
-    ///   - processName: The name of this process, for another one that asks who is running. `nil`: `app`.
-    ///   - resolvePreferenceConflict: Asks the user which choice counts if this device and another one differ. An
-    ///     error counts as `askLater`.
-    ///   - scheduleWakeUp: Asks the OS for one wake-up of that purpose in place of the last one; `nil` cancels it. It must
-    ///     not wait for a call into this backup. Without it the app decides itself when to call
-    ///     ``KeyBackupProtocol/run(budget:)`` and ``BackupPreferenceProtocol/flush(budget:)``.
-    ///   - roomsByPriority: Returns the rooms that the app knows, the most wanted first. Without it, the server's
-    ///     list of joined rooms counts.
-    ///   - accessToken: Returns the account's access token, a refreshed one for `TokenRequest.previousRejected`. It
-    ///     is called before every request and its result is never kept. It must not wait for a call into this backup.
-    ///     If it throws `HostError.signedOut`, the account counts as signed out; after any other error, such as a
-    ///     refresh without network, it is asked again later.
-    /// - Throws: An `OpenError` if the options are invalid or the vault cannot be opened; nothing is left half made.
-    public static func open(
-        account: KeyBackupAccount,
-        directory: URL,
-        protection: VaultProtection,
-        sink: (any RoomKeySink)? = nil,
-        transport: any HttpTransport = URLSessionTransport(),
-        fileDownloads: (any FileDownloads)? = nil,
-        downloadPolicy: DownloadPolicy? = nil,
-        preferencePolicy: PreferencePolicy? = nil,
-        processName: String? = nil,
-        resolvePreferenceConflict: @escaping @Sendable (PreferenceConflict) async throws -> PreferenceResolution = { _ in
-            .askLater
-        },
-        scheduleWakeUp: @escaping @Sendable (WakeUpPurpose, WakeUp?) async throws -> Void = { _, _ in },
-        roomsByPriority: @escaping @Sendable () async throws -> [String] = { [] },
-        accessToken: @escaping @Sendable (TokenRequest) async throws -> String
-    ) async throws -> KeyBackup {
-        let options = ClientOptions(
-            account: account,
-            dataDir: directory.path,
-            protection: protection,
-            preference: preferencePolicy,
-            download: downloadPolicy,
-            processName: processName,
-            fileDownloads: fileDownloads
-        )
-        let host = HostCallbacks(
-            accessToken: accessToken,
-            roomsByPriority: roomsByPriority,
-            resolvePreferenceConflict: resolvePreferenceConflict,
-            scheduleWakeUp: scheduleWakeUp
-        )
-        return try await make(options, transport: transport, sink: sink, host: host)
-    }
-    #endif
-
+    /// Opens a vault with all options.
     static func make(
         _ options: ClientOptions,
         transport: any HttpTransport,

@@ -7,7 +7,7 @@ final class ContinuedDownloads: @unchecked Sendable {
     static let shared = ContinuedDownloads()
 
     /// How long iOS may take to start a task that it has taken.
-    nonisolated(unsafe) var patience = Duration.seconds(5)
+    var patience = Duration.seconds(5)
 
     private let lock = NSLock()
     private var prefix: String?

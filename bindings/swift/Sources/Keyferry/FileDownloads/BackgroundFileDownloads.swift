@@ -48,12 +48,7 @@ public final class BackgroundFileDownloads: NSObject, FileDownloads, @unchecked 
         let configuration = Self.configuration(identifier, sharedContainerIdentifier)
         configuration.allowsCellularAccess = allowsCellularAccess
         configuration.isDiscretionary = isDiscretionary
-        configuration.urlCache = nil
-        configuration.requestCachePolicy = .reloadIgnoringLocalCacheData
-        configuration.httpCookieStorage = nil
-        configuration.httpCookieAcceptPolicy = .never
-        configuration.httpShouldSetCookies = false
-        configuration.urlCredentialStorage = nil
+        configuration.rememberNothing()
         session = URLSession(configuration: configuration, delegate: self, delegateQueue: nil)
         lookForLosses()
     }

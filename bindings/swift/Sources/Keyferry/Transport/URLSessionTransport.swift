@@ -30,12 +30,7 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
     public init(configuration: URLSessionConfiguration = .ephemeral) {
         // Never nil: the copy of a configuration is a configuration.
         let own = (configuration.copy() as? URLSessionConfiguration) ?? .ephemeral
-        own.urlCache = nil
-        own.requestCachePolicy = .reloadIgnoringLocalCacheData
-        own.httpCookieStorage = nil
-        own.httpCookieAcceptPolicy = .never
-        own.httpShouldSetCookies = false
-        own.urlCredentialStorage = nil
+        own.rememberNothing()
         self.configuration = own
     }
 
@@ -96,5 +91,17 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
             idle.append(lane)
             return true
         }
+    }
+}
+
+extension URLSessionConfiguration {
+    /// Keeps sessions from caching answers, and from keeping or sending cookies and credentials.
+    func rememberNothing() {
+        urlCache = nil
+        requestCachePolicy = .reloadIgnoringLocalCacheData
+        httpCookieStorage = nil
+        httpCookieAcceptPolicy = .never
+        httpShouldSetCookies = false
+        urlCredentialStorage = nil
     }
 }
