@@ -13,6 +13,7 @@ use crate::{
     route::Route,
     state::Shared,
     versions::{Version, Versions},
+    write,
 };
 
 /// Answers one request.
@@ -51,6 +52,10 @@ pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route<'_>, lies
                 keys::answer(shared.kind, entries.as_ref(), route)?
             }
         },
+        Route::CreateVersion | Route::UpdateVersion(_) | Route::DeleteVersion(_) => {
+            write::version(shared, request, route)?
+        }
+        Route::PutAllKeys | Route::PutRoomKeys(_) | Route::PutSessionKey(..) => write::keys(shared, request, route)?,
         Route::JoinedRooms => {
             let rooms: Vec<String> = (0..shared.joined_rooms)
                 .map(|room| shared.truth.room_id(room))
@@ -127,11 +132,11 @@ fn put_account_data(shared: &Shared, user: &str, kind: &str, body: &[u8]) -> Res
     }
 }
 
-fn not_found(error: &str) -> Response {
+pub(crate) fn not_found(error: &str) -> Response {
     Response::error(404, "M_NOT_FOUND", error)
 }
 
-fn unknown_version() -> Response {
+pub(crate) fn unknown_version() -> Response {
     not_found("Unknown backup version")
 }
 

@@ -1,8 +1,6 @@
 //! A response body in parts, most of which lie in a file.
 
-use std::{io, ops::Range, sync::Arc};
-
-use crate::store::Store;
+use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc};
 
 /// The parts of a response body, in order. An endless body continues after the last part.
 #[derive(Default)]
@@ -15,8 +13,8 @@ pub(crate) struct Body {
 
 enum Part {
     Text(Vec<u8>),
-    /// A range of bytes of a stored document.
-    Stored(Arc<Store>, Range<u64>),
+    /// A range of bytes of a file.
+    Stored(Arc<File>, Range<u64>),
 }
 
 impl Body {
@@ -43,10 +41,19 @@ impl Body {
         }
     }
 
-    pub(crate) fn push_stored(&mut self, store: &Arc<Store>, part: Range<u64>) {
+    /// Appends all parts of another body.
+    pub(crate) fn push_body(&mut self, other: Body) {
+        let mut start = 0;
+        for (part, end) in other.parts.into_iter().zip(other.ends) {
+            self.push(part, end - start);
+            start = end;
+        }
+    }
+
+    pub(crate) fn push_stored(&mut self, file: &Arc<File>, part: Range<u64>) {
         if !part.is_empty() {
             let length = part.end - part.start;
-            self.push(Part::Stored(Arc::clone(store), part), length);
+            self.push(Part::Stored(Arc::clone(file), part), length);
         }
     }
 
@@ -83,7 +90,8 @@ impl Body {
         let buffer = &mut buffer[..length];
         match part {
             Part::Text(text) => buffer.copy_from_slice(&text[text.len() - rest..][..length]),
-            Part::Stored(store, part) => store.read(part.end - rest as u64, buffer)?,
+            // It is in the page cache, so this hardly ever blocks.
+            Part::Stored(file, part) => file.read_exact_at(buffer, part.end - rest as u64)?,
         }
         Ok(length)
     }
@@ -91,8 +99,6 @@ impl Body {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::Body;
     use crate::{Config, Truth, store::Store};
 
@@ -102,13 +108,13 @@ mod tests {
             keys: 2,
             ..Config::default()
         });
-        let store = Arc::new(Store::new(&truth, 1, [9; 32]).expect("the file can be written"));
+        let store = Store::new(&truth, 1, [9; 32]).expect("the file can be written");
         let mut body = Body::text("<");
-        body.push_stored(&store, 0..10);
-        body.push_stored(&store, 5..5);
+        body.push_stored(store.file(), 0..10);
+        body.push_stored(store.file(), 5..5);
         body.push_text("|");
         body.push_text("|");
-        body.push_stored(&store, 1..6);
+        body.push_stored(store.file(), 1..6);
         let whole = br#"<{"rooms":{||"room"#;
         for start in 0..=whole.len() {
             for length in 1..=whole.len() {

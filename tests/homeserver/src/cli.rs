@@ -31,6 +31,7 @@ keyferry-test-homeserver: a small homeserver with a key backup, for tests
   --odd-every N             distance between the odd entries
   --first-version N         number of the backup version that exists at the start
   --bad-room-id             store an entry under an invalid room id; only conduit reacts to it
+  --most-body N             most bytes of a request's body; nginx has 1048576 unless set otherwise
   --legacy-passphrase TEXT  passphrase from which to derive the backup decryption key
 
 Prints one line of JSON when it is ready, then serves until its standard input ends.
@@ -77,6 +78,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Config>, lexopt:
             "odd-every" => config.odd_every = parser.value()?.parse()?,
             "first-version" => config.first_version = parser.value()?.parse()?,
             "bad-room-id" => config.bad_room_id = true,
+            "most-body" => config.most_body = Some(parser.value()?.parse()?),
             "legacy-passphrase" => config.legacy_passphrase = Some(parser.value()?.string()?),
             "room-sizes" => {
                 let sizes = parser.value()?.string()?;

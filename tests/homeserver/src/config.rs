@@ -38,6 +38,8 @@ pub struct Config {
     /// Whether every version with entries has one more entry under an invalid room id. That entry is never served. It
     /// makes Conduit fail to answer a request for all keys; other servers ignore it.
     pub bad_room_id: bool,
+    /// The most bytes of a request's body, as a proxy in front of the server may have it; `None`: as the server has it.
+    pub most_body: Option<usize>,
     /// A passphrase from which to derive the backup decryption key, as clients did before secret storage.
     pub legacy_passphrase: Option<String>,
 }
@@ -61,6 +63,7 @@ impl Default for Config {
             room_sizes: Vec::new(),
             first_version: 1,
             bad_room_id: false,
+            most_body: None,
             legacy_passphrase: None,
         }
     }

@@ -19,6 +19,14 @@ pub enum EndpointKind {
     RoomKeys,
     /// `GET /room_keys/keys/{room}/{session}`
     SessionKey,
+    /// `POST /room_keys/version`
+    CreateVersion,
+    /// `PUT /room_keys/version/{version}`
+    UpdateVersion,
+    /// `DELETE /room_keys/version/{version}`
+    DeleteVersion,
+    /// `PUT /room_keys/keys`, for all rooms, one room or one session
+    PutKeys,
     /// `GET /joined_rooms`
     JoinedRooms,
     /// `GET /user/{user}/account_data/{type}`

@@ -68,7 +68,7 @@ pub(crate) fn document(truth: &Truth, seed: u64, backup_public_key: [u8; 32]) ->
 }
 
 /// Creates a file and removes its name at once, so that it disappears with the process, however that ends.
-fn nameless_file() -> io::Result<File> {
+pub(crate) fn nameless_file() -> io::Result<File> {
     // Relaxed is enough: only the numbers must differ.
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let path = std::env::temp_dir().join(format!(

@@ -28,6 +28,10 @@
 //! - **Keys can be held back** ([`Config::held_back`]): the last keys are in the truth from the
 //!   start, but enter the backup only when they are released, as if another client uploaded them
 //!   at that moment.
+//! - **Clients can write**: create, update and delete versions, and put keys into the current one. What takes the place of
+//!   what, how much a request may hold, and which errors there are, differs as servers do. A fault that replaces an answer
+//!   (such as [`FaultKind::Status`]) keeps a request from having an effect; one that breaks it off (such as
+//!   [`FaultKind::Silence`]) loses only the answer.
 //! - **Servers differ** ([`Config::server`]): [`ServerKind`] lists how.
 //! - **Faults** ([`FaultKind`]) work on the bytes: bodies are cut, reset, stalled, slowed down,
 //!   mislabelled, or never end; rooms are left out and entries replaced. They can be limited to an
@@ -75,7 +79,9 @@ mod server_kind;
 mod state;
 mod store;
 mod truth;
+mod uploads;
 mod versions;
+mod write;
 
 pub use account::AccountInfo;
 pub use cli::main_with_args;

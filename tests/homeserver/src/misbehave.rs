@@ -178,6 +178,12 @@ fn endless_start(endpoint: EndpointKind) -> &'static str {
         EndpointKind::SessionKey => r#"{"session_data":{"ciphertext":""#,
         EndpointKind::CurrentVersion | EndpointKind::Version => r#"{"auth_data":{"public_key":""#,
         EndpointKind::JoinedRooms => r#"{"joined_rooms":["!"#,
-        EndpointKind::GetAccountData | EndpointKind::PutAccountData | EndpointKind::Other => r#"{"endless":""#,
+        EndpointKind::CreateVersion => r#"{"version":""#,
+        EndpointKind::PutKeys => r#"{"etag":""#,
+        EndpointKind::UpdateVersion
+        | EndpointKind::DeleteVersion
+        | EndpointKind::GetAccountData
+        | EndpointKind::PutAccountData
+        | EndpointKind::Other => r#"{"endless":""#,
     }
 }

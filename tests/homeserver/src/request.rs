@@ -5,7 +5,8 @@ use std::io;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 const MOST_HEAD: usize = 64 << 10;
-const MOST_BODY: usize = 16 << 20;
+/// More than any server takes: too long a body is answered, not cut.
+const MOST_BODY: usize = 32 << 20;
 
 /// One complete request.
 pub(crate) struct Request {

@@ -10,6 +10,12 @@ pub(crate) enum Route<'a> {
     AllKeys,
     RoomKeys(&'a str),
     SessionKey(&'a str, &'a str),
+    CreateVersion,
+    UpdateVersion(&'a str),
+    DeleteVersion(&'a str),
+    PutAllKeys,
+    PutRoomKeys(&'a str),
+    PutSessionKey(&'a str, &'a str),
     JoinedRooms,
     GetAccountData(&'a str, &'a str),
     PutAccountData(&'a str, &'a str),
@@ -25,6 +31,14 @@ impl<'a> Route<'a> {
             return Self::Unknown;
         };
         let route = match *rest {
+            ["room_keys", "version"] if request.method == "POST" => return Self::CreateVersion,
+            ["room_keys", "version", version] if request.method == "PUT" => return Self::UpdateVersion(version),
+            ["room_keys", "version", version] if request.method == "DELETE" => return Self::DeleteVersion(version),
+            ["room_keys", "keys"] if request.method == "PUT" => return Self::PutAllKeys,
+            ["room_keys", "keys", room] if request.method == "PUT" => return Self::PutRoomKeys(room),
+            ["room_keys", "keys", room, session] if request.method == "PUT" => {
+                return Self::PutSessionKey(room, session);
+            }
             ["room_keys", "version"] => Self::CurrentVersion,
             ["room_keys", "version", version] => Self::Version(version),
             ["room_keys", "keys"] => Self::AllKeys,
@@ -46,16 +60,19 @@ impl<'a> Route<'a> {
 
     /// Whether the endpoint is one of those under `/room_keys`.
     pub(crate) fn is_of_room_keys(&self) -> bool {
-        matches!(
+        !matches!(
             self,
-            Self::CurrentVersion | Self::Version(_) | Self::AllKeys | Self::RoomKeys(_) | Self::SessionKey(..)
+            Self::JoinedRooms | Self::GetAccountData(..) | Self::PutAccountData(..) | Self::WrongMethod | Self::Unknown
         )
     }
 
     /// Returns the room that the path names, if any.
     pub(crate) fn room(&self) -> Option<&'a str> {
         match self {
-            Self::RoomKeys(room) | Self::SessionKey(room, _) => Some(room),
+            Self::RoomKeys(room)
+            | Self::SessionKey(room, _)
+            | Self::PutRoomKeys(room)
+            | Self::PutSessionKey(room, _) => Some(room),
             _ => None,
         }
     }
@@ -67,6 +84,10 @@ impl<'a> Route<'a> {
             Self::AllKeys => EndpointKind::AllKeys,
             Self::RoomKeys(_) => EndpointKind::RoomKeys,
             Self::SessionKey(..) => EndpointKind::SessionKey,
+            Self::CreateVersion => EndpointKind::CreateVersion,
+            Self::UpdateVersion(_) => EndpointKind::UpdateVersion,
+            Self::DeleteVersion(_) => EndpointKind::DeleteVersion,
+            Self::PutAllKeys | Self::PutRoomKeys(_) | Self::PutSessionKey(..) => EndpointKind::PutKeys,
             Self::JoinedRooms => EndpointKind::JoinedRooms,
             Self::GetAccountData(..) => EndpointKind::GetAccountData,
             Self::PutAccountData(..) => EndpointKind::PutAccountData,

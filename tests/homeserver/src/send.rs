@@ -120,6 +120,7 @@ fn head(response: &Response, keep_alive: bool) -> Vec<u8> {
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
+        413 => "Content Too Large",
         429 => "Too Many Requests",
         _ => "Status",
     };

@@ -44,6 +44,7 @@ impl Homeserver {
             truth,
             kind: config.server,
             bad_room_id: config.bad_room_id,
+            most_body: config.most_body.unwrap_or(config.server.most_body()),
             latency_ms: config.latency_ms,
             link: Link::new(config.bytes_per_second),
             limit: Limit::new(),
@@ -130,13 +131,13 @@ impl Homeserver {
     /// Returns the decryption key of a backup version in base64, even if secret storage does not hold it.
     pub fn decryption_key_of(&self, version: &str) -> Option<String> {
         let version = self.shared.mutable().versions.find(version)?;
-        Some(version.key.base64())
+        Some(version.key?.base64())
     }
 
     /// Returns the same key as [`Self::decryption_key_of`], as a user types it: base58 in groups of four.
     pub fn recovery_key_of(&self, version: &str) -> Option<String> {
         let version = self.shared.mutable().versions.find(version)?;
-        Some(version.key.recovery_key())
+        Some(version.key?.recovery_key())
     }
 
     /// Puts the keys of [`Config::held_back`] into every version that has entries.

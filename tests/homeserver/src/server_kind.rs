@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use crate::uploads::Rule;
+
 /// A homeserver implementation that this one can imitate. The methods of this type are all the differences between
 /// them here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -111,6 +113,56 @@ impl ServerKind {
     /// Whether the error for a refused token reports if it is a soft logout.
     pub(crate) fn tells_soft_logout(self) -> bool {
         self != Self::Dendrite
+    }
+
+    /// When an uploaded entry takes the place of another one of the same session. `is_alone`: it is the only one of its
+    /// request.
+    pub(crate) fn rule(self, is_alone: bool) -> Rule {
+        match self {
+            Self::Synapse => Rule::AnyBetter,
+            Self::Dendrite | Self::Tuwunel => Rule::Specification,
+            Self::Continuwuity | Self::Conduwuit if is_alone => Rule::Specification,
+            Self::Conduit | Self::Continuwuity | Self::Conduwuit | Self::Palpo => Rule::Always,
+        }
+    }
+
+    /// Returns the status and the error code for an upload to a version that is not the current one.
+    pub(crate) fn refusal_of_old_version(self) -> (u16, &'static str) {
+        match self {
+            Self::Synapse | Self::Dendrite => (403, "M_WRONG_ROOM_KEYS_VERSION"),
+            Self::Tuwunel => (400, "M_WRONG_ROOM_KEYS_VERSION"),
+            Self::Conduit | Self::Continuwuity | Self::Conduwuit | Self::Palpo => (400, "M_INVALID_PARAM"),
+        }
+    }
+
+    /// Whether the `current_version` of that error is the one that was asked for.
+    pub(crate) fn calls_the_old_version_current(self) -> bool {
+        self == Self::Synapse
+    }
+
+    /// Whether an upload without any version fails with 500, and one without keys has 200.
+    pub(crate) fn fails_on_upload_without_version(self) -> bool {
+        self == Self::Dendrite
+    }
+
+    /// Whether an entry without its hints makes the upload fail with 500, and a hint of another type with 400.
+    pub(crate) fn wants_every_hint(self) -> bool {
+        self == Self::Synapse
+    }
+
+    /// Whether a version can be given another algorithm.
+    pub(crate) fn takes_another_algorithm(self) -> bool {
+        self == Self::Dendrite
+    }
+
+    /// Returns the most bytes of a request's body.
+    pub(crate) fn most_body(self) -> usize {
+        match self {
+            Self::Synapse | Self::Dendrite => 200 * 65_536,
+            Self::Conduit | Self::Continuwuity | Self::Conduwuit => 20 << 20,
+            Self::Tuwunel => 24 << 20,
+            Self::Palpo => 16 << 20,
+        }
     }
 
     fn is_of_conduits_family(self) -> bool {

@@ -21,6 +21,7 @@ pub(crate) struct Shared {
     pub kind: ServerKind,
     pub bad_room_id: bool,
     pub joined_rooms: u64,
+    pub most_body: usize,
     pub latency_ms: u64,
     pub link: Link,
     pub limit: Limit,

@@ -1,6 +1,6 @@
 //! The whole backup as one JSON document in a file, and where each entry lies in it.
 
-use std::{collections::HashMap, fs::File, io, ops::Range, os::unix::fs::FileExt};
+use std::{collections::HashMap, fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc};
 
 use crate::{Truth, generate};
 
@@ -9,7 +9,7 @@ pub(crate) const BLOCK: u64 = 1024;
 
 /// The document and its index, which takes about 14 bytes of memory per key.
 pub(crate) struct Store {
-    file: File,
+    file: Arc<File>,
     index: Index,
     rooms: HashMap<String, u64>,
 }
@@ -48,7 +48,11 @@ impl Store {
             index.by_session[range].sort_unstable();
             rooms.insert(truth.room_id(room), room);
         }
-        Ok(Self { file, index, rooms })
+        Ok(Self {
+            file: Arc::new(file),
+            index,
+            rooms,
+        })
     }
 
     /// Returns the index of a room.
@@ -120,6 +124,11 @@ impl Store {
             }
         }
         Ok(None)
+    }
+
+    /// Returns the file that has the document.
+    pub(crate) fn file(&self) -> &Arc<File> {
+        &self.file
     }
 
     /// Reads a part of the document. The file is in the page cache, so this hardly ever blocks.

@@ -1,11 +1,14 @@
 //! The backup versions, and what other clients do to them.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Config, ServerKind, Truth, account::BackupKey, misbehave::Lies, store::Store};
+use crate::{Config, ServerKind, Truth, account::BackupKey, misbehave::Lies, store::Store, uploads::Uploads};
 
 /// What another client does to the backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,12 +48,16 @@ pub(crate) struct Versions {
 #[derive(Clone)]
 pub(crate) struct Version {
     number: u64,
-    pub key: BackupKey,
+    /// The key, if it is one of this homeserver's making.
+    pub key: Option<BackupKey>,
+    auth_data: Value,
     /// The account's keys, encrypted to this version's key, if any were ever put into it.
     pub store: Option<Arc<Store>>,
     /// How many of those keys, counted from the first, are in this version.
     pub count: u64,
-    /// How often the etag changed without a change of keys.
+    /// What clients have put into it, shared by the copies of this object.
+    uploads: Arc<Mutex<Uploads>>,
+    /// How often the etag changed without a change of the keys that it had from the start.
     touches: u64,
     /// Whether the server cannot describe the version, because its `auth_data` is gone.
     auth_data_is_lost: bool,
@@ -83,7 +90,7 @@ impl Versions {
     pub(crate) fn describe(&self, version: &Version, lies: &Lies) -> Option<Value> {
         (!version.auth_data_is_lost).then(|| {
             serde_json::json!({
-                "auth_data": version.key.auth_data,
+                "auth_data": version.auth_data,
                 "version": version.number.to_string(),
                 "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
                 "etag": lies.etag.clone().unwrap_or_else(|| self.etag(version)),
@@ -115,9 +122,10 @@ impl Versions {
                 }
                 return Ok(());
             }
-            VersionAction::New => Version::new(number, foreign()),
+            VersionAction::New => Version::new(number, foreign())?,
             VersionAction::NewWithKeys => Version {
                 number,
+                uploads: Arc::new(Mutex::new(Uploads::new()?)),
                 ..self.first.clone()
             },
             VersionAction::NewWithOtherKey => {
@@ -138,6 +146,49 @@ impl Versions {
         }
     }
 
+    /// Creates a version as a client does, and returns its number.
+    pub(crate) fn create(&mut self, auth_data: Value) -> io::Result<String> {
+        let version = Version::empty(self.next, None, auth_data)?;
+        self.next += 1;
+        let number = version.number();
+        self.list.push(version);
+        Ok(number)
+    }
+
+    /// Gives a version other `auth_data`. Returns false if there is no such version.
+    pub(crate) fn update_auth_data(&mut self, number: &str, auth_data: Value) -> bool {
+        let kind = self.kind;
+        self.change_one(number, |version| {
+            version.auth_data = auth_data;
+            version.update(VersionAction::TouchAuthData, kind);
+        })
+    }
+
+    /// Deletes a version. Returns false if there is no such version.
+    pub(crate) fn delete(&mut self, number: &str) -> bool {
+        let before = self.list.len();
+        self.list.retain(|version| version.number() != number);
+        self.list.len() < before
+    }
+
+    /// Notes that an upload has changed something, or that it had no keys. Returns the count and the etag.
+    pub(crate) fn note_upload(&mut self, number: &str, has_changed: bool, is_empty: bool) -> Option<(u64, String)> {
+        let kind = self.kind;
+        self.change_one(number, |version| {
+            if is_empty {
+                version.update(VersionAction::EmptyUpload, kind);
+            }
+            version.touches += u64::from(has_changed && kind.moves_etag_with_keys());
+        });
+        let version = self.find(number)?;
+        Some((self.count(&version), self.etag(&version)))
+    }
+
+    fn change_one(&mut self, number: &str, change: impl FnOnce(&mut Version)) -> bool {
+        let version = self.list.iter_mut().find(|version| version.number() == number);
+        version.map(change).is_some()
+    }
+
     fn current_position(&self) -> Option<usize> {
         if self.kind.sorts_versions_as_text() {
             return (0..self.list.len()).max_by_key(|position| self.list[*position].number.to_string());
@@ -150,15 +201,15 @@ impl Versions {
 
     fn count(&self, version: &Version) -> u64 {
         if !self.kind.counts_versions_that_begin_alike() {
-            return version.count;
+            return version.all_count();
         }
         let number = version.number.to_string();
         let alike = |other: &&Version| other.number.to_string().starts_with(&number);
-        self.list.iter().filter(alike).map(|other| other.count).sum()
+        self.list.iter().filter(alike).map(Version::all_count).sum()
     }
 
     fn etag(&self, version: &Version) -> String {
-        if version.count == 0 && self.kind.has_empty_etag_without_keys() {
+        if version.all_count() == 0 && self.kind.has_empty_etag_without_keys() {
             return String::new();
         }
         let by_keys = if self.kind.moves_etag_with_keys() {
@@ -171,15 +222,35 @@ impl Versions {
 }
 
 impl Version {
-    fn new(number: u64, key: BackupKey) -> Self {
-        Self {
+    fn new(number: u64, key: BackupKey) -> io::Result<Self> {
+        let auth_data = key.auth_data.clone();
+        Self::empty(number, Some(key), auth_data)
+    }
+
+    fn empty(number: u64, key: Option<BackupKey>, auth_data: Value) -> io::Result<Self> {
+        Ok(Self {
             number,
             key,
+            auth_data,
             store: None,
             count: 0,
+            uploads: Arc::new(Mutex::new(Uploads::new()?)),
             touches: 0,
             auth_data_is_lost: false,
-        }
+        })
+    }
+
+    /// Returns what clients have put into it.
+    pub(crate) fn uploads(&self) -> MutexGuard<'_, Uploads> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn number(&self) -> String {
+        self.number.to_string()
+    }
+
+    fn all_count(&self) -> u64 {
+        self.count + self.uploads().new_count()
     }
 
     fn with_entries(number: u64, key: BackupKey, truth: &Truth, seed: u64, count: u64) -> io::Result<Self> {
@@ -187,7 +258,7 @@ impl Version {
         Ok(Self {
             store: Some(Arc::new(store)),
             count,
-            ..Self::new(number, key)
+            ..Self::new(number, key)?
         })
     }
 

@@ -7,3 +7,4 @@ mod faults;
 mod program;
 mod round_trip;
 mod servers;
+mod uploads;
