@@ -29,7 +29,9 @@ extension KeyBackup {
         let end = budget.map { ContinuousClock.now + $0 }
         func left() -> Duration? { end.map { max(.zero, $0 - .now) } }
         var report = await run(budget: budget)
-        while case .alreadyRunning = report.outcome, !Task.isCancelled, await host.runs.hasEnded(within: left()) {
+        while case .alreadyRunning(let holder) = report.outcome, holder.isThisProcess, !Task.isCancelled, left() != .zero {
+            // It may have ended before its end could be waited for.
+            if await !host.runs.hasEnded(within: left()) { try? await Task.sleep(for: .milliseconds(100)) }
             report = await run(budget: left())
         }
         return report
@@ -41,8 +43,12 @@ extension KeyBackup {
 
     public func pause(_ cause: PauseCause) async throws {
         try await causes.pause(cause)
-        // These two close the vault, so it is not read.
-        if cause != .timeExpiring, cause != .storageLocked { await showStatus() }
+        // These three close the vault, so it is not read.
+        switch cause {
+        case .timeExpiring, .storageLocked: break
+        case .inBackground: host.runs.showPause(by: cause)
+        default: await showStatus()
+        }
     }
 
     public func resume(_ cause: PauseCause) async throws {

@@ -78,9 +78,11 @@ public protocol KeyBackupProtocol: AnyObject, Sendable {
     /// `URLSession`, after a silent push, in the task modifiers of SwiftUI, and after `beginBackgroundTask`. Tasks of
     /// BGTaskScheduler are better left to ``KeyBackup/registerBackgroundTasks(identifiers:backups:)``.
     ///
+    /// If another call of this process has a run under way, this waits for its end, and then does one of its own.
+    ///
     /// The cause `inBackground` does not hold during this call, even if the app leaves the screen meanwhile. When it
-    /// returns, the run has ended, look-ups are closed, and `inBackground` holds again if the app is in the background.
-    /// The OS may suspend the app then. Cancelling the task ends the run within a fraction of a second.
+    /// returns and the app is in the background, the run has ended, look-ups are closed, and `inBackground` holds again:
+    /// the OS may suspend the app then. Cancelling the task ends the run within a fraction of a second.
     ///
     /// - Parameter budget: Time after which the run returns by itself, less than the OS grants, which is about 30 seconds
     ///   for the events of a session. `nil`: the run ends when it is done or the task is cancelled.

@@ -16,6 +16,7 @@ public final class UIApplication {
     public var applicationState = State.active
 
     public nonisolated static let didEnterBackgroundNotification = name("DidEnterBackground")
+    public nonisolated static let didBecomeActiveNotification = name("DidBecomeActive")
     public nonisolated static let willEnterForegroundNotification = name("WillEnterForeground")
     public nonisolated static let protectedDataWillBecomeUnavailableNotification = name("ProtectedDataWillBecomeUnavailable")
     public nonisolated static let protectedDataDidBecomeAvailableNotification = name("ProtectedDataDidBecomeAvailable")

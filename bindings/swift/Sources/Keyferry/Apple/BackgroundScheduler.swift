@@ -6,22 +6,36 @@ import Foundation
 final class BackgroundScheduler: @unchecked Sendable {
     static let shared = BackgroundScheduler()
 
-    /// Thrown if the app has not called `registerBackgroundTasks`: iOS would stop an app that gets a task it knows nothing
-    /// of.
+    /// Thrown if no task is registered: iOS would stop an app that gets a task it knows nothing of.
     struct NotRegistered: Error {}
 
     private let lock = NSLock()
-    private var identifiers: BackgroundTaskIdentifiers?
+    private var identifiers = Registered()
     private var hasWarned = false
 
+    /// The identifiers whose launch handlers are registered.
+    struct Registered {
+        var processing: String?
+        var appRefresh: String?
+    }
+
     /// Notes the identifiers whose launch handlers are registered.
-    func use(_ identifiers: BackgroundTaskIdentifiers) {
+    func use(_ identifiers: Registered) {
         lock.withLock { self.identifiers = identifiers }
     }
 
     /// Takes a wake-up in place of the last one of its purpose and account; `nil` cancels the last one.
     func keep(_ wakeUp: WakeUp?, for purpose: WakeUpPurpose, of userID: String) throws {
-        try change { $0.keep(wakeUp, for: purpose, of: userID) }
+        do {
+            try change { $0.keep(wakeUp, for: purpose, of: userID) }
+        } catch is NotRegistered {
+            let isFirst = lock.withLock { () -> Bool in
+                defer { hasWarned = true }
+                return !hasWarned
+            }
+            if isFirst { NSLog("keyferry: no background task is registered, so nothing continues in the background") }
+            throw NotRegistered()
+        }
     }
 
     /// Cancels the wake-ups of an account.
@@ -51,16 +65,12 @@ final class BackgroundScheduler: @unchecked Sendable {
 
     /// Makes the requests that iOS is to have, and cancels the others. Called with the lock.
     private func request(_ pending: PendingWakeUps, soonest: Date?) throws {
-        guard let identifiers else {
-            if !hasWarned { NSLog("keyferry: without KeyBackup.registerBackgroundTasks nothing continues in the background") }
-            hasWarned = true
-            throw NotRegistered()
-        }
+        guard identifiers.processing != nil || identifiers.appRefresh != nil else { throw NotRegistered() }
         let scheduler = BGTaskScheduler.shared
         do {
             let plans = pending.plans(mayRefresh: identifiers.appRefresh != nil)
             try scheduler.request(plans, identifiers, soonest: soonest)
-        } catch let error as BGTaskScheduler.Error where error.code != .unavailable {
+        } catch let error as BGTaskScheduler.Error where error.code != .unavailable && identifiers.processing != nil {
             // Another part of the app has taken the only refresh.
             try scheduler.request(pending.plans(mayRefresh: false), identifiers, soonest: soonest)
         }
@@ -94,20 +104,24 @@ final class BackgroundScheduler: @unchecked Sendable {
 extension BGTaskScheduler {
     fileprivate func request(
         _ plans: [BackgroundTaskPlan],
-        _ identifiers: BackgroundTaskIdentifiers,
+        _ identifiers: BackgroundScheduler.Registered,
         soonest: Date?
     ) throws {
+        let processing = plans.first { $0.kind == .processing }
         if let identifier = identifiers.appRefresh {
-            try request(plans.first { $0.kind == .appRefresh }, soonest: soonest, identifier) {
+            // Of little use for a large download, but all there is.
+            let instead = identifiers.processing == nil ? processing : nil
+            try request(plans.first { $0.kind == .appRefresh } ?? instead, soonest: soonest, identifier) {
                 BGAppRefreshTaskRequest(identifier: identifier)
             }
         }
-        let plan = plans.first { $0.kind == .processing }
-        try request(plan, soonest: soonest, identifiers.processing) {
-            let request = BGProcessingTaskRequest(identifier: identifiers.processing)
-            request.requiresNetworkConnectivity = plan?.requiresNetworkConnectivity ?? false
-            request.requiresExternalPower = plan?.requiresExternalPower ?? false
-            return request
+        if let identifier = identifiers.processing {
+            try request(processing, soonest: soonest, identifier) {
+                let request = BGProcessingTaskRequest(identifier: identifier)
+                request.requiresNetworkConnectivity = processing?.requiresNetworkConnectivity ?? false
+                request.requiresExternalPower = processing?.requiresExternalPower ?? false
+                return request
+            }
         }
     }
 

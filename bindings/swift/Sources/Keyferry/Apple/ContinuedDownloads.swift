@@ -46,8 +46,11 @@ extension ContinuedDownloads {
     private func begin(_ backup: KeyBackup) -> Beginning {
         lock.withLock {
             guard let prefix else { return .impossible }
-            let all = [requested.values, launched.values].joined()
-            if all.contains(where: { $0 === backup }) { return .isUnderWay }
+            if requested.values.contains(where: { $0 === backup }) { return .isUnderWay }
+            if launched.values.contains(where: { $0 === backup }) {
+                // A task that is ending does no more: the app does.
+                return backup.state.activity == .working ? .isUnderWay : .impossible
+            }
             let identifier = "\(prefix).\(UUID().uuidString)"
             requested[identifier] = backup
             return .toBeRequested(identifier)
@@ -78,7 +81,9 @@ extension ContinuedDownloads {
         Task {
             try await Task.sleep(for: patience)
             let isForgotten = lock.withLock { requested.removeValue(forKey: identifier) != nil }
-            if isForgotten { _ = await backup.run() }
+            guard isForgotten else { return }
+            BGTaskScheduler.shared.cancel(taskRequestWithIdentifier: identifier)
+            _ = await backup.run()
         }
     }
 

@@ -18,6 +18,7 @@ extension KeyBackup {
     ///   - identifiers: The identifiers of the tasks, which Info.plist lists, too: see ``BackgroundTaskIdentifiers``.
     ///   - backups: Returns the backups of all accounts that are signed in, and opens those that are not open: iOS may
     ///     start the app in the background only for this. If it throws, iOS is asked again for a quarter of an hour later.
+    ///     So throw if one does not open: an account that is left out, and not open, loses its wake-ups.
     /// - Returns: Whether iOS has taken the identifiers of the refresh and the processing task. It does not take one that is
     ///   not in Info.plist; the log says which.
     @available(iOSApplicationExtension, unavailable, message: "Only the app itself may register background tasks.")
@@ -48,12 +49,11 @@ private final class RegisteredTasks: @unchecked Sendable {
         let refreshes = identifiers.appRefresh.map { register($0) { self.work(in: $0, budget: .seconds(25)) } }
         ContinuedDownloads.shared.use(identifiers.continued)
         // What iOS has not taken must not be requested.
-        let usable = BackgroundTaskIdentifiers(
-            processing: identifiers.processing,
-            appRefresh: refreshes == true ? identifiers.appRefresh : nil,
-            continued: identifiers.continued
-        )
-        if processes { BackgroundScheduler.shared.use(usable) }
+        BackgroundScheduler.shared.use(
+            BackgroundScheduler.Registered(
+                processing: processes ? identifiers.processing : nil,
+                appRefresh: refreshes == true ? identifiers.appRefresh : nil
+            ))
         return processes && refreshes != false
     }
 
@@ -74,7 +74,8 @@ private final class RegisteredTasks: @unchecked Sendable {
             do {
                 let open = try await backups?() ?? []
                 // An account that has signed out without `forget` would have iOS start the app for nothing.
-                BackgroundScheduler.shared.removeAll(except: Set(open.map(\.account.userId)))
+                let known = OpenBackups.shared.userIDs.union(open.map(\.account.userId))
+                BackgroundScheduler.shared.removeAll(except: known)
                 return open
             } catch {
                 // The request has been used up.

@@ -48,9 +48,9 @@ public final class PhoneConditions: @unchecked Sendable {
             let heat = ProcessInfo.processInfo.thermalState
             reporter.report(.thermal, holds: heat == .serious || heat == .critical)
         }
-        // Heat is read before it is observed: otherwise the notification is not sent.
-        queue.addOperation(tellPower)
-        queue.addOperation(tellHeat)
+        tellPower()
+        // Read before it is observed: otherwise the notification is not sent.
+        tellHeat()
         func observe(_ name: Notification.Name, _ tell: @escaping @Sendable () -> Void) -> any NSObjectProtocol {
             NotificationCenter.default.addObserver(forName: name, object: nil, queue: queue) { _ in tell() }
         }
@@ -59,7 +59,12 @@ public final class PhoneConditions: @unchecked Sendable {
             observe(ProcessInfo.thermalStateDidChangeNotification, tellHeat),
             observe(UIApplication.didEnterBackgroundNotification) { reporter.report(.inBackground, holds: true) },
             observe(UIApplication.willEnterForegroundNotification) { reporter.report(.inBackground, holds: false) },
+            // An app with scenes may be "in the background" while it is launched.
+            observe(UIApplication.didBecomeActiveNotification) { reporter.report(.inBackground, holds: false) },
         ]
+        // What has changed since they were read.
+        queue.addOperation(tellPower)
+        queue.addOperation(tellHeat)
         if PhoneConditions.isInBackground { reporter.report(.inBackground, holds: true) }
         if vaultIsClosedWhileLocked {
             observers += [

@@ -37,6 +37,18 @@ final class StateOfRuns: @unchecked Sendable {
         }
     }
 
+    /// Shows a pause between runs without what the vault says.
+    func showPause(by cause: PauseCause) {
+        change { now in
+            guard underWay == 0 else { return }
+            switch now.activity {
+            case .paused(let causes): now.activity = .paused(causes: causes.union([cause]))
+            case .idle: now.activity = .paused(causes: [cause])
+            default: break
+            }
+        }
+    }
+
     /// Does `run`, and shows that it is under way and how it ends.
     func during(_ run: @Sendable () async -> RunReport) async -> RunReport {
         change { now in

@@ -125,6 +125,7 @@ final class OpeningTests: ApplePhone {
     func testAnAccountCanBeOpenedWhileItIsForgotten() async throws {
         let homeserver = try newHomeserver()
         let userID = homeserver.details.userId
+        let place = try KeyBackup.directory(for: userID)
         let open = opening(homeserver)
         for _ in 0..<20 {
             _ = try await open()
@@ -132,9 +133,24 @@ final class OpeningTests: ApplePhone {
             let reopening = Task { try await open() }
             try await forgetting.value
             let backup = try await reopening.value
-            // Either of the two came first; what was opened after that is whole.
-            if let status = try? await backup.status() { XCTAssertFalse(status.fetchComplete) }
+            // Either of the two came first. What was opened after the other is whole.
+            let again = try await open()
+            _ = try await again.status()
+            if again === backup { XCTAssertTrue(FileManager.default.fileExists(atPath: place.path)) }
         }
+    }
+
+    func testAnAccountIsForgottenAlsoByATaskThatIsCancelled() async throws {
+        let homeserver = try newHomeserver()
+        let userID = homeserver.details.userId
+        let backup = try await openByDefault(homeserver)
+        let forgetting = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            try await KeyBackup.forget(userID)
+        }
+        try await forgetting.value
+        XCTAssertFalse(FileManager.default.fileExists(atPath: try KeyBackup.directory(for: userID).path))
+        await assertThrows(StatusError.shutDown) { _ = try await backup.status() }
     }
 
     func testAKeyringKeepsReplacesAndDeletes() throws {

@@ -123,6 +123,15 @@ final class RegisteredTaskTests: ApplePhone {
         try await eventually("processing is requested") { self.scheduler.pending["d"] != nil }
     }
 
+    func testWithoutProcessingInInfoPlistEverythingIsARefresh() async throws {
+        let identifiers = BackgroundTaskIdentifiers(processing: "f", appRefresh: "g", continued: nil)
+        scheduler.permitted = ["g"]
+        XCTAssertFalse(KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] })
+        let backup = try await unlocked(newKeptHomeserver(keys: 10_000))
+        try await backup.refresh()
+        try await eventually("a refresh is requested") { self.scheduler.pending["g"] != nil }
+    }
+
     func testAnAccountThatIsNoLongerThereIsForgottenByTheTasks() async throws {
         let (gone, stays) = (try newKeptHomeserver(), try newKeptHomeserver())
         let open = opening(stays)
