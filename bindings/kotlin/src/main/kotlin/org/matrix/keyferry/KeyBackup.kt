@@ -12,6 +12,7 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.async
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.StateFlow
@@ -55,6 +56,9 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
 
 /** Time after which a cancelled run is told to end once more: it may not have begun the first time. */
 private val A_MOMENT = 20.milliseconds
+
+/** Time after which a run is tried again of which it is not known when it ends. */
+private val A_WHILE = 100.milliseconds
 
 private const val KEYS_OF_A_PAGE = 500u
 private const val NAMES_OF_A_PAGE = 2_000u
@@ -132,10 +136,10 @@ public class KeyBackup private constructor(
         val began = TimeSource.Monotonic.markNow()
         fun left() = budget?.let { (it - began.elapsedNow()).coerceAtLeast(Duration.ZERO) }
         var report = run(budget)
-        while (report.outcome is RunOutcome.AlreadyRunning) {
-            val hasEnded = withTimeoutOrNull(left() ?: Duration.INFINITE) { callbacks.runs.awaitEnd() }
-            // Not in this process, or not in this time.
-            if (hasEnded != true) return report
+        while ((report.outcome as? RunOutcome.AlreadyRunning)?.by?.isThisProcess == true) {
+            val wasUnderWay = withTimeoutOrNull(left() ?: Duration.INFINITE) { callbacks.runs.awaitEnd() } ?: return report
+            // It may have ended before its end could be waited for.
+            if (!wasUnderWay) delay(A_WHILE)
             report = run(left())
         }
         return report
@@ -223,8 +227,9 @@ public class KeyBackup private constructor(
         client.exportRoomKeys(passphrase, file.path)
 
     override fun close() {
-        client.shutdown()
+        // First of all: nobody is to be given a backup that is closed.
         generateSequence { endings.poll() }.forEach { it() }
+        client.shutdown()
     }
 
     /** Calls [action] once when this is closed: for what lives as long as the backup, such as its `PhoneConditions`. */

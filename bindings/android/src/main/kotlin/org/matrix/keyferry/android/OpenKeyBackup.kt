@@ -6,6 +6,7 @@ import java.io.File
 import java.io.IOException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 import org.matrix.keyferry.KeyBackup
@@ -105,7 +106,7 @@ public suspend fun KeyBackup.Companion.open(
 /**
  * Forgets the key backup of an account that has signed out: closes it, deletes its vault and the key of that, and
  * cancels its background work. Keys that were delivered to the app's crypto stay there. If the app keeps the vault's key
- * itself (`protection`), it deletes that itself.
+ * itself (`protection`), it deletes that itself. Cancelling the coroutine does not end this half-way.
  *
  * @param directory where the vault is, if the app has chosen that
  * @throws java.io.IOException if a file cannot be deleted. Without its key, what is left cannot be read
@@ -115,7 +116,7 @@ public suspend fun KeyBackup.Companion.forget(
     context: Context,
     userId: String,
     directory: File = keyBackupDirectory(context, userId),
-): Unit = withContext(Dispatchers.IO) {
+): Unit = withContext(NonCancellable + Dispatchers.IO) {
     try {
         OpenBackups.afterClosing(userId) {
             KeystoreKeyring(context).delete("keyferry $userId")

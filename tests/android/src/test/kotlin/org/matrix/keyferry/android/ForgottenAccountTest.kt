@@ -1,5 +1,8 @@
 package org.matrix.keyferry.android
 
+import kotlinx.coroutines.cancel
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.launch
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
@@ -16,7 +19,13 @@ internal class ForgottenAccountTest {
             val backup = unlocked(homeserver)
             connect()
             eventually("keys arrive") { backup.progress.value.fetched > 500uL }
-            KeyBackup.forget(context, homeserver.userId)
+            // As on a screen that is closed when the user has signed out.
+            coroutineScope {
+                launch {
+                    cancel()
+                    KeyBackup.forget(context, homeserver.userId)
+                }
+            }
             assertTrue(work(homeserver.userId).all { it.state.isFinished })
             assertFalse(keyBackupDirectory(context, homeserver.userId).exists())
             assertTrue(FakeKeystore.keys.isEmpty())

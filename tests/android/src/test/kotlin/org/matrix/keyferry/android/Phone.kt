@@ -21,6 +21,7 @@ import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeout
@@ -46,6 +47,8 @@ internal class Phone {
     val context: Application = RuntimeEnvironment.getApplication()
     private val networks = context.getSystemService(ConnectivityManager::class.java)
     private val connected = networks.activeNetworkInfo
+    private var current: NetworkCapabilities? = null
+    private val told = mutableSetOf<ConnectivityManager.NetworkCallback>()
     val network: Network = checkNotNull(networks.activeNetwork ?: ShadowNetwork.newInstance(1))
 
     init {
@@ -128,7 +131,15 @@ internal class Phone {
         }
         shadowOf(networks).setActiveNetworkInfo(connected)
         shadowOf(networks).setNetworkCapabilities(network, capabilities)
-        for (callback in callbacks()) {
+        current = capabilities
+        told.clear()
+        tellNewcomers()
+    }
+
+    /** Tells those who have begun to listen what the network is, as the OS does at once. Robolectric does not. */
+    fun tellNewcomers() {
+        val capabilities = current ?: return
+        for (callback in callbacks().filter(told::add)) {
             callback.onAvailable(network)
             callback.onCapabilitiesChanged(network, capabilities)
         }
@@ -137,6 +148,7 @@ internal class Phone {
     /** Tells everybody who listens that the network is gone. */
     fun disconnect() {
         shadowOf(networks).setActiveNetworkInfo(null)
+        current = null
         for (callback in callbacks()) callback.onLost(network)
     }
 
@@ -160,7 +172,14 @@ internal class Phone {
 
 /** Runs a test on the main thread of the phone, and fails it if it hangs. */
 internal fun test(phone: Phone = Phone(), block: suspend Phone.() -> Unit): Unit = runBlocking {
+    val newcomers = launch {
+        while (true) {
+            phone.tellNewcomers()
+            delay(10.milliseconds)
+        }
+    }
     withTimeout(60.seconds) { phone.block() }
+    newcomers.cancel()
 }
 
 /** Waits until [condition] holds, and lets the main thread of the phone work meanwhile. */
