@@ -9,7 +9,7 @@ import XCTest
 /// Tests downloads that the user has started on screen.
 final class ContinuedDownloadTests: ApplePhone {
     func testADownloadContinuesWhenTheUserLeavesAndShowsItsProgress() async throws {
-        let homeserver = try newHomeserver(keys: 3_000, "--bytes-per-second", "1000000")
+        let homeserver = try newHomeserver(keys: 6_000, "--bytes-per-second", "1000000")
         KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] }
         let backup = try await unlocked(homeserver)
 
@@ -17,13 +17,14 @@ final class ContinuedDownloadTests: ApplePhone {
         try await eventually("keys arrive") { backup.progress.fetched > 100 }
         let task = try XCTUnwrap(scheduler.continued.last)
         NotificationCenter.default.post(name: UIApplication.didEnterBackgroundNotification, object: nil)
-        try await eventually("iOS shows the progress") { task.progress.completedUnitCount > 50 }
-        XCTAssertEqual(task.title, "Downloading message keys")
-        XCTAssertTrue(task.subtitle.contains("of 3,000 keys"), task.subtitle)
+        try await eventually("iOS shows the progress") {
+            task.progress.completedUnitCount > 50 && task.title == "Downloading message keys"
+                && task.subtitle.contains("of 6,000 keys")
+        }
         try await eventually("the task has ended") { !task.completions.isEmpty }
 
         XCTAssertEqual(task.completions, [true])
-        XCTAssertEqual(backup.progress.opened, 3_000)
+        XCTAssertEqual(backup.progress.opened, 6_000)
         XCTAssertEqual(task.progress.completedUnitCount, 1_000)
         NotificationCenter.default.post(name: UIApplication.willEnterForegroundNotification, object: nil)
     }
