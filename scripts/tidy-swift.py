@@ -199,9 +199,15 @@ private struct SentOnce<Value>: @unchecked Sendable {
 """
 
 
+STEPS = [
+    with_every_name, with_checked_tasks, hide, with_cancellation, with_small_cases, named_as_here, with_durations,
+    with_throws,
+]
+
+
 def main():
     text = sys.stdin.read()
-    for step in (with_every_name, with_checked_tasks, hide, with_cancellation, with_small_cases, named_as_here, with_durations, with_throws):
+    for step in STEPS:
         text = step(text)
     sys.stdout.write(text)
 

@@ -30,7 +30,7 @@ extension KeyBackup {
         func left() -> Duration? { end.map { max(.zero, $0 - .now) } }
         var report = await run(budget: budget)
         while case .alreadyRunning(let holder) = report.outcome, holder.isThisProcess, !Task.isCancelled, left() != .zero {
-            // It may have ended before its end could be waited for.
+            // The run may have ended before this began to wait.
             if await !host.runs.hasEnded(within: left()) { try? await Task.sleep(for: .milliseconds(100)) }
             report = await run(budget: left())
         }

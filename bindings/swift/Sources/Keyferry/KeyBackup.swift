@@ -97,7 +97,7 @@ public final class KeyBackup: KeyBackupProtocol {
     }
 
     public func close() {
-        // First of all: nobody is to be given a backup that is closed.
+        // This comes first, so that nobody gets a backup that is closed.
         endings.runAll()
         client.shutdown()
         host.finish()
@@ -109,14 +109,14 @@ public final class KeyBackup: KeyBackupProtocol {
         endings.add(action)
     }
 
-    /// Shows what the vault says between runs. Of a vault that cannot be read, the call that follows tells.
+    /// Shows what the vault says between runs. If it cannot be read now, the next call that needs it says so.
     func showStatus() async {
         guard let status = try? await download.status() else { return }
         host.runs.follow(status)
     }
 }
 
-/// What is to be done at the end, once.
+/// Runs actions once, at the end.
 private final class Endings: @unchecked Sendable {
     private let lock = NSLock()
     private var actions: [@Sendable () -> Void] = []

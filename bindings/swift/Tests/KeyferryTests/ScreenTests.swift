@@ -32,6 +32,22 @@ final class ScreenTests: BackupTestCase {
         XCTAssertNil(Texts(language: "xx"))
     }
 
+    func testEveryTextThatTheCodeNamesExistsInEnglishAndGerman() throws {
+        let package = (0..<3).reduce(URL(fileURLWithPath: #filePath)) { place, _ in place.deletingLastPathComponent() }
+        let folder = package.appendingPathComponent("Sources/Keyferry/Screens")
+        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        let code = try files.map { try String(contentsOf: $0, encoding: .utf8) }.joined()
+        let names = Set(code.split(separator: "\"").filter { $0.hasPrefix("keyferry_") }.map(String.init))
+        XCTAssertGreaterThan(names.count, 60)
+        for language in ["en", "de"] {
+            let texts = try XCTUnwrap(Texts(language: language))
+            for name in names {
+                let isThere = texts.text(name) != name || texts.text(name, quantity: 1) != name + ".one"
+                XCTAssertTrue(isThere, "\(language) lacks \(name)")
+            }
+        }
+    }
+
     func testAnErrorTellsTheUserWhatToDo() {
         XCTAssertEqual(UnlockError.mistyped.localizedDescription, "The recovery key has a typing error. Check it.")
         XCTAssertEqual("\(UnlockError.mistyped)", "the recovery key has a typing error")

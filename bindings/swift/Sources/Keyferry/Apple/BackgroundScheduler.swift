@@ -27,7 +27,7 @@ final class BackgroundScheduler: @unchecked Sendable {
     /// Takes a wake-up in place of the last one of its purpose and account; `nil` cancels the last one.
     func keep(_ wakeUp: WakeUp?, for purpose: WakeUpPurpose, of userID: String) throws {
         do {
-            try change { $0.keep(wakeUp, for: purpose, of: userID) }
+            try change { $0.keep(wakeUp, for: purpose, of: userID, now: Date()) }
         } catch is NotRegistered {
             let isFirst = lock.withLock { () -> Bool in
                 defer { hasWarned = true }

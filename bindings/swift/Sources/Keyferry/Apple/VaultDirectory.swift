@@ -1,8 +1,5 @@
 #if canImport(Security)
 import Foundation
-#if canImport(AppleFoundation)
-import AppleFoundation
-#endif
 
 extension KeyBackup {
     /// Returns the directory of an account's vault, unless the app chooses another one: in Application Support.
@@ -13,7 +10,8 @@ extension KeyBackup {
         // A name such as ".." or "" would be a directory of all accounts.
         guard userID.hasPrefix("@"), userID.contains(":") else { throw OpenError.invalidAccount }
         do {
-            return try FileManager.default.privateDirectory().appendingPathComponent("vaults/" + fileName(userID), isDirectory: true)
+            return try FileManager.default.privateDirectory()
+                .appendingPathComponent("vaults/" + fileName(userID), isDirectory: true)
         } catch {
             throw OpenError.unusableDataDir
         }

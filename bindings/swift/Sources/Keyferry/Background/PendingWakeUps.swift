@@ -17,7 +17,7 @@ struct PendingWakeUps: Codable, Equatable {
     private(set) var entries: [Entry] = []
 
     /// Takes a wake-up in place of the last one of its purpose and account; `nil` removes the last one.
-    mutating func keep(_ wakeUp: WakeUp?, for purpose: WakeUpPurpose, of userID: String, now: Date = Date()) {
+    mutating func keep(_ wakeUp: WakeUp?, for purpose: WakeUpPurpose, of userID: String, now: Date) {
         let isForPreference = purpose == .preferenceWrite
         entries.removeAll { $0.userID == userID && $0.isForPreference == isForPreference }
         guard let wakeUp else { return }

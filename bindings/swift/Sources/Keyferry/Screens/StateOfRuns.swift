@@ -67,7 +67,8 @@ final class StateOfRuns: @unchecked Sendable {
         return report
     }
 
-    /// Waits until no run of this process is under way, for so long. Returns false if none was, or the time is over.
+    /// Waits until no run of this process is under way; `nil`: without a limit of time. Returns false if none was, if the
+    /// time is over, or if the task is cancelled.
     func hasEnded(within time: Duration?) async -> Bool {
         guard lock.withLock({ underWay > 0 }) else { return false }
         let states = state.stream()
@@ -75,13 +76,14 @@ final class StateOfRuns: @unchecked Sendable {
             for await now in states where now.activity != .working { return true }
             return false
         }
-        let clock = Task {
-            // Also wakes up if this call is cancelled.
-            try? await Task.sleep(for: time ?? .seconds(365 * 24 * 60 * 60))
-            wait.cancel()
+        let clock = time.map { time in
+            Task {
+                try await Task.sleep(for: time)
+                wait.cancel()
+            }
         }
         return await withTaskCancellationHandler {
-            defer { clock.cancel() }
+            defer { clock?.cancel() }
             return await wait.value
         } onCancel: {
             wait.cancel()

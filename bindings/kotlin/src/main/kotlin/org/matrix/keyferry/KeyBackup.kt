@@ -57,7 +57,7 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
 /** Time after which a cancelled run is told to end once more: it may not have begun the first time. */
 private val A_MOMENT = 20.milliseconds
 
-/** Time after which a run is tried again of which it is not known when it ends. */
+/** Time before another try when it is not known how long the run under way takes. */
 private val A_WHILE = 100.milliseconds
 
 private const val KEYS_OF_A_PAGE = 500u
@@ -138,7 +138,7 @@ public class KeyBackup private constructor(
         var report = run(budget)
         while ((report.outcome as? RunOutcome.AlreadyRunning)?.by?.isThisProcess == true) {
             val wasUnderWay = withTimeoutOrNull(left() ?: Duration.INFINITE) { callbacks.runs.awaitEnd() } ?: return report
-            // It may have ended before its end could be waited for.
+            // The run may have ended before this began to wait.
             if (!wasUnderWay) delay(A_WHILE)
             report = run(left())
         }
@@ -227,7 +227,7 @@ public class KeyBackup private constructor(
         client.exportRoomKeys(passphrase, file.path)
 
     override fun close() {
-        // First of all: nobody is to be given a backup that is closed.
+        // This comes first, so that nobody gets a backup that is closed.
         generateSequence { endings.poll() }.forEach { it() }
         client.shutdown()
     }

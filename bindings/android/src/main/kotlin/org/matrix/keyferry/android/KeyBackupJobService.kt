@@ -86,8 +86,7 @@ public class KeyBackupJobService : JobService() {
         } finally {
             display.cancel()
         }
-        // The account was forgotten meanwhile, and its work is cancelled.
-        if (OpenBackups.find(order.userId) !== backup) return@coroutineScope false
+        if (!OpenBackups.isOpen(order.userId, backup)) return@coroutineScope false
         val wakeUp = (outcome as? WorkOutcome.Retry)?.wakeUp
         if (wakeUp != null) KeyBackupWork.replace(applicationContext, order.copy(isByUser = false), wakeUp)
         outcome is WorkOutcome.Retry && wakeUp == null

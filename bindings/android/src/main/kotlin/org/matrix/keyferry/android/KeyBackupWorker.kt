@@ -53,8 +53,7 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
         // The account has signed out.
         if (backup == null) return Result.success()
         val outcome = work(backup, order)
-        // The account was forgotten meanwhile, and its work is cancelled.
-        if (OpenBackups.find(order.userId) !== backup) return Result.success()
+        if (!OpenBackups.isOpen(order.userId, backup)) return Result.success()
         return when (outcome) {
             is WorkOutcome.Success -> Result.success()
             is WorkOutcome.Failure -> Result.failure()

@@ -20,6 +20,9 @@ internal object OpenBackups {
 
     fun find(userId: String): KeyBackup? = backups[userId]
 
+    /** Whether [backup] is still the one of this account. It is not once the account is forgotten, and its work cancelled. */
+    fun isOpen(userId: String, backup: KeyBackup): Boolean = find(userId) === backup
+
     suspend fun get(context: Context, userId: String): KeyBackup? =
         find(userId) ?: whileOpening(userId) {
             find(userId) ?: provider(context).openKeyBackup(userId)?.also { opened ->
