@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
+    crypto::RoomKeySink,
     decryption_keys::DecryptionKeys,
     homeserver::{AccountDownloads, Homeserver},
-    sink::RoomKeySink,
     vault::Vault,
     wake_up::WakeUps,
 };

@@ -22,7 +22,7 @@
 //! | `homeserver` | typed endpoints over the app's transport |
 //! | `vault` | the SQLite file |
 //! | `job` | the machinery that every long job shares |
-//! | `sink` | the trait that the app's crypto implements |
+//! | `crypto` | the traits that the app's crypto implements |
 //! | `logging` | where log lines go |
 
 mod backup;
@@ -31,6 +31,7 @@ mod client;
 mod clock;
 mod compare;
 mod context;
+mod crypto;
 mod decryption_keys;
 mod download;
 mod export;
@@ -49,7 +50,6 @@ mod preference;
 mod random;
 mod secret;
 mod sharing;
-mod sink;
 mod unlock;
 mod until_shut_down;
 mod vault;
@@ -59,6 +59,9 @@ pub use backup::{BackupOrigin, FailureReason, RoomKey};
 pub use client::{
     Account, ClientOptions, HostError, JobHost, KeyBackupClient, Keyring, OpenError, VaultProtection, set_vault_aside,
 };
+#[cfg(feature = "matrix-sdk-sink")]
+pub use crypto::OlmMachineSink;
+pub use crypto::{RoomKeySink, SinkAnswer, SinkError};
 pub use download::*;
 pub use export::{ExportError, ExportSummary};
 #[cfg(feature = "reqwest-transport")]
@@ -74,9 +77,6 @@ pub use on_demand::{OnDemandError, RoomFetch, ServerNews};
 pub use preference::*;
 pub use secret::{SecretBytes, SecretString};
 pub use sharing::RoomHistoryShareability;
-#[cfg(feature = "matrix-sdk-sink")]
-pub use sink::OlmMachineSink;
-pub use sink::{RoomKeySink, SinkAnswer, SinkError};
 pub use unlock::{UnlockError, UnlockSecret, UnlockedBackup};
 pub use wake_up::{WakeUp, WakeUpPurpose};
 

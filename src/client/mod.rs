@@ -27,6 +27,7 @@ use open::{check_account, check_directory, open_vault};
 use crate::{
     blocking::blocking,
     context::Context,
+    crypto::RoomKeySink,
     decryption_keys::DecryptionKeys,
     download::KeyDownload,
     export::Export,
@@ -35,7 +36,6 @@ use crate::{
     lookup::Lookup,
     on_demand::OnDemand,
     preference::KeyBackupPreference,
-    sink::RoomKeySink,
 };
 
 /// The key backup of one account.

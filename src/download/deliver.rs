@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     backup::RoomKey,
+    crypto::{RoomKeySink, SinkAnswer, SinkError},
     ids::EntryId,
-    sink::{RoomKeySink, SinkAnswer, SinkError},
     vault::{DeliveredAnswer, VaultError, Writer},
 };
 

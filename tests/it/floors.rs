@@ -27,7 +27,7 @@ const FLOORS: [&[&str]; 7] = [
     ],
     &["job"],
     &["context", "decryption_keys", "compare"],
-    &["vault", "homeserver", "sink", "wake_up"],
+    &["vault", "homeserver", "crypto", "wake_up"],
     &["backup"],
     &[
         "secret",

@@ -1,23 +1,6 @@
-//! The sink: the app's crypto, which takes opened room keys.
-//!
-//! Apps on matrix-sdk-crypto (`OlmMachineSink`, feature `matrix-sdk-sink`) or on matrix-sdk-crypto-ffi can provide
-//! one today. matrix-sdk's `Client` keeps its `OlmMachine` private, and matrix-sdk-ffi cannot import room keys: such
-//! apps use look-ups or the export file, or add one function to their bindings.
-
-#[cfg(feature = "matrix-sdk-sink")]
-mod backup_marks;
-#[cfg(feature = "matrix-sdk-sink")]
-mod import;
-#[cfg(feature = "matrix-sdk-sink")]
-mod local_copy;
-#[cfg(feature = "matrix-sdk-sink")]
-mod local_sessions;
-#[cfg(feature = "matrix-sdk-sink")]
-mod olm_machine;
+//! The sink, which takes opened room keys into the app's crypto store.
 
 use async_trait::async_trait;
-#[cfg(feature = "matrix-sdk-sink")]
-pub use olm_machine::OlmMachineSink;
 
 use crate::backup::RoomKey;
 

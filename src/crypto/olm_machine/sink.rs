@@ -19,12 +19,14 @@ use ruma::{DeviceKeyAlgorithm, OwnedRoomId};
 use tokio::sync::Mutex;
 
 use super::{
-    RoomKeySink, SinkAnswer, SinkError,
     backup_marks::BackupMarks,
     import::{Offer, import, refused, unavailable},
     local_sessions::LocalSessions,
 };
-use crate::backup::RoomKey;
+use crate::{
+    backup::RoomKey,
+    crypto::sink::{RoomKeySink, SinkAnswer, SinkError},
+};
 
 type MachineSource = dyn Fn() -> Option<OlmMachine> + Send + Sync;
 

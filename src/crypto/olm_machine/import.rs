@@ -11,11 +11,11 @@ use ruma::OwnedRoomId;
 use tokio::task::JoinSet;
 
 use super::{
-    SinkAnswer, SinkError,
     backup_marks::BackupMarks,
     local_copy::{self, Merge},
     local_sessions::Presence,
 };
+use crate::crypto::sink::{SinkAnswer, SinkError};
 
 /// Sessions that are marked in one transaction. A better copy that arrives between the look and the mark would be
 /// marked by mistake, so this is small.

@@ -1,0 +1,14 @@
+//! The app's crypto: the traits that it implements, and ready implementations over matrix-sdk-crypto's `OlmMachine`
+//! (feature `matrix-sdk-sink`).
+//!
+//! Apps on matrix-sdk-crypto or on matrix-sdk-crypto-ffi can implement all of them today. matrix-sdk's `Client` keeps
+//! its `OlmMachine` private, and matrix-sdk-ffi cannot import room keys: such apps use look-ups or the export file
+//! instead of a sink, or add one function to their bindings.
+
+#[cfg(feature = "matrix-sdk-sink")]
+mod olm_machine;
+mod sink;
+
+#[cfg(feature = "matrix-sdk-sink")]
+pub use olm_machine::OlmMachineSink;
+pub use sink::{RoomKeySink, SinkAnswer, SinkError};
