@@ -91,13 +91,7 @@ impl VersionInfo {
     /// Reads the body; `None` if it is not a backup version.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         let wire: Wire<'_> = serde_json::from_slice(body).ok()?;
-        let version = text_or_number(&wire.version)?;
-        // `.` and `..` change a path even if they are percent-encoded.
-        let is_a_path = matches!(version.as_str(), "." | "..");
-        if version.is_empty() || version.chars().count() > MAX_VERSION_CHARS || is_a_path {
-            return None;
-        }
-        let etag = text_or_number(&read(wire.etag)).unwrap_or_default();
+        let version = read_version_number(&wire.version)?;
         let auth_data = wire
             .auth_data
             .and_then(|raw| serde_json::from_str::<AuthData<'_>>(raw.get()).ok())
@@ -121,14 +115,65 @@ impl VersionInfo {
             version,
             algorithm,
             public_key,
-            // SQLite stores no integer above `i64::MAX`, which stands for anything larger.
-            count: read(wire.count)
-                .as_u64()
-                .map(|count| count.min(i64::MAX.cast_unsigned())),
-            etag: etag.chars().take(MAX_VERSION_DETAIL_CHARS).collect(),
+            count: read_count(wire.count),
+            etag: read_etag(wire.etag),
             passphrase,
         })
     }
+
+    /// Returns the mark of the version.
+    pub(crate) fn mark(&self) -> VersionMark {
+        VersionMark {
+            count: self.count,
+            etag: self.etag.clone(),
+        }
+    }
+}
+
+/// What changes when somebody puts keys into a version: `count` and `etag`, in the description of the version and in
+/// the answer to an upload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct VersionMark {
+    /// Keys that the server says it has; `None` if it does not say.
+    pub(crate) count: Option<u64>,
+    pub(crate) etag: String,
+}
+
+impl VersionMark {
+    /// Reads the answer to an upload; `None` if it is no JSON object.
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Wire<'a> {
+            #[serde(borrow)]
+            count: Option<&'a RawValue>,
+            #[serde(borrow)]
+            etag: Option<&'a RawValue>,
+        }
+        let wire: Wire<'_> = serde_json::from_slice(body).ok()?;
+        Some(Self {
+            count: read_count(wire.count),
+            etag: read_etag(wire.etag),
+        })
+    }
+}
+
+/// Reads the number of a version, which becomes part of a URL; `None` if it cannot be one.
+pub(crate) fn read_version_number(value: &Value) -> Option<String> {
+    let version = text_or_number(value)?;
+    // `.` and `..` change a path even if they are percent-encoded.
+    let is_a_path = matches!(version.as_str(), "." | "..");
+    let is_usable = !version.is_empty() && version.chars().count() <= MAX_VERSION_CHARS && !is_a_path;
+    is_usable.then_some(version)
+}
+
+fn read_count(raw: Option<&RawValue>) -> Option<u64> {
+    // SQLite stores no integer above `i64::MAX`, which stands for anything larger.
+    read(raw).as_u64().map(|count| count.min(i64::MAX.cast_unsigned()))
+}
+
+fn read_etag(raw: Option<&RawValue>) -> String {
+    let etag = text_or_number(&read(raw)).unwrap_or_default();
+    etag.chars().take(MAX_VERSION_DETAIL_CHARS).collect()
 }
 
 /// Returns the value, or null if it is missing or cannot be parsed.
@@ -212,6 +257,16 @@ mod tests {
             let info = VersionInfo::parse(body.as_bytes()).expect("a version");
             assert_eq!((info.public_key, info.etag.as_str()), (Some([4; 32]), ""));
         }
+    }
+
+    #[test]
+    fn the_answer_to_an_upload_is_read_leniently() {
+        let mark = |body: &str| VersionMark::parse(body.as_bytes()).map(|mark| (mark.count, mark.etag));
+        assert_eq!(mark(r#"{"count":5,"etag":"7"}"#), Some((Some(5), "7".to_owned())));
+        assert_eq!(mark(r#"{"count":"5","etag":7}"#), Some((None, "7".to_owned())));
+        assert_eq!(mark("{}"), Some((None, String::new())));
+        assert_eq!(mark("<html>"), None);
+        assert_eq!(mark("[]"), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The endpoints that this crate uses, typed: paths, parameters, small bodies. Each call is one try, plus one
-//! with a new token after a 401; further retries are up to the caller.
+//! The endpoints that this crate reads from, typed: paths, parameters, small bodies; `writes` has the others. Each
+//! call is one try, plus one with a new token after a 401; further retries are up to the caller.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -172,22 +172,7 @@ impl Homeserver {
         }
     }
 
-    /// `PUT /user/{userId}/account_data/{type}`: writes the content.
-    pub(crate) async fn put_account_data(&self, event_type: &str, content: &Value) -> Result<(), HomeserverError> {
-        let request = Request {
-            method: HttpMethod::Put,
-            path: &self.account_data_path(event_type),
-            body: Some(content.to_string().into_bytes()),
-        };
-        let body = self.send(&request).await?.read_small(MAX_SMALL_BODY_BYTES).await?;
-        // A captive portal answers 200, too.
-        match serde_json::from_slice(&body) {
-            Ok(Value::Object(_)) => Ok(()),
-            _ => Err(HomeserverError::NotTheHomeserver),
-        }
-    }
-
-    fn account_data_path(&self, event_type: &str) -> String {
+    pub(super) fn account_data_path(&self, event_type: &str) -> String {
         format!("user/{}/account_data/{}", segment(&self.user_id), segment(event_type))
     }
 
@@ -204,7 +189,7 @@ impl Homeserver {
         .await
     }
 
-    async fn send(&self, request: &Request<'_>) -> Result<Body, HomeserverError> {
+    pub(super) async fn send(&self, request: &Request<'_>) -> Result<Body, HomeserverError> {
         match self.send_once(request, TokenRequest::Any).await {
             // Try once more with a new token: the old one may have expired between two requests.
             Err(rejected @ HomeserverError::NotSignedIn { .. }) => {
@@ -248,11 +233,11 @@ impl Homeserver {
 }
 
 /// A request without its token.
-struct Request<'a> {
-    method: HttpMethod,
+pub(super) struct Request<'a> {
+    pub(super) method: HttpMethod,
     /// The path below `/_matrix/client/v3/`, percent-encoded.
-    path: &'a str,
-    body: Option<Vec<u8>>,
+    pub(super) path: &'a str,
+    pub(super) body: Option<Vec<u8>>,
 }
 
 fn keys_path(version: &str, request: &KeysRequest) -> String {
@@ -263,7 +248,7 @@ fn keys_path(version: &str, request: &KeysRequest) -> String {
     }
 }
 
-fn segment(text: &str) -> impl std::fmt::Display + '_ {
+pub(super) fn segment(text: &str) -> impl std::fmt::Display + '_ {
     utf8_percent_encode(text, SEGMENT)
 }
 

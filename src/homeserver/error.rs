@@ -54,6 +54,9 @@ pub(crate) enum HomeserverError {
     /// Any other status.
     #[error("the homeserver refused the request (status {status})")]
     Refused { status: u16 },
+    /// 413: our request is larger than the homeserver, or a proxy in front of it, takes.
+    #[error("the request is too large for the homeserver")]
+    RequestTooLarge,
     /// A body larger than the bound of its endpoint.
     #[error("the homeserver's answer is too large")]
     TooLarge,
@@ -119,6 +122,7 @@ impl HomeserverError {
             | Self::Forbidden
             | Self::NoSuchEndpoint
             | Self::Refused { .. }
+            | Self::RequestTooLarge
             | Self::TooLarge => Meaning::Refused,
             Self::ServerFault { .. } | Self::WrongShape => Meaning::ServerFault,
             Self::Transport(_) | Self::RateLimited { .. } | Self::NotTheHomeserver | Self::NoTokenNow => {

@@ -1,7 +1,7 @@
 //! The homeserver, as far as this crate uses it: typed endpoints over a transport that the host provides.
 //!
-//! `transport` is the boundary to the host, `endpoints` knows paths and bodies, and `retry` decides which failures
-//! pass by themselves. Nothing here knows the vault or the job.
+//! `transport` is the boundary to the host, `endpoints` and `writes` know paths and bodies, and `retry` decides which
+//! failures pass by themselves. Nothing here knows the vault or the job.
 
 mod endpoints;
 mod error;
@@ -13,6 +13,7 @@ mod retry;
 mod room_list;
 mod token;
 mod transport;
+mod writes;
 
 pub(crate) use endpoints::{Homeserver, KeysRequest};
 pub(crate) use error::{HomeserverError, Meaning};

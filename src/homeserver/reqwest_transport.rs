@@ -57,6 +57,8 @@ impl HttpTransport for ReqwestTransport {
         let mut builder = match request.method {
             HttpMethod::Get => client.get(&request.url),
             HttpMethod::Put => client.put(&request.url),
+            HttpMethod::Post => client.post(&request.url),
+            HttpMethod::Delete => client.delete(&request.url),
         };
         for header in &request.headers {
             builder = builder.header(&header.name, &header.value);

@@ -147,6 +147,7 @@ fn sort(head: &HttpHead, body: &[u8], now: SystemTime) -> HomeserverError {
         403 => HomeserverError::Forbidden,
         404 if errcode == "M_NOT_FOUND" => HomeserverError::NotFound,
         404 => HomeserverError::NoSuchEndpoint,
+        413 => HomeserverError::RequestTooLarge,
         429 => HomeserverError::RateLimited { retry_after },
         511 => HomeserverError::NotTheHomeserver,
         status @ 500..=599 => HomeserverError::ServerFault { status, retry_after },

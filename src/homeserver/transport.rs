@@ -60,13 +60,13 @@ pub trait HttpExchange: Send + Sync {
 /// A request for the transport to send.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct HttpRequest {
-    /// GET or PUT.
+    /// What to do with the URL.
     pub method: HttpMethod,
     /// The complete URL, already percent-encoded. Do not encode it again.
     pub url: String,
     /// The headers, including `Authorization`: never log them.
     pub headers: Vec<HttpHeader>,
-    /// The body of a PUT; `None` (null, nil) for a GET.
+    /// The body of a PUT or POST, up to 4 MiB; `None` (null, nil) for a GET or DELETE.
     pub body: Option<Vec<u8>>,
     /// Milliseconds of silence (no head, no byte of the body) after which to fail with `TransportError.Timeout`. The
     /// request as a whole has no time limit: a large backup takes minutes.
@@ -80,14 +80,20 @@ pub enum HttpMethod {
     Get,
     /// `PUT`: writes.
     Put,
+    /// `POST`: creates. Never send it twice by yourself: that would create two.
+    Post,
+    /// `DELETE`: deletes.
+    Delete,
 }
 
 impl HttpMethod {
-    /// Returns `GET` or `PUT`.
+    /// Returns the name in upper case, as HTTP has it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
         }
     }
 }

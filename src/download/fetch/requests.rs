@@ -210,6 +210,7 @@ impl RequestError {
                 | HomeserverError::Forbidden
                 | HomeserverError::Refused { .. }
                 | HomeserverError::WrongShape
+                | HomeserverError::RequestTooLarge
                 | HomeserverError::TooLarge => true,
             },
         }

@@ -46,7 +46,7 @@ public final class URLSessionTransport: HttpTransport, @unchecked Sendable {
             throw TransportError.failed(detail: "the URL is invalid")
         }
         var outgoing = URLRequest(url: url)
-        outgoing.httpMethod = request.method == .put ? "PUT" : "GET"
+        outgoing.httpMethod = request.method.name
         outgoing.httpBody = request.body
         outgoing.httpShouldHandleCookies = false
         // The exchange measures the idle time itself, so that a body that waits for its reader does not count as
@@ -103,5 +103,16 @@ extension URLSessionConfiguration {
         httpCookieAcceptPolicy = .never
         httpShouldSetCookies = false
         urlCredentialStorage = nil
+    }
+}
+
+private extension TransportMethod {
+    var name: String {
+        switch self {
+        case .get: return "GET"
+        case .put: return "PUT"
+        case .post: return "POST"
+        case .delete: return "DELETE"
+        }
     }
 }

@@ -48,6 +48,8 @@ public class OkHttpTransport(client: OkHttpClient? = null) : HttpTransport {
         val idle = request.idleTimeoutMs.coerceAtMost(Int.MAX_VALUE.toULong()).toLong()
         val patient = client.newBuilder()
             .readTimeout(idle, TimeUnit.MILLISECONDS)
+            // A request that creates something must not be sent again.
+            .retryOnConnectionFailure(request.method != HttpMethod.POST)
             .writeTimeout(idle, TimeUnit.MILLISECONDS)
             .build()
         return OkHttpExchange(patient.newCall(request.toOkHttp()))
@@ -67,8 +69,8 @@ private fun daemons() = ThreadPoolExecutor(0, Int.MAX_VALUE, 1, TimeUnit.SECONDS
 private fun HttpRequest.toOkHttp(): Request = try {
     val headers = Headers.Builder().apply { this@toOkHttp.headers.forEach { add(it.name, it.value) } }.build()
     val body = when (method) {
-        HttpMethod.GET -> null
-        HttpMethod.PUT -> (body ?: ByteArray(0)).toRequestBody()
+        HttpMethod.GET, HttpMethod.DELETE -> null
+        HttpMethod.PUT, HttpMethod.POST -> (body ?: ByteArray(0)).toRequestBody()
     }
     Request.Builder().url(url).headers(headers).method(method.name, body).build()
 } catch (_: IllegalArgumentException) {
