@@ -114,6 +114,24 @@ pub(crate) fn best_of_all(copies: &[Copy]) -> Option<usize> {
     best(copies, |copy| counting.contains(&copy.entry))
 }
 
+/// Returns the position of the copy that has to be put into a backup version, so that this version has the key of a
+/// room as well as the vault: the one that look-ups in the room use. `None` if the version has a copy of that class
+/// which begins as early and may be shared as well, or if there is nothing to put.
+pub(crate) fn to_send(copies: &[Copy], room: i64, is_in_version: impl Fn(&Copy) -> bool) -> Option<usize> {
+    let position = best_in_room(copies, room)?;
+    let best = &copies[position];
+    let is_shared = may_be_shared(copies, room, best.class);
+    let is_there = copies.iter().any(|copy| {
+        copy.room == room
+            && copy.class == best.class
+            && copy.presence != Presence::Forgotten
+            && is_in_version(copy)
+            && copy.first_index <= best.first_index
+            && copy.shared_history == is_shared
+    });
+    (!is_there).then_some(position)
+}
+
 /// Whether a key may be shared (MSC4268). It may if any copy that connects to it says so.
 pub(crate) fn may_be_shared(copies: &[Copy], room: i64, class: EntryId) -> bool {
     copies
@@ -197,6 +215,46 @@ mod tests {
             presence: Presence::Forgotten,
             ..copy
         }
+    }
+
+    #[test]
+    fn what_a_backup_version_lacks_is_sent() {
+        let new = |entry, class, first_index| Copy {
+            shared_history: true,
+            ..copy(entry, A, class, first_index)
+        };
+        let old = |entry, class, first_index| new(entry, class, first_index);
+        // The entries from 10 on are in the new version.
+        let sent = |copies: &[Copy], room| {
+            to_send(copies, room, |copy| copy.entry >= EntryId(10)).map(|position| copies[position].entry.0)
+        };
+        assert_eq!(sent(&[old(1, 1, 5)], A), Some(1));
+        assert_eq!(sent(&[old(1, 1, 5)], B), None, "it is in no other room");
+        assert_eq!(sent(&[old(1, 1, 5), new(10, 1, 5)], A), None);
+        assert_eq!(
+            sent(&[old(1, 1, 5), new(10, 1, 3)], A),
+            None,
+            "the version has a better one"
+        );
+        assert_eq!(
+            sent(&[old(1, 1, 5), new(10, 1, 7)], A),
+            Some(1),
+            "the version has a worse one"
+        );
+        // A copy that does not connect to the one that counts, from whatever index.
+        assert_eq!(sent(&[old(1, 1, 5), new(10, 10, 0)], A), Some(1));
+        // An event has proved the other one.
+        assert_eq!(sent(&[old(1, 1, 5), proved(new(10, 10, 9))], A), None);
+        let unshared = Copy {
+            shared_history: false,
+            ..new(10, 1, 5)
+        };
+        assert_eq!(
+            sent(&[old(1, 1, 5), unshared], A),
+            Some(10),
+            "the flag is missing there"
+        );
+        assert_eq!(sent(&[old(1, 1, 5), forgotten(new(10, 1, 5))], A), Some(1));
     }
 
     /// Returns the cases of the table in the docs: the copies, and the standing of each.

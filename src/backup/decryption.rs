@@ -5,19 +5,15 @@
 
 use aws_lc_rs::{
     agreement::{self, PrivateKey, UnparsedPublicKey, X25519},
-    cipher::{AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey},
+    cipher::{DecryptionContext, PaddedBlockDecryptingKey},
     constant_time::verify_slices_are_equal,
-    hkdf::{HKDF_SHA256, KeyType, Salt},
-    hmac,
-    iv::FixedLength,
+    error::Unspecified,
+    hkdf::Salt,
 };
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{FailureReason, entry::unpack, plaintext::OpenedEntry, session_id::SessionId};
+use super::{FailureReason, entry::unpack, entry_keys::EntryKeys, plaintext::OpenedEntry, session_id::SessionId};
 use crate::secret::KeyBytes;
-
-/// Bytes of key material that one entry needs: AES key, MAC key, initialisation vector.
-const KEY_MATERIAL: usize = 32 + 32 + 16;
 
 /// The private half of a backup's key.
 pub(crate) struct BackupDecryptionKey {
@@ -36,7 +32,7 @@ impl BackupDecryptionKey {
             public: public.as_ref().try_into().expect("32 bytes"),
             private,
             bytes: Zeroizing::new(*bytes),
-            salt: Salt::new(HKDF_SHA256, &[0; 32]),
+            salt: EntryKeys::salt(),
         }
     }
 
@@ -58,15 +54,17 @@ impl BackupDecryptionKey {
         then: impl FnOnce(&OpenedEntry<'_>) -> T,
     ) -> Result<T, FailureReason> {
         let entry = unpack(packed)?;
-        let material = agreement::agree(
+        let keys = agreement::agree(
             &self.private,
             UnparsedPublicKey::new(&X25519, entry.ephemeral),
-            FailureReason::Undecryptable,
-            |shared| self.key_material(shared),
-        )?;
+            Unspecified,
+            |shared| EntryKeys::derive(&self.salt, shared),
+        )
+        .map_err(|_| FailureReason::Undecryptable)?;
         buffer.clear();
         buffer.extend_from_slice(entry.ciphertext);
-        let result = decrypt_in_place(&material, buffer)
+        let result = decrypt_in_place(&keys, buffer)
+            .map_err(|_| FailureReason::Undecryptable)
             .and_then(|plaintext| OpenedEntry::parse(plaintext, session_id))
             .map(|opened| then(&opened));
         buffer.as_mut_slice().zeroize();
@@ -74,45 +72,14 @@ impl BackupDecryptionKey {
         // that fits its id is better proof. The MAC only shows whether a bad entry was encrypted for another key or
         // holds something else.
         result.map_err(|reason| {
-            if has_mac(&material, entry.mac) {
-                reason
-            } else {
-                FailureReason::Undecryptable
-            }
+            let has_mac = verify_slices_are_equal(&keys.mac(), entry.mac).is_ok();
+            if has_mac { reason } else { FailureReason::Undecryptable }
         })
     }
-
-    fn key_material(&self, shared: &[u8]) -> Result<Zeroizing<[u8; KEY_MATERIAL]>, FailureReason> {
-        let mut material = Zeroizing::new([0; KEY_MATERIAL]);
-        self.salt
-            .extract(shared)
-            .expand(&[], MaterialLength)
-            .and_then(|okm| okm.fill(material.as_mut_slice()))
-            .map_err(|_| FailureReason::Undecryptable)?;
-        Ok(material)
-    }
 }
 
-fn has_mac(material: &[u8; KEY_MATERIAL], mac: &[u8]) -> bool {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &material[32..64]), &[]);
-    verify_slices_are_equal(&tag.as_ref()[..mac.len()], mac).is_ok()
-}
-
-fn decrypt_in_place<'a>(material: &[u8; KEY_MATERIAL], buffer: &'a mut [u8]) -> Result<&'a [u8], FailureReason> {
-    let undecryptable = |_| FailureReason::Undecryptable;
-    let key = UnboundCipherKey::new(&AES_256, &material[..32]).map_err(undecryptable)?;
-    let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).map_err(undecryptable)?;
-    let iv: [u8; 16] = material[64..].try_into().expect("16 bytes");
-    let plaintext = key
-        .decrypt(buffer, DecryptionContext::Iv128(FixedLength::from(iv)))
-        .map_err(undecryptable)?;
+fn decrypt_in_place<'a>(keys: &EntryKeys, buffer: &'a mut [u8]) -> Result<&'a [u8], Unspecified> {
+    let key = PaddedBlockDecryptingKey::cbc_pkcs7(keys.cipher_key()?)?;
+    let plaintext = key.decrypt(buffer, DecryptionContext::Iv128(keys.initialisation_vector()))?;
     Ok(plaintext)
-}
-
-struct MaterialLength;
-
-impl KeyType for MaterialLength {
-    fn len(&self) -> usize {
-        KEY_MATERIAL
-    }
 }

@@ -7,7 +7,9 @@
 pub(crate) mod completeness;
 pub(crate) mod copies;
 pub(crate) mod decryption;
+pub(crate) mod encryption;
 pub(crate) mod entry;
+mod entry_keys;
 pub(crate) mod limits;
 pub(crate) mod plaintext;
 pub(crate) mod ratchet;
@@ -19,4 +21,5 @@ mod value;
 pub(crate) mod version;
 
 pub use entry::FailureReason;
+pub(crate) use room_key::RoomKeyContent;
 pub use room_key::{BackupOrigin, RoomKey};

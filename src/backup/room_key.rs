@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use base64::Engine;
+use serde::Serialize;
 
 use super::session_id::BASE64;
 use crate::secret::SecretString;
@@ -69,6 +70,80 @@ impl BackupOrigin {
         Self {
             is_current,
             ..self.clone()
+        }
+    }
+}
+
+/// The content of a room key in JSON, as backups and key exports hold it. The flag is written under two names: the
+/// specification's, and the one that every client of today reads. Both of matrix-sdk's names together would make it
+/// drop the key.
+#[derive(Serialize)]
+pub(crate) struct RoomKeyContent<'a> {
+    algorithm: &'a str,
+    sender_key: &'a str,
+    session_key: &'a str,
+    sender_claimed_keys: &'a HashMap<String, String>,
+    forwarding_curve25519_key_chain: &'a [String],
+    shared_history: bool,
+    #[serde(rename = "org.matrix.msc3061.shared_history")]
+    msc3061_shared_history: bool,
+}
+
+impl<'a> From<&'a RoomKey> for RoomKeyContent<'a> {
+    fn from(key: &'a RoomKey) -> Self {
+        Self {
+            algorithm: &key.algorithm,
+            sender_key: &key.sender_key,
+            session_key: key.session_key.expose(),
+            sender_claimed_keys: &key.sender_claimed_keys,
+            forwarding_curve25519_key_chain: &key.forwarding_curve25519_key_chain,
+            shared_history: key.shared_history,
+            msc3061_shared_history: key.shared_history,
+        }
+    }
+}
+
+/// Returns a key of a new session, which begins at index 5.
+#[cfg(test)]
+pub(crate) fn example() -> RoomKey {
+    use matrix_sdk_crypto::vodozemac::{
+        Ed25519SecretKey,
+        megolm::{GroupSession, InboundGroupSession, SessionConfig},
+    };
+
+    let group = GroupSession::new(SessionConfig::version_1());
+    let mut session = InboundGroupSession::new(&group.session_key(), SessionConfig::version_1());
+    let exported = session.export_at(5).expect("the ratchet advances");
+    let signing_key = Ed25519SecretKey::new().public_key().to_base64();
+    RoomKey {
+        room_id: "!r:x".to_owned(),
+        session_id: group.session_id(),
+        algorithm: "m.megolm.v1.aes-sha2".to_owned(),
+        sender_key: BASE64.encode([1; 32]),
+        session_key: SecretString::from(exported.to_base64()),
+        sender_claimed_keys: HashMap::from([("ed25519".to_owned(), signing_key)]),
+        forwarding_curve25519_key_chain: Vec::new(),
+        first_known_index: 5,
+        shared_history: true,
+        origin: BackupOrigin::of("1", &[9; 32]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_is_written_under_two_names_but_not_as_m_shared_history() {
+        for shared_history in [true, false] {
+            let key = RoomKey {
+                shared_history,
+                ..example()
+            };
+            let json = serde_json::to_value(RoomKeyContent::from(&key)).expect("JSON");
+            assert_eq!(json["shared_history"], shared_history);
+            assert_eq!(json["org.matrix.msc3061.shared_history"], shared_history);
+            assert_eq!(json.get("m.shared_history"), None);
         }
     }
 }

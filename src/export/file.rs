@@ -20,7 +20,10 @@ use base64::{
 use serde::Serialize;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::{backup::RoomKey, random::random};
+use crate::{
+    backup::{RoomKey, RoomKeyContent},
+    random::random,
+};
 
 const HEADER: &str = "-----BEGIN MEGOLM SESSION DATA-----\n";
 const FOOTER: &str = "\n-----END MEGOLM SESSION DATA-----\n";
@@ -126,34 +129,21 @@ impl<W: Write> KeyExportWriter<W> {
     }
 }
 
-/// One key in the form of the file. The flag is written under two names: the specification's, and the one that every
-/// client of today reads. Both of matrix-sdk's names together would make it drop the key.
+/// One key in the form of the file.
 #[derive(Serialize)]
 struct ExportedKey<'a> {
-    algorithm: &'a str,
     room_id: &'a str,
-    sender_key: &'a str,
     session_id: &'a str,
-    session_key: &'a str,
-    sender_claimed_keys: &'a std::collections::HashMap<String, String>,
-    forwarding_curve25519_key_chain: &'a [String],
-    shared_history: bool,
-    #[serde(rename = "org.matrix.msc3061.shared_history")]
-    msc3061_shared_history: bool,
+    #[serde(flatten)]
+    content: RoomKeyContent<'a>,
 }
 
 impl<'a> From<&'a RoomKey> for ExportedKey<'a> {
     fn from(key: &'a RoomKey) -> Self {
         Self {
-            algorithm: &key.algorithm,
             room_id: &key.room_id,
-            sender_key: &key.sender_key,
             session_id: &key.session_id,
-            session_key: key.session_key.expose(),
-            sender_claimed_keys: &key.sender_claimed_keys,
-            forwarding_curve25519_key_chain: &key.forwarding_curve25519_key_chain,
-            shared_history: key.shared_history,
-            msc3061_shared_history: key.shared_history,
+            content: key.into(),
         }
     }
 }
@@ -193,28 +183,6 @@ fn crypto(_: aws_lc_rs::error::Unspecified) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_flag_is_written_under_two_names_but_not_as_m_shared_history() {
-        for shared_history in [true, false] {
-            let key = RoomKey {
-                room_id: "!r:x".into(),
-                session_id: "s".into(),
-                algorithm: "m.megolm.v1.aes-sha2".into(),
-                sender_key: "k".into(),
-                session_key: "AQ".into(),
-                sender_claimed_keys: Default::default(),
-                forwarding_curve25519_key_chain: Vec::new(),
-                first_known_index: 0,
-                shared_history,
-                origin: crate::BackupOrigin::of("1", &[]),
-            };
-            let json = serde_json::to_value(ExportedKey::from(&key)).expect("JSON");
-            assert_eq!(json["shared_history"], shared_history);
-            assert_eq!(json["org.matrix.msc3061.shared_history"], shared_history);
-            assert_eq!(json.get("m.shared_history"), None);
-        }
-    }
 
     #[test]
     fn an_empty_export_is_valid_and_has_short_lines() {

@@ -228,7 +228,7 @@ struct Exporter {
 
 impl Exporter {
     /// Writes the key of an entry, or counts why it is left out.
-    fn export(&mut self, ListedEntry { entry, has_copies }: &ListedEntry) -> Result<(), ExportError> {
+    fn export(&mut self, ListedEntry { entry, has_copies, .. }: &ListedEntry) -> Result<(), ExportError> {
         let shared_history = match has_copies {
             true => match choose(&self.connection, entry)? {
                 Choice::ThisOne { shared_history } => shared_history,
