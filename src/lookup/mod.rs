@@ -133,7 +133,7 @@ impl Lookup {
             let next = last.filter(|_| page.is_full);
             let mut keys = Vec::with_capacity(page.entries.len());
             let mut locked = false;
-            for ListedEntry { entry, has_copies } in &page.entries {
+            for ListedEntry { entry, has_copies, .. } in &page.entries {
                 let opened = match has_copies {
                     true => self.key_if_best_copy(vault, room_id, entry),
                     false => vault

@@ -30,6 +30,8 @@ pub(crate) struct ListedPage {
 pub(crate) struct ListedEntry {
     pub(crate) entry: StoredEntry,
     pub(crate) has_copies: bool,
+    /// How often the key was forwarded before it was backed up, as the entry claims.
+    pub(crate) forwarded_count: Option<u32>,
 }
 
 /// A copy that is held back, and why.
@@ -65,7 +67,7 @@ impl Connection {
     /// bodies reach [`MAX_PAGE_BYTES`].
     pub(crate) fn room_entries(&self, room_id: &str, after: EntryId, limit: usize) -> Result<ListedPage, VaultError> {
         let mut in_run = self.inner.prepare_cached(
-            "SELECT id, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id)
+            "SELECT id, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id), forwarded_count
              FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
         )?;
         let rooms = self.rooms_named(room_id)?;
@@ -95,6 +97,7 @@ impl Connection {
                 page.entries.push(ListedEntry {
                     entry,
                     has_copies: row.get(3)?,
+                    forwarded_count: row.get(4)?,
                 });
                 page.is_full = page.entries.len() >= limit || bytes >= MAX_PAGE_BYTES;
                 if page.is_full {
@@ -109,7 +112,7 @@ impl Connection {
     /// or when its bodies reach [`MAX_PAGE_BYTES`].
     pub(crate) fn all_entries(&self, after: EntryId, limit: usize) -> Result<Vec<ListedEntry>, VaultError> {
         let mut statement = self.inner.prepare_cached(
-            "SELECT id, room, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id)
+            "SELECT id, room, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id), forwarded_count
              FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
         let mut rows = statement.query(params![after, limit as i64])?;
@@ -131,6 +134,7 @@ impl Connection {
             entries.push(ListedEntry {
                 entry,
                 has_copies: row.get(4)?,
+                forwarded_count: row.get(5)?,
             });
         }
         Ok(entries)

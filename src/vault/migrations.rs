@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
     VaultError,
-    schema::{SCHEMA_VERSION, VERSION_1, VERSION_2},
+    schema::{SCHEMA_VERSION, VERSION_1, VERSION_2, VERSION_3},
     seal::VaultKeys,
     session_index,
 };
@@ -36,6 +36,7 @@ fn upgrade_from(transaction: &Transaction<'_>, version: i64, keys: &VaultKeys) -
             session_index::rebuild(transaction, keys)?;
             Ok(transaction.execute_batch(FROM_1_TO_2)?)
         }
+        2 => Ok(transaction.execute_batch(VERSION_3)?),
         other => unreachable!("no step begins at schema version {other}"),
     }
 }

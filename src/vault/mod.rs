@@ -17,6 +17,7 @@
 //! - `failures`: re-queues entries that an older version of the crate could not open
 //! - `sharing`: counts the keys of a room that may be shared
 //! - `trim`: removes delivered entries, in small steps
+//! - `backup_move`: how far the move of the backup to a new key has come
 //! - `preference`: what was seen of the preference, and the wish that is not yet written
 //! - `known`: recognises entries of earlier runs
 //! - `session_index`: finds the entries of a session
@@ -27,6 +28,7 @@
 //! - `lookup`: reads entries for the app, page by page
 //! - `write_ahead_log`: folds the log into the file, and measures what both take on disk
 
+mod backup_move;
 mod connection;
 mod copies;
 mod entries;
@@ -57,6 +59,7 @@ mod trim;
 mod versions;
 mod write_ahead_log;
 
+pub(crate) use backup_move::MoveRow;
 pub(crate) use connection::{Connection, Patience, Vault, VaultTx, Writer};
 pub(crate) use copies::{CopyState, Judged, Placement, StoredCopy, room_number};
 pub(crate) use entries::EntryBatch;

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 const PAGES_BESIDE_A_RUN: u32 = 128;
 
 /// The schema that this crate writes.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
 
 /// How long a statement waits for the write transaction of another connection. These take 20 to 50 ms.
 pub(crate) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -285,6 +285,41 @@ CREATE INDEX copy_in_conflict ON copy (standing, entry) WHERE standing <> 0;
 -- Entries that answers under the current mark contain again, while names are counted from the beginning.
 CREATE TABLE confirmed (
     entry           INTEGER PRIMARY KEY
+) STRICT;
+";
+
+/// Migration to schema 3. Adds the move of the backup to a new key.
+pub(super) const VERSION_3: &str = r"
+-- The move under way, or the last one. `reset::stored` says what the numbers mean.
+CREATE TABLE backup_move (
+    id              INTEGER PRIMARY KEY CHECK (id = 1),
+    step            INTEGER NOT NULL,
+    stopped         INTEGER NOT NULL DEFAULT 0,
+    cause           INTEGER NOT NULL,
+    -- The version that was current at the beginning, if any, and its public key.
+    old_version     TEXT,
+    old_public_key  BLOB,
+    -- The new private key, sealed, and its public half.
+    sealed_key      BLOB NOT NULL,
+    public_key      BLOB NOT NULL,
+    -- The default key of secret storage in which the keys were kept.
+    storage_key     TEXT,
+    -- Requests that create a version, counted before each, and the numbers that they returned, one on each line.
+    posts           INTEGER NOT NULL DEFAULT 0,
+    posted          TEXT NOT NULL DEFAULT '',
+    new_version     INTEGER REFERENCES backup_version (id),
+    -- The mark of the new version after our last upload. `count` is null if the server reports none.
+    etag            TEXT NOT NULL DEFAULT '',
+    count           INTEGER,
+    -- Entries up to this one have been considered in this round, and how many of them were sent.
+    sent_through    INTEGER NOT NULL DEFAULT 0,
+    round           INTEGER NOT NULL DEFAULT 0,
+    sent_in_round   INTEGER NOT NULL DEFAULT 0,
+    sent            INTEGER NOT NULL DEFAULT 0,
+    -- Keys of which the server keeps another copy than the vault's.
+    unreplaced      INTEGER NOT NULL DEFAULT 0,
+    -- Entries up to this one are marked as backed up in the app's crypto.
+    marked_through  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 ";
 

@@ -23,7 +23,11 @@ const NONCE: usize = 12;
 pub(crate) enum Sealed<'a> {
     KeyCheck,
     RoomId,
-    DecryptionKey { version: &'a str },
+    DecryptionKey {
+        version: &'a str,
+    },
+    /// The decryption key of a version that may not exist yet.
+    NewKey,
 }
 
 impl Sealed<'_> {
@@ -32,6 +36,7 @@ impl Sealed<'_> {
             Self::KeyCheck => b"check".to_vec(),
             Self::RoomId => b"room".to_vec(),
             Self::DecryptionKey { version } => [b"key ", version.as_bytes()].concat(),
+            Self::NewKey => b"new key".to_vec(),
         }
     }
 }
