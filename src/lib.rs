@@ -52,6 +52,7 @@ mod secret;
 mod sharing;
 mod unlock;
 mod until_shut_down;
+mod upload;
 mod vault;
 mod wake_up;
 
@@ -61,7 +62,10 @@ pub use client::{
 };
 #[cfg(feature = "matrix-sdk-sink")]
 pub use crypto::OlmMachineSink;
-pub use crypto::{RoomKeySink, SinkAnswer, SinkError};
+pub use crypto::{
+    BackedUpKey, BackupSigner, BackupTarget, CryptoError, NewBackup, RoomKeySink, RoomKeySource, SecretKeeper,
+    SinkAnswer, SinkError, SourceCounts, SourcePage,
+};
 pub use download::*;
 pub use export::{ExportError, ExportSummary};
 #[cfg(feature = "reqwest-transport")]

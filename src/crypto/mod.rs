@@ -5,10 +5,18 @@
 //! its `OlmMachine` private, and matrix-sdk-ffi cannot import room keys: such apps use look-ups or the export file
 //! instead of a sink, or add one function to their bindings.
 
+mod error;
 #[cfg(feature = "matrix-sdk-sink")]
 mod olm_machine;
+mod secret_keeper;
+mod signer;
 mod sink;
+mod source;
 
+pub use error::CryptoError;
 #[cfg(feature = "matrix-sdk-sink")]
 pub use olm_machine::OlmMachineSink;
+pub use secret_keeper::SecretKeeper;
+pub use signer::BackupSigner;
 pub use sink::{RoomKeySink, SinkAnswer, SinkError};
+pub use source::{BackedUpKey, BackupTarget, NewBackup, RoomKeySource, SourceCounts, SourcePage};

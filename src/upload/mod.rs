@@ -1,0 +1,12 @@
+//! From the vault, and from the app's crypto, to the backup on the server.
+//!
+//! - `outbox`: which entries a version lacks, encrypted to its key
+//! - `batch`: one upload, and how large it may be
+//! - `send`: one upload after the other, into the right version and over nobody else's keys
+
+mod batch;
+mod outbox;
+mod send;
+
+pub(crate) use outbox::Outbox;
+pub(crate) use send::{Announced, SendEnd, Sender, Sent, Target, end_of};
