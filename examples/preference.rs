@@ -53,6 +53,9 @@ async fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         download: None,
         process_name: None,
         file_downloads: None,
+        secret_keeper: None,
+        backup_signer: None,
+        room_key_source: None,
     };
     let host = TokenHost::new(text("access_token"))
         .on_preference_changed(|notice| println!("another device has changed the preference: {:?}", notice.now.value))

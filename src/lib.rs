@@ -48,6 +48,7 @@ mod lookup;
 mod on_demand;
 mod preference;
 mod random;
+mod reset;
 mod secret;
 mod sharing;
 mod unlock;
@@ -61,10 +62,10 @@ pub use client::{
     Account, ClientOptions, HostError, JobHost, KeyBackupClient, Keyring, OpenError, VaultProtection, set_vault_aside,
 };
 #[cfg(feature = "matrix-sdk-sink")]
-pub use crypto::OlmMachineSink;
+pub use crypto::{AccountData, OlmMachineBackupSigner, OlmMachineSecretKeeper, OlmMachineSink, OlmMachineSource};
 pub use crypto::{
-    BackedUpKey, BackupSigner, BackupTarget, CryptoError, NewBackup, RoomKeySink, RoomKeySource, SecretKeeper,
-    SinkAnswer, SinkError, SourceCounts, SourcePage,
+    BackupSigner, BackupTarget, CryptoError, NewBackup, RoomKeySink, RoomKeySource, SecretKeeper, SinkAnswer,
+    SinkError, SourceCounts, SourcePage,
 };
 pub use download::*;
 pub use export::{ExportError, ExportSummary};
@@ -79,6 +80,7 @@ pub use logging::{LogLevel, init_logging};
 pub use lookup::{KeyProof, LookupError, RoomKeyLookup, RoomKeyPage};
 pub use on_demand::{OnDemandError, RoomFetch, ServerNews};
 pub use preference::*;
+pub use reset::*;
 pub use secret::{SecretBytes, SecretString};
 pub use sharing::RoomHistoryShareability;
 pub use unlock::{UnlockError, UnlockSecret, UnlockedBackup};

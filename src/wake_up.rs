@@ -13,6 +13,10 @@ pub enum WakeUpPurpose {
     PreferenceWrite,
     /// The download has work left: call `run` of the download.
     Download,
+    /// A reset has work left: call `run` of the reset.
+    Reset,
+    /// The app's crypto has keys that are not backed up yet: call `flush` of the upload.
+    Upload,
 }
 
 /// When it is useful to wake the app, and what the work then needs.

@@ -30,6 +30,9 @@ pub(crate) async fn open(
         download: None,
         process_name: None,
         file_downloads: None,
+        secret_keeper: None,
+        backup_signer: None,
+        room_key_source: None,
     };
     let host = Arc::new(TokenHost::new(account.access_token.clone()));
     Ok(KeyBackupClient::open(options, transport, host, sink).await?)

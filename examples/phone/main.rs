@@ -166,6 +166,9 @@ async fn open(
         }),
         process_name: arguments.name.clone(),
         file_downloads: None,
+        secret_keeper: None,
+        backup_signer: None,
+        room_key_source: None,
     };
     let transport = Arc::new(ReqwestTransport::new()?);
     let host = Arc::new(TokenHost::new(text("access_token")).on_wake_up(|wake_up| {

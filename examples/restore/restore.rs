@@ -72,6 +72,9 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
         download: None,
         process_name: None,
         file_downloads: None,
+        secret_keeper: None,
+        backup_signer: None,
+        room_key_source: None,
     };
     let client = KeyBackupClient::open(client_options, Arc::new(transport), host.clone(), sink.clone())
         .await

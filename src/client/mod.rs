@@ -36,6 +36,7 @@ use crate::{
     lookup::Lookup,
     on_demand::OnDemand,
     preference::KeyBackupPreference,
+    reset::{BackupReset, ResetCrypto},
 };
 
 /// The key backup of one account.
@@ -53,6 +54,7 @@ pub struct KeyBackupClient {
     jobs: Arc<Jobs>,
     download: Arc<KeyDownload>,
     preference: Arc<KeyBackupPreference>,
+    reset: Arc<BackupReset>,
     lookup: Arc<Lookup>,
     on_demand: OnDemand,
     export: Export,
@@ -79,6 +81,19 @@ impl KeyBackupClient {
         let files = options
             .file_downloads
             .map(|downloads| AccountDownloads::new(downloads, &user_id, &device_id));
+        let crypto = (
+            options.secret_keeper,
+            options.backup_signer,
+            options.room_key_source.clone(),
+        );
+        let reset_crypto = match crypto {
+            (Some(secrets), Some(signer), Some(source)) => Some(ResetCrypto {
+                secrets,
+                signer,
+                source,
+            }),
+            _ => None,
+        };
         let host = Arc::new(HostAdapter(host));
         let homeserver = Homeserver::new(&url, &user_id, transport, host.clone());
         let open = move || open_vault(&options.protection, &directory, &user_id, &device_id);
@@ -98,9 +113,18 @@ impl KeyBackupClient {
         let download = KeyDownload::new(jobs.clone(), &context, host.clone(), policy, lookup.clone());
         let download = Arc::new(download);
         let preference = KeyBackupPreference::new(jobs.clone(), &context, host, options.preference.unwrap_or_default());
+        let preference = Arc::new(preference);
+        let reset = BackupReset::new(
+            jobs.clone(),
+            context,
+            download.clone(),
+            preference.clone(),
+            reset_crypto,
+        );
         Ok(Arc::new(Self {
             on_demand: OnDemand::new(jobs.clone(), download.clone(), lookup.clone()),
-            preference: Arc::new(preference),
+            preference,
+            reset: Arc::new(reset),
             export: Export::default(),
             jobs,
             download,
@@ -118,6 +142,12 @@ impl KeyBackupClient {
         self.preference.clone()
     }
 
+    /// Returns the reset of the backup: always the same object. It changes something on the server only when one of its
+    /// calls says so.
+    pub fn reset(&self) -> Arc<BackupReset> {
+        self.reset.clone()
+    }
+
     /// Ends all work, wipes the keys, discards downloads that the OS is making into files, and drops the callbacks.
     /// Call it when the account signs out, or before its vault is set aside or deleted. May be called more than once.
     /// Afterwards every call fails as shut down, and a run returns as paused. The vault stays on disk.
@@ -126,6 +156,7 @@ impl KeyBackupClient {
         let context = self.jobs.shut_down();
         self.download.shut_down();
         self.preference.shut_down();
+        self.reset.shut_down();
         self.lookup.shut_down();
         if let Some(context) = context {
             context.keys.clear();

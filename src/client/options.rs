@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::keyring::Keyring;
 use crate::{
+    crypto::{BackupSigner, RoomKeySource, SecretKeeper},
     download::DownloadPolicy,
     homeserver::FileDownloads,
     preference::PreferencePolicy,
@@ -46,6 +47,15 @@ pub struct ClientOptions {
     /// `URLSession`. `None` if the app has none.
     #[uniffi(default = None)]
     pub file_downloads: Option<Arc<dyn FileDownloads>>,
+    /// Writes to secret storage. Needed to reset the backup, together with the next two.
+    #[uniffi(default = None)]
+    pub secret_keeper: Option<Arc<dyn SecretKeeper>>,
+    /// Signs a new backup version.
+    #[uniffi(default = None)]
+    pub backup_signer: Option<Arc<dyn BackupSigner>>,
+    /// The app's crypto as a source of keys. Alone it is enough to keep an existing backup up to date.
+    #[uniffi(default = None)]
+    pub room_key_source: Option<Arc<dyn RoomKeySource>>,
 }
 
 /// How the secrets in the vault are kept: the backup decryption keys and the room ids.

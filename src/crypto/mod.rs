@@ -15,8 +15,8 @@ mod source;
 
 pub use error::CryptoError;
 #[cfg(feature = "matrix-sdk-sink")]
-pub use olm_machine::OlmMachineSink;
+pub use olm_machine::{AccountData, OlmMachineBackupSigner, OlmMachineSecretKeeper, OlmMachineSink, OlmMachineSource};
 pub use secret_keeper::SecretKeeper;
 pub use signer::BackupSigner;
 pub use sink::{RoomKeySink, SinkAnswer, SinkError};
-pub use source::{BackedUpKey, BackupTarget, NewBackup, RoomKeySource, SourceCounts, SourcePage};
+pub use source::{BackupTarget, NewBackup, RoomKeySource, SourceCounts, SourcePage};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::CryptoError;
-use crate::secret::SecretString;
+use crate::{backup::RoomKey, secret::SecretString};
 
 /// Gives out the room keys that the app's crypto has and the backup has not, and takes over a new backup. Implemented
 /// by the app.
@@ -41,13 +41,13 @@ pub trait RoomKeySource: Send + Sync {
     /// Any `CryptoError`.
     async fn use_backup(&self, backup: NewBackup) -> Result<(), CryptoError>;
 
-    /// Takes note that these keys are in the backup, as read back from the server: at most 2,000. Keys that the crypto
-    /// has from an earlier index must not be marked, because the backup has a worse copy; nor keys that it has with
-    /// another ratchet.
+    /// Takes note that these keys are in the backup, as they were read back from the server: at most 500. Marks those
+    /// that the crypto has, and imports none. A key that the crypto has from an earlier index, with another ratchet,
+    /// or with the flag `shared_history` that the backup's copy lacks, must not be marked: the backup has a worse copy.
     ///
     /// # Errors
     /// Any `CryptoError`; the keys are passed again then.
-    async fn mark_read_back(&self, backup: BackupTarget, keys: Vec<BackedUpKey>) -> Result<(), CryptoError>;
+    async fn mark_read_back(&self, backup: BackupTarget, keys: Vec<RoomKey>) -> Result<(), CryptoError>;
 }
 
 /// How many room keys the app's crypto has.
@@ -84,15 +84,4 @@ pub struct NewBackup {
     pub target: BackupTarget,
     /// The decryption key: base64 of 32 bytes, as `m.megolm_backup.v1` holds it.
     pub decryption_key: SecretString,
-}
-
-/// A key that was read back from the backup.
-#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
-pub struct BackedUpKey {
-    /// The room that the backup lists the session under.
-    pub room_id: String,
-    /// The session id.
-    pub session_id: String,
-    /// The first message index that the backup's copy decrypts.
-    pub first_known_index: u32,
 }

@@ -169,6 +169,8 @@ pub enum BlockedReason {
     WaitsForFile,
     /// The sink takes no keys now.
     SinkUnavailable,
+    /// The app's crypto could not be asked: its `SecretKeeper`, `BackupSigner` or `RoomKeySource` is not available now.
+    CryptoUnavailable,
     /// Another process holds the vault's write lock, usually because it is suspended. This passes when that process
     /// continues or ends.
     VaultBusy {

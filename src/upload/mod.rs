@@ -3,10 +3,13 @@
 //! - `outbox`: which entries a version lacks, encrypted to its key
 //! - `batch`: one upload, and how large it may be
 //! - `send`: one upload after the other, into the right version and over nobody else's keys
+//! - `flush`: pages of keys from the app's crypto
 
 mod batch;
+mod flush;
 mod outbox;
 mod send;
 
+pub(crate) use flush::{Flush, flush};
 pub(crate) use outbox::Outbox;
 pub(crate) use send::{Announced, SendEnd, Sender, Sent, Target, end_of};

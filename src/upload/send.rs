@@ -50,7 +50,7 @@ impl From<VaultError> for SendEnd {
 }
 
 /// An upload that is about to be sent. Stored before it is, so that a later run finds out whether it had its effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announced {
     /// The last entry that it covers.
     pub(crate) through: EntryId,

@@ -140,6 +140,36 @@ impl Connection {
         Ok(entries)
     }
 
+    /// Returns the opened entries of one version after `after`, by entry id. Leaves out copies that do not connect to
+    /// the one that counts.
+    pub(crate) fn opened_in(
+        &self,
+        version: VersionRowId,
+        after: EntryId,
+        limit: usize,
+    ) -> Result<Vec<StoredEntry>, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT entry.id, entry.room, session, body FROM entry
+             JOIN room ON room.id = entry.room AND room.version = ?1
+             JOIN opened ON opened.entry = entry.id AND failure = 0
+             LEFT JOIN copy ON copy.entry = entry.id
+             WHERE entry.id > ?2 AND ifnull(standing, 0) IN (0, 1, 2) ORDER BY entry.id LIMIT ?3",
+        )?;
+        let mut rows = statement.query(params![version, after, limit as i64])?;
+        let mut opened = Vec::new();
+        let mut room = None;
+        while let Some(row) = rows.next()? {
+            opened.push(StoredEntry {
+                id: row.get(0)?,
+                version,
+                room_id: self.cached_room(&mut room, row.get(1)?)?.room_id.clone(),
+                session: session_from_row(row, 2)?,
+                body: row.get(3)?,
+            });
+        }
+        Ok(opened)
+    }
+
     /// Returns the entries that were opened after the cursor (batch, entry), by batch and then by entry id.
     pub(crate) fn arrived_since(
         &self,

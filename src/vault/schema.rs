@@ -302,7 +302,8 @@ CREATE TABLE backup_move (
     -- The new private key, sealed, and its public half.
     sealed_key      BLOB NOT NULL,
     public_key      BLOB NOT NULL,
-    -- The default key of secret storage in which the keys were kept.
+    -- The default key of secret storage at the beginning, and the one under which the keys were kept.
+    first_storage   TEXT,
     storage_key     TEXT,
     -- Requests that create a version, counted before each, and the numbers that they returned, one on each line.
     posts           INTEGER NOT NULL DEFAULT 0,
@@ -313,6 +314,9 @@ CREATE TABLE backup_move (
     count           INTEGER,
     -- Entries up to this one have been considered in this round, and how many of them were sent.
     sent_through    INTEGER NOT NULL DEFAULT 0,
+    -- The upload that was announced last: its last entry, and how many keys it adds to the version; 0 for none.
+    announced       INTEGER NOT NULL DEFAULT 0,
+    announced_keys  INTEGER NOT NULL DEFAULT 0,
     round           INTEGER NOT NULL DEFAULT 0,
     sent_in_round   INTEGER NOT NULL DEFAULT 0,
     sent            INTEGER NOT NULL DEFAULT 0,

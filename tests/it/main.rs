@@ -27,6 +27,7 @@ mod pause;
 mod preference;
 mod quiescence;
 mod readme;
+mod reset;
 mod restore;
 mod secrets;
 mod servers;

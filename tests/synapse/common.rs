@@ -31,6 +31,9 @@ pub(crate) fn options(synapse: &Synapse, device: &Device, data_dir: PathBuf) -> 
         download: None,
         process_name: None,
         file_downloads: None,
+        secret_keeper: None,
+        backup_signer: None,
+        room_key_source: None,
     }
 }
 

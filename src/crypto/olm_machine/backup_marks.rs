@@ -17,7 +17,7 @@ use crate::locked::locked;
 
 /// The backup that a machine uploads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct UploadTarget {
+pub(super) struct UploadTarget {
     version: String,
     /// Unpadded base64.
     public_key: String,
@@ -25,10 +25,15 @@ struct UploadTarget {
 
 impl UploadTarget {
     /// Returns `None` also if the target cannot be determined; then nothing may be marked.
-    async fn of(machine: &OlmMachine) -> Option<Self> {
+    pub(super) async fn of(machine: &OlmMachine) -> Option<Self> {
         let backups = machine.backup_machine();
         let version = backups.backup_version().await?;
         Self::new(version, backups.get_backup_keys().await.ok()?)
+    }
+
+    /// Whether it is this version with this public key.
+    pub(super) fn is(&self, version: &str, public_key: &str) -> bool {
+        self.version == version && self.public_key == public_key
     }
 
     /// Derives the public key from the private one that the store keeps with its version, because the machine does
@@ -44,9 +49,7 @@ impl UploadTarget {
 
 /// Whether a key of this origin is in the backup that the machine uploads to.
 fn may_be_marked(target: Option<&UploadTarget>, origin: &BackupOrigin) -> bool {
-    target.is_some_and(|target| {
-        origin.is_current && origin.version == target.version && origin.public_key == target.public_key
-    })
+    target.is_some_and(|target| origin.is_current && target.is(&origin.version, &origin.public_key))
 }
 
 /// The marks of one delivery.

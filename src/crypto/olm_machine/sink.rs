@@ -19,6 +19,7 @@ use ruma::{DeviceKeyAlgorithm, OwnedRoomId};
 use tokio::sync::Mutex;
 
 use super::{
+    MachineSource,
     backup_marks::BackupMarks,
     import::{Offer, import, refused, unavailable},
     local_sessions::LocalSessions,
@@ -27,8 +28,6 @@ use crate::{
     backup::RoomKey,
     crypto::sink::{RoomKeySink, SinkAnswer, SinkError},
 };
-
-type MachineSource = dyn Fn() -> Option<OlmMachine> + Send + Sync;
 
 /// Delivers into `OlmMachine::store().import_room_keys`. Feature `matrix-sdk-sink`.
 ///

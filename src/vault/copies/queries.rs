@@ -57,6 +57,14 @@ impl Connection {
         Ok(entries.collect::<Result<_, _>>()?)
     }
 
+    /// Returns the number of copies that do not connect to the copy that counts.
+    pub(crate) fn unconnected_copies(&self) -> Result<u64, VaultError> {
+        let sql =
+            "SELECT count(*) FROM copy JOIN opened ON opened.entry = copy.entry AND failure = 0 WHERE standing = 3";
+        let count: i64 = self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    }
+
     /// Returns the versions that hold copies back for a cause that the host has not been told of: the row id, the
     /// bits of all present causes, and the bits of the causes that the host has been told of. Bit 1 means that a
     /// session is under two rooms, bit 2 that a copy does not connect.

@@ -53,4 +53,12 @@ impl Connection {
             Ok(changed > 0)
         })
     }
+
+    /// Records that the server no longer has a version with this number.
+    pub(crate) fn mark_number_gone(&mut self, version: &str) -> Result<(), VaultError> {
+        self.write(|transaction| {
+            transaction.execute("UPDATE backup_version SET gone = 1 WHERE version = ?1", [version])?;
+            Ok(())
+        })
+    }
 }

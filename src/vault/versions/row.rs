@@ -3,7 +3,11 @@
 use rusqlite::Row;
 
 use crate::{
-    backup::{BackupOrigin, completeness::Settled, version::Algorithm},
+    backup::{
+        BackupOrigin,
+        completeness::Settled,
+        version::{Algorithm, VersionMark},
+    },
     ids::{EntryId, Era, VersionRowId},
     vault::rests::Rest,
 };
@@ -19,6 +23,7 @@ pub(crate) struct VersionRow {
     pub(crate) public_key: Option<[u8; 32]>,
     /// Keys that the server counts; `None` if it reports no count.
     pub(crate) count: Option<u64>,
+    pub(crate) etag: String,
     /// Number of distinct pairs of room and session in well-formed answers.
     pub(crate) names: u64,
     /// Whether some of the names were counted under an earlier mark.
@@ -103,6 +108,14 @@ impl KeyCounts {
 }
 
 impl VersionRow {
+    /// Returns the mark under which the server was asked last.
+    pub(crate) fn mark(&self) -> VersionMark {
+        VersionMark {
+            count: self.count,
+            etag: self.etag.clone(),
+        }
+    }
+
     /// Returns the number of keys that the server counts but has not returned.
     pub(crate) fn lacks(&self) -> u64 {
         self.count.unwrap_or(0).saturating_sub(self.names)
@@ -165,6 +178,7 @@ pub(super) fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
             .get::<_, Option<Vec<u8>>>("public_key")?
             .and_then(|key| key.try_into().ok()),
         count: has_count.then(|| number("server_count")).transpose()?,
+        etag: row.get("etag")?,
         names: number("names")?,
         is_carried: row.get("is_carried")?,
         confirm_through: row.get("confirm_through")?,

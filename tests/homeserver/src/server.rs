@@ -128,6 +128,16 @@ impl Homeserver {
         done.expect("there is room for a temporary file");
     }
 
+    /// Returns the numbers of the backup versions, oldest first.
+    pub fn versions(&self) -> Vec<String> {
+        self.shared.mutable().versions.numbers()
+    }
+
+    /// Returns the number of the version that the server calls the current one.
+    pub fn current_version(&self) -> Option<String> {
+        Some(self.shared.mutable().versions.current()?.number())
+    }
+
     /// Returns the decryption key of a backup version in base64, even if secret storage does not hold it.
     pub fn decryption_key_of(&self, version: &str) -> Option<String> {
         let version = self.shared.mutable().versions.find(version)?;

@@ -81,6 +81,11 @@ impl Versions {
         Some(self.list[position].clone())
     }
 
+    /// Returns the numbers of all versions, oldest first.
+    pub(crate) fn numbers(&self) -> Vec<String> {
+        self.list.iter().map(Version::number).collect()
+    }
+
     pub(crate) fn find(&self, number: &str) -> Option<Version> {
         let version = self.list.iter().find(|version| version.number.to_string() == number);
         version.cloned()

@@ -86,6 +86,9 @@ impl Setup {
             download: None,
             process_name: None,
             file_downloads: None,
+            secret_keeper: None,
+            backup_signer: None,
+            room_key_source: None,
         }
     }
 

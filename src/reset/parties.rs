@@ -1,0 +1,30 @@
+//! What a reset works with.
+
+use std::sync::Arc;
+
+use crate::{
+    context::Context,
+    crypto::{BackupSigner, RoomKeySource, SecretKeeper},
+    download::KeyDownload,
+    job::Jobs,
+    preference::KeyBackupPreference,
+};
+
+/// The app's crypto, as far as a reset needs it.
+#[derive(Clone)]
+pub(crate) struct ResetCrypto {
+    pub(crate) secrets: Arc<dyn SecretKeeper>,
+    pub(crate) signer: Arc<dyn BackupSigner>,
+    pub(crate) source: Arc<dyn RoomKeySource>,
+}
+
+/// Everything outside the reset that it calls, until the client is shut down.
+#[derive(Clone)]
+pub(super) struct Parties {
+    pub(super) jobs: Arc<Jobs>,
+    pub(super) context: Arc<Context>,
+    pub(super) download: Arc<KeyDownload>,
+    pub(super) preference: Arc<KeyBackupPreference>,
+    /// `None` if the app gave no access to its crypto.
+    pub(super) crypto: Option<ResetCrypto>,
+}

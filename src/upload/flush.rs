@@ -1,0 +1,203 @@
+//! Uploads what the app's crypto has and the backup has not, page by page, and tells the app's crypto when each page is
+//! there.
+//!
+//! A page is made by the app's crypto, which knows nothing of the copies that the backup has. A worse copy must not
+//! take the place of a better one there, which some servers would allow, so entries of which the vault knows a better
+//! copy in this version are left out.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use base64::Engine;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::send::{SendEnd, end_of};
+use crate::{
+    backup::{
+        decryption::BackupDecryptionKey,
+        entry::pack,
+        ratchet::Ratchet,
+        reader::RawEntry,
+        session_id::{BASE64, SessionId},
+    },
+    blocking::blocking,
+    crypto::{BackupTarget, CryptoError, RoomKeySource, SourcePage},
+    homeserver::{Homeserver, HomeserverError, Retry},
+    ids::VersionRowId,
+    job::{BlockedReason, JobEnd, StopSignal},
+    vault::{Connection, CopyState, Vault, VaultError, VersionRow},
+};
+
+/// What the upload of all pages works with.
+pub(crate) struct Flush<'a> {
+    pub(crate) homeserver: &'a Homeserver,
+    pub(crate) source: &'a dyn RoomKeySource,
+    pub(crate) stop: &'a StopSignal,
+    pub(crate) vault: &'a Vault,
+    /// The version that is current, as far as is known.
+    pub(crate) version: &'a VersionRow,
+    /// Its decryption key, if that is known.
+    pub(crate) key: Option<Arc<BackupDecryptionKey>>,
+}
+
+/// Uploads pages until the app's crypto has no more. Returns the number of keys that are in the backup now.
+pub(crate) async fn flush(flush: &Flush<'_>) -> Result<u64, SendEnd> {
+    let mut keys = 0;
+    let mut last = None;
+    while let Some(page) = flush.next_page().await? {
+        if last.as_ref() == Some(&page.id) {
+            log::warn!("the app's crypto returned a page again that it had marked");
+            return Err(SendEnd::Job(unavailable()));
+        }
+        keys += flush.upload(&page).await?;
+        flush.from_app(flush.source.mark_page(page.id.clone())).await?;
+        last = Some(page.id);
+    }
+    Ok(keys)
+}
+
+impl Flush<'_> {
+    async fn next_page(&self) -> Result<Option<SourcePage>, SendEnd> {
+        let target = BackupTarget {
+            version: self.version.version.clone(),
+            public_key: BASE64.encode(self.version.public_key.unwrap_or_default()),
+        };
+        self.from_app(self.source.next_page(target)).await
+    }
+
+    /// Uploads a page, and returns the number of its keys.
+    async fn upload(&self, page: &SourcePage) -> Result<u64, SendEnd> {
+        let (vault, id, key) = (self.vault.clone(), self.version.id, self.key.clone());
+        let rooms = page.rooms_json.clone();
+        let prune = move || prune(&rooms, &vault, id, key.as_deref());
+        let pruned = blocking(prune).await.unwrap_or(Err(VaultError::Panicked))?;
+        let Some(Pruned { body, keys }) = pruned else {
+            log::warn!("the app's crypto returned a page that is no JSON of rooms");
+            return Err(SendEnd::Job(unavailable()));
+        };
+        // Dendrite loses `auth_data` to an upload without keys.
+        let Some(body) = body else { return Ok(keys) };
+        let put = || self.homeserver.put_keys(&self.version.version, body.clone());
+        let put = self.stop.unless_stopped(Retry::with_network(None).request(put)).await;
+        match put.ok_or(SendEnd::Stopped)? {
+            Ok(_) => Ok(keys),
+            Err(given_up) => match given_up.error {
+                HomeserverError::Forbidden | HomeserverError::NotFound | HomeserverError::Refused { .. } => {
+                    self.explain(end_of(&given_up)).await
+                }
+                _ => Err(SendEnd::Job(end_of(&given_up))),
+            },
+        }
+    }
+
+    /// Finds out why the server has refused a page: servers say in several ways that a version is not the current one.
+    async fn explain(&self, end: JobEnd) -> Result<u64, SendEnd> {
+        let asked = Retry::with_network(None).request(|| self.homeserver.current_version());
+        match self.stop.unless_stopped(asked).await.ok_or(SendEnd::Stopped)? {
+            Ok(info) if info.version == self.version.version && info.public_key == self.version.public_key => {
+                Err(SendEnd::Job(end))
+            }
+            Ok(_) => Err(SendEnd::NotCurrent),
+            Err(given_up) if given_up.error == HomeserverError::NotFound => Err(SendEnd::NotCurrent),
+            Err(given_up) => Err(SendEnd::Job(end_of(&given_up))),
+        }
+    }
+
+    async fn from_app<T>(&self, call: impl Future<Output = Result<T, CryptoError>>) -> Result<T, SendEnd> {
+        let answer = self.stop.unless_stopped(call).await.ok_or(SendEnd::Stopped)?;
+        answer.map_err(|_| SendEnd::Job(unavailable()))
+    }
+}
+
+fn unavailable() -> JobEnd {
+    JobEnd::blocked(BlockedReason::CryptoUnavailable, None)
+}
+
+/// A page without the entries of which the backup has better copies.
+struct Pruned {
+    /// `None` if nothing is left to upload.
+    body: Option<Vec<u8>>,
+    /// All keys of the page.
+    keys: u64,
+}
+
+#[derive(Deserialize)]
+struct RoomsOfPage<'a>(#[serde(borrow)] BTreeMap<String, SessionsOfPage<'a>>);
+
+#[derive(Deserialize, Serialize)]
+struct SessionsOfPage<'a> {
+    #[serde(borrow)]
+    sessions: BTreeMap<String, &'a RawValue>,
+}
+
+/// Returns the page as it may be uploaded; `None` if it does not have the form of one. Blocks.
+fn prune(
+    rooms_json: &str,
+    vault: &Vault,
+    version: VersionRowId,
+    key: Option<&BackupDecryptionKey>,
+) -> Result<Option<Pruned>, VaultError> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        rooms: &'a BTreeMap<String, SessionsOfPage<'a>>,
+    }
+    let Ok(RoomsOfPage(mut rooms)) = serde_json::from_str(rooms_json) else {
+        return Ok(None);
+    };
+    let vault = vault.connect()?;
+    let mut keys = 0;
+    for (room_id, room) in &mut rooms {
+        keys += room.sessions.len() as u64;
+        let mut worse = Vec::new();
+        for (session_id, entry) in &room.sessions {
+            if let Some(key) = key
+                && has_better(&vault, version, key, room_id, session_id, entry)?
+            {
+                worse.push(session_id.clone());
+            }
+        }
+        room.sessions.retain(|session_id, _| !worse.contains(session_id));
+    }
+    rooms.retain(|_, room| !room.sessions.is_empty());
+    let body = (!rooms.is_empty()).then(|| serde_json::to_vec(&Body { rooms: &rooms }).expect("valid JSON"));
+    Ok(Some(Pruned { body, keys }))
+}
+
+/// Whether the vault knows a copy in this version that connects to the entry and begins as early.
+fn has_better(
+    vault: &Connection,
+    version: VersionRowId,
+    key: &BackupDecryptionKey,
+    room_id: &str,
+    session_id: &str,
+    entry: &RawValue,
+) -> Result<bool, VaultError> {
+    let session = SessionId::parse(session_id);
+    let open = |body: &[u8]| {
+        let opened = key.open(body, &session, &mut Vec::new(), |opened| {
+            (opened.first_known_index(), Zeroizing::new(opened.session().to_vec()))
+        });
+        opened.ok()
+    };
+    let mut packed = Vec::new();
+    pack(RawEntry::Json(entry.get().as_bytes()), &mut packed);
+    let Some((index, offered)) = open(&packed) else {
+        // It is not for us to judge what the app's crypto has made.
+        return Ok(false);
+    };
+    for copy in vault.copies(room_id, &session)? {
+        let begins_as_early = matches!(copy.state, CopyState::Opened { first_index, .. } if first_index <= index);
+        let is_here = copy.version == version && copy.room_hash == vault.room_hash(room_id);
+        if !begins_as_early || !is_here {
+            continue;
+        }
+        if let Some((_, known)) = open(&copy.body)
+            && let Some(mut ratchet) = Ratchet::import(&known)
+            && ratchet.at(index).is_some_and(|advanced| *advanced == *offered)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
