@@ -84,6 +84,7 @@ pub use reset::*;
 pub use secret::{SecretBytes, SecretString};
 pub use sharing::RoomHistoryShareability;
 pub use unlock::{UnlockError, UnlockSecret, UnlockedBackup};
+pub use upload::{KeyUpload, PendingUpload, UploadError, UploadHindrance, UploadOutcome, UploadReport, UploadStatus};
 pub use wake_up::{WakeUp, WakeUpPurpose};
 
 uniffi::setup_scaffolding!();

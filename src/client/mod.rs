@@ -37,6 +37,7 @@ use crate::{
     on_demand::OnDemand,
     preference::KeyBackupPreference,
     reset::{BackupReset, ResetCrypto},
+    upload::KeyUpload,
 };
 
 /// The key backup of one account.
@@ -55,6 +56,7 @@ pub struct KeyBackupClient {
     download: Arc<KeyDownload>,
     preference: Arc<KeyBackupPreference>,
     reset: Arc<BackupReset>,
+    upload: Arc<KeyUpload>,
     lookup: Arc<Lookup>,
     on_demand: OnDemand,
     export: Export,
@@ -125,6 +127,7 @@ impl KeyBackupClient {
             on_demand: OnDemand::new(jobs.clone(), download.clone(), lookup.clone()),
             preference,
             reset: Arc::new(reset),
+            upload: Arc::new(KeyUpload::new(jobs.clone(), options.room_key_source)),
             export: Export::default(),
             jobs,
             download,
@@ -142,6 +145,11 @@ impl KeyBackupClient {
         self.preference.clone()
     }
 
+    /// Returns the upload of keys that the app's crypto has and the backup has not: always the same object.
+    pub fn upload(&self) -> Arc<KeyUpload> {
+        self.upload.clone()
+    }
+
     /// Returns the reset of the backup: always the same object. It changes something on the server only when one of its
     /// calls says so.
     pub fn reset(&self) -> Arc<BackupReset> {
@@ -157,6 +165,7 @@ impl KeyBackupClient {
         self.download.shut_down();
         self.preference.shut_down();
         self.reset.shut_down();
+        self.upload.shut_down();
         self.lookup.shut_down();
         if let Some(context) = context {
             context.keys.clear();

@@ -20,6 +20,12 @@ pub trait RoomKeySource: Send + Sync {
     /// Any `CryptoError`.
     async fn count_room_keys(&self) -> Result<SourceCounts, CryptoError>;
 
+    /// Returns the backup that the crypto uploads to; `None` (null, nil) if it uploads to none.
+    ///
+    /// # Errors
+    /// Any `CryptoError`.
+    async fn backup_in_use(&self) -> Result<Option<BackupTarget>, CryptoError>;
+
     /// Returns keys that are not backed up, about a hundred of them. Returns `None` (null, nil) if none is left, or if
     /// the crypto does not upload to this backup. Returns the same page until `mark_page` is called.
     ///

@@ -119,8 +119,8 @@ impl Segment {
             version: &version,
             key: self.context.keys.get(version.id),
         };
-        match flush(&pages).await {
-            Ok(_) => {}
+        match flush(&pages, &mut 0).await {
+            Ok(()) => {}
             Err(SendEnd::NotCurrent) => return self.halt(ResetStop::Overtaken).await,
             Err(end) => return Err(end.into()),
         }

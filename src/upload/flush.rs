@@ -41,20 +41,20 @@ pub(crate) struct Flush<'a> {
     pub(crate) key: Option<Arc<BackupDecryptionKey>>,
 }
 
-/// Uploads pages until the app's crypto has no more. Returns the number of keys that are in the backup now.
-pub(crate) async fn flush(flush: &Flush<'_>) -> Result<u64, SendEnd> {
-    let mut keys = 0;
+/// Uploads pages until the app's crypto has no more. Adds the number of keys that are in the backup now to `uploaded`.
+pub(crate) async fn flush(flush: &Flush<'_>, uploaded: &mut u64) -> Result<(), SendEnd> {
     let mut last = None;
     while let Some(page) = flush.next_page().await? {
         if last.as_ref() == Some(&page.id) {
             log::warn!("the app's crypto returned a page again that it had marked");
             return Err(SendEnd::Job(unavailable()));
         }
-        keys += flush.upload(&page).await?;
+        let keys = flush.upload(&page).await?;
         flush.from_app(flush.source.mark_page(page.id.clone())).await?;
+        *uploaded += keys;
         last = Some(page.id);
     }
-    Ok(keys)
+    Ok(())
 }
 
 impl Flush<'_> {
@@ -110,7 +110,8 @@ impl Flush<'_> {
     }
 }
 
-fn unavailable() -> JobEnd {
+/// The end of a run because the app's crypto cannot be asked.
+pub(super) fn unavailable() -> JobEnd {
     JobEnd::blocked(BlockedReason::CryptoUnavailable, None)
 }
 

@@ -1,5 +1,6 @@
 //! From the vault, and from the app's crypto, to the backup on the server.
 //!
+//! - `object`, `records`: keeping the backup up to date, as apps see it
 //! - `outbox`: which entries a version lacks, encrypted to its key
 //! - `batch`: one upload, and how large it may be
 //! - `send`: one upload after the other, into the right version and over nobody else's keys
@@ -7,9 +8,13 @@
 
 mod batch;
 mod flush;
+mod object;
 mod outbox;
+mod records;
 mod send;
 
 pub(crate) use flush::{Flush, flush};
+pub use object::KeyUpload;
 pub(crate) use outbox::Outbox;
+pub use records::{PendingUpload, UploadError, UploadHindrance, UploadOutcome, UploadReport, UploadStatus};
 pub(crate) use send::{Announced, SendEnd, Sender, Sent, Target, end_of};

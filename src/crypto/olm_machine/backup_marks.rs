@@ -12,8 +12,7 @@ use matrix_sdk_crypto::{
 };
 use ruma::{OwnedRoomId, RoomId};
 
-use crate::backup::BackupOrigin;
-use crate::locked::locked;
+use crate::{backup::BackupOrigin, crypto::BackupTarget, locked::locked};
 
 /// The backup that a machine uploads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +30,6 @@ impl UploadTarget {
         Self::new(version, backups.get_backup_keys().await.ok()?)
     }
 
-    /// Whether it is this version with this public key.
-    pub(super) fn is(&self, version: &str, public_key: &str) -> bool {
-        self.version == version && self.public_key == public_key
-    }
-
     /// Derives the public key from the private one that the store keeps with its version, because the machine does
     /// not expose the public key that it encrypts to.
     fn new(version: String, stored: BackupKeys) -> Option<Self> {
@@ -47,9 +41,20 @@ impl UploadTarget {
     }
 }
 
+impl From<UploadTarget> for BackupTarget {
+    fn from(target: UploadTarget) -> Self {
+        Self {
+            version: target.version,
+            public_key: target.public_key,
+        }
+    }
+}
+
 /// Whether a key of this origin is in the backup that the machine uploads to.
 fn may_be_marked(target: Option<&UploadTarget>, origin: &BackupOrigin) -> bool {
-    target.is_some_and(|target| origin.is_current && target.is(&origin.version, &origin.public_key))
+    target.is_some_and(|target| {
+        origin.is_current && origin.version == target.version && origin.public_key == target.public_key
+    })
 }
 
 /// The marks of one delivery.

@@ -44,6 +44,10 @@ impl RoomKeySource for OlmMachineSource {
         })
     }
 
+    async fn backup_in_use(&self) -> Result<Option<BackupTarget>, CryptoError> {
+        Ok(UploadTarget::of(&self.machine()?).await.map(BackupTarget::from))
+    }
+
     async fn next_page(&self, backup: BackupTarget) -> Result<Option<SourcePage>, CryptoError> {
         let machine = self.machine()?;
         if !is_target(&machine, &backup).await {
@@ -126,7 +130,7 @@ impl RoomKeySource for OlmMachineSource {
 
 async fn is_target(machine: &OlmMachine, backup: &BackupTarget) -> bool {
     let target = UploadTarget::of(machine).await;
-    target.is_some_and(|target| target.is(&backup.version, &backup.public_key))
+    target.is_some_and(|target| BackupTarget::from(target) == *backup)
 }
 
 /// Whether the backup's copy of a session has everything that the store's copy has.

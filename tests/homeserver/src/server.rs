@@ -109,6 +109,11 @@ impl Homeserver {
         self.shared.mutable().account_data.get(kind).cloned()
     }
 
+    /// Returns all types of account data that have content.
+    pub fn account_data_types(&self) -> Vec<String> {
+        self.shared.mutable().account_data.keys().cloned().collect()
+    }
+
     /// Sets the content of one type of account data; `null` removes it.
     pub fn set_account_data(&self, kind: &str, content: Value) {
         let mut state = self.shared.mutable();
@@ -136,6 +141,11 @@ impl Homeserver {
     /// Returns the number of the version that the server calls the current one.
     pub fn current_version(&self) -> Option<String> {
         Some(self.shared.mutable().versions.current()?.number())
+    }
+
+    /// Returns the `auth_data` of a backup version.
+    pub fn auth_data_of(&self, version: &str) -> Option<Value> {
+        Some(self.shared.mutable().versions.find(version)?.auth_data().clone())
     }
 
     /// Returns the decryption key of a backup version in base64, even if secret storage does not hold it.

@@ -250,6 +250,10 @@ impl Version {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn auth_data(&self) -> &Value {
+        &self.auth_data
+    }
+
     pub(crate) fn number(&self) -> String {
         self.number.to_string()
     }

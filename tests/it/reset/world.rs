@@ -8,8 +8,8 @@ use keyferry::{
     OlmMachineSecretKeeper, OlmMachineSource, ReqwestTransport, UnlockSecret,
 };
 use keyferry_test_homeserver::{Config, Homeserver};
-use matrix_sdk_crypto::{OlmMachine, secret_storage::SecretStorageKey};
-use ruma::events::secret_storage::key::SecretStorageKeyEventContent;
+use matrix_sdk_crypto::{OlmMachine, secret_storage::SecretStorageKey, store::types::BackupDecryptionKey};
+use ruma::events::{secret::request::SecretName, secret_storage::key::SecretStorageKeyEventContent};
 use serde_json::Value;
 
 use crate::support::{Setup, assert_vault_complete, run_to_completion, start};
@@ -104,5 +104,30 @@ impl World {
         let report = run_to_completion(&client).await;
         assert!(report.every_key_is_here, "{report:?}");
         assert_vault_complete(&client, &self.homeserver).await;
+    }
+
+    /// Asserts that the old version is there, and that the key of the current one is in secret storage, where another
+    /// device can get it with the recovery key.
+    pub(super) fn assert_nothing_is_lost(&self, context: &str) {
+        assert!(self.homeserver.versions().contains(&"1".to_owned()), "{context}");
+        let current = self.homeserver.current_version().expect("there is one");
+        if current == "1" {
+            return;
+        }
+        let auth_data = self.homeserver.auth_data_of(&current).expect("it has one");
+        let public_key = auth_data["public_key"].as_str().expect("a key");
+        let storage = self.storage_key();
+        let is_kept = self.homeserver.account_data_types().into_iter().any(|event_type| {
+            let content = self.homeserver.account_data(&event_type).unwrap_or_default();
+            let encrypted = content["encrypted"][storage.key_id()].clone();
+            let secret = serde_json::from_value(encrypted).ok();
+            let secret = secret.and_then(|data| storage.decrypt(&data, &SecretName::from(event_type)).ok());
+            let key = secret.and_then(|secret| BackupDecryptionKey::from_base64(&String::from_utf8(secret).ok()?).ok());
+            key.is_some_and(|key| key.megolm_v1_public_key().to_base64() == public_key)
+        });
+        assert!(
+            is_kept,
+            "{context}: only this device has the key of the current version"
+        );
     }
 }
