@@ -1,6 +1,11 @@
 //! The reset as apps see it.
+//!
+//! Calls into the rest of the room are boxed: their futures are so deep that the compiler of a calling crate would give
+//! up on them.
 
 use std::sync::Arc;
+
+use futures_util::FutureExt;
 
 use super::{
     begin, delete,
@@ -79,7 +84,8 @@ impl BackupReset {
     /// # Errors
     /// `ResetError.ShutDown`, or an error of the vault.
     pub async fn prepare_reset(&self, cause: ResetCause) -> Result<ResetReadiness, ResetError> {
-        begin::prepare(&*self.parties()?, cause).await
+        let parties = self.parties()?;
+        begin::prepare(&parties, cause).boxed().await
     }
 
     /// Begins to create a backup where the account has none. First makes sure that the preference says that backups
@@ -91,7 +97,7 @@ impl BackupReset {
     pub async fn create_backup(&self) -> Result<(), ResetError> {
         let parties = self.parties()?;
         let _turn = self.turn.lock().await;
-        begin::create(&parties).await
+        begin::create(&parties).boxed().await
     }
 
     /// Begins to move the backup to a new key. The vault must have every key of the old backup: where it has not,
@@ -106,7 +112,7 @@ impl BackupReset {
     pub async fn move_backup(&self, cause: ResetCause, accepted: Vec<KeyLoss>) -> Result<(), ResetError> {
         let parties = self.parties()?;
         let _turn = self.turn.lock().await;
-        begin::move_to_a_new_key(&parties, cause, &accepted).await
+        begin::move_to_a_new_key(&parties, cause, &accepted).boxed().await
     }
 
     /// Takes the next steps of the reset, until it has completed, the budget is used up, or something prevents it.
@@ -122,7 +128,7 @@ impl BackupReset {
             };
         };
         let outcome = match &parties.crypto {
-            Some(crypto) => run(&parties, crypto, budget).await,
+            Some(crypto) => run(&parties, crypto, budget).boxed().await,
             None => ResetOutcome::NothingToDo,
         };
         let status = read_status(&parties.jobs).await.ok().flatten();
@@ -170,7 +176,7 @@ impl BackupReset {
     pub async fn rotate_storage(&self) -> Result<(), ResetError> {
         let parties = self.parties()?;
         let _turn = self.turn.lock().await;
-        begin::rotate_storage(&parties).await
+        begin::rotate_storage(&parties).boxed().await
     }
 
     /// Deletes an old backup version, by its number. The current version is never deleted. Reads the new version back
@@ -182,7 +188,7 @@ impl BackupReset {
     pub async fn delete_version(&self, version: String, accepted: Vec<KeyLoss>) -> Result<(), ResetError> {
         let parties = self.parties()?;
         let _turn = self.turn.lock().await;
-        delete::delete_version(&parties, &version, &accepted).await
+        delete::delete_version(&parties, &version, &accepted).boxed().await
     }
 
     /// Turns backups off: writes the preference first (MSC4287), then deletes every backup version of the account. The
@@ -194,6 +200,6 @@ impl BackupReset {
     pub async fn turn_off(&self, accepted: Vec<KeyLoss>) -> Result<(), ResetError> {
         let parties = self.parties()?;
         let _turn = self.turn.lock().await;
-        delete::turn_off(&parties, &accepted).await
+        delete::turn_off(&parties, &accepted).boxed().await
     }
 }

@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
+
 use super::{
     DownloadPolicy, DownloadStage, DownloadStatus, DownloadSummary, RunOutcome, RunReport, StatusError, VersionState,
     VersionStatus,
@@ -260,10 +262,11 @@ impl KeyDownload {
         let run = DownloadRun::new(context.clone(), listener, self.policy.clone(), self.wanted.clone());
         *locked(&self.progress) = run.progress.clone();
         let download = run.clone();
-        // Boxed, so that a calling crate need not compute the layout of this deeply nested future.
-        let work = Box::pin(job::run(&self.jobs, &context, &claim.run, budget, |turn| {
+        // Boxed without its type, so that a calling crate need not look into this deeply nested future.
+        let work = job::run(&self.jobs, &context, &claim.run, budget, |turn| {
             phases::work(turn, download)
-        }));
+        })
+        .boxed();
         let result = tokio::select! {
             result = work => result,
             never = self.ask_at_the_beginning(&context, &run) => match never {},
