@@ -48,7 +48,7 @@ pub(super) async fn create(parties: &Parties) -> Result<(), ResetError> {
     if current_version(parties).await?.is_some() {
         return Err(ResetError::BackupExists);
     }
-    begin(parties, Move::new(None, None, stopped.as_ref())).await
+    begin(parties, None, None, stopped).await
 }
 
 /// Begins to move the backup to a new key.
@@ -63,8 +63,7 @@ pub(super) async fn move_to_a_new_key(
     if !losses.is_empty() {
         return Err(ResetError::LosesKeys { losses });
     }
-    let old = OldVersion::from(&current);
-    begin(parties, Move::new(Some(cause), Some(old), stopped.as_ref())).await
+    begin(parties, Some(cause), Some(OldVersion::from(&current)), stopped).await
 }
 
 /// Puts new secret storage around the key of the current version.
@@ -120,10 +119,15 @@ async fn check(parties: &Parties) -> Result<Option<Move>, ResetError> {
 }
 
 /// Makes sure that backups are on, stores the reset and asks for its first run.
-async fn begin(parties: &Parties, mut state: Move) -> Result<(), ResetError> {
+async fn begin(
+    parties: &Parties,
+    cause: Option<ResetCause>,
+    old: Option<OldVersion>,
+    stopped: Option<Move>,
+) -> Result<(), ResetError> {
     set_preference(parties, true).await?;
-    state.first_storage = default_storage_key(&parties.context.homeserver).await?;
-    let row = (&state).into();
+    let storage = default_storage_key(&parties.context.homeserver).await?;
+    let row = (&Move::new(cause, old, storage, stopped)).into();
     parties
         .jobs
         .write(move |vault| vault.write(|tx| tx.keep_move(&row)))

@@ -81,9 +81,18 @@ pub(super) enum Look {
 }
 
 impl Move {
-    /// Returns a new move. A move that was stopped before is taken up with its key.
-    pub(super) fn new(cause: Option<ResetCause>, old: Option<OldVersion>, stopped: Option<&Self>) -> Self {
-        let key = stopped.map_or_else(random::<32>, |stopped| stopped.key.clone());
+    /// Returns a new move. A move that was stopped before is taken up with its key, and with the secret storage that it
+    /// has renewed. `storage`: the default key of secret storage now.
+    pub(super) fn new(
+        cause: Option<ResetCause>,
+        old: Option<OldVersion>,
+        storage: Option<String>,
+        stopped: Option<Self>,
+    ) -> Self {
+        let (key, first_storage) = match stopped {
+            Some(stopped) => (stopped.key, stopped.first_storage),
+            None => (random::<32>(), storage),
+        };
         Self {
             step: ResetStep::Begun,
             stopped: None,
@@ -91,7 +100,7 @@ impl Move {
             old,
             public_key: *BackupDecryptionKey::from_bytes(&key).public_key(),
             key,
-            first_storage: None,
+            first_storage,
             storage_key: None,
             posts: 0,
             posted: Vec::new(),

@@ -7,8 +7,13 @@ use keyferry::{
     AccountData, ClientOptions, CryptoError, HttpHeader, HttpMethod, HttpRequest, HttpTransport, KeyBackupClient,
     OlmMachineBackupSigner, OlmMachineSecretKeeper, OlmMachineSource, ReqwestTransport, UnlockSecret,
 };
-use keyferry_test_homeserver::{AccountInfo, Config, Homeserver};
-use matrix_sdk_crypto::{OlmMachine, secret_storage::SecretStorageKey, store::types::BackupDecryptionKey};
+use keyferry_test_homeserver::{AccountInfo, Config, Homeserver, TrueKey};
+use matrix_sdk_crypto::{
+    OlmMachine,
+    secret_storage::SecretStorageKey,
+    store::types::BackupDecryptionKey,
+    vodozemac::megolm::{GroupSession, InboundGroupSession, SessionConfig},
+};
 use ruma::events::{secret::request::SecretName, secret_storage::key::SecretStorageKeyEventContent};
 use serde_json::Value;
 
@@ -186,5 +191,22 @@ impl World {
             is_kept,
             "{context}: only this device has the key of the current version"
         );
+    }
+}
+
+/// Returns a key that is in no backup.
+pub(super) fn unknown_key() -> TrueKey {
+    let group = GroupSession::new(SessionConfig::version_1());
+    let session = InboundGroupSession::new(&group.session_key(), SessionConfig::version_1());
+    TrueKey {
+        room_id: "!unknown:localhost".to_owned(),
+        session_id: group.session_id(),
+        sender_key: "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo".to_owned(),
+        sender_claimed_ed25519: None,
+        session_key: session.export_at_first_known_index().to_base64(),
+        first_known_index: 0,
+        shared_history: true,
+        usable: true,
+        oddity: None,
     }
 }
