@@ -95,6 +95,7 @@ pub(super) struct World {
 }
 
 impl World {
+    /// Makes a device that will renew secret storage.
     pub(super) async fn new(config: Config) -> Self {
         let homeserver = Arc::new(start(config));
         let setup = Setup::new(&homeserver);
@@ -109,6 +110,28 @@ impl World {
             recovery_key: storage.to_base58(),
             description: storage.event_content().clone(),
         }
+    }
+
+    /// Makes a device that uses the secret storage that the account has.
+    pub(super) async fn in_old_storage(config: Config) -> Self {
+        let world = Self::new(config).await;
+        let id = world
+            .homeserver
+            .account_data("m.secret_storage.default_key")
+            .expect("it is there");
+        let id = id["key"].as_str().expect("an id").to_owned();
+        let content = world.homeserver.account_data(&format!("m.secret_storage.key.{id}"));
+        let algorithm = serde_json::from_value(content.expect("it is there")).expect("an algorithm");
+        Self {
+            recovery_key: world.setup.account.recovery_key.clone(),
+            description: SecretStorageKeyEventContent::new(id, algorithm),
+            ..world
+        }
+    }
+
+    /// Returns the options of a client over plain HTTP.
+    pub(super) fn options_over_http(&self) -> ClientOptions {
+        self.options(Arc::new(ReqwestTransport::new().expect("a transport")))
     }
 
     /// Returns the options of a client that has access to the crypto of the device.
