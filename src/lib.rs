@@ -58,6 +58,8 @@ mod vault;
 mod wake_up;
 
 pub use backup::{BackupOrigin, FailureReason, RoomKey};
+#[cfg(feature = "matrix-sdk-sink")]
+pub use client::HomeserverAccountData;
 pub use client::{
     Account, ClientOptions, HostError, JobHost, KeyBackupClient, Keyring, OpenError, VaultProtection, set_vault_aside,
 };

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
 use keyferry::{
     ArrivedRoomKeys, ConflictNotice, DownloadProgress, DownloadStage, HostError, JobHost, PreferenceConflict,
-    PreferenceNotice, PreferenceResolution, SecretString, TokenRequest, WakeUp, WakeUpPurpose,
+    PreferenceNotice, PreferenceResolution, ResetProgress, SecretString, TokenRequest, WakeUp, WakeUpPurpose,
 };
 
 pub(crate) struct ExampleHost {
@@ -68,6 +68,10 @@ impl JobHost for ExampleHost {
         self.bar.set_length(progress.total);
         self.bar.set_message(message);
         self.bar.set_position(position);
+        Ok(())
+    }
+
+    async fn on_reset_progress(&self, _progress: ResetProgress) -> Result<(), HostError> {
         Ok(())
     }
 

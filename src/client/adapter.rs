@@ -10,6 +10,7 @@ use crate::{
     download::{ArrivedRoomKeys, ConflictNotice, DownloadListener, DownloadProgress},
     homeserver::{AccessTokens, NoToken, TokenRequest},
     preference::{PreferenceConflict, PreferenceListener, PreferenceNotice, PreferenceResolution},
+    reset::{ResetListener, ResetProgress},
     secret::SecretString,
     wake_up::{WakeUp, WakeUpPurpose, WakeUps},
 };
@@ -67,5 +68,12 @@ impl PreferenceListener for HostAdapter {
     async fn resolve_preference_conflict(&self, conflict: PreferenceConflict) -> PreferenceResolution {
         let resolution = self.0.resolve_preference_conflict(conflict).await;
         resolution.unwrap_or(PreferenceResolution::AskLater)
+    }
+}
+
+#[async_trait]
+impl ResetListener for HostAdapter {
+    async fn on_reset_progress(&self, progress: ResetProgress) {
+        let _ = self.0.on_reset_progress(progress).await;
     }
 }

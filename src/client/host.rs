@@ -10,6 +10,7 @@ use crate::{
     download::{ArrivedRoomKeys, ConflictNotice, DownloadProgress},
     homeserver::TokenRequest,
     preference::{PreferenceConflict, PreferenceNotice, PreferenceResolution},
+    reset::ResetProgress,
     secret::SecretString,
     wake_up::{WakeUp, WakeUpPurpose},
 };
@@ -44,6 +45,13 @@ pub trait JobHost: Send + Sync {
     /// # Errors
     /// Ignored.
     async fn on_progress(&self, progress: DownloadProgress) -> Result<(), HostError>;
+
+    /// Reports the progress of a reset: at most ten times a second, and at every step. Calls never overlap: while one is
+    /// running, newer values replace older ones.
+    ///
+    /// # Errors
+    /// Ignored.
+    async fn on_reset_progress(&self, progress: ResetProgress) -> Result<(), HostError>;
 
     /// Reports keys that can now be looked up and, if there is a sink, have been delivered. Retry the messages on
     /// screen that could not be decrypted. This is only a hint, which may be dropped when the host is slow;

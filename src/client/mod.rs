@@ -2,9 +2,12 @@
 //!
 //! - `options`, `open`, `open_error`: opening a client
 //! - `keys`: single keys and rooms, unlocking, export
+//! - `account_data`: account data for secret storage with an `OlmMachine`
 //! - `host`, `keyring`: the traits that the app implements; `adapter`: the same callbacks behind the narrow traits of
 //!   the other modules
 
+#[cfg(feature = "matrix-sdk-sink")]
+mod account_data;
 mod adapter;
 mod host;
 mod keyring;
@@ -13,6 +16,8 @@ mod open;
 mod open_error;
 mod options;
 
+#[cfg(feature = "matrix-sdk-sink")]
+pub use account_data::HomeserverAccountData;
 pub use host::{HostError, JobHost};
 pub use keyring::Keyring;
 pub use open::set_vault_aside;
@@ -114,13 +119,19 @@ impl KeyBackupClient {
         let lookup = Arc::new(Lookup::new(vault, keys, jobs.gate.clone()));
         let download = KeyDownload::new(jobs.clone(), &context, host.clone(), policy, lookup.clone());
         let download = Arc::new(download);
-        let preference = KeyBackupPreference::new(jobs.clone(), &context, host, options.preference.unwrap_or_default());
+        let preference = KeyBackupPreference::new(
+            jobs.clone(),
+            &context,
+            host.clone(),
+            options.preference.unwrap_or_default(),
+        );
         let preference = Arc::new(preference);
         let reset = BackupReset::new(
             jobs.clone(),
             context,
             download.clone(),
             preference.clone(),
+            host,
             reset_crypto,
         );
         Ok(Arc::new(Self {

@@ -30,7 +30,8 @@ impl Inventory {
         policy: &DownloadPolicy,
     ) -> Result<Self, VaultError> {
         let versions = Versions::of(connection, has_sink, |version| keys.can_open(version))?;
-        let sink = SinkUse::of(has_sink, policy.trim_delivered);
+        let trims = policy.trim_delivered && !connection.has_move_under_way()?;
+        let sink = SinkUse::of(has_sink, trims);
         Ok(Self {
             left: WorkLeft::in_vault(connection, &versions, sink)?,
             summary: DownloadSummary::of(connection, &versions)?,

@@ -27,6 +27,8 @@ pub(crate) struct PhaseContext {
     pub(crate) deadline: Option<Instant>,
     pub(crate) hints: ArrivalHints,
     allowed: WorkSet,
+    /// Whether the backup is being moved, which needs every key.
+    is_moving: bool,
 }
 
 impl PhaseContext {
@@ -37,6 +39,7 @@ impl PhaseContext {
         hints: &ArrivalHints,
     ) -> Result<(Self, crate::job::Phase), JobEnd> {
         let phase = turn.begin_phase().await?;
+        let is_moving = in_writer(&turn.writer, |writer| writer.reader().has_move_under_way()).await?;
         let shared = Self {
             context: download.context.clone(),
             listener: download.listener.clone(),
@@ -48,6 +51,7 @@ impl PhaseContext {
             deadline: turn.deadline,
             hints: hints.clone(),
             allowed: phase.allowed,
+            is_moving,
         };
         Ok((shared, phase))
     }
@@ -58,7 +62,7 @@ impl PhaseContext {
 
     /// Whether delivered entries leave the vault in this phase.
     pub(crate) fn trims(&self) -> bool {
-        self.policy.trim_delivered && self.context.sink.is_some() && self.allows(Work::Open)
+        self.policy.trim_delivered && !self.is_moving && self.context.sink.is_some() && self.allows(Work::Open)
     }
 
     /// Runs one piece of work with the vault's writer.

@@ -37,7 +37,8 @@ pub struct DownloadPolicy {
     #[uniffi(default = None)]
     pub max_vault_bytes: Option<u64>,
     /// Whether entries are removed from the vault once the sink has taken them; false by default. Look-ups and
-    /// exports no longer find them. After `KeyDownload.crypto_store_was_replaced` they are fetched again.
+    /// exports no longer find them. After `KeyDownload.crypto_store_was_replaced` they are fetched again. While the
+    /// backup moves to a new key, nothing is removed.
     #[uniffi(default = false)]
     pub trim_delivered: bool,
 }

@@ -12,7 +12,7 @@
 //! - `run`, `segment`: taking steps, and the download between them
 //! - `secrets`, `switch`, `sending`: the steps
 //! - `delete`: the end of old versions
-//! - `status`, `wake_up`: what the app is told and asked for
+//! - `status`, `telling`, `wake_up`: what the app is told and asked for
 //! - `parties`: what all of these work with
 
 mod begin;
@@ -29,12 +29,14 @@ mod sending;
 mod status;
 mod steps;
 mod switch;
+mod telling;
 mod wake_up;
 
 pub use error::ResetError;
 pub use object::BackupReset;
 pub(crate) use parties::ResetCrypto;
 pub use records::{
-    KeyLoss, LossKind, ResetCause, ResetOutcome, ResetReadiness, ResetReport, ResetStatus, ResetStep, ResetStop,
-    ResetWay,
+    KeyLoss, LossKind, ResetCause, ResetOutcome, ResetProgress, ResetReadiness, ResetReport, ResetStatus, ResetStep,
+    ResetStop, ResetWay,
 };
+pub(crate) use telling::ResetListener;

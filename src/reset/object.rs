@@ -15,6 +15,7 @@ use super::{
     run::run,
     status::read_status,
     steps::Move,
+    telling::ResetListener,
     wake_up::ask_for_the_next,
 };
 use crate::{
@@ -52,6 +53,7 @@ impl BackupReset {
         context: Arc<Context>,
         download: Arc<KeyDownload>,
         preference: Arc<KeyBackupPreference>,
+        listener: Arc<dyn ResetListener>,
         crypto: Option<ResetCrypto>,
     ) -> Self {
         Self {
@@ -60,6 +62,7 @@ impl BackupReset {
                 context,
                 download,
                 preference,
+                listener,
                 crypto,
             })),
             turn: tokio::sync::Mutex::default(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::telling::ResetListener;
 use crate::{
     context::Context,
     crypto::{BackupSigner, RoomKeySource, SecretKeeper},
@@ -25,6 +26,7 @@ pub(super) struct Parties {
     pub(super) context: Arc<Context>,
     pub(super) download: Arc<KeyDownload>,
     pub(super) preference: Arc<KeyBackupPreference>,
+    pub(super) listener: Arc<dyn ResetListener>,
     /// `None` if the app gave no access to its crypto.
     pub(super) crypto: Option<ResetCrypto>,
 }

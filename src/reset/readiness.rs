@@ -18,6 +18,7 @@ pub(super) struct Holdings {
     /// Keys in the vault that can be opened.
     keys: u64,
     not_fetched: u64,
+    trimmed: u64,
     missing: u64,
     locked: u64,
     failed: u64,
@@ -30,6 +31,7 @@ impl Holdings {
     pub(super) fn read(vault: &Connection, keys: &DecryptionKeys) -> Result<Self, VaultError> {
         let mut holdings = Self {
             conflicts: vault.unconnected_copies()?,
+            trimmed: vault.trimmed_keys()?,
             ..Self::default()
         };
         let current = vault.current_version()?.map(|version| version.id);
@@ -59,6 +61,7 @@ impl Holdings {
     pub(super) fn losses(&self) -> Vec<KeyLoss> {
         let all = [
             (LossKind::NotFetched, self.not_fetched),
+            (LossKind::Trimmed, self.trimmed),
             (LossKind::Missing, self.missing),
             (LossKind::Locked, self.locked),
             (LossKind::Failed, self.failed),

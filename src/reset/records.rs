@@ -68,6 +68,9 @@ pub struct KeyLoss {
 pub enum LossKind {
     /// They are in the backup and not yet on this device: run the download.
     NotFetched,
+    /// They were delivered and removed from the vault (`DownloadPolicy.trim_delivered`): set that to false, call
+    /// `KeyDownload.crypto_store_was_replaced`, and run the download.
+    Trimmed,
     /// The server counts them, and does not return them.
     Missing,
     /// Their decryption key is not known: unlock the version.
@@ -142,6 +145,18 @@ pub struct ResetStatus {
     pub total: u64,
     /// Number of keys of which the server keeps a worse copy, as far as is known.
     pub unreplaced: u64,
+}
+
+/// How far a run of a reset is. The host gets it through `JobHost.on_reset_progress`; while keys are being read back,
+/// `JobHost.on_progress` has the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct ResetProgress {
+    /// The last step that is done.
+    pub step: ResetStep,
+    /// Number of keys that have been uploaded, some of them more than once if the server had lost them again.
+    pub sent: u64,
+    /// Number of keys in the vault.
+    pub total: u64,
 }
 
 /// How a run of a reset ended. `BackupReset.run` returns it. Nothing is lost with any outcome.

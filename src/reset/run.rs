@@ -4,12 +4,19 @@
 //! got before it was frozen, and everything that was sent. Each segment and each download takes the vault and gives it
 //! back, so never do two of them work at once.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
 
 use super::{
     parties::{Parties, ResetCrypto},
-    records::ResetOutcome,
+    records::{ResetOutcome, ResetProgress},
     segment::{self, Halt, SegmentEnd},
+    status::read_status,
+    telling::telling,
 };
 use crate::{
     crypto::CryptoError,
@@ -24,8 +31,28 @@ const MOST_DOWNLOADS: usize = 12;
 /// With less time than this, nothing begins.
 const LEAST_TIME: Duration = Duration::from_millis(500);
 
-/// Takes every step that can be taken now.
+/// Takes every step that can be taken now, and tells the app how far it is.
 pub(super) async fn run(parties: &Parties, crypto: &ResetCrypto, budget: RunBudget) -> ResetOutcome {
+    let first = read_status(&parties.jobs)
+        .await
+        .ok()
+        .flatten()
+        .map(|status| ResetProgress {
+            step: status.step,
+            sent: status.sent,
+            total: status.total,
+        });
+    let (progress, reports) = watch::channel(first);
+    let work = take_turns(parties, crypto, budget, Arc::new(progress));
+    telling(&*parties.listener, reports, work).await
+}
+
+async fn take_turns(
+    parties: &Parties,
+    crypto: &ResetCrypto,
+    budget: RunBudget,
+    progress: Arc<watch::Sender<Option<ResetProgress>>>,
+) -> ResetOutcome {
     let began = Instant::now();
     let mut downloads = 0;
     let mut report = None;
@@ -33,7 +60,7 @@ pub(super) async fn run(parties: &Parties, crypto: &ResetCrypto, budget: RunBudg
         let Some(left) = time_left(budget, began) else {
             return JobEnd::OutOfBudget.into();
         };
-        match one_segment(parties, crypto, left, report.is_some()).await {
+        match one_segment(parties, crypto, left, report.is_some(), progress.clone()).await {
             Ok(SegmentEnd::Completed) => return ResetOutcome::Completed,
             Ok(SegmentEnd::NothingToDo) => return ResetOutcome::NothingToDo,
             Ok(SegmentEnd::NotReadBack) => return after_a_useless(report),
@@ -60,10 +87,11 @@ async fn one_segment(
     crypto: &ResetCrypto,
     budget: RunBudget,
     has_downloaded: bool,
+    progress: Arc<watch::Sender<Option<ResetProgress>>>,
 ) -> Result<SegmentEnd, Halt> {
     let claim = parties.jobs.claim(WORKS)?;
     let (context, crypto) = (parties.context.clone(), crypto.clone());
-    let work = |turn| async move { Ok(segment::work(turn, context, crypto, has_downloaded).await) };
+    let work = |turn| async move { Ok(segment::work(turn, context, crypto, has_downloaded, progress).await) };
     Box::pin(job::run(&parties.jobs, &parties.context, &claim.run, budget, work)).await?
 }
 

@@ -4,9 +4,11 @@
 
 use std::{sync::Arc, time::Instant};
 
+use tokio::sync::watch;
+
 use super::{
     parties::ResetCrypto,
-    records::{ResetStep, ResetStop},
+    records::{ResetProgress, ResetStep, ResetStop},
     steps::Move,
 };
 use crate::{
@@ -68,6 +70,7 @@ pub(super) struct Segment {
     pub(super) deadline: Option<Instant>,
     /// Whether the download has just read what the server has.
     has_downloaded: bool,
+    progress: Arc<watch::Sender<Option<ResetProgress>>>,
 }
 
 /// Takes steps in phases, as long as the app and the OS allow it.
@@ -76,6 +79,7 @@ pub(super) async fn work(
     context: Arc<Context>,
     crypto: ResetCrypto,
     has_downloaded: bool,
+    progress: Arc<watch::Sender<Option<ResetProgress>>>,
 ) -> Result<SegmentEnd, Halt> {
     load_keys(&turn, &context).await?;
     loop {
@@ -87,6 +91,7 @@ pub(super) async fn work(
             stop: phase.stop.clone(),
             deadline: turn.deadline,
             has_downloaded,
+            progress: progress.clone(),
         };
         match turn.work(&phase, Box::pin(segment.take_steps())).await {
             PhaseEnd::Changed(Err(Halt::Stopped)) => {}
@@ -145,15 +150,23 @@ impl Segment {
 
     /// Changes how far the reset has come, in one transaction, and returns it as it is then.
     pub(super) async fn change(&self, change: impl FnOnce(&mut Move) + Send + 'static) -> Result<Move, VaultError> {
-        self.in_vault(|writer| {
+        let changed = self.in_vault(|writer| {
             writer.write(|tx| {
                 let mut state = Move::from(tx.backup_move()?.ok_or(VaultError::Overtaken)?);
                 change(&mut state);
                 tx.keep_move(&(&state).into())?;
                 Ok(state)
             })
-        })
-        .await
+        });
+        let state = changed.await?;
+        self.progress.send_if_modified(|progress| {
+            let before = *progress;
+            if let Some(progress) = progress {
+                (progress.step, progress.sent) = (state.step, state.sent);
+            }
+            *progress != before
+        });
+        Ok(state)
     }
 
     /// Stops the reset: somebody else has intervened.

@@ -252,6 +252,7 @@ impl From<&Move> for MoveRow {
         Self {
             step: from.step.code(),
             stopped: from.stopped.map_or(0, ResetStop::code),
+            is_over: !from.is_under_way(),
             cause: from.cause.map_or(0, ResetCause::code),
             old_version: from.old.as_ref().map(|old| old.version.clone()),
             old_public_key: from.old.as_ref().and_then(|old| old.public_key),

@@ -21,6 +21,8 @@ use crate::{
 pub(crate) struct MoveRow {
     pub(crate) step: i64,
     pub(crate) stopped: i64,
+    /// Whether nothing is left to do.
+    pub(crate) is_over: bool,
     pub(crate) cause: i64,
     pub(crate) old_version: Option<String>,
     pub(crate) old_public_key: Option<[u8; 32]>,
@@ -56,6 +58,12 @@ impl Connection {
     pub(crate) fn backup_move(&self) -> Result<Option<MoveRow>, VaultError> {
         backup_move(&self.inner, &self.keys)
     }
+
+    /// Whether a move is under way, which needs every key of the vault.
+    pub(crate) fn has_move_under_way(&self) -> Result<bool, VaultError> {
+        let sql = "SELECT 1 FROM backup_move WHERE NOT is_over";
+        Ok(self.inner.prepare_cached(sql)?.exists([])?)
+    }
 }
 
 impl VaultTx<'_> {
@@ -70,14 +78,15 @@ impl VaultTx<'_> {
             return Err(VaultError::Unsealable);
         }
         self.execute(
-            "INSERT OR REPLACE INTO backup_move (id, step, stopped, cause, old_version, old_public_key, sealed_key,
+            "INSERT OR REPLACE INTO backup_move (id, step, stopped, is_over, cause, old_version, old_public_key, sealed_key,
                 public_key, first_storage, storage_key, posts, posted, new_version, etag, count, sent_through, announced,
                 announced_keys, round, sent_in_round, sent, unreplaced, marked_through)
              VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-                ?22)",
+                ?22, ?23)",
             params![
                 row.step,
                 row.stopped,
+                row.is_over,
                 row.cause,
                 row.old_version,
                 row.old_public_key.as_ref().map(|key| key.as_slice()),
@@ -129,6 +138,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<MoveRow> {
     Ok(MoveRow {
         step: row.get("step")?,
         stopped: row.get("stopped")?,
+        is_over: row.get("is_over")?,
         cause: row.get("cause")?,
         old_version: row.get("old_version")?,
         old_public_key: row
@@ -171,6 +181,7 @@ mod tests {
         MoveRow {
             step: 3,
             stopped: 2,
+            is_over: true,
             cause: 1,
             old_version: Some("7".to_owned()),
             old_public_key: Some([6; 32]),

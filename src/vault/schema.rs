@@ -295,6 +295,8 @@ CREATE TABLE backup_move (
     id              INTEGER PRIMARY KEY CHECK (id = 1),
     step            INTEGER NOT NULL,
     stopped         INTEGER NOT NULL DEFAULT 0,
+    -- Whether nothing is left to do. Until then, no key leaves the vault.
+    is_over         INTEGER NOT NULL DEFAULT 0,
     cause           INTEGER NOT NULL,
     -- The version that was current at the beginning, if any, and its public key.
     old_version     TEXT,

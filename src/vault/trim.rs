@@ -19,6 +19,13 @@ impl Connection {
         Ok(self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
+    /// Returns the number of keys that were removed from the vault and are not due for fetching again.
+    pub(crate) fn trimmed_keys(&self) -> Result<u64, VaultError> {
+        let sql = "SELECT count(*) FROM trimmed WHERE NOT is_forgotten";
+        let count: i64 = self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    }
+
     /// Whether a run has to fetch trimmed entries again.
     pub(crate) fn has_to_refetch(&self) -> Result<bool, VaultError> {
         let sql = "SELECT refetch FROM job";

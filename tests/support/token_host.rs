@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use keyferry::{
     ArrivedRoomKeys, ConflictNotice, DownloadProgress, HostError, JobHost, PreferenceConflict, PreferenceNotice,
-    PreferenceResolution, SecretString, TokenRequest, WakeUp, WakeUpPurpose,
+    PreferenceResolution, ResetProgress, SecretString, TokenRequest, WakeUp, WakeUpPurpose,
 };
 
 type Hear<T> = Box<dyn Fn(T) + Send + Sync>;
@@ -15,6 +15,7 @@ type Hear<T> = Box<dyn Fn(T) + Send + Sync>;
 pub(crate) struct TokenHost {
     access_token: SecretString,
     progress: Option<Hear<DownloadProgress>>,
+    reset_progress: Option<Hear<ResetProgress>>,
     preference: Option<Hear<PreferenceNotice>>,
     conflict: Option<Hear<PreferenceConflict>>,
     wake_up: Option<Hear<Option<WakeUp>>>,
@@ -25,6 +26,7 @@ impl TokenHost {
         Self {
             access_token: access_token.into(),
             progress: None,
+            reset_progress: None,
             preference: None,
             conflict: None,
             wake_up: None,
@@ -35,6 +37,14 @@ impl TokenHost {
     pub(crate) fn on_progress(self, hear: impl Fn(DownloadProgress) + Send + Sync + 'static) -> Self {
         Self {
             progress: Some(Box::new(hear)),
+            ..self
+        }
+    }
+
+    /// Calls `hear` with the progress of resets.
+    pub(crate) fn on_reset_progress(self, hear: impl Fn(ResetProgress) + Send + Sync + 'static) -> Self {
+        Self {
+            reset_progress: Some(Box::new(hear)),
             ..self
         }
     }
@@ -76,6 +86,10 @@ impl JobHost for TokenHost {
 
     async fn on_progress(&self, progress: DownloadProgress) -> Result<(), HostError> {
         hear(self.progress.as_ref(), progress)
+    }
+
+    async fn on_reset_progress(&self, progress: ResetProgress) -> Result<(), HostError> {
+        hear(self.reset_progress.as_ref(), progress)
     }
 
     async fn on_room_keys_arrived(&self, _arrived: Vec<ArrivedRoomKeys>) -> Result<(), HostError> {

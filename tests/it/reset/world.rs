@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use keyferry::{
-    AccountData, ClientOptions, CryptoError, HttpHeader, HttpMethod, HttpRequest, HttpTransport, KeyBackupClient,
-    OlmMachineBackupSigner, OlmMachineSecretKeeper, OlmMachineSource, ReqwestTransport, UnlockSecret,
+    ClientOptions, HomeserverAccountData, HttpTransport, KeyBackupClient, OlmMachineBackupSigner,
+    OlmMachineSecretKeeper, OlmMachineSource, ReqwestTransport, UnlockSecret,
 };
-use keyferry_test_homeserver::{AccountInfo, Config, Homeserver, TrueKey};
+use keyferry_test_homeserver::{Config, Homeserver, TrueKey};
 use matrix_sdk_crypto::{
     OlmMachine,
     secret_storage::SecretStorageKey,
@@ -15,73 +14,8 @@ use matrix_sdk_crypto::{
     vodozemac::megolm::{GroupSession, InboundGroupSession, SessionConfig},
 };
 use ruma::events::{secret::request::SecretName, secret_storage::key::SecretStorageKeyEventContent};
-use serde_json::Value;
 
 use crate::support::{Setup, assert_vault_complete, run_to_completion, start};
-
-/// The account data of a user, over the transport of the app.
-pub(super) struct HttpAccountData {
-    transport: Arc<dyn HttpTransport>,
-    account: AccountInfo,
-}
-
-impl HttpAccountData {
-    /// Sends a request, and returns the status and the content of the answer.
-    async fn send(
-        &self,
-        method: HttpMethod,
-        event_type: &str,
-        body: Option<Value>,
-    ) -> Result<(u16, Value), CryptoError> {
-        let AccountInfo {
-            homeserver_url,
-            user_id,
-            access_token,
-            ..
-        } = &self.account;
-        let exchange = self.transport.start(HttpRequest {
-            method,
-            url: format!("{homeserver_url}/_matrix/client/v3/user/{user_id}/account_data/{event_type}"),
-            headers: vec![HttpHeader {
-                name: "Authorization".to_owned(),
-                value: format!("Bearer {access_token}"),
-            }],
-            body: body.map(|body| body.to_string().into_bytes()),
-            idle_timeout_ms: 10_000,
-        });
-        let exchange = exchange.map_err(unavailable)?;
-        let head = exchange.head().await.map_err(unavailable)?;
-        let mut answer = Vec::new();
-        while let Some(chunk) = exchange.next_chunk().await.map_err(unavailable)? {
-            answer.extend(chunk);
-        }
-        Ok((head.status, serde_json::from_slice(&answer).unwrap_or_default()))
-    }
-}
-
-fn unavailable(error: impl std::fmt::Debug) -> CryptoError {
-    CryptoError::Unavailable {
-        detail: format!("{error:?}"),
-    }
-}
-
-#[async_trait]
-impl AccountData for HttpAccountData {
-    async fn account_data(&self, event_type: &str) -> Result<Option<Value>, CryptoError> {
-        match self.send(HttpMethod::Get, event_type, None).await? {
-            (200, content) => Ok(Some(content)),
-            (404, _) => Ok(None),
-            (status, _) => Err(unavailable(status)),
-        }
-    }
-
-    async fn set_account_data(&self, event_type: &str, content: Value) -> Result<(), CryptoError> {
-        match self.send(HttpMethod::Put, event_type, Some(content)).await? {
-            (200, _) => Ok(()),
-            (status, _) => Err(unavailable(status)),
-        }
-    }
-}
 
 /// A device that has downloaded the backup and is about to move it.
 pub(super) struct World {
@@ -136,10 +70,9 @@ impl World {
 
     /// Returns the options of a client that has access to the crypto of the device.
     pub(super) fn options(&self, transport: Arc<dyn HttpTransport>) -> ClientOptions {
-        let account_data = Arc::new(HttpAccountData {
-            transport,
-            account: self.setup.account.clone(),
-        });
+        let (account, host) = (self.setup.options().account, self.setup.host.clone());
+        let account_data = HomeserverAccountData::new(&account, transport, host).expect("an account");
+        let account_data = Arc::new(account_data);
         let key = self.storage_key();
         ClientOptions {
             secret_keeper: Some(Arc::new(OlmMachineSecretKeeper::new(

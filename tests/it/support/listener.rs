@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use keyferry::{
     ArrivedRoomKeys, ConflictNotice, DownloadProgress, HostError, JobHost, PreferenceConflict, PreferenceNotice,
-    PreferenceResolution, SecretString, TokenRequest, WakeUp, WakeUpPurpose,
+    PreferenceResolution, ResetProgress, SecretString, TokenRequest, WakeUp, WakeUpPurpose,
 };
 use tokio::sync::oneshot;
 
@@ -19,6 +19,7 @@ pub(crate) struct Listener {
     pub(crate) token_requests: Mutex<Vec<TokenRequest>>,
     pub(crate) rooms: Mutex<Vec<String>>,
     pub(crate) progress: Mutex<Vec<DownloadProgress>>,
+    pub(crate) reset_progress: Mutex<Vec<ResetProgress>>,
     pub(crate) arrived: Mutex<u64>,
     pub(crate) notices: Mutex<Vec<PreferenceNotice>>,
     pub(crate) key_conflicts: Mutex<Vec<ConflictNotice>>,
@@ -29,6 +30,10 @@ pub(crate) struct Listener {
     pub(crate) late_resolution: Mutex<Option<oneshot::Receiver<PreferenceResolution>>>,
     /// The wake-up that was last scheduled for the preference, if any.
     pub(crate) preference_wake_up: Mutex<Option<WakeUp>>,
+    /// The wake-up that was last scheduled for the reset, if any.
+    pub(crate) reset_wake_up: Mutex<Option<WakeUp>>,
+    /// The wake-up that was last scheduled for the upload, if any.
+    pub(crate) upload_wake_up: Mutex<Option<WakeUp>>,
     /// The wake-up that was last scheduled for the download, if any.
     pub(crate) download_wake_up: Mutex<Option<WakeUp>>,
 }
@@ -54,6 +59,11 @@ impl JobHost for Listener {
 
     async fn on_progress(&self, progress: DownloadProgress) -> Result<(), HostError> {
         self.progress.lock().expect("not poisoned").push(progress);
+        Ok(())
+    }
+
+    async fn on_reset_progress(&self, progress: ResetProgress) -> Result<(), HostError> {
+        self.reset_progress.lock().expect("not poisoned").push(progress);
         Ok(())
     }
 
@@ -91,6 +101,8 @@ impl JobHost for Listener {
     async fn schedule_wake_up(&self, purpose: WakeUpPurpose, wake_up: Option<WakeUp>) -> Result<(), HostError> {
         let kept = match purpose {
             WakeUpPurpose::PreferenceWrite => &self.preference_wake_up,
+            WakeUpPurpose::Reset => &self.reset_wake_up,
+            WakeUpPurpose::Upload => &self.upload_wake_up,
             _ => &self.download_wake_up,
         };
         *kept.lock().expect("not poisoned") = wake_up;
