@@ -9,6 +9,7 @@ use super::{
     readiness::not_accepted,
     records::{KeyLoss, LossKind, ResetOutcome, ResetStep, ResetStop},
     run::run,
+    segment::change_move,
     steps::Move,
 };
 use crate::{
@@ -93,15 +94,7 @@ async fn proved(parties: &Parties) -> Result<Move, ResetError> {
 
 /// Reads the new version back once more, and repairs it if it has to be.
 async fn prove_again(parties: &Parties) -> Result<(), ResetError> {
-    let again = |vault: &mut Connection| {
-        vault.write(|tx| {
-            if let Some(mut state) = tx.backup_move()?.map(Move::from) {
-                state.prove_again();
-                tx.keep_move(&(&state).into())?;
-            }
-            Ok(())
-        })
-    };
+    let again = |vault: &mut Connection| vault.write(|tx| change_move(tx, Move::prove_again).map(drop));
     parties.jobs.write(again).await?;
     match run(parties, crypto_of(parties)?, RunBudget::default()).await {
         ResetOutcome::Completed => Ok(()),

@@ -2,7 +2,10 @@
 //!
 //! Every step finds out what is there before it does anything, so that a step that was cut off is simply begun again.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::watch;
 
@@ -18,7 +21,7 @@ use crate::{
     homeserver::{Homeserver, HomeserverError, Retry},
     job::{ActiveRun, BlockedReason, JobEnd, Phase, PhaseEnd, StopSignal, in_writer},
     upload::{SendEnd, end_of},
-    vault::{Connection, SharedWriter, VaultError, Writer},
+    vault::{Connection, SharedWriter, VaultError, VaultTx, Writer},
 };
 
 /// How a segment ended that did all it could.
@@ -67,7 +70,7 @@ pub(super) struct Segment {
     pub(super) writer: SharedWriter,
     pub(super) stop: StopSignal,
     /// When the run must end, if it has a budget.
-    pub(super) deadline: Option<Instant>,
+    deadline: Option<Instant>,
     /// Whether the download has just read what the server has.
     has_downloaded: bool,
     progress: Arc<watch::Sender<Option<ResetProgress>>>,
@@ -99,6 +102,21 @@ pub(super) async fn work(
             PhaseEnd::Over(result) | PhaseEnd::Changed(result) => return result,
         }
     }
+}
+
+/// Changes how far a reset has come. A version that is to be read back is read from the beginning, and what the server
+/// has of it is recorded while it is.
+pub(super) fn change_move(tx: &VaultTx<'_>, change: impl FnOnce(&mut Move)) -> Result<Move, VaultError> {
+    let mut state = Move::from(tx.backup_move()?.ok_or(VaultError::Overtaken)?);
+    let was_reading = state.reads_back();
+    change(&mut state);
+    match state.reads_back() {
+        Some(version) if was_reading.is_none() => tx.begin_mirror(version)?,
+        None if state.step == ResetStep::Done => tx.end_mirror()?,
+        _ => {}
+    }
+    tx.keep_move(&(&state).into())?;
+    Ok(state)
 }
 
 async fn load_keys(turn: &ActiveRun, context: &Context) -> Result<(), VaultError> {
@@ -150,14 +168,7 @@ impl Segment {
 
     /// Changes how far the reset has come, in one transaction, and returns it as it is then.
     pub(super) async fn change(&self, change: impl FnOnce(&mut Move) + Send + 'static) -> Result<Move, VaultError> {
-        let changed = self.in_vault(|writer| {
-            writer.write(|tx| {
-                let mut state = Move::from(tx.backup_move()?.ok_or(VaultError::Overtaken)?);
-                change(&mut state);
-                tx.keep_move(&(&state).into())?;
-                Ok(state)
-            })
-        });
+        let changed = self.in_vault(|writer| writer.write(|tx| change_move(tx, change)));
         let state = changed.await?;
         self.progress.send_if_modified(|progress| {
             let before = *progress;
@@ -215,6 +226,12 @@ impl Segment {
     /// Waits for the app's crypto, unless the run has to end.
     pub(super) async fn from_app<T>(&self, call: impl Future<Output = Result<T, CryptoError>>) -> Result<T, Halt> {
         Ok(self.stop.unless_stopped(call).await.ok_or(Halt::Stopped)??)
+    }
+
+    /// Returns how long the run may still take; `None` if it has no limit.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        let deadline = self.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
     }
 
     pub(super) fn homeserver(&self) -> &Homeserver {

@@ -46,22 +46,20 @@ impl Segment {
     /// Sends what the new version lacks. Returns whether the server has to be read after that.
     pub(super) async fn upload(&self, state: Move) -> Result<bool, Halt> {
         let version = self.new_version(&state).await?;
-        let (vault, keys) = (self.context.vault.clone(), self.context.keys.clone());
+        let (vault, keys, run) = (
+            self.context.vault.clone(),
+            self.context.keys.clone(),
+            self.writer.clone(),
+        );
         let (id, public_key, after) = (version.id, state.public_key, state.sent_through);
-        let open = move || Outbox::open(&vault, &keys, id, public_key, after);
+        let open = move || Outbox::open(&vault, &keys, id, public_key, after, run);
         let outbox = blocking(open).await.unwrap_or(Err(VaultError::Panicked))?;
         let target = Target {
             version: version.version,
             public_key,
         };
-        let mut sender = Sender::new(
-            self.homeserver().clone(),
-            target,
-            self.stop.clone(),
-            outbox,
-            state.mark.clone(),
-            state.in_doubt(),
-        );
+        let (homeserver, known) = (self.homeserver().clone(), (state.mark.clone(), state.in_doubt()));
+        let mut sender = Sender::new(homeserver, target, self.stop.clone(), outbox, known, self.time_left());
         loop {
             let upload = sender.announce().await?;
             self.change(move |state| state.announce(upload)).await?;
@@ -116,6 +114,7 @@ impl Segment {
             source: &*self.crypto.source,
             stop: &self.stop,
             vault: &self.context.vault,
+            run: &self.writer,
             version: &version,
             key: self.context.keys.get(version.id),
         };

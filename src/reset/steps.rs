@@ -121,6 +121,12 @@ impl Move {
         self.stopped.is_none() && self.step != ResetStep::Done
     }
 
+    /// Returns the version that is about to be read back, if one is.
+    pub(super) fn reads_back(&self) -> Option<VersionRowId> {
+        let is_read_next = matches!(self.step, ResetStep::Adopted | ResetStep::ReadingBack);
+        self.new_version.filter(|_| is_read_next)
+    }
+
     /// Whether the server cannot have a version with the new key yet.
     pub(super) fn can_be_cancelled(&self) -> bool {
         self.posts == 0

@@ -1,7 +1,7 @@
 //! The step that creates the new version: steps that belong together, from a look at the current version to the next
 //! look at it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ impl Segment {
     /// Creates a version with the new key, and finds out what the server then calls the current one.
     pub(super) async fn switch(&self, mut state: Move) -> Result<(), Halt> {
         // Half done it must be finished, however little time is left.
-        if !state.has_begun_to_switch() && !self.has_time() {
+        if !state.has_begun_to_switch() && self.time_left().is_some_and(|left| left < LEAST_TIME) {
             return Err(JobEnd::OutOfBudget.into());
         }
         let mut retry = Retry::with_network(None);
@@ -55,11 +55,6 @@ impl Segment {
                 (Look::Overtaken | Look::Created, _) => return self.halt(ResetStop::Overtaken).await,
             }
         }
-    }
-
-    fn has_time(&self) -> bool {
-        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
-        self.deadline.is_none_or(|deadline| left(deadline) >= LEAST_TIME)
     }
 
     /// Asks the server once to create the version. That it does is stored before, because its answer may be lost.

@@ -8,6 +8,9 @@ use crate::{backup::encryption::OutgoingEntry, homeserver::HomeserverError};
 
 /// Bytes of the first request. nginx refuses more than 1 MiB unless it is configured otherwise.
 const FIRST_BYTES: usize = 1_000_000;
+/// Bytes of the first request in a run that ends soon: a larger one might never arrive in one piece.
+const FIRST_BYTES_IN_A_HURRY: usize = 64 * 1024;
+const HURRY: Duration = Duration::from_secs(5);
 const LEAST_BYTES: usize = 16 * 1024;
 /// Limits the memory that an upload takes. All homeservers take at least three times as much.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -22,16 +25,20 @@ pub(crate) struct BatchSize {
     most: usize,
 }
 
-impl Default for BatchSize {
-    fn default() -> Self {
+impl BatchSize {
+    /// Returns the size of the first request of a run that ends after `time_left`; `None`: it has no limit.
+    pub(crate) fn first(time_left: Option<Duration>) -> Self {
+        let is_in_a_hurry = time_left.is_some_and(|left| left < HURRY);
         Self {
-            bytes: FIRST_BYTES,
+            bytes: if is_in_a_hurry {
+                FIRST_BYTES_IN_A_HURRY
+            } else {
+                FIRST_BYTES
+            },
             most: MOST_BYTES,
         }
     }
-}
 
-impl BatchSize {
     pub(crate) fn bytes(self) -> usize {
         self.bytes
     }
@@ -132,8 +139,10 @@ mod tests {
 
     #[test]
     fn requests_grow_while_the_server_is_fast_and_shrink_when_it_is_not() {
-        let mut size = BatchSize::default();
+        let mut size = BatchSize::first(None);
         assert!(size.bytes() < 1 << 20);
+        assert!(BatchSize::first(Some(Duration::from_secs(1))).bytes() < FIRST_BYTES / 10);
+        assert_eq!(BatchSize::first(Some(Duration::from_secs(30))).bytes(), FIRST_BYTES);
         size.adapt_to_success(900_000, Duration::from_millis(100));
         assert_eq!(size.bytes(), 2 * FIRST_BYTES);
         // A small request says nothing about a large one.
@@ -151,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_request_that_was_too_large_is_never_made_again() {
-        let mut size = BatchSize::default();
+        let mut size = BatchSize::first(None);
         assert!(size.adapt_to_failure(1_000_000, &HomeserverError::RequestTooLarge));
         assert_eq!(size.bytes(), 500_000);
         size.adapt_to_success(500_000, Duration::ZERO);
@@ -162,7 +171,7 @@ mod tests {
         assert_eq!(size.bytes(), 500_000);
         while size.adapt_to_failure(size.bytes(), &HomeserverError::RequestTooLarge) {}
         assert!((LEAST_BYTES..2 * LEAST_BYTES).contains(&size.bytes()));
-        let mut size = BatchSize::default();
+        let mut size = BatchSize::first(None);
         assert!(!size.adapt_to_failure(1_000_000, &HomeserverError::Forbidden));
         assert_eq!(size.bytes(), FIRST_BYTES);
     }

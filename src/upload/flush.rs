@@ -26,7 +26,7 @@ use crate::{
     homeserver::{Homeserver, HomeserverError, Retry},
     ids::VersionRowId,
     job::{BlockedReason, JobEnd, StopSignal},
-    vault::{Connection, CopyState, Vault, VaultError, VersionRow},
+    vault::{Connection, CopyState, SharedWriter, Vault, VaultError, VersionRow},
 };
 
 /// What the upload of all pages works with.
@@ -35,6 +35,8 @@ pub(crate) struct Flush<'a> {
     pub(crate) source: &'a dyn RoomKeySource,
     pub(crate) stop: &'a StopSignal,
     pub(crate) vault: &'a Vault,
+    /// Keeps the run from ending before a page has been looked at, if the future of the run is dropped.
+    pub(crate) run: &'a SharedWriter,
     /// The version that is current, as far as is known.
     pub(crate) version: &'a VersionRow,
     /// Its decryption key, if that is known.
@@ -70,7 +72,12 @@ impl Flush<'_> {
     async fn upload(&self, page: &SourcePage) -> Result<u64, SendEnd> {
         let (vault, id, key) = (self.vault.clone(), self.version.id, self.key.clone());
         let rooms = page.rooms_json.clone();
-        let prune = move || prune(&rooms, &vault, id, key.as_deref());
+        let run = self.run.clone();
+        let prune = move || {
+            let pruned = prune(&rooms, &vault, id, key.as_deref());
+            drop(run);
+            pruned
+        };
         let pruned = blocking(prune).await.unwrap_or(Err(VaultError::Panicked))?;
         let Some(Pruned { body, keys }) = pruned else {
             log::warn!("the app's crypto returned a page that is no JSON of rooms");

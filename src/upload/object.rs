@@ -209,6 +209,7 @@ async fn work(
                 source: &*source,
                 stop: &phase.stop,
                 vault: &context.vault,
+                run: &writer,
                 version: &version,
                 key,
             };

@@ -14,7 +14,7 @@ use crate::{
     decryption_keys::DecryptionKeys,
     ids::{EntryId, VersionRowId},
     job::StopSignal,
-    vault::{Connection, ListedEntry, StoredCopy, StoredEntry, Vault, VaultError, room_number},
+    vault::{Connection, ListedEntry, SharedWriter, StoredCopy, StoredEntry, Vault, VaultError, room_number},
 };
 
 /// Entries in memory at a time.
@@ -34,6 +34,8 @@ pub(crate) struct Outbox {
     ready: VecDeque<Ready>,
     /// The last entry of the page that was read last.
     read_through: EntryId,
+    /// Keeps the run from ending before the connection is closed, if the future of the run is dropped.
+    _run: SharedWriter,
 }
 
 /// An upload, and the entries that it covers.
@@ -73,6 +75,7 @@ impl Outbox {
         version: VersionRowId,
         public_key: [u8; 32],
         after: EntryId,
+        run: SharedWriter,
     ) -> Result<Self, VaultError> {
         let connection = vault.connect()?;
         Ok(Self {
@@ -83,6 +86,7 @@ impl Outbox {
             after,
             ready: VecDeque::new(),
             read_through: after,
+            _run: run,
         })
     }
 
@@ -167,16 +171,20 @@ impl Outbox {
             entry,
         };
         if !has_copies {
-            return Ok((chosen.entry.version != self.version).then_some(chosen));
+            let was_there = chosen.entry.version == self.version;
+            chosen.is_new = !was_there;
+            let is_there = was_there && self.connection.is_served(chosen.entry.id)?;
+            return Ok((!is_there).then_some(chosen));
         }
         let copies = self.connection.copies_of_entry(chosen.entry.id)?;
         let room = room_number(&self.connection.room_hash(&chosen.entry.room_id));
         let is_in_version = |copy: &StoredCopy| copy.version == self.version;
-        let in_version: Vec<EntryId> = copies
-            .iter()
-            .filter(|copy| is_in_version(copy))
-            .map(|copy| copy.entry)
-            .collect();
+        let mut in_version = Vec::new();
+        for copy in copies.iter().filter(|copy| is_in_version(copy)) {
+            if self.connection.is_served(copy.entry)? {
+                in_version.push(copy.entry);
+            }
+        }
         let facts: Vec<_> = copies.iter().filter_map(StoredCopy::facts).collect();
         let Some(position) = to_send(&facts, room, |copy| in_version.contains(&copy.entry)) else {
             return Ok(None);

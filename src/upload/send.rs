@@ -92,20 +92,21 @@ pub(crate) struct Sender {
 
 impl Sender {
     /// `mark` is that of the version after our last upload, and `in_doubt` the upload that was announced after that.
+    /// `time_left`: how long the run may still take.
     pub(crate) fn new(
         homeserver: Homeserver,
         target: Target,
         stop: StopSignal,
         outbox: Outbox,
-        mark: VersionMark,
-        in_doubt: Option<Announced>,
+        (mark, in_doubt): (VersionMark, Option<Announced>),
+        time_left: Option<Duration>,
     ) -> Self {
         Self {
             homeserver,
             target,
             stop,
             mark,
-            size: BatchSize::default(),
+            size: BatchSize::first(time_left),
             retry: Retry::with_network(None),
             outbox: Some(outbox),
             next: None,

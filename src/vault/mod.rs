@@ -24,6 +24,7 @@
 //! - `session_filter`: tells which sessions are certainly not in the index's tree
 //! - `file_places`: how far answers that were downloaded into files have been read
 //! - `file_identity`: whether the vault's file is still the one that was opened
+//! - `mirror`: which entries of the version to which the backup moves the server still has
 //! - `missing`: sessions that the server does not have
 //! - `lookup`: reads entries for the app, page by page
 //! - `write_ahead_log`: folds the log into the file, and measures what both take on disk
@@ -41,6 +42,7 @@ mod known;
 mod lease;
 mod lookup;
 mod migrations;
+mod mirror;
 mod missing;
 mod open;
 mod outcomes;

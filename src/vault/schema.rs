@@ -327,6 +327,14 @@ CREATE TABLE backup_move (
     -- Entries up to this one are marked as backed up in the app's crypto.
     marked_through  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- Whether `served` is kept for this version, to which the backup moves.
+ALTER TABLE backup_version ADD COLUMN is_mirrored INTEGER NOT NULL DEFAULT 0;
+
+-- Entries of the mirrored version that the server still has as they are here, by its answers under the current mark.
+CREATE TABLE served (
+    entry           INTEGER PRIMARY KEY
+) STRICT;
 ";
 
 /// Sets the pragmas and the statement cache of a connection. Readers and writers need the same ones.

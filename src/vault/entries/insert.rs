@@ -118,6 +118,8 @@ struct Inserting<'a> {
     version: VersionRowId,
     /// Entries of the version up to this one count as names only after an answer contains them again.
     confirm_through: EntryId,
+    /// Whether entries that the server has are noted.
+    is_mirrored: bool,
     index: SessionIndex<'a>,
     insert_entry: CachedStatement<'a>,
     next_id: EntryId,
@@ -132,12 +134,14 @@ impl<'a> Inserting<'a> {
         version: VersionRowId,
         recent: &'a RecentSessions,
     ) -> Result<Self, VaultError> {
+        let (confirm_through, is_mirrored) = transaction
+            .prepare_cached("SELECT confirm_through, is_mirrored FROM backup_version WHERE id = ?1")?
+            .query_row([version], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(Self {
             transaction,
             version,
-            confirm_through: transaction
-                .prepare_cached("SELECT confirm_through FROM backup_version WHERE id = ?1")?
-                .query_row([version], |row| row.get(0))?,
+            confirm_through,
+            is_mirrored,
             index: SessionIndex::new(transaction, recent)?,
             insert_entry: transaction.prepare_cached(
                 "INSERT INTO entry (id, room, session, body, forwarded_count) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -175,6 +179,10 @@ impl<'a> Inserting<'a> {
                 return Ok(None);
             }
             let failed = match compare(self.transaction, &known_ids(&known), incoming)? {
+                Comes::Same(entry) => {
+                    self.note_served(entry)?;
+                    return Ok(None);
+                }
                 Comes::Known => return Ok(None),
                 Comes::Better { failed } => failed,
             };
@@ -208,6 +216,16 @@ impl<'a> Inserting<'a> {
         Ok(())
     }
 
+    /// Records that the server has an entry as it is in the vault.
+    fn note_served(&self, entry: EntryId) -> Result<(), VaultError> {
+        if self.is_mirrored {
+            self.transaction
+                .prepare_cached("INSERT OR IGNORE INTO served (entry) VALUES (?1)")?
+                .execute([entry])?;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, incoming: &Incoming<'_>, fetched: i64, names: i64) -> Result<EntryId, VaultError> {
         let id = self.next_id;
         self.insert_entry.execute(params![
@@ -217,6 +235,7 @@ impl<'a> Inserting<'a> {
             incoming.body,
             incoming.entry.claims.forwarded_count
         ])?;
+        self.note_served(id)?;
         self.next_id = id.next();
         self.result.inserted += fetched.cast_unsigned();
         self.result.taken += 1;

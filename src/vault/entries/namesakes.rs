@@ -73,7 +73,9 @@ pub(super) fn namesakes(
 /// Whether an incoming copy may be better than the vault's copies of the same entry.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Comes {
-    /// The incoming copy is identical to one of them, or no better, and is not stored.
+    /// The incoming copy is identical to this one, and is not stored.
+    Same(EntryId),
+    /// The incoming copy is no better, and is not stored.
     Known,
     /// The incoming copy may be better and is stored. The failed entries are removed.
     Better { failed: Vec<EntryId> },
@@ -95,7 +97,7 @@ pub(super) fn compare(
     let (mut failed, mut unopened) = (Vec::new(), 0);
     for &entry in known {
         if is_same.exists((entry, incoming.body))? {
-            return Ok(Comes::Known);
+            return Ok(Comes::Same(entry));
         }
         let found = state.query_row(params![entry, copies::UNCONNECTED], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Option<u32>>(1)?, row.get(2)?))

@@ -128,13 +128,20 @@ fn move_mark(tx: &VaultTx<'_>, id: VersionRowId, info: &VersionInfo) -> Result<(
             info.count.is_some()
         ],
     )?;
-    if !names_are_carried(names, settled_names, old_count, info.count) {
+    let is_mirrored: bool = tx.query_row("SELECT is_mirrored FROM backup_version WHERE id = ?1", [id], |row| {
+        row.get(0)
+    })?;
+    if is_mirrored {
+        // What the server had under the earlier mark, it may have replaced.
+        tx.execute("DELETE FROM served", [])?;
+    }
+    if is_mirrored || !names_are_carried(names, settled_names, old_count, info.count) {
         recount_names(tx, id)?;
     }
     Ok(())
 }
 
-pub(super) fn recount_names(tx: &VaultTx<'_>, id: VersionRowId) -> Result<(), VaultError> {
+pub(in crate::vault) fn recount_names(tx: &VaultTx<'_>, id: VersionRowId) -> Result<(), VaultError> {
     forget_confirmations(tx, id)?;
     tx.execute(
         "UPDATE backup_version SET names = 0, is_carried = 0, confirm_through =

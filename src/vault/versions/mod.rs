@@ -14,4 +14,5 @@ mod progress;
 mod read;
 mod row;
 
+pub(super) use mark::recount_names;
 pub(crate) use row::{KeyCounts, VersionRow};

@@ -1,9 +1,12 @@
 //! Moving the backup to a new key, and what belongs to it.
 
+mod any_order;
 mod calls;
 mod every_request;
+mod kill;
 mod meddling;
 mod moving;
 mod other_device;
+mod pausing;
 mod servers;
 mod world;

@@ -45,6 +45,11 @@ impl OtherDevice {
         assert_eq!(status, 200);
     }
 
+    /// Whether the account has a version with this number.
+    pub(super) fn has_version(&self, version: &str) -> bool {
+        self.homeserver.versions().iter().any(|number| number == version)
+    }
+
     /// Creates a version with a key of its own.
     pub(super) async fn create_version(&self) {
         let content = json!({

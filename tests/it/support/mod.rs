@@ -20,7 +20,7 @@ mod truth;
 pub(crate) use dice::{Dice, number_from_env, seed};
 pub(crate) use keyring::MemoryKeyring;
 pub(crate) use os_downloads::OsDownloads;
-pub(crate) use phone::{BATCH, Deliveries, Phone, spawn_example};
+pub(crate) use phone::{BATCH, Deliveries, Phone, example, spawn_example};
 pub(crate) use preference::{STABLE, UNSTABLE, both, forms};
 pub(crate) use recorder::without_repeats;
 pub(crate) use run::{COUNTED, WHOLE, budget, needs_unlock, run_to_completion, spawn_run, unlock_version};

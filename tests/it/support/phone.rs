@@ -222,7 +222,7 @@ fn write_account(homeserver: &Homeserver, setup: &Setup) -> PathBuf {
 }
 
 /// Returns the path of an example that `cargo test` has built beside this program.
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a program has a path");
     let profile = own.parent().and_then(Path::parent).expect("below the profile's folder");
     profile.join("examples").join(name)

@@ -1,0 +1,124 @@
+//! Pauses, budgets, wake-ups and quiescence of a move: the same as of a download.
+
+use std::{sync::Arc, time::Duration};
+
+use keyferry::{BackupReset, PauseCause, ResetCause, ResetOutcome, ResetReport, ResetStep, RunBudget, RunOutcome};
+use keyferry_test_homeserver::Config;
+use tokio::task::JoinHandle;
+
+use super::world::World;
+
+async fn begun() -> (World, Arc<keyferry::KeyBackupClient>) {
+    let world = World::in_old_storage(Config {
+        keys: 3_000,
+        rooms: 20,
+        bytes_per_second: Some(3_000_000),
+        ..Config::default()
+    });
+    let world = world.await;
+    let client = world.open_complete().await;
+    let begun = client.reset().move_backup(ResetCause::BackupDamaged, Vec::new()).await;
+    begun.expect("it begins");
+    (world, client)
+}
+
+fn spawn(reset: &Arc<BackupReset>) -> JoinHandle<ResetReport> {
+    let reset = reset.clone();
+    tokio::spawn(async move { reset.run(RunBudget::default()).await })
+}
+
+/// Waits until keys have been sent.
+async fn is_sending(world: &World) {
+    let progress = || {
+        world
+            .setup
+            .host
+            .reset_progress
+            .lock()
+            .expect("not poisoned")
+            .last()
+            .copied()
+    };
+    while progress().is_none_or(|progress| progress.sent == 0) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_move_has_stopped_when_the_pause_returns_and_goes_on_afterwards() {
+    let (world, client) = begun().await;
+    let reset = client.reset();
+    let wake_up = *world.setup.host.reset_wake_up.lock().expect("not poisoned");
+    assert_eq!(wake_up.expect("it was asked for").not_before_ms, 0);
+    let run = spawn(&reset);
+    is_sending(&world).await;
+    client.download().pause(PauseCause::User).await.expect("it is stored");
+    world.homeserver.reset_requests();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(world.homeserver.requests().total(), 0);
+    let report = run.await.expect("it does not panic");
+    let causes = vec![PauseCause::User];
+    assert_eq!(report.outcome, ResetOutcome::Paused { causes });
+    assert_eq!(report.wake_up, None, "only the user resumes it");
+    assert!(!world.setup.log_file().exists(), "the vault is closed");
+
+    client.download().resume(PauseCause::User).await.expect("it is stored");
+    let report = reset.run(RunBudget::default()).await;
+    assert_eq!(report.outcome, ResetOutcome::Completed);
+    // What was sent before the pause was not sent again.
+    assert_eq!(report.status.expect("a status").sent, 3_000);
+    assert_eq!(*world.setup.host.reset_wake_up.lock().expect("not poisoned"), None);
+    world.assert_restores().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_and_a_download_never_work_at_once() {
+    let (world, client) = begun().await;
+    let run = spawn(&client.reset());
+    is_sending(&world).await;
+    let download = client.download().run(RunBudget::default()).await;
+    assert!(
+        matches!(download.outcome, RunOutcome::AlreadyRunning { .. }),
+        "{download:?}"
+    );
+    let second = client.reset().run(RunBudget::default()).await;
+    assert!(
+        matches!(second.outcome, ResetOutcome::AlreadyRunning { .. }),
+        "{second:?}"
+    );
+    assert_eq!(run.await.expect("it does not panic").outcome, ResetOutcome::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_move_leaves_nothing_behind_and_small_budgets_complete_it() {
+    let (world, client) = begun().await;
+    let reset = client.reset();
+    let run = spawn(&reset);
+    is_sending(&world).await;
+    run.abort();
+    client.download().await_quiescent().await;
+    assert!(!world.setup.log_file().exists(), "the vault is closed");
+    world.homeserver.reset_requests();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(world.homeserver.requests().total(), 0);
+
+    let mut runs = 0;
+    loop {
+        let budget = RunBudget {
+            max_duration_ms: Some(2_000),
+        };
+        let report = reset.run(budget).await;
+        runs += 1;
+        match report.outcome {
+            ResetOutcome::Completed => break,
+            ResetOutcome::OutOfBudget => {
+                assert_eq!(report.wake_up.expect("it goes on at once").not_before_ms, 0);
+            }
+            outcome => panic!("{outcome:?}"),
+        }
+        assert!(runs < 100, "it gets on");
+    }
+    let status = reset.status().await.expect("a status").expect("a reset");
+    assert_eq!((status.step, status.unreplaced), (ResetStep::Done, 0));
+    world.assert_restores().await;
+}
