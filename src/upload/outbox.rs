@@ -19,6 +19,8 @@ use crate::{
 
 /// Entries in memory at a time.
 const PAGE: usize = 512;
+/// Pages without anything to send after which the place is stored all the same.
+const MOST_EMPTY_PAGES: usize = 16;
 /// The most threads that encrypt.
 const MOST_THREADS: usize = 4;
 
@@ -51,6 +53,8 @@ pub(crate) struct OutgoingBatch {
 
 /// An entry that has to be sent, with what the vault knows of it.
 struct Chosen {
+    /// The entry at which this was decided.
+    visited: EntryId,
     entry: StoredEntry,
     forwarded_count: u32,
     shared_history: bool,
@@ -60,7 +64,7 @@ struct Chosen {
 
 /// An entry, encrypted to the key of the version.
 struct Ready {
-    id: EntryId,
+    visited: EntryId,
     room_id: String,
     session_id: String,
     entry: OutgoingEntry,
@@ -96,10 +100,12 @@ impl Outbox {
         (self.after, self.read_through) = (after, after);
     }
 
-    /// Returns the next upload of about `most_bytes` bytes. It may be empty if it is the last, or after a stop.
+    /// Returns the next upload of about `most_bytes` bytes. It is empty where nothing has to be sent: at the end, after
+    /// many entries that need not be, and after a stop.
     pub(crate) fn next_batch(&mut self, most_bytes: usize, stop: &StopSignal) -> Result<OutgoingBatch, VaultError> {
         let from = self.after;
         let mut batch = Batch::default();
+        let mut pages = 0;
         loop {
             while let Some(next) = self.ready.front() {
                 if !batch.is_empty() && batch.bytes() + next.entry.bytes() > most_bytes {
@@ -107,12 +113,14 @@ impl Outbox {
                 }
                 let next = self.ready.pop_front().expect("it has a first one");
                 batch.push(&next.room_id, next.session_id, next.entry, next.is_new);
-                self.after = next.id;
+                self.after = next.visited;
             }
             self.after = self.read_through;
-            if stop.winds_down() {
+            let has_gone_far = batch.is_empty() && pages >= MOST_EMPTY_PAGES;
+            if stop.winds_down() || has_gone_far {
                 return Ok(self.finish(batch, from, false));
             }
+            pages += 1;
             if !self.read_on()? {
                 return Ok(self.finish(batch, from, true));
             }
@@ -124,7 +132,7 @@ impl Outbox {
         let from = self.after;
         let mut batch = Batch::default();
         while self.after < through && !stop.winds_down() {
-            while let Some(next) = self.ready.pop_front_if(|next| next.id <= through) {
+            while let Some(next) = self.ready.pop_front_if(|next| next.visited <= through) {
                 batch.push(&next.room_id, next.session_id, next.entry, next.is_new);
             }
             self.after = self.read_through.min(through);
@@ -157,46 +165,63 @@ impl Outbox {
         Ok(true)
     }
 
-    /// Decides whether an entry has to be sent.
+    /// Decides whether the key of an entry has to be sent, and which copy of it. A key with several copies in a room is
+    /// decided about once, at the first of them.
     fn choose(&self, listed: ListedEntry) -> Result<Option<Chosen>, VaultError> {
         let ListedEntry {
             entry,
             has_copies,
             forwarded_count,
         } = listed;
-        let mut chosen = Chosen {
+        let was_there = entry.version == self.version;
+        if was_there && self.connection.is_served(entry.id)? {
+            return Ok(None);
+        }
+        let chosen = Chosen {
+            visited: entry.id,
             forwarded_count: forwarded_count.unwrap_or(0),
             shared_history: false,
-            is_new: true,
+            is_new: !was_there,
             entry,
         };
-        if !has_copies {
-            let was_there = chosen.entry.version == self.version;
-            chosen.is_new = !was_there;
-            let is_there = was_there && self.connection.is_served(chosen.entry.id)?;
-            return Ok((!is_there).then_some(chosen));
+        match has_copies {
+            true => self.choose_copy(chosen),
+            false => Ok(Some(chosen)),
         }
-        let copies = self.connection.copies_of_entry(chosen.entry.id)?;
-        let room = room_number(&self.connection.room_hash(&chosen.entry.room_id));
-        let is_in_version = |copy: &StoredCopy| copy.version == self.version;
-        let mut in_version = Vec::new();
-        for copy in copies.iter().filter(|copy| is_in_version(copy)) {
+    }
+
+    fn choose_copy(&self, first: Chosen) -> Result<Option<Chosen>, VaultError> {
+        let room_hash = self.connection.room_hash(&first.entry.room_id);
+        let mut copies = self.connection.copies_of_entry(first.visited)?;
+        copies.retain(|copy| copy.room_hash == room_hash);
+        if copies.iter().any(|copy| copy.entry < first.visited) {
+            return Ok(None);
+        }
+        let mut served = Vec::new();
+        for copy in copies.iter().filter(|copy| copy.version == self.version) {
             if self.connection.is_served(copy.entry)? {
-                in_version.push(copy.entry);
+                served.push(copy.entry);
             }
         }
+        let room = room_number(&room_hash);
         let facts: Vec<_> = copies.iter().filter_map(StoredCopy::facts).collect();
-        let Some(position) = to_send(&facts, room, |copy| in_version.contains(&copy.entry)) else {
+        let Some(position) = to_send(&facts, room, |copy| served.contains(&copy.entry)) else {
             return Ok(None);
         };
-        if facts[position].entry != chosen.entry.id {
-            return Ok(None);
-        }
-        chosen.shared_history = may_be_shared(&facts, room, facts[position].class);
-        chosen.is_new = !copies
-            .iter()
-            .any(|copy| is_in_version(copy) && room_number(&copy.room_hash) == room);
-        Ok(Some(chosen))
+        let best = copies.iter().position(|copy| copy.entry == facts[position].entry);
+        let best = copies.swap_remove(best.ok_or(VaultError::Corrupt)?);
+        Ok(Some(Chosen {
+            forwarded_count: self.connection.forwarded_count(best.entry)?.unwrap_or(0),
+            shared_history: may_be_shared(&facts, room, facts[position].class),
+            is_new: best.version != self.version && copies.iter().all(|copy| copy.version != self.version),
+            entry: StoredEntry {
+                id: best.entry,
+                version: best.version,
+                body: best.body,
+                ..first.entry
+            },
+            ..first
+        }))
     }
 
     /// Opens entries and encrypts them again, on several threads. Entries that cannot be opened are left out.
@@ -223,6 +248,7 @@ fn encrypt(chosen: &[Chosen], keys: &DecryptionKeys, encryption: &BackupEncrypti
     let (mut sealed, mut plain) = (Vec::new(), Vec::new());
     let mut ready = Vec::with_capacity(chosen.len());
     for Chosen {
+        visited,
         entry,
         forwarded_count,
         shared_history,
@@ -239,7 +265,7 @@ fn encrypt(chosen: &[Chosen], keys: &DecryptionKeys, encryption: &BackupEncrypti
             continue;
         };
         ready.push(Ready {
-            id: entry.id,
+            visited: *visited,
             room_id: room_key.room_id,
             session_id: room_key.session_id,
             entry: outgoing,

@@ -124,10 +124,12 @@ impl Sender {
                 None => Some(self.prepare(self.in_doubt.map(|doubt| doubt.through)).await?),
             };
         }
-        if self.stop.winds_down() {
+        let batch = self.next.as_ref().expect("it was prepared");
+        // What was found to need nothing is stored even now.
+        let has_come_on = batch.batch.is_empty() && batch.through > batch.from;
+        if self.stop.winds_down() && !has_come_on {
             return Err(SendEnd::Stopped);
         }
-        let batch = self.next.as_ref().expect("it was prepared");
         Ok(self.in_doubt.unwrap_or(Announced {
             through: batch.through,
             new_keys: batch.batch.new_keys(),
@@ -139,6 +141,7 @@ impl Sender {
     pub(crate) async fn send(&mut self) -> Result<Option<Sent>, SendEnd> {
         let Some(batch) = self.next.take() else { return Ok(None) };
         if batch.batch.is_empty() {
+            self.in_doubt = None;
             return Ok(Some(self.sent(&batch, 0)));
         }
         loop {

@@ -1,7 +1,7 @@
 //! Reads entries for the app: those of a room or of all rooms, and those that were opened, failed, are held back or
 //! were refused. Pages are continued by entry id and read in short transactions.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{Connection, VaultError, entries::session_from_row};
 use crate::backup::{FailureReason, limits::MAX_PAGE_BYTES, session_id::SessionId};
@@ -138,6 +138,13 @@ impl Connection {
             });
         }
         Ok(entries)
+    }
+
+    /// Returns how often a key was forwarded before it was backed up, as its entry claims.
+    pub(crate) fn forwarded_count(&self, entry: EntryId) -> Result<Option<u32>, VaultError> {
+        let sql = "SELECT forwarded_count FROM entry WHERE id = ?1";
+        let count = self.inner.prepare_cached(sql)?.query_row([entry], |row| row.get(0));
+        Ok(count.optional()?.flatten())
     }
 
     /// Returns the opened entries of one version after `after`, by entry id. Leaves out copies that do not connect to
