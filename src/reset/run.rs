@@ -114,20 +114,16 @@ fn ends_the_run(outcome: &RunOutcome) -> Option<ResetOutcome> {
         | RunOutcome::Paused { .. }
         | RunOutcome::Stopped
         | RunOutcome::OutOfBudget => Some(of_download(outcome.clone())),
-        RunOutcome::Failed { reason }
-            if matches!(
-                reason,
+        RunOutcome::Failed {
+            reason:
                 RunFailure::NotSignedIn { .. }
-                    | RunFailure::Tls
-                    | RunFailure::DiskFull
-                    | RunFailure::Overtaken
-                    | RunFailure::VaultGone
-                    | RunFailure::VaultDamaged
-                    | RunFailure::Internal
-            ) =>
-        {
-            Some(of_download(outcome.clone()))
-        }
+                | RunFailure::Tls
+                | RunFailure::DiskFull
+                | RunFailure::Overtaken
+                | RunFailure::VaultGone
+                | RunFailure::VaultDamaged
+                | RunFailure::Internal,
+        } => Some(of_download(outcome.clone())),
         _ => None,
     }
 }

@@ -30,7 +30,7 @@ impl Segment {
         // Under the old storage key, the new one would go to whoever knows that key.
         let renew = state.cause.is_some_and(ResetCause::renews_storage);
         let keeper = &self.crypto.secrets;
-        self.from_app(keeper.prepare_storage(renew)).await?;
+        self.wait_for_app(keeper.prepare_storage(renew)).await?;
         let storage = self.default_storage_key().await?;
         if storage.is_none() || (renew && storage == state.first_storage) {
             let reason = match renew {
@@ -79,7 +79,7 @@ impl Segment {
             },
             decryption_key: encode(&state.key),
         };
-        self.from_app(self.crypto.source.use_backup(backup)).await?;
+        self.wait_for_app(self.crypto.source.use_backup(backup)).await?;
         self.change(|state| state.step = ResetStep::Adopted).await?;
         Ok(())
     }
@@ -88,11 +88,12 @@ impl Segment {
     async fn keep_secret(&self, name: String, key: &KeyBytes) -> Result<(), Halt> {
         let keeper = &self.crypto.secrets;
         let secret = encode(key);
-        if self.from_app(keeper.read_secret(name.clone())).await?.as_ref() == Some(&secret) {
+        if self.wait_for_app(keeper.read_secret(name.clone())).await?.as_ref() == Some(&secret) {
             return Ok(());
         }
-        self.from_app(keeper.write_secret(name.clone(), secret.clone())).await?;
-        match self.from_app(keeper.read_secret(name)).await? {
+        self.wait_for_app(keeper.write_secret(name.clone(), secret.clone()))
+            .await?;
+        match self.wait_for_app(keeper.read_secret(name)).await? {
             Some(read) if read == secret => Ok(()),
             // Another client has written it meanwhile, or it cannot be read.
             _ => self.halt(ResetStop::SecretStorageChanged).await,

@@ -224,7 +224,7 @@ impl Segment {
     }
 
     /// Waits for the app's crypto, unless the run has to end.
-    pub(super) async fn from_app<T>(&self, call: impl Future<Output = Result<T, CryptoError>>) -> Result<T, Halt> {
+    pub(super) async fn wait_for_app<T>(&self, call: impl Future<Output = Result<T, CryptoError>>) -> Result<T, Halt> {
         Ok(self.stop.unless_stopped(call).await.ok_or(Halt::Stopped)??)
     }
 

@@ -105,7 +105,7 @@ impl Segment {
         let mut after = state.marked_through;
         while let Some((keys, last)) = self.read_back_after(&version, after).await? {
             let source = &self.crypto.source;
-            self.from_app(source.mark_read_back(target.clone(), keys)).await?;
+            self.wait_for_app(source.mark_read_back(target.clone(), keys)).await?;
             self.change(move |state| state.marked_through = last).await?;
             after = last;
         }

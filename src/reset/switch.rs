@@ -84,7 +84,7 @@ impl Segment {
     async fn signed(&self, state: &Move) -> Result<Value, Halt> {
         let unsigned = json!({ "public_key": BASE64.encode(state.public_key) });
         let signed = self
-            .from_app(self.crypto.signer.sign_auth_data(unsigned.to_string()))
+            .wait_for_app(self.crypto.signer.sign_auth_data(unsigned.to_string()))
             .await?;
         match serde_json::from_str::<Value>(&signed) {
             Ok(auth_data) if auth_data["public_key"] == unsigned["public_key"] => Ok(auth_data),

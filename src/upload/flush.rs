@@ -52,7 +52,7 @@ pub(crate) async fn flush(flush: &Flush<'_>, uploaded: &mut u64) -> Result<(), S
             return Err(SendEnd::Job(unavailable()));
         }
         let keys = flush.upload(&page).await?;
-        flush.from_app(flush.source.mark_page(page.id.clone())).await?;
+        flush.wait_for_app(flush.source.mark_page(page.id.clone())).await?;
         *uploaded += keys;
         last = Some(page.id);
     }
@@ -65,7 +65,7 @@ impl Flush<'_> {
             version: self.version.version.clone(),
             public_key: BASE64.encode(self.version.public_key.unwrap_or_default()),
         };
-        self.from_app(self.source.next_page(target)).await
+        self.wait_for_app(self.source.next_page(target)).await
     }
 
     /// Uploads a page, and returns the number of its keys.
@@ -111,7 +111,7 @@ impl Flush<'_> {
         }
     }
 
-    async fn from_app<T>(&self, call: impl Future<Output = Result<T, CryptoError>>) -> Result<T, SendEnd> {
+    async fn wait_for_app<T>(&self, call: impl Future<Output = Result<T, CryptoError>>) -> Result<T, SendEnd> {
         let answer = self.stop.unless_stopped(call).await.ok_or(SendEnd::Stopped)?;
         answer.map_err(|_| SendEnd::Job(unavailable()))
     }

@@ -18,6 +18,8 @@ const FLOORS: [&[&str]; 7] = [
     &["client"],
     &[
         "download",
+        "upload",
+        "reset",
         "preference",
         "on_demand",
         "export",
