@@ -36,5 +36,6 @@ mod support;
 mod trim;
 mod trouble;
 mod unlock;
+mod upload;
 mod versions;
 mod wake_up;
