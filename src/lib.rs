@@ -5,13 +5,16 @@
 //! Begin with [`KeyBackupClient`]: open it once per signed-in account, [unlock](KeyBackupClient::unlock) the backup
 //! with the recovery key or passphrase that the user types, and [run](KeyDownload::run) the
 //! [download](KeyBackupClient::download) whenever the OS gives the app an opportunity. The app implements
-//! [`HttpTransport`] and [`JobHost`], and optionally a [`Keyring`] and a [`RoomKeySink`].
+//! [`HttpTransport`] and [`JobHost`], and optionally a [`Keyring`] and a [`RoomKeySink`]. When the backup has to be reset,
+//! [`KeyBackupClient::reset`] moves it without losing a key.
 //!
 //! | module | contents |
 //! |---|---|
 //! | `client` | the client that an app opens, and the traits that it implements |
 //! | `unlock` | finding the backup decryption key from what the user has |
 //! | `download` | the job: plan, fetch, open, deliver |
+//! | `upload` | from the vault, and from the app's crypto, to the backup |
+//! | `reset` | creating a backup, moving it to a new key, deleting old versions |
 //! | `preference` | whether to back up at all, as shared by the user's clients |
 //! | `compare` | whether copies of a session connect |
 //! | `lookup` | one key, or the keys of a room, from the vault |
