@@ -37,7 +37,11 @@ stage_chaos() {
 }
 
 stage_synapse() {
+  CARGO_TARGET_DIR=target/second-device \
+    cargo build --release --locked --manifest-path tests/second-device/Cargo.toml
+  cargo build --release --locked --example reset
   KEYFERRY_SYNAPSE_PYTHON="$(scripts/synapse-venv.sh)" \
+    KEYFERRY_SECOND_DEVICE="$PWD/target/second-device/release/keyferry-test-second-device" \
     cargo test --release --locked --test synapse -- --ignored --nocapture
 }
 
@@ -62,6 +66,7 @@ stage_swift() {
 
 stage_example() {
   cargo run --release --locked --example restore
+  cargo run --release --locked --example reset
 }
 
 for stage in "${stages[@]}"; do

@@ -16,12 +16,10 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     init_logging(LogLevel::Error);
     let client = open(options).await?;
     let (download, reset) = (client.download(), client.reset());
-    let is_begun = reset.status().await?.is_some();
-    if !download.status().await?.unlocked {
+    let is_begun = reset.status().await?.is_some_and(|status| status.stopped.is_none());
+    if !is_begun {
         let text = options.recovery_key.as_str().into();
         client.unlock(UnlockSecret::RecoveryKey { text }).await?;
-    }
-    if !is_begun {
         let report = download.run(RunBudget::default()).await;
         tell("downloaded", report.summary.fetched);
         let cause = ResetCause::BackupDamaged;

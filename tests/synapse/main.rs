@@ -3,6 +3,7 @@
 mod backup;
 mod common;
 mod preference;
+mod reset;
 mod restore;
 #[path = "../support/token_host.rs"]
 mod token_host;
