@@ -10,13 +10,9 @@ use keyferry::{
 
 use crate::{Failure, account::Account, token_host::TokenHost};
 
-pub(crate) async fn open(
-    account: &Account,
-    data_dir: &Path,
-    transport: Arc<ReqwestTransport>,
-    sink: Option<Arc<dyn RoomKeySink>>,
-) -> Result<Arc<KeyBackupClient>, Failure> {
-    let options = ClientOptions {
+/// Returns the options of a client with a sealed vault.
+pub(crate) fn options(account: &Account, data_dir: &Path) -> ClientOptions {
+    ClientOptions {
         account: keyferry::Account {
             homeserver_url: account.homeserver_url.clone(),
             user_id: account.user_id.clone(),
@@ -33,9 +29,17 @@ pub(crate) async fn open(
         secret_keeper: None,
         backup_signer: None,
         room_key_source: None,
-    };
+    }
+}
+
+pub(crate) async fn open(
+    account: &Account,
+    data_dir: &Path,
+    transport: Arc<ReqwestTransport>,
+    sink: Option<Arc<dyn RoomKeySink>>,
+) -> Result<Arc<KeyBackupClient>, Failure> {
     let host = Arc::new(TokenHost::new(account.access_token.clone()));
-    Ok(KeyBackupClient::open(options, transport, host, sink).await?)
+    Ok(KeyBackupClient::open(options(account, data_dir), transport, host, sink).await?)
 }
 
 pub(crate) async fn unlock(client: &KeyBackupClient, account: &Account) -> Result<(), Failure> {

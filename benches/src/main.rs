@@ -20,6 +20,7 @@ mod table;
 mod targets;
 #[path = "../../tests/support/token_host.rs"]
 mod token_host;
+mod upload;
 
 use std::{io::Write, path::Path, process::ExitCode};
 
@@ -49,6 +50,8 @@ type Failure = Box<dyn std::error::Error>;
 fn work(name: &str, told: &str) -> Result<(), Failure> {
     if phone::NAMES.contains(&name) {
         phone::work(name, told)
+    } else if upload::is_child(name) {
+        upload::work(name, told)
     } else {
         contestant::work(name, told)
     }
@@ -64,7 +67,8 @@ fn measure(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Fa
         results.push(scenario.measure(options.rounds)?);
     }
     let phone = phone::measure(&options)?;
-    let report = report::markdown(&results, &phone, options.rounds);
+    let uploads = upload::measure(&options)?;
+    let report = report::markdown(&results, &uploads, &phone, options.rounds);
     say(&report);
     if let Some(directory) = &options.write_to {
         let directory = Path::new(directory);

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Returns the whole report. Writing into a string does not fail.
-pub(crate) fn markdown(results: &[Measured], phone: &[Table], rounds: usize) -> String {
+pub(crate) fn markdown(results: &[Measured], uploads: &[Table], phone: &[Table], rounds: usize) -> String {
     let mut text = String::from("# Benchmark\n\n![The figures as a picture](restore.svg)\n\n");
     let _ = writeln!(
         text,
@@ -28,23 +28,29 @@ pub(crate) fn markdown(results: &[Measured], phone: &[Table], rounds: usize) -> 
         }
         text.push_str(&said_of(&targets::of(measured)));
     }
-    if !phone.is_empty() {
-        text.push_str("\n## Life on a phone\n");
-    }
-    for table in phone {
-        let _ = writeln!(text, "\n### {}\n\n{}\n", table.title, table.about);
-        let _ = writeln!(
-            text,
-            "| {} |\n|{}",
-            table.columns.join(" | "),
-            "---|".repeat(table.columns.len())
-        );
-        for row in &table.rows {
-            let _ = writeln!(text, "| {} |", row.join(" | "));
+    for (title, tables) in [("Moving a backup", uploads), ("Life on a phone", phone)] {
+        if !tables.is_empty() {
+            let _ = writeln!(text, "\n## {title}");
         }
-        text.push_str(&said_of(&table.targets));
+        for table in tables {
+            write_table(&mut text, table);
+        }
     }
     text
+}
+
+fn write_table(text: &mut String, table: &Table) {
+    let _ = writeln!(text, "\n### {}\n\n{}\n", table.title, table.about);
+    let _ = writeln!(
+        text,
+        "| {} |\n|{}",
+        table.columns.join(" | "),
+        "---|".repeat(table.columns.len())
+    );
+    for row in &table.rows {
+        let _ = writeln!(text, "| {} |", row.join(" | "));
+    }
+    text.push_str(&said_of(&table.targets));
 }
 
 fn said_of(targets: &[Target]) -> String {
