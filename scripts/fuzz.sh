@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-targets=(reader entry recovery_key account_data)
+targets=(reader entry recovery_key account_data upload)
 [ "${1:-all}" = all ] || targets=("$1")
 executions=${2:-10000000}
 

@@ -8,15 +8,16 @@ use serde_json::Value;
 use crate::{
     backup::{
         BackupOrigin, entry,
-        limits::{MAX_ENTRY_BYTES, MAX_ID_BYTES, MAX_VERSION_CHARS},
+        limits::{MAX_ENTRY_BYTES, MAX_ID_BYTES, MAX_VERSION_CHARS, MAX_VERSION_DETAIL_CHARS},
         plaintext::OpenedEntry,
         reader::{BackupReader, EntryVisitor, RawEntry, ReadError, is_entry},
         recovery_key::{parse_base58, parse_base64},
         session_id::{BASE64, SessionId},
-        version::VersionInfo,
+        version::{VersionInfo, VersionMark, read_version_number},
     },
     preference::read_forms,
     unlock::read_secret_storage,
+    upload::read_page,
 };
 
 /// Fuzzes the streaming reader. The first byte chooses what is read and the chunk size.
@@ -77,6 +78,22 @@ pub fn account_data(data: &[u8]) {
     if let Ok(content) = serde_json::from_slice::<Value>(data) {
         read_forms(&content);
         read_secret_storage(content);
+    }
+}
+
+/// Fuzzes what uploads read: the answer to one, the number of a new version, and a page of the app's crypto.
+pub fn upload(data: &[u8]) {
+    if let Some(mark) = VersionMark::parse(data) {
+        assert!(mark.count.is_none_or(|count| i64::try_from(count).is_ok()));
+        assert!(mark.etag.chars().count() <= MAX_VERSION_DETAIL_CHARS);
+    }
+    if let Ok(answer) = serde_json::from_slice::<Value>(data)
+        && let Some(number) = read_version_number(&answer["version"])
+    {
+        assert!((1..=MAX_VERSION_CHARS).contains(&number.chars().count()) && !matches!(number.as_str(), "." | ".."));
+    }
+    if let Ok(text) = std::str::from_utf8(data) {
+        read_page(text);
     }
 }
 
@@ -185,5 +202,10 @@ mod tests {
     #[test]
     fn the_corpus_of_account_data_does_not_panic() {
         replay("account_data", account_data);
+    }
+
+    #[test]
+    fn the_corpus_of_uploads_does_not_panic() {
+        replay("upload", upload);
     }
 }

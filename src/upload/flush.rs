@@ -5,14 +5,15 @@
 //! take the place of a better one there, which some servers would allow, so entries of which the vault knows a better
 //! copy in this version are left out.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use base64::Engine;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::send::{SendEnd, end_of};
+use super::{
+    page::Page,
+    send::{SendEnd, end_of},
+};
 use crate::{
     backup::{
         decryption::BackupDecryptionKey,
@@ -83,7 +84,6 @@ impl Flush<'_> {
             log::warn!("the app's crypto returned a page that is no JSON of rooms");
             return Err(SendEnd::Job(unavailable()));
         };
-        // Dendrite loses `auth_data` to an upload without keys.
         let Some(body) = body else { return Ok(keys) };
         let put = || self.homeserver.put_keys(&self.version.version, body.clone());
         let put = self.stop.unless_stopped(Retry::with_network(None).request(put)).await;
@@ -122,54 +122,31 @@ pub(super) fn unavailable() -> JobEnd {
     JobEnd::blocked(BlockedReason::CryptoUnavailable, None)
 }
 
-/// A page without the entries of which the backup has better copies.
-struct Pruned {
-    /// `None` if nothing is left to upload.
-    body: Option<Vec<u8>>,
-    /// All keys of the page.
-    keys: u64,
-}
-
-#[derive(Deserialize)]
-struct RoomsOfPage<'a>(#[serde(borrow)] BTreeMap<String, SessionsOfPage<'a>>);
-
-#[derive(Deserialize, Serialize)]
-struct SessionsOfPage<'a> {
-    #[serde(borrow)]
-    sessions: BTreeMap<String, &'a RawValue>,
-}
-
-/// Returns the page as it may be uploaded; `None` if it does not have the form of one. Blocks.
+/// Returns the page as it may be uploaded, and how many keys it had; `None` if it does not have the form of one. Blocks.
 fn prune(
     rooms_json: &str,
     vault: &Vault,
     version: VersionRowId,
     key: Option<&BackupDecryptionKey>,
 ) -> Result<Option<Pruned>, VaultError> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        rooms: &'a BTreeMap<String, SessionsOfPage<'a>>,
-    }
-    let Ok(RoomsOfPage(mut rooms)) = serde_json::from_str(rooms_json) else {
+    let Some(mut page) = Page::parse(rooms_json) else {
         return Ok(None);
     };
-    let vault = vault.connect()?;
-    let mut keys = 0;
-    for (room_id, room) in &mut rooms {
-        keys += room.sessions.len() as u64;
-        let mut worse = Vec::new();
-        for (session_id, entry) in &room.sessions {
-            if let Some(key) = key
-                && has_better(&vault, version, key, room_id, session_id, entry)?
-            {
-                worse.push(session_id.clone());
-            }
-        }
-        room.sessions.retain(|session_id, _| !worse.contains(session_id));
+    let keys = page.keys();
+    if let Some(key) = key {
+        let vault = vault.connect()?;
+        page.leave_out(|room_id, session_id, entry| has_better(&vault, version, key, room_id, session_id, entry))?;
     }
-    rooms.retain(|_, room| !room.sessions.is_empty());
-    let body = (!rooms.is_empty()).then(|| serde_json::to_vec(&Body { rooms: &rooms }).expect("valid JSON"));
+    let body = page.body();
     Ok(Some(Pruned { body, keys }))
+}
+
+/// A page without the entries of which the backup has better copies.
+struct Pruned {
+    /// `None` if nothing is left to upload.
+    body: Option<Vec<u8>>,
+    /// All keys of the page.
+    keys: u64,
 }
 
 /// Whether the vault knows a copy in this version that connects to the entry and begins as early.
@@ -179,7 +156,7 @@ fn has_better(
     key: &BackupDecryptionKey,
     room_id: &str,
     session_id: &str,
-    entry: &RawValue,
+    entry: &str,
 ) -> Result<bool, VaultError> {
     let session = SessionId::parse(session_id);
     let open = |body: &[u8]| {
@@ -189,7 +166,7 @@ fn has_better(
         opened.ok()
     };
     let mut packed = Vec::new();
-    pack(RawEntry::Json(entry.get().as_bytes()), &mut packed);
+    pack(RawEntry::Json(entry.as_bytes()), &mut packed);
     let Some((index, offered)) = open(&packed) else {
         // It is not for us to judge what the app's crypto has made.
         return Ok(false);
