@@ -1,14 +1,17 @@
 //! A miniature phone, and you are its operating system. Commands on standard input run, pause, resume, stop and end
-//! the download; each answer is a line of JSON.
+//! the download, and move the backup to a new key; each answer is a line of JSON.
 //!
 //! ```text
 //! phone ACCOUNT.json DATA_DIR [--deliveries FILE] [--sink-delay-ms N] [--name NAME] [--max-vault-bytes N]
+//!     [--crypto DIR]
 //! ```
 //! The account file has what `keyferry-test-homeserver` prints. Exits with 0 if the last run completed, with 1 on a
 //! failure, and otherwise with 3.
 
 #![allow(clippy::print_stderr, reason = "a program for people")]
 
+#[path = "../reset/crypto.rs"]
+mod crypto;
 mod sink;
 #[path = "../../tests/support/token_host.rs"]
 mod token_host;
@@ -22,9 +25,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crypto::with_crypto;
 use keyferry::{
-    Account, ClientOptions, DownloadPolicy, KeyBackupClient, PauseCause, ReqwestTransport, RoomKeySink, RunBudget,
-    RunOutcome, RunReport, SecretBytes, UnlockSecret, VaultProtection,
+    Account, ClientOptions, DownloadPolicy, KeyBackupClient, PauseCause, ReqwestTransport, ResetCause, ResetOutcome,
+    RoomKeySink, RunBudget, RunOutcome, SecretBytes, UnlockSecret, VaultProtection,
 };
 use lexopt::{Arg, ValueExt};
 use serde_json::{Value, json};
@@ -42,6 +46,8 @@ Commands:
   resume CAUSE             end that cause
   stop, start, end         give the download up, take it up again, end the current run
   status, quiescent, refresh
+  move                     begin to move the backup to a new key; needs --crypto, a directory for the app's crypto store
+  reset [MS]               start a run of that move
   prioritise ROOM
   fetch ROOM [SESSION]
 At the end of its input, the program waits for the run.";
@@ -75,6 +81,7 @@ struct Arguments {
     sink_delay: Duration,
     name: Option<String>,
     max_vault_bytes: Option<u64>,
+    crypto: Option<PathBuf>,
 }
 
 fn arguments() -> Result<Arguments, lexopt::Error> {
@@ -86,6 +93,7 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
             Arg::Long("deliveries") => arguments.deliveries = Some(parser.value()?.into()),
             Arg::Long("sink-delay-ms") => arguments.sink_delay = Duration::from_millis(parser.value()?.parse()?),
             Arg::Long("name") => arguments.name = Some(parser.value()?.string()?),
+            Arg::Long("crypto") => arguments.crypto = Some(parser.value()?.into()),
             Arg::Long("max-vault-bytes") => arguments.max_vault_bytes = Some(parser.value()?.parse()?),
             _ => return Err(argument.unexpected()),
         }
@@ -106,26 +114,22 @@ async fn live() -> Result<bool, Box<dyn Error>> {
         client.unlock(UnlockSecret::RecoveryKey { text }).await?;
     }
     tell(&json!({ "ready": true }));
-    let mut run: Option<JoinHandle<RunReport>> = None;
+    let mut run: Option<JoinHandle<bool>> = None;
     let mut completed = false;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            ["run", limit @ ..] => {
+            [job @ ("run" | "reset"), limit @ ..] => {
                 let max_duration_ms = limit.first().map(|limit| limit.parse()).transpose()?;
-                let download = client.download();
+                let (client, is_reset) = (client.clone(), *job == "reset");
                 run = Some(tokio::spawn(async move {
-                    let report = download.run(RunBudget { max_duration_ms }).await;
-                    tell(&json!({
-                        "outcome": format!("{:?}", report.outcome),
-                        "fetched": report.summary.fetched,
-                        "opened": report.summary.opened,
-                        "delivered": report.summary.delivered,
-                        "bytes": report.bytes_downloaded,
-                        "decrypted": report.decrypted,
-                    }));
-                    report
+                    let budget = RunBudget { max_duration_ms };
+                    if is_reset {
+                        reset(&client, budget).await
+                    } else {
+                        download(&client, budget).await
+                    }
                 }));
             }
             ["wait"] => completed = ended(run.take()).await?.unwrap_or(completed),
@@ -137,9 +141,30 @@ async fn live() -> Result<bool, Box<dyn Error>> {
     Ok(completed)
 }
 
-async fn ended(run: Option<JoinHandle<RunReport>>) -> Result<Option<bool>, Box<dyn Error>> {
+async fn ended(run: Option<JoinHandle<bool>>) -> Result<Option<bool>, Box<dyn Error>> {
     let Some(run) = run else { return Ok(None) };
-    Ok(Some(matches!(run.await?.outcome, RunOutcome::Completed { .. })))
+    Ok(Some(run.await?))
+}
+
+/// Runs the download once. Returns whether it completed.
+async fn download(client: &KeyBackupClient, budget: RunBudget) -> bool {
+    let report = client.download().run(budget).await;
+    tell(&json!({
+        "outcome": format!("{:?}", report.outcome),
+        "fetched": report.summary.fetched,
+        "opened": report.summary.opened,
+        "delivered": report.summary.delivered,
+        "bytes": report.bytes_downloaded,
+        "decrypted": report.decrypted,
+    }));
+    matches!(report.outcome, RunOutcome::Completed { .. })
+}
+
+/// Runs the reset once. Returns whether it completed.
+async fn reset(client: &KeyBackupClient, budget: RunBudget) -> bool {
+    let report = client.reset().run(budget).await;
+    tell(&json!({ "reset": format!("{:?}", report.outcome), "status": format!("{:?}", report.status) }));
+    report.outcome == ResetOutcome::Completed
 }
 
 async fn open(
@@ -174,6 +199,10 @@ async fn open(
     let host = Arc::new(TokenHost::new(text("access_token")).on_wake_up(|wake_up| {
         tell(&json!({ "wake_up": wake_up.map(|wake_up| format!("{wake_up:?}")) }));
     }));
+    let options = match &arguments.crypto {
+        Some(store) => with_crypto(options, store, &text("recovery_key"), transport.clone(), host.clone()).await?,
+        None => options,
+    };
     let sink = match &arguments.deliveries {
         Some(path) => {
             let sink = sink::FileSink::new(path, arguments.sink_delay)?;
@@ -212,6 +241,11 @@ async fn answer(client: &KeyBackupClient, words: &[&str]) -> Value {
                 .prioritise_rooms(rooms)
                 .await
                 .map_err(|error| error.to_string())
+        }
+        ["move"] => {
+            let reset = client.reset();
+            let begun = reset.move_backup(ResetCause::BackupDamaged, Vec::new()).await;
+            begun.map_err(|error| error.to_string())
         }
         ["status"] => return said(download.status().await),
         ["refresh"] => return said(client.refresh().await),

@@ -1,5 +1,6 @@
 //! Random disturbances in an order that a seed decides: kills, suspensions, pauses, expired time, a server that
-//! misbehaves, recreated backups, a full disk. In the end, vault and sink equal the truth.
+//! misbehaves, recreated backups, moves to a new key, a full disk. In the end, vault and sink equal the truth, and the
+//! backup moves once more.
 
 #![allow(clippy::print_stderr, reason = "the seed is printed")]
 
@@ -47,18 +48,17 @@ async fn after_random_disturbances_all_keys_are_there() {
         chaos.round().await;
     }
     let (kills, changes) = (chaos.kills, chaos.changes);
-    eprintln!(
-        "{kills} kills, {changes} changes of the version; {}",
-        summary(&chaos.log)
-    );
+    let log = summary(&chaos.log);
     drop(chaos);
 
     homeserver.set_faults(Vec::new());
     disk.empty();
+    let moves = usize::try_from(homeserver.requests().of(EndpointKind::CreateVersion)).expect("small");
+    eprintln!("{kills} kills, {changes} changes of the version, {moves} versions for moves; {log}");
     let mut delivered = Deliveries::new(&homeserver);
     let again = delivered.read_on(setup.directory.path());
     for _ in 0..20 {
-        let mut phone = Phone::start(&homeserver, &setup, &[]).ready();
+        let mut phone = start_phone(&homeserver, &setup);
         phone.send_command("start");
         phone.answer("done");
         phone.send_command("run");
@@ -70,11 +70,17 @@ async fn after_random_disturbances_all_keys_are_there() {
     }
     let again = again + delivered.read_on(setup.directory.path());
     assert_eq!(delivered.missing.len(), 0, "keys are lost");
-    let most = kills * BATCH + changes * usize::try_from(KEYS).expect("small");
+    let most = kills * BATCH + (changes + moves) * usize::try_from(KEYS).expect("small");
     assert!(
         again <= most,
         "{again} keys were delivered again, at most {most} may be"
     );
+
+    complete_a_move(&homeserver, &setup);
+    let device = Setup::new(&homeserver);
+    let restored = device.open_unlocked().await;
+    assert_eq!(restored.download().run(RunBudget::default()).await.outcome, WHOLE);
+    assert_vault_complete(&restored, &homeserver).await;
 
     let client = setup.open().await;
     assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
@@ -83,6 +89,26 @@ async fn after_random_disturbances_all_keys_are_there() {
     assert_eq!((summary.fetched, summary.opened, summary.delivered), (KEYS, KEYS, KEYS));
     assert_eq!((summary.failed, summary.conflicts, summary.refused), (0, 0, 0));
     assert_vault_complete(&client, &homeserver).await;
+}
+
+fn start_phone(homeserver: &Homeserver, setup: &Setup) -> Phone {
+    let store = setup.directory.path().join("crypto-store").display().to_string();
+    Phone::start(homeserver, setup, &["--crypto", &store]).ready()
+}
+
+/// Ends the move under way, if there is one, and moves the backup once more.
+fn complete_a_move(homeserver: &Homeserver, setup: &Setup) {
+    for _ in 0..20 {
+        let mut phone = start_phone(homeserver, setup);
+        for command in ["run", "wait", "move", "reset"] {
+            phone.send_command(command);
+        }
+        if phone.end() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    panic!("the backup does not move");
 }
 
 struct Chaos<'a> {
@@ -100,9 +126,17 @@ impl Chaos<'_> {
     async fn round(&mut self) {
         let mut phone = match self.phone.take() {
             Some(phone) => phone,
-            None => Phone::start(self.homeserver, self.setup, &[]).ready(),
+            None => start_phone(self.homeserver, self.setup),
         };
-        phone.send_command(if self.dice.next() < 0.5 { "run" } else { "run 400" });
+        let job = match self.dice.below(3) {
+            0 => {
+                phone.send_command("move");
+                "reset"
+            }
+            _ => "run",
+        };
+        let limit = if self.dice.next() < 0.5 { "" } else { " 400" };
+        phone.send_command(&format!("{job}{limit}"));
         self.wait(150).await;
         let (name, stays) = match self.dice.below(12) {
             0..=2 => ("kill", false),
@@ -178,6 +212,10 @@ impl Chaos<'_> {
             EndpointKind::AllKeys,
             EndpointKind::RoomKeys,
             EndpointKind::JoinedRooms,
+            EndpointKind::CreateVersion,
+            EndpointKind::PutKeys,
+            EndpointKind::GetAccountData,
+            EndpointKind::PutAccountData,
         ];
         let endpoint = endpoints[self.dice.below(endpoints.len())];
         let times = 1 + u32::try_from(self.dice.below(3)).expect("small");
