@@ -16,8 +16,8 @@ import sys
 # The objects, records and functions that classes of the package stand for.
 WRAPPED = [
     "KeyBackupClient", "KeyBackupClientProtocol", "KeyDownload", "KeyDownloadProtocol", "KeyBackupPreference",
-    "KeyBackupPreferenceProtocol", "ClientOptions", "RunBudget", "EntryPage",
-    "ConflictPage", "RefusedPage", "RoomKeyPage", "JobHost", "setVaultAside", "initLogging",
+    "KeyBackupPreferenceProtocol", "BackupReset", "BackupResetProtocol", "KeyUpload", "KeyUploadProtocol",
+    "ClientOptions", "RunBudget", "EntryPage", "ConflictPage", "RefusedPage", "RoomKeyPage", "JobHost", "setVaultAside", "initLogging",
 ]
 
 # Functions that have another name in the package.

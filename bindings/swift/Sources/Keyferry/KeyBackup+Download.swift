@@ -3,8 +3,10 @@ import Foundation
 extension KeyBackup {
     public func run(budget: Duration?) async -> RunReport {
         let limit = RunBudget(maxDuration: budget)
-        let report = await host.runs.during { [calls, download] in
-            await calls.stoppable(stop: { download.endRun() }, work: { await download.run(budget: limit) })
+        let report = await host.runs.during(
+            after: { KeyBackupState.Activity(after: $0.outcome, everyKeyIsHere: $0.everyKeyIsHere) }
+        ) {
+            await stoppable { await download.run(budget: limit) }
         }
         // A cancelled run ends the requests beside it. Without a cancellation they may take longer, and are not waited
         // for.
@@ -15,26 +17,13 @@ extension KeyBackup {
     @discardableResult
     public func runInBackground(budget: Duration?) async -> RunReport {
         await causes.inGrantedTime { [self] in
-            let report = await runInTurn(budget: budget)
+            let report = await inTurn(until: Deadline(after: budget)) { await run(budget: $0) }
             // The run of another process closes everything itself.
             if case .alreadyRunning = report.outcome { return report }
             await awaitQuiescent()
             await closeLookups()
             return report
         }
-    }
-
-    /// Runs, after the run of another caller in this process if there is one: in granted time that run goes on.
-    private func runInTurn(budget: Duration?) async -> RunReport {
-        let end = budget.map { ContinuousClock.now + $0 }
-        func left() -> Duration? { end.map { max(.zero, $0 - .now) } }
-        var report = await run(budget: budget)
-        while case .alreadyRunning(let holder) = report.outcome, holder.isThisProcess, !Task.isCancelled, left() != .zero {
-            // The run may have ended before this began to wait.
-            if await !host.runs.hasEnded(within: left()) { try? await Task.sleep(for: .milliseconds(100)) }
-            report = await run(budget: left())
-        }
-        return report
     }
 
     public func status() async throws -> DownloadStatus {
@@ -80,18 +69,5 @@ extension KeyBackup {
 
     public func cryptoStoreWasReplaced() async throws {
         try await download.cryptoStoreWasReplaced()
-    }
-}
-
-extension RunOutcome {
-    /// Whether everything is done, or the work waits for an event that requests a run by itself: an `unlock`, the user's
-    /// `resume` or `start`, or the end of another run.
-    var leavesNothingToTry: Bool {
-        switch self {
-        case .completed, .short, .needsUnlock, .stopped, .alreadyRunning: true
-        case .paused(let causes): causes.contains(.user)
-        case .failed(let reason): reason == .overtaken
-        default: false
-        }
     }
 }

@@ -10,13 +10,17 @@ extension KeyBackup {
     ///   - protection: How secrets in the vault are kept.
     ///   - scheduleWakeUp: Asks the OS for one wake-up of that purpose in place of the last one; `nil` cancels it. It must
     ///     not wait for a call into this backup. Without it the app decides itself when to call
-    ///     ``KeyBackupProtocol/run(budget:)`` and ``BackupPreferenceProtocol/flush(budget:)``.
+    ///     ``KeyBackupProtocol/run(budget:)``, ``KeyBackupResetProtocol/runReset(budget:)``,
+    ///     ``KeyBackupUploadProtocol/flushUploads(budget:)`` and ``BackupPreferenceProtocol/flush(budget:)``.
     /// - Throws: An ``OpenError`` if the options are invalid or the vault cannot be opened; nothing is left half made.
     public static func open(
         account: KeyBackupAccount,
         directory: URL,
         protection: VaultProtection,
         sink: (any RoomKeySink)? = nil,
+        secretKeeper: (any SecretKeeper)? = nil,
+        backupSigner: (any BackupSigner)? = nil,
+        roomKeySource: (any RoomKeySource)? = nil,
         transport: any HttpTransport = URLSessionTransport(),
         fileDownloads: (any FileDownloads)? = nil,
         downloadPolicy: DownloadPolicy? = nil,
@@ -36,7 +40,10 @@ extension KeyBackup {
             preference: preferencePolicy,
             download: downloadPolicy,
             processName: processName,
-            fileDownloads: fileDownloads
+            fileDownloads: fileDownloads,
+            secretKeeper: secretKeeper,
+            backupSigner: backupSigner,
+            roomKeySource: roomKeySource
         )
         let host = HostCallbacks(
             accessToken: accessToken,

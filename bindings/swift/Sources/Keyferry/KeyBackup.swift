@@ -18,6 +18,8 @@ public final class KeyBackup: KeyBackupProtocol {
     public let preference: BackupPreference
     let client: KeyBackupClient
     let download: KeyDownload
+    let reset: BackupReset
+    let upload: KeyUpload
     let causes: Causes
     let calls = CallsUnderWay()
     let exports = CallsUnderWay()
@@ -26,14 +28,22 @@ public final class KeyBackup: KeyBackupProtocol {
     let account: KeyBackupAccount
     /// Whether the OS can download long answers while the app is suspended.
     let hasFileDownloads: Bool
+    /// Whether the app gives access to its crypto, as a reset needs it.
+    let canReset: Bool
+    /// Whether the app's crypto gives out its keys.
+    let canUpload: Bool
     private let endings = Endings()
 
     private init(client: KeyBackupClient, host: HostCallbacks, options: ClientOptions) {
         account = options.account
         hasFileDownloads = options.fileDownloads != nil
+        canUpload = options.roomKeySource != nil
+        canReset = canUpload && options.secretKeeper != nil && options.backupSigner != nil
         self.client = client
         self.host = host
         download = client.download()
+        reset = client.reset()
+        upload = client.upload()
         causes = Causes(download)
         preference = BackupPreference(client.preference(), host: host)
     }

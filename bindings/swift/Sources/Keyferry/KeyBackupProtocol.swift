@@ -4,8 +4,11 @@ import Foundation
 /// can pass a `FakeKeyBackup` (product `KeyferryTesting`) in its own tests and previews.
 ///
 /// Every failure has a type of error, whose cases say what happened. Its `localizedDescription` is a text for users, in
-/// English and German; printed, it is a sentence for logs. Neither has the data that the error holds.
-public protocol KeyBackupProtocol: AnyObject, Sendable {
+/// English and German; printed, it is a sentence for logs. Neither has the data that the error holds, except for the reason
+/// of a refusal by the app's crypto, which is printed.
+///
+/// What changes the backup on the server is in ``KeyBackupResetProtocol`` and ``KeyBackupUploadProtocol``.
+public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtocol {
     /// What ``preference`` is.
     associatedtype Preference: BackupPreferenceProtocol
 

@@ -10,8 +10,12 @@ import Keyferry
 /// ```
 public final class FakeKeyBackup: KeyBackupProtocol, @unchecked Sendable {
     public let preference = FakeBackupPreference()
+    /// What the calls of a reset answer.
+    public let reset = FakeReset()
+    /// What the calls about uploads answer.
+    public let uploads = FakeUploads()
 
-    private static let version = "1"
+    static let version = "1"
     private let lock = NSLock()
     private let recoveryKey: String?
     private let progressSent: Broadcast<DownloadProgress>
@@ -280,12 +284,13 @@ public final class FakeKeyBackup: KeyBackupProtocol, @unchecked Sendable {
         arrivalsSent.finish()
         conflictsSent.finish()
         preference.finish()
+        reset.finish()
     }
 
     // MARK: The script
 
     /// How a run ends that may do nothing; `nil` if it may work.
-    private var held: RunOutcome? {
+    var held: RunOutcome? {
         lock.withLock {
             if content.isClosed { return .paused(causes: []) }
             if content.isStopped { return .stopped }
@@ -308,11 +313,11 @@ public final class FakeKeyBackup: KeyBackupProtocol, @unchecked Sendable {
         }
     }
 
-    private func note(_ call: String) {
+    func note(_ call: String) {
         lock.withLock { content.calls.append(call) }
     }
 
-    private func called(_ call: String) throws {
+    func called(_ call: String) throws {
         note(call)
         let failure = lock.withLock { failures.isEmpty ? nil : failures.removeFirst() }
         if let failure { throw failure }

@@ -24,9 +24,13 @@ final class BackgroundTaskPlanTests: XCTestCase {
     }
 
     /// Returns the request for this wake-up alone.
-    private func plan(_ wakeUp: WakeUp, mayRefresh: Bool = true) throws -> BackgroundTaskPlan {
+    private func plan(
+        _ wakeUp: WakeUp,
+        for purpose: WakeUpPurpose = .download,
+        mayRefresh: Bool = true
+    ) throws -> BackgroundTaskPlan {
         var pending = PendingWakeUps()
-        pending.keep(wakeUp, for: .download, of: "@a:b", now: now)
+        pending.keep(wakeUp, for: purpose, of: "@a:b", now: now)
         return try XCTUnwrap(pending.plans(mayRefresh: mayRefresh).first)
     }
 
@@ -41,6 +45,32 @@ final class BackgroundTaskPlanTests: XCTestCase {
         ]
         for (wakeUp, kind) in table { XCTAssertEqual(try plan(wakeUp).kind, kind, "\(wakeUp)") }
         XCTAssertEqual(try plan(wakeUp(), mayRefresh: false).kind, .processing)
+    }
+
+    func testAResetIsProcessingHoweverSmall() throws {
+        let plan = try plan(wakeUp(after: 1_000, bytes: 0), for: .reset)
+        XCTAssertEqual(plan.kind, .processing)
+        XCTAssertTrue(plan.requiresNetworkConnectivity)
+        XCTAssertEqual(plan.earliestBegin, now + 1)
+    }
+
+    func testAnUploadIsARefreshIfItFits() throws {
+        XCTAssertEqual(try plan(wakeUp(), for: .upload).kind, .appRefresh)
+        XCTAssertEqual(try plan(wakeUp(bytes: much), for: .upload).kind, .processing)
+    }
+
+    func testEachPurposeHasAWakeUpOfItsOwnAndTheFileKeepsThem() throws {
+        let purposes: [WakeUpPurpose] = [.preferenceWrite, .download, .reset, .upload]
+        var pending = PendingWakeUps()
+        for _ in 0..<2 {
+            for purpose in purposes { pending.keep(wakeUp(), for: purpose, of: "@a:b", now: now) }
+        }
+        XCTAssertEqual(pending.entries.map(\.purpose), [.preferenceWrite, .download, .reset, .upload])
+        let file = try JSONEncoder().encode(pending)
+        XCTAssertEqual(try JSONDecoder().decode(PendingWakeUps.self, from: file), pending)
+        XCTAssertEqual(pending.plans(mayRefresh: true).map(\.kind), [.appRefresh, .processing])
+        pending.keep(nil, for: .reset, of: "@a:b", now: now)
+        XCTAssertEqual(pending.plans(mayRefresh: true).map(\.kind), [.appRefresh])
     }
 
     func testProcessingRequiresTheNetworkAndPowerThatTheWakeUpNeeds() throws {
@@ -99,5 +129,26 @@ final class BackgroundTaskPlanTests: XCTestCase {
             (.failed(reason: .diskFull), false),
         ]
         for (outcome, success) in table { XCTAssertEqual(outcome.leavesNothingToTry, success, "\(outcome)") }
+        let resets: [(ResetOutcome, Bool)] = [
+            (.completed, true),
+            (.nothingToDo, true),
+            (.halted(why: .overtaken), true),
+            (.cryptoRefuses(reason: ""), true),
+            (.needsUnlock(versions: ["1"]), true),
+            (.paused(causes: [.user]), true),
+            (.paused(causes: [.timeExpiring]), false),
+            (.outOfBudget, false),
+            (.blocked(reason: .cryptoUnavailable, retryAfter: nil), false),
+        ]
+        for (outcome, success) in resets { XCTAssertEqual(outcome.leavesNothingToTry, success, "\(outcome)") }
+        let uploads: [(UploadOutcome, Bool)] = [
+            (.completed, true),
+            (.hindered(by: .otherBackup), true),
+            (.alreadyRunning(by: holder), true),
+            (.paused(causes: [.offline]), false),
+            (.outOfBudget, false),
+            (.failed(reason: .tls), false),
+        ]
+        for (outcome, success) in uploads { XCTAssertEqual(outcome.leavesNothingToTry, success, "\(outcome)") }
     }
 }

@@ -47,6 +47,53 @@ final class FakeTests: XCTestCase {
         XCTAssertEqual(backup.calls.suffix(2), ["status", "status"])
     }
 
+    func testAResetGoesFromItsBeginningToItsEnd() async throws {
+        let backup = FakeKeyBackup()
+        let losses = [KeyLoss(kind: .notFetched, keys: 3)]
+        backup.reset.readiness = .fake(losses: losses, keys: 10)
+        backup.reset.progress = [ResetProgress(step: .uploading, sent: 5, total: 10)]
+        let updates = backup.resetProgressUpdates
+        let seen = Task { await updates.reduce(into: [ResetStep]()) { $0.append($1.step) } }
+
+        let readiness = try await backup.prepareReset(for: .keyCompromised)
+        XCTAssertEqual(readiness.losses, losses)
+        do {
+            try await backup.moveBackup(for: .keyCompromised)
+            XCTFail("the losses are not accepted")
+        } catch {
+            XCTAssertEqual(error as? ResetError, .losesKeys(losses: losses))
+        }
+        try await backup.moveBackup(for: .keyCompromised, accepting: losses)
+        try await backup.pause()
+        let held = await backup.runReset()
+        XCTAssertEqual(held.outcome, .paused(causes: [.user]))
+        try await backup.resume()
+        let report = await backup.runReset()
+        XCTAssertEqual(report.outcome, .completed)
+        XCTAssertEqual(report.status?.oldVersion, "1")
+        try await backup.deleteVersion("1", accepting: losses)
+        let last = await backup.runReset()
+        XCTAssertEqual(last.outcome, .nothingToDo)
+        backup.close()
+        let steps = await seen.value
+        XCTAssertEqual(steps.last, .done)
+    }
+
+    func testKeysWaitUntilTheyAreUploaded() async throws {
+        let backup = FakeKeyBackup()
+        (backup.uploads.known, backup.uploads.waiting) = (10, 4)
+        backup.uploads.hindrance = .otherBackup
+        let hindered = await backup.flushUploads()
+        XCTAssertEqual(hindered.outcome, .hindered(by: .otherBackup))
+        backup.uploads.hindrance = nil
+        let report = await backup.flushUploads()
+        XCTAssertEqual(report.uploaded, 4)
+        let status = try await backup.uploadStatus()
+        XCTAssertEqual([status.known, status.uploaded, status.waiting], [10, 10, 0])
+        let pending = try await backup.pendingUpload()
+        XCTAssertEqual(pending.keys, 0)
+    }
+
     func testThePreferenceKeepsAChoiceUntilItIsWritten() async throws {
         let backup = FakeKeyBackup()
         backup.preference.write = .pending(reason: .unreachable, retryAfter: nil)

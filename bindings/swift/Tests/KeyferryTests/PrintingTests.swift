@@ -8,17 +8,20 @@ final class PrintingTests: XCTestCase {
 
     func testEveryErrorIsPrintedAsTheSentenceOfTheLibrary() throws {
         let sentences: [(any LocalizedError, String)] = [
+            (CryptoError.unavailable(detail: secret), "the app's crypto is not available now"),
             (ExportError.emptyPassphrase, "the passphrase is empty"),
             (HostError.failed(detail: secret), "the app could not answer"),
             (LookupError.locked, "the backup is not unlocked"),
             (OnDemandError.onHold(causes: [.offline]), "requests are on hold"),
             (OpenError.keyringUnavailable(keyLost: true), "the keyring gave no key"),
             (PreferenceError.unreachable(retryAfter: .seconds(5)), "the homeserver cannot be reached"),
+            (ResetError.losesKeys(losses: [KeyLoss(kind: .failed, keys: 1)]), "keys would be lost"),
             (SinkError.unavailable(detail: secret), "the app's crypto takes no keys now"),
             (StatusError.shutDown, "the client is shut down"),
             (TransportError.failed(detail: secret), "the transport failed"),
             (UnlockError.notSignedIn(softLogout: true), "the account is not signed in"),
             (UnlockError.wrongKey, "the key does not fit the backup"),
+            (UploadError.noSource, "the app gave no access to its crypto"),
         ]
         for (error, sentence) in sentences {
             XCTAssertEqual("\(error)", sentence)

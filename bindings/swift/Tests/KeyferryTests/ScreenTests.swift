@@ -32,6 +32,23 @@ final class ScreenTests: BackupTestCase {
         XCTAssertNil(Texts(language: "xx"))
     }
 
+    func testEveryStepOfAResetHasTextsInEnglishAndGerman() throws {
+        let english = try XCTUnwrap(Texts(language: "en"))
+        let german = try XCTUnwrap(Texts(language: "de"))
+        let steps: [ResetStep] = [
+            .begun, .secretsKept, .created, .published, .adopted, .readingBack, .uploading, .proved, .done,
+        ]
+        for step in steps {
+            let progress = ResetProgress(step: step, sent: 2_100, total: 2_000)
+            for text in [progress.title(english), progress.detail(english), progress.title(german), progress.detail(german)] {
+                XCTAssertFalse(text.isEmpty || text.contains("keyferry_") || text.contains("%"), "\(step): \(text)")
+            }
+            XCTAssertNotEqual(progress.detail(english), progress.detail(german))
+        }
+        let uploading = ResetProgress(step: .uploading, sent: 1_200, total: 20_000)
+        XCTAssertEqual(uploading.detail(english), "1,200 of 20,000 keys uploaded")
+    }
+
     func testEveryTextThatTheCodeNamesExistsInEnglishAndGerman() throws {
         let package = (0..<3).reduce(URL(fileURLWithPath: #filePath)) { place, _ in place.deletingLastPathComponent() }
         let folder = package.appendingPathComponent("Sources/Keyferry/Screens")
@@ -55,7 +72,7 @@ final class ScreenTests: BackupTestCase {
 
     func testTheButtonFitsTheState() {
         let expected: [KeyBackupAction?] = [
-            nil, .pause, .resume, nil, .resume, .unlock, .retry, nil, nil, nil, .retry, nil,
+            nil, .pause, .resume, nil, .resume, .unlock, .retry, nil, nil, nil, .retry, nil, .retry,
         ]
         XCTAssertEqual(allStates.map { KeyBackupAction(for: $0) }, expected)
         for action in expected.compactMap({ $0 }) { XCTAssertFalse(action.title.contains("keyferry_")) }
@@ -91,7 +108,7 @@ final class ScreenTests: BackupTestCase {
         let activities: [KeyBackupState.Activity] = [
             .idle, .working, .paused(causes: [.user, .offline]), .paused(causes: [.offline]), .stopped, .needsUnlock,
             .waiting(for: .offline), .short(missing: 3), .done(everyKeyIsHere: true), .done(everyKeyIsHere: false),
-            .failed(.diskFull), .failed(.noBackup),
+            .failed(.diskFull), .failed(.noBackup), .waiting(for: .cryptoUnavailable),
         ]
         return activities.map { KeyBackupState($0, downloading) }
     }

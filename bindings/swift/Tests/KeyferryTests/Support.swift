@@ -119,6 +119,7 @@ class BackupTestCase: XCTestCase {
         in directory: URL,
         transport: any HttpTransport = URLSessionTransport(),
         sink: (any RoomKeySink)? = nil,
+        crypto: TestCrypto? = nil,
         wakeUps: WakeUps = WakeUps()
     ) async throws -> KeyBackup {
         let token = homeserver.details.accessToken
@@ -135,7 +136,10 @@ class BackupTestCase: XCTestCase {
             preference: nil,
             download: nil,
             processName: nil,
-            fileDownloads: nil
+            fileDownloads: nil,
+            secretKeeper: crypto,
+            backupSigner: crypto,
+            roomKeySource: crypto
         )
         return try await KeyBackup.make(options, transport: transport, sink: sink, host: host)
     }

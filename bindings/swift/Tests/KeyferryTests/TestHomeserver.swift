@@ -5,7 +5,7 @@ import FoundationNetworking
 import Keyferry
 
 /// Runs the test homeserver in its own process. The environment variable `KEYFERRY_TEST_HOMESERVER` has its path.
-final class TestHomeserver {
+final class TestHomeserver: @unchecked Sendable {
     /// The details that it prints when it is ready.
     struct Details: Decodable {
         let homeserverUrl: String
@@ -15,6 +15,20 @@ final class TestHomeserver {
         let recoveryKey: String
         let backupDecryptionKeyBase64: String
         let backupVersion: String
+    }
+
+    /// A backup version.
+    struct BackupVersion: Decodable {
+        struct AuthData: Decodable {
+            // As the specification writes it.
+            let public_key: String
+        }
+
+        let version: String
+        let count: Int
+        let auth_data: AuthData
+
+        var target: BackupTarget { BackupTarget(version: version, publicKey: auth_data.public_key) }
     }
 
     /// The requests that it has counted.
@@ -104,6 +118,21 @@ final class TestHomeserver {
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         let counted = try decoder.decode(Requests.self, from: try await control("GET", "requests", nil))
         return counted.byEndpoint[endpoint] ?? 0
+    }
+
+    /// Reads a backup version as another client does. Returns `nil` if the server has none of that number.
+    func version(_ number: String) async throws -> BackupVersion? {
+        try await readVersion("/" + number)
+    }
+
+    /// Reads the current backup version as another client does. Returns `nil` if there is none.
+    func currentVersion() async throws -> BackupVersion? {
+        try await readVersion("")
+    }
+
+    private func readVersion(_ path: String) async throws -> BackupVersion? {
+        let (data, status) = try await send("GET", "/_matrix/client/v3/room_keys/version" + path, nil)
+        return status == 200 ? try JSONDecoder().decode(BackupVersion.self, from: data) : nil
     }
 
     /// Reads the content of account data as another client does. Returns `nil` if there is none.

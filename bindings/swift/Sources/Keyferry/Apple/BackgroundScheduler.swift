@@ -85,7 +85,7 @@ final class BackgroundScheduler: @unchecked Sendable {
         } catch CocoaError.fileReadNoSuchFile {
             return PendingWakeUps()
         }
-        // A file of a later version counts as none: each account asks again when it is opened.
+        // A file of another version counts as none: each account asks again when it is opened.
         return (try? JSONDecoder().decode(PendingWakeUps.self, from: data)) ?? PendingWakeUps()
     }
 

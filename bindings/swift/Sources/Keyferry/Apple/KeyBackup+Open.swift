@@ -18,6 +18,11 @@ extension KeyBackup {
     ///     from backup, and readable after the phone's first unlock. `nil`: ``directory(for:)``.
     ///   - protection: How secrets in the vault are kept. `nil`: with a key in the Keychain, by ``KeychainKeyring``.
     ///   - sink: Takes the keys into the app's crypto: see ``ClosureSink``. Without one, keys are only kept for look-ups.
+    ///   - secretKeeper: Keeps keys in the account's secret storage. A reset needs this and the next two, which the app's
+    ///     crypto answers.
+    ///   - backupSigner: Signs a new backup.
+    ///   - roomKeySource: Gives out the keys that the app's crypto has. Alone it is enough to keep a backup up to date:
+    ///     see ``KeyBackupUploadProtocol``.
     ///   - transport: Sends HTTP requests.
     ///   - fileDownloads: Downloads that continue while the app is suspended, such as ``BackgroundFileDownloads``.
     ///   - downloadPolicy: What the download may use. `nil`: defaults for a phone, with 25 MB on metered networks.
@@ -45,6 +50,9 @@ extension KeyBackup {
         directory: URL? = nil,
         protection: VaultProtection? = nil,
         sink: (any RoomKeySink)? = nil,
+        secretKeeper: (any SecretKeeper)? = nil,
+        backupSigner: (any BackupSigner)? = nil,
+        roomKeySource: (any RoomKeySource)? = nil,
         transport: any HttpTransport = URLSessionTransport(),
         fileDownloads: (any FileDownloads)? = nil,
         downloadPolicy: DownloadPolicy? = nil,
@@ -67,7 +75,10 @@ extension KeyBackup {
                 preference: preferencePolicy,
                 download: downloadPolicy,
                 processName: processName,
-                fileDownloads: fileDownloads
+                fileDownloads: fileDownloads,
+                secretKeeper: secretKeeper,
+                backupSigner: backupSigner,
+                roomKeySource: roomKeySource
             )
             let host = HostCallbacks(
                 accessToken: accessToken,

@@ -11,8 +11,8 @@ extension KeyBackup {
     /// KeyBackup.registerBackgroundTasks { [try await session.keyBackup()] }
     /// ```
     ///
-    /// From then on wake-ups are requested by themselves. A task writes a pending preference, and downloads until it is
-    /// done or iOS takes the time back.
+    /// From then on wake-ups are requested by themselves. A task writes a pending preference, carries a reset on, uploads
+    /// keys that wait, and downloads, until it is done or iOS takes the time back.
     ///
     /// - Parameters:
     ///   - identifiers: The identifiers of the tasks, which Info.plist lists, too: see ``BackgroundTaskIdentifiers``.

@@ -3,7 +3,8 @@ import Foundation
 /// The request to make of iOS for wake-ups: a refresh or a processing task, and its conditions.
 ///
 /// iOS has no condition for an unmetered network. A wake-up that needs one becomes a processing task, and the cause
-/// `meteredNetwork` is reported while it runs, by ``PhoneConditions``.
+/// `meteredNetwork` is reported while it runs, by ``PhoneConditions``. A reset always gets a processing task: it creates the
+/// new version only with a minute left, which a refresh never has.
 ///
 /// In the background iOS may kill an app that computes for more than 80 % of a minute; it is meant to spare a processing
 /// task that requires external power. Opening keys is such work: for a large backup, allow the download one core
@@ -36,7 +37,7 @@ struct BackgroundTaskPlan: Equatable, Sendable {
     ///   - mayRefresh: Whether a refresh may be used: iOS keeps only one request of that kind for the whole app.
     init(_ wakeUp: PendingWakeUps.Entry, mayRefresh: Bool) {
         let isLarge = wakeUp.needsUnmetered || wakeUp.expectedBytes > Self.mostBytesOfARefresh
-        let refreshes = mayRefresh && !wakeUp.needsCharging && !isLarge
+        let refreshes = mayRefresh && !wakeUp.needsCharging && !isLarge && wakeUp.purpose != .reset
         kind = refreshes ? .appRefresh : .processing
         earliestBegin = wakeUp.notBefore
         requiresNetworkConnectivity = !refreshes && (wakeUp.needsNetwork || wakeUp.needsUnmetered)

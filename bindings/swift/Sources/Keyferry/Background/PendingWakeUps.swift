@@ -3,10 +3,25 @@ import Foundation
 /// The wake-ups that the accounts of the app have asked for: iOS keeps one request of each kind for the whole app. They are
 /// kept in a file, because a process may open only one of several accounts, and must not cancel what the others need.
 struct PendingWakeUps: Codable, Equatable {
+    /// What a wake-up is for, as the file has it.
+    enum Purpose: String, Codable {
+        case preferenceWrite, download, reset, upload
+
+        init(_ purpose: WakeUpPurpose) {
+            self =
+                switch purpose {
+                case .preferenceWrite: .preferenceWrite
+                case .download: .download
+                case .reset: .reset
+                case .upload: .upload
+                }
+        }
+    }
+
     /// A wake-up, of one purpose of one account.
     struct Entry: Codable, Equatable {
         let userID: String
-        let isForPreference: Bool
+        let purpose: Purpose
         let notBefore: Date
         let needsNetwork: Bool
         let needsUnmetered: Bool
@@ -18,13 +33,13 @@ struct PendingWakeUps: Codable, Equatable {
 
     /// Takes a wake-up in place of the last one of its purpose and account; `nil` removes the last one.
     mutating func keep(_ wakeUp: WakeUp?, for purpose: WakeUpPurpose, of userID: String, now: Date) {
-        let isForPreference = purpose == .preferenceWrite
-        entries.removeAll { $0.userID == userID && $0.isForPreference == isForPreference }
+        let purpose = Purpose(purpose)
+        entries.removeAll { $0.userID == userID && $0.purpose == purpose }
         guard let wakeUp else { return }
         entries.append(
             Entry(
                 userID: userID,
-                isForPreference: isForPreference,
+                purpose: purpose,
                 notBefore: now.addingTimeInterval(wakeUp.notBefore.timeInterval),
                 needsNetwork: wakeUp.needsNetwork,
                 needsUnmetered: wakeUp.needsUnmetered,

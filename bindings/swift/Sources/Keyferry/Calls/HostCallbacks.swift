@@ -7,6 +7,8 @@ final class HostCallbacks: JobHost {
     typealias ScheduleWakeUp = @Sendable (WakeUpPurpose, WakeUp?) async throws -> Void
 
     let runs = StateOfRuns()
+    /// Repeats the latest progress, because the screen that shows it may not exist yet.
+    let resets = Broadcast<ResetProgress>(bufferLimit: 1, repeatsLatest: true)
     let arrivals = Broadcast<[ArrivedRoomKeys]>(bufferLimit: 64, repeatsLatest: false)
     /// Repeats the latest notice, because the screen that shows it may not exist yet.
     let preferenceNotices = Broadcast<PreferenceNotice>(bufferLimit: 64, repeatsLatest: true)
@@ -41,6 +43,10 @@ final class HostCallbacks: JobHost {
         runs.show(progress)
     }
 
+    func onResetProgress(progress: ResetProgress) async throws {
+        resets.send(progress)
+    }
+
     func onRoomKeysArrived(arrived: [ArrivedRoomKeys]) async throws {
         arrivals.send(arrived)
     }
@@ -63,6 +69,7 @@ final class HostCallbacks: JobHost {
 
     func finish() {
         runs.finish()
+        resets.finish()
         arrivals.finish()
         preferenceNotices.finish()
         conflictNotices.finish()

@@ -2,7 +2,7 @@ import Foundation
 
 // What a user reads about an error: what happened, and what they can do. `localizedDescription` has it, in the language
 // of the app. Printed, an error is the sentence that the library has for logs. Neither has the data of the error: the
-// detail of a callback's failure comes from the app, and may hold anything.
+// detail of a callback's failure comes from the app, and may hold anything. Only why the app's crypto refuses is printed.
 
 extension UnlockError: LocalizedError, CustomStringConvertible {
     /// What a user should read.
@@ -138,9 +138,59 @@ extension PreferenceError: LocalizedError, CustomStringConvertible {
     }
 }
 
-// The three below come from the app's own callbacks, and go back to the library: no user reads them.
+extension ResetError: LocalizedError, CustomStringConvertible {
+    /// What a user should read.
+    public var errorDescription: String? { Texts.current.text(textName) }
+
+    var textName: String {
+        switch self {
+        case .noCrypto, .cannotKeepSecrets: "keyferry_error_configuration"
+        case .backupExists: "keyferry_error_backup_exists"
+        case .noBackup: "keyferry_error_no_backup"
+        case .underWay: "keyferry_error_reset_under_way"
+        case .notUnderWay: "keyferry_error_reset_not_under_way"
+        case .losesKeys: "keyferry_error_loses_keys"
+        case .notProved: "keyferry_error_not_proved"
+        case .currentVersion: "keyferry_error_current_version"
+        case .locked: "keyferry_error_locked"
+        case .preferenceNotConfirmed: "keyferry_error_preference"
+        case .halted: "keyferry_error_reset_halted"
+        case .cryptoRefuses: "keyferry_error_crypto_refuses"
+        case .cryptoUnavailable: "keyferry_error_crypto_unavailable"
+        case .unreachable: "keyferry_error_unreachable"
+        case .notSignedIn: "keyferry_error_not_signed_in"
+        case .refused: "keyferry_error_refused"
+        case .inaccessible: "keyferry_error_inaccessible"
+        case .gone: "keyferry_error_gone"
+        case .damaged: "keyferry_error_damaged"
+        case .internal: "keyferry_error_internal"
+        case .shutDown: "keyferry_error_closed"
+        }
+    }
+}
+
+extension UploadError: LocalizedError, CustomStringConvertible {
+    /// What a user should read.
+    public var errorDescription: String? { Texts.current.text(textName) }
+
+    var textName: String {
+        switch self {
+        case .noSource: "keyferry_error_configuration"
+        case .cryptoUnavailable: "keyferry_error_crypto_unavailable"
+        case .cryptoRefuses: "keyferry_error_crypto_refuses"
+        case .shutDown: "keyferry_error_closed"
+        }
+    }
+}
+
+// The four below come from the app's own callbacks, and go back to the library: no user reads them.
 
 extension HostError: LocalizedError, CustomStringConvertible {
+    /// A sentence that says what went wrong.
+    public var errorDescription: String? { description }
+}
+
+extension CryptoError: LocalizedError, CustomStringConvertible {
     /// A sentence that says what went wrong.
     public var errorDescription: String? { description }
 }

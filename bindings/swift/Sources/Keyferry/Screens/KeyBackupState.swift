@@ -55,6 +55,21 @@ extension KeyBackupState.Activity {
             }
     }
 
+    /// What follows for the download from a run of a reset that has ended.
+    init(after outcome: ResetOutcome) {
+        self =
+            switch outcome {
+            case .paused(let causes): .held(by: causes)
+            case .stopped: .stopped
+            case .needsUnlock: .needsUnlock
+            case .blocked(let reason, _): .waiting(for: reason)
+            // The newer run continues the work.
+            case .failed(.overtaken), .outOfBudget, .alreadyRunning: .idle
+            case .completed, .nothingToDo, .halted, .cryptoRefuses: .idle
+            case .failed(let reason): .failed(reason)
+            }
+    }
+
     /// What the vault says before the first run of this process.
     init(_ status: DownloadStatus) {
         let summary = status.summary

@@ -1,6 +1,7 @@
 import Foundation
 
-/// Keeps the state of the download: from the runs of this process, and from the progress that they report.
+/// Keeps the state of the download: from the runs of this process, and from the progress that they report. A reset
+/// downloads, too, so its runs count.
 final class StateOfRuns: @unchecked Sendable {
     let progress: Broadcast<DownloadProgress>
     let state: Broadcast<KeyBackupState>
@@ -50,7 +51,12 @@ final class StateOfRuns: @unchecked Sendable {
     }
 
     /// Does `run`, and shows that it is under way and how it ends.
-    func during(_ run: @Sendable () async -> RunReport) async -> RunReport {
+    ///
+    /// - Parameter after: Returns what follows from its report.
+    func during<Report: ReportOfRun>(
+        after: (Report) -> KeyBackupState.Activity,
+        _ run: @Sendable () async -> Report
+    ) async -> Report {
         change { now in
             underWay += 1
             now.activity = .working
@@ -58,8 +64,7 @@ final class StateOfRuns: @unchecked Sendable {
         let report = await run()
         change { now in
             underWay -= 1
-            let isOwn = if case .alreadyRunning = report.outcome { false } else { true }
-            if isOwn { last = .init(after: report.outcome, everyKeyIsHere: report.everyKeyIsHere) }
+            if report.outcome.holder == nil { last = after(report) }
             guard underWay == 0 else { return }
             now.activity = last ?? .idle
             last = nil

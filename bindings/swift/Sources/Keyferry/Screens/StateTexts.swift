@@ -128,6 +128,7 @@ extension BlockedReason {
         case .backupChanging: texts.text("keyferry_blocked_backup_changing")
         case .waitsForFile: texts.text("keyferry_blocked_file")
         case .sinkUnavailable: texts.text("keyferry_blocked_sink")
+        case .cryptoUnavailable: texts.text("keyferry_blocked_crypto")
         case .vaultBusy: texts.text("keyferry_blocked_busy")
         case .vaultInaccessible: texts.text("keyferry_blocked_inaccessible")
         }

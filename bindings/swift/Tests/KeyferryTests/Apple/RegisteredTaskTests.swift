@@ -64,6 +64,32 @@ final class RegisteredTaskTests: ApplePhone {
         try await eventually("the next one is requested") { self.scheduler.pending["org.example.processing"] != nil }
     }
 
+    func testAResetIsCarriedOnInAProcessingTask() async throws {
+        let homeserver = try newHomeserver()
+        let crypto = TestCrypto(homeserver)
+        let (account, token) = (homeserver.account, homeserver.details.accessToken)
+        let open: @Sendable () async throws -> KeyBackup = {
+            try await KeyBackup.open(
+                account: account, secretKeeper: crypto, backupSigner: crypto, roomKeySource: crypto
+            ) { _ in token }
+        }
+        KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [try await open()] }
+        let backup = try await open()
+        try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+        _ = try await notHanging { await backup.run() }
+        XCTAssertTrue(scheduler.pending.isEmpty)
+
+        try await backup.moveBackup(for: .keyCompromised)
+        XCTAssertEqual(Array(scheduler.pending.keys), ["org.example.processing"])
+        let task = try XCTUnwrap(scheduler.launch("org.example.processing"))
+        try await eventually("the task has ended") { !task.completions.isEmpty }
+
+        XCTAssertEqual(task.completions, [true])
+        let current = try await homeserver.currentVersion()
+        XCTAssertEqual(current?.version, "2")
+        XCTAssertTrue(scheduler.pending.isEmpty, "nothing is left to do")
+    }
+
     func testAnAccountThatIsNotOpenKeepsItsRequest() async throws {
         let (first, second) = (try newHomeserver(), try newHomeserver())
         KeyBackup.registerBackgroundTasks(identifiers: identifiers) { [] }

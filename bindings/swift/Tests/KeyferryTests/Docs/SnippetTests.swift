@@ -32,9 +32,7 @@ final class SnippetTests: ApplePhone {
 
     func testTheOtherLinesOfThePageWork() async throws {
         let homeserver = try newHomeserver()
-        let more = MoreOfAnApp(
-            session: Session(
-                account: homeserver.account, sink: Recorder().sink, token: homeserver.details.accessToken))
+        let more = moreOfAnApp(homeserver, TestCrypto(homeserver))
         let backup = try await more.openAgain()
         var said = ""
         await more.tell("EsTc", backup) { said = $0 }
@@ -51,6 +49,33 @@ final class SnippetTests: ApplePhone {
         XCTAssertEqual(more.preview().state.activity, .idle)
         try await more.signOut()
         XCTAssertNil(launchByHand(more.session), "nothing has asked for a wake-up")
+    }
+
+    func testTheLinesOnAResetMoveTheBackupAndSaveTheKeysBeforeALogout() async throws {
+        let homeserver = try newHomeserver()
+        let more = moreOfAnApp(homeserver, TestCrypto(homeserver))
+        let backup = try await more.openWithCrypto()
+        try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+        try await more.moveBackup(backup) { _ in false }
+        let unchanged = try await backup.resetStatus()
+        XCTAssertNil(unchanged, "the losses are not accepted")
+        _ = try await notHanging { await backup.run() }
+
+        try await more.moveBackup(backup) { _ in false }
+
+        let current = try await homeserver.currentVersion()
+        XCTAssertEqual(current?.version, "2")
+        let old = try await homeserver.version("1")
+        XCTAssertNil(old)
+        let isSaved = try await more.uploadBeforeLogout(backup)
+        XCTAssertTrue(isSaved)
+        backup.close()
+    }
+
+    private func moreOfAnApp(_ homeserver: TestHomeserver, _ crypto: TestCrypto) -> MoreOfAnApp {
+        let session = Session(
+            account: homeserver.account, sink: Recorder().sink, token: homeserver.details.accessToken)
+        return MoreOfAnApp(session: session, secrets: crypto, signer: crypto, source: crypto)
     }
 }
 #endif

@@ -79,6 +79,9 @@ final class SnippetApp {
 struct MoreOfAnApp {
     let session: Session
     let crypto = Crypto()
+    let secrets: any SecretKeeper
+    let signer: any BackupSigner
+    let source: any RoomKeySource
 
     func sink() -> ClosureSink {
         // docs/ios.md begin
@@ -129,6 +132,37 @@ struct MoreOfAnApp {
             _ = try await KeyBackup.setVaultAside(in: KeyBackup.directory(for: session.account.userId))
             return try await session.keyBackup()
         }
+        // docs/ios.md end
+    }
+
+    func openWithCrypto() async throws -> KeyBackup {
+        // docs/ios.md begin
+        try await KeyBackup.open(
+            account: session.account,
+            sink: session.sink,
+            secretKeeper: secrets, // of a type of the app's that is a SecretKeeper
+            backupSigner: signer,
+            roomKeySource: source
+        ) { _ in try await session.accessToken() }
+        // docs/ios.md end
+    }
+
+    func moveBackup(_ backup: KeyBackup, accept: @Sendable ([KeyLoss]) async -> Bool) async throws {
+        // docs/ios.md begin
+        let losses = try await backup.prepareReset(for: .keyCompromised).losses
+        if !losses.isEmpty, await !accept(losses) { return }
+        try await backup.moveBackup(for: .keyCompromised, accepting: losses)
+        let report = await backup.runReset() // a processing task carries on what is left
+        if report.outcome == .completed, let old = report.status?.oldVersion {
+            try await backup.deleteVersion(old, accepting: losses)
+        }
+        // docs/ios.md end
+    }
+
+    func uploadBeforeLogout(_ backup: KeyBackup) async throws -> Bool {
+        // docs/ios.md begin
+        if try await backup.pendingUpload().keys == 0 { return true }
+        return await backup.flushUploads(budget: .seconds(20)).outcome == .completed
         // docs/ios.md end
     }
 

@@ -1,0 +1,52 @@
+extension KeyBackup {
+    public var resetProgressUpdates: AsyncStream<ResetProgress> { host.resets.stream() }
+
+    public func prepareReset(for cause: ResetCause) async throws -> ResetReadiness {
+        try await reset.prepareReset(cause: cause)
+    }
+
+    public func createBackup() async throws {
+        try await reset.createBackup()
+    }
+
+    public func moveBackup(for cause: ResetCause, accepting losses: [KeyLoss]) async throws {
+        try await reset.moveBackup(cause: cause, accepted: losses)
+    }
+
+    @discardableResult
+    public func runReset(budget: Duration?) async -> ResetReport {
+        let limit = RunBudget(maxDuration: budget)
+        let report = await host.runs.during(after: { KeyBackupState.Activity(after: $0.outcome) }) {
+            await stoppable { await reset.run(budget: limit) }
+        }
+        if case .paused = report.outcome {
+            // A pause can mean that the vault is to be closed, so it is not read.
+            if Task.isCancelled { await download.awaitQuiescent() }
+        } else {
+            await showStatus()
+        }
+        return report
+    }
+
+    public func cancelReset() async throws {
+        try await reset.cancel()
+    }
+
+    public func resetStatus() async throws -> ResetStatus? {
+        try await reset.status()
+    }
+
+    public func rotateStorage() async throws {
+        try await reset.rotateStorage()
+    }
+
+    public func deleteVersion(_ version: String, accepting losses: [KeyLoss]) async throws {
+        try await stoppable { try await reset.deleteVersion(version: version, accepted: losses) }
+        await showStatus()
+    }
+
+    public func turnOff(accepting losses: [KeyLoss]) async throws {
+        try await reset.turnOff(accepted: losses)
+        await showStatus()
+    }
+}
