@@ -8,7 +8,7 @@ use crate::secret::SecretString;
 /// Keeps secrets in the account's secret storage, encrypted (client-server API, "Secret storage"). Implemented by the
 /// app: keyferry creates no secret storage and no storage key of its own.
 ///
-/// A ready implementation over an `OlmMachine` is `OlmMachineSecretKeeper`. On matrix-sdk implement it with
+/// In Rust, `OlmMachineSecretKeeper` is a ready implementation over an `OlmMachine`. On matrix-sdk implement it with
 /// `SecretStore::put_secret` and `SecretStore::get_secret`.
 #[uniffi::export(foreign)]
 #[async_trait]

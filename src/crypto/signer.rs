@@ -7,8 +7,8 @@ use super::CryptoError;
 /// Signs a new backup version, so that the user's other clients trust it. Implemented by the app.
 ///
 /// matrix-js-sdk uploads to a backup only if a device or an identity that it trusts has signed it, or if it has the
-/// decryption key; matrix-sdk only compares keys. A ready implementation over an `OlmMachine` is
-/// `OlmMachineBackupSigner`.
+/// decryption key; matrix-sdk only compares keys. In Rust, `OlmMachineBackupSigner` is a ready implementation over an
+/// `OlmMachine`.
 #[uniffi::export(foreign)]
 #[async_trait]
 pub trait BackupSigner: Send + Sync {

@@ -8,7 +8,7 @@ use crate::{backup::RoomKey, secret::SecretString};
 /// Gives out the room keys that the app's crypto has and the backup has not, and takes over a new backup. Implemented
 /// by the app.
 ///
-/// A ready implementation over an `OlmMachine` is `OlmMachineSource`. On matrix-sdk-crypto-ffi, a page is the request
+/// In Rust, `OlmMachineSource` is a ready implementation over an `OlmMachine`. On matrix-sdk-crypto-ffi, a page is the request
 /// of `OlmMachine.backup_room_keys`, and `mark_page` is `mark_request_as_sent`.
 #[uniffi::export(foreign)]
 #[async_trait]
@@ -85,6 +85,7 @@ pub struct SourcePage {
 
 /// A backup that keyferry has created.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+#[uniffi::export(Debug)]
 pub struct NewBackup {
     /// The version and its public key.
     pub target: BackupTarget,

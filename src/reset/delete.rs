@@ -11,6 +11,7 @@ use super::{
     run::run,
     segment::change_move,
     steps::Move,
+    wake_up::cancel_wake_up,
 };
 use crate::{
     homeserver::{HomeserverError, Retry},
@@ -56,6 +57,7 @@ pub(super) async fn turn_off(parties: &Parties, accepted: &[KeyLoss]) -> Result<
     refuse_losses(&holdings(parties).await?.0.losses(), accepted)?;
     set_preference(parties, false).await?;
     parties.jobs.write(|vault| vault.write(|tx| tx.forget_move())).await?;
+    cancel_wake_up(parties).await;
     for _ in 0..MOST_VERSIONS {
         let Some(info) = current else {
             return delete_hidden(parties).await;

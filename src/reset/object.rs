@@ -16,7 +16,7 @@ use super::{
     status::read_status,
     steps::Move,
     telling::ResetListener,
-    wake_up::ask_for_the_next,
+    wake_up::{ask_for_the_next, cancel_wake_up},
 };
 use crate::{
     context::Context,
@@ -157,10 +157,11 @@ impl BackupReset {
                 _ => Ok(false),
             })
         };
-        match parties.jobs.write(cancel).await? {
-            true => Ok(()),
-            false => Err(ResetError::NotUnderWay),
+        if !parties.jobs.write(cancel).await? {
+            return Err(ResetError::NotUnderWay);
         }
+        cancel_wake_up(&parties).await;
+        Ok(())
     }
 
     /// Returns how far the reset under way has come, or the last one; `None` if there was none. Needs no network.

@@ -244,6 +244,7 @@ impl From<SendEnd> for Halt {
         match end {
             SendEnd::Stopped => Self::Stopped,
             SendEnd::Job(end) => Self::Job(end),
+            SendEnd::Crypto(error) => Self::Crypto(error),
             SendEnd::NotCurrent => Self::Halted(ResetStop::Overtaken),
             SendEnd::Changed => Self::Job(JobEnd::blocked(BlockedReason::BackupChanging, None)),
         }

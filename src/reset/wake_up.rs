@@ -47,6 +47,11 @@ pub(super) async fn ask_now(parties: &Parties) {
     }
 }
 
+/// Cancels the wake-up: no reset is left to run.
+pub(super) async fn cancel_wake_up(parties: &Parties) {
+    ask(parties, NextRun::Never, None).await;
+}
+
 async fn ask(parties: &Parties, next: NextRun, status: Option<&ResetStatus>) -> Option<WakeUp> {
     let conditions: Conditions = *parties.jobs.gate.now().conditions();
     let keys = status.map_or(0, |status| status.total.saturating_sub(status.sent));

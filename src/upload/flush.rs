@@ -26,7 +26,7 @@ use crate::{
     crypto::{BackupTarget, CryptoError, RoomKeySource, SourcePage},
     homeserver::{Homeserver, HomeserverError, Retry},
     ids::VersionRowId,
-    job::{BlockedReason, JobEnd, StopSignal},
+    job::{JobEnd, StopSignal},
     vault::{Connection, CopyState, SharedWriter, Vault, VaultError, VersionRow},
 };
 
@@ -49,8 +49,7 @@ pub(crate) async fn flush(flush: &Flush<'_>, uploaded: &mut u64) -> Result<(), S
     let mut last = None;
     while let Some(page) = flush.next_page().await? {
         if last.as_ref() == Some(&page.id) {
-            log::warn!("the app's crypto returned a page again that it had marked");
-            return Err(SendEnd::Job(unavailable()));
+            return Err(refused("it returned a page again that it had marked"));
         }
         let keys = flush.upload(&page).await?;
         flush.wait_for_app(flush.source.mark_page(page.id.clone())).await?;
@@ -81,8 +80,7 @@ impl Flush<'_> {
         };
         let pruned = blocking(prune).await.unwrap_or(Err(VaultError::Panicked))?;
         let Some(Pruned { body, keys }) = pruned else {
-            log::warn!("the app's crypto returned a page that is no JSON of rooms");
-            return Err(SendEnd::Job(unavailable()));
+            return Err(refused("it returned a page that is no JSON of rooms"));
         };
         let Some(body) = body else { return Ok(keys) };
         let put = || self.homeserver.put_keys(&self.version.version, body.clone());
@@ -113,13 +111,15 @@ impl Flush<'_> {
 
     async fn wait_for_app<T>(&self, call: impl Future<Output = Result<T, CryptoError>>) -> Result<T, SendEnd> {
         let answer = self.stop.unless_stopped(call).await.ok_or(SendEnd::Stopped)?;
-        answer.map_err(|_| SendEnd::Job(unavailable()))
+        answer.map_err(SendEnd::Crypto)
     }
 }
 
-/// The end of a run because the app's crypto cannot be asked.
-pub(super) fn unavailable() -> JobEnd {
-    JobEnd::blocked(BlockedReason::CryptoUnavailable, None)
+/// The end of uploads because the app's crypto breaks its promises, so that the same would happen again.
+fn refused(reason: &str) -> SendEnd {
+    SendEnd::Crypto(CryptoError::Refused {
+        reason: reason.to_owned(),
+    })
 }
 
 /// Returns the page as it may be uploaded, and how many keys it had; `None` if it does not have the form of one. Blocks.

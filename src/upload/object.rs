@@ -12,11 +12,11 @@ use super::{
 use crate::{
     backup::{session_id::BASE64, version::VersionInfo},
     context::Context,
-    crypto::{BackupTarget, RoomKeySource},
+    crypto::{BackupTarget, CryptoError, RoomKeySource},
     homeserver::{HomeserverError, Retry},
     job::{
-        self, ActiveRun, JobEnd, Jobs, NextRun, PhaseEnd, RemainingWork, RunBudget, StopSignal, Work, WorkSet,
-        in_writer,
+        self, ActiveRun, BlockedReason, JobEnd, Jobs, NextRun, PhaseEnd, RemainingWork, RunBudget, StopSignal, Work,
+        WorkSet, in_writer,
     },
     until_shut_down::UntilShutDown,
     vault::{VaultError, VersionRow, Writer},
@@ -117,8 +117,9 @@ impl KeyUpload {
     pub async fn flush(&self, budget: RunBudget) -> UploadReport {
         let mut uploaded = 0;
         let outcome = match self.flush_once(budget, &mut uploaded).await {
-            Ok(None) => UploadOutcome::Completed,
-            Ok(Some(by)) => UploadOutcome::Hindered { by },
+            Ok(Flushed::All) => UploadOutcome::Completed,
+            Ok(Flushed::Hindered(by)) => UploadOutcome::Hindered { by },
+            Ok(Flushed::Refused(reason)) => UploadOutcome::CryptoRefuses { reason },
             Err(end) => return self.report(end, uploaded).await,
         };
         self.ask(NextRun::Never, 0).await;
@@ -154,10 +155,9 @@ impl KeyUpload {
             .await
     }
 
-    /// Uploads what waits. Returns what hinders it, if anything does.
-    async fn flush_once(&self, budget: RunBudget, uploaded: &mut u64) -> Result<Option<UploadHindrance>, JobEnd> {
+    async fn flush_once(&self, budget: RunBudget, uploaded: &mut u64) -> Result<Flushed, JobEnd> {
         let Ok(source) = self.source() else {
-            return Ok(Some(UploadHindrance::NotInUse));
+            return Ok(Flushed::Hindered(UploadHindrance::NotInUse));
         };
         let claim = self.jobs.claim(WORKS)?;
         let context = self.jobs.context().ok_or(JobEnd::Paused { causes: Vec::new() })?;
@@ -165,6 +165,14 @@ impl KeyUpload {
         let work = |turn| work(turn, run_context, source, uploaded);
         Box::pin(job::run(&self.jobs, &context, &claim.run, budget, work)).await
     }
+}
+
+/// How an upload ended that did all it could.
+enum Flushed {
+    All,
+    Hindered(UploadHindrance),
+    /// By the app's crypto, for this reason.
+    Refused(String),
 }
 
 /// What hinders uploads to the server's current version by a crypto that uses this backup.
@@ -186,14 +194,14 @@ async fn work(
     context: Arc<Context>,
     source: Arc<dyn RoomKeySource>,
     uploaded: &mut u64,
-) -> Result<Option<UploadHindrance>, JobEnd> {
+) -> Result<Flushed, JobEnd> {
     loop {
         let phase = turn.begin_phase().await?;
         let writer = turn.writer.clone();
         let stage = async {
             let asked = Asked::of(&context, &*source, &phase.stop).await?;
             let info = match asked {
-                Asked::Hindered(by) => return Ok(Some(by)),
+                Asked::Hindered(by) => return Ok(Flushed::Hindered(by)),
                 Asked::Current(info) => info,
             };
             let keys = context.keys.clone();
@@ -213,15 +221,19 @@ async fn work(
                 version: &version,
                 key,
             };
-            flush(&pages, uploaded).await.map(|()| None)
+            flush(&pages, uploaded).await.map(|()| Flushed::All)
         };
         match turn.work(&phase, stage).await {
             PhaseEnd::Changed(Err(SendEnd::Stopped)) => {}
             PhaseEnd::Over(Err(SendEnd::Stopped)) => return Err(turn.end()),
             PhaseEnd::Changed(result) | PhaseEnd::Over(result) => {
                 return match result {
-                    Ok(hindrance) => Ok(hindrance),
-                    Err(SendEnd::NotCurrent | SendEnd::Changed) => Ok(Some(UploadHindrance::OtherBackup)),
+                    Ok(flushed) => Ok(flushed),
+                    Err(SendEnd::NotCurrent | SendEnd::Changed) => Ok(Flushed::Hindered(UploadHindrance::OtherBackup)),
+                    Err(SendEnd::Crypto(CryptoError::Refused { reason })) => Ok(Flushed::Refused(reason)),
+                    Err(SendEnd::Crypto(CryptoError::Unavailable { .. })) => {
+                        Err(JobEnd::blocked(BlockedReason::CryptoUnavailable, None))
+                    }
                     Err(SendEnd::Job(end)) => Err(end),
                     Err(SendEnd::Stopped) => Err(turn.end()),
                 };
@@ -248,7 +260,7 @@ impl Asked {
             .unless_stopped(source.backup_in_use())
             .await
             .ok_or(SendEnd::Stopped)?;
-        let in_use = in_use.map_err(|_| SendEnd::Job(super::flush::unavailable()))?;
+        let in_use = in_use.map_err(SendEnd::Crypto)?;
         Ok(match (hindrance(current.as_ref(), in_use.as_ref()), current) {
             (None, Some(info)) => Self::Current(info),
             (by, _) => Self::Hindered(by.unwrap_or(UploadHindrance::NoBackup)),

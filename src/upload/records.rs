@@ -77,6 +77,11 @@ pub enum UploadOutcome {
         /// What.
         by: UploadHindrance,
     },
+    /// The app's crypto refuses. Uploads go on when `flush` is called again.
+    CryptoRefuses {
+        /// What the app's `CryptoError.Refused` said.
+        reason: String,
+    },
     /// Another run has the vault. This one did nothing.
     AlreadyRunning {
         /// The run that has it.

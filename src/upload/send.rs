@@ -14,6 +14,7 @@ use super::{
 use crate::{
     backup::version::VersionMark,
     blocking::blocking,
+    crypto::CryptoError,
     homeserver::{GivenUp, Homeserver, HomeserverError, Meaning, Retry},
     ids::EntryId,
     job::{JobEnd, RunFailure, StopSignal},
@@ -41,6 +42,8 @@ pub(crate) enum SendEnd {
     NotCurrent,
     /// The vault fails, or the server does not take the keys, now or at all.
     Job(JobEnd),
+    /// The app's crypto does not do what it was asked to do.
+    Crypto(CryptoError),
 }
 
 impl From<VaultError> for SendEnd {

@@ -142,7 +142,10 @@ async fn a_reset_can_be_cancelled_until_it_changes_the_backup() {
             .expect("a reset")
             .can_be_cancelled
     );
+    let wake_up = || *world.setup.host.reset_wake_up.lock().expect("not poisoned");
+    assert!(wake_up().is_some());
     reset.cancel().await.expect("it is cancelled");
+    assert_eq!(wake_up(), None);
     assert_eq!(reset.status().await, Ok(None));
     assert_eq!(reset.run(RunBudget::default()).await.outcome, ResetOutcome::NothingToDo);
     assert_eq!(world.homeserver.versions(), ["1"]);

@@ -27,6 +27,8 @@ import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeout
 import org.matrix.keyferry.Homeserver
 import org.matrix.keyferry.KeyBackup
+import org.matrix.keyferry.KeyBackupState
+import org.matrix.keyferry.SmallCrypto
 import org.matrix.keyferry.example.Session
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
@@ -207,6 +209,21 @@ internal suspend fun Phone.unlocked(homeserver: Homeserver): KeyBackup {
     signIn(homeserver)
     val backup = checkNotNull(context.keyBackup(homeserver.userId))
     backup.unlock(homeserver.recoveryKey)
+    return backup
+}
+
+/** Opens a backup with access to the app's crypto, and lets a worker download it. */
+internal suspend fun Phone.downloaded(homeserver: Homeserver, crypto: SmallCrypto): KeyBackup {
+    connect()
+    val backup = KeyBackup.open(
+        context,
+        homeserver.signedIn,
+        secretKeeper = crypto,
+        backupSigner = crypto,
+        roomKeySource = crypto,
+    ) { homeserver.accessToken }
+    backup.unlock(homeserver.recoveryKey)
+    eventually("every key is here") { backup.state.value is KeyBackupState.Done }
     return backup
 }
 

@@ -31,6 +31,7 @@ internal object States {
         BlockedReason.BackupChanging,
         BlockedReason.WaitsForFile,
         BlockedReason.SinkUnavailable,
+        BlockedReason.CryptoUnavailable,
         BlockedReason.VaultBusy(null),
         BlockedReason.VaultInaccessible,
     )

@@ -16,8 +16,13 @@ import org.matrix.keyferry.ffi.LookupException
 import org.matrix.keyferry.ffi.OnDemandException
 import org.matrix.keyferry.ffi.OpenException
 import org.matrix.keyferry.ffi.PreferenceException
+import org.matrix.keyferry.ffi.ResetException
+import org.matrix.keyferry.ffi.ResetProgress
+import org.matrix.keyferry.ffi.ResetStep
+import org.matrix.keyferry.ffi.ResetStop
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.UnlockException
+import org.matrix.keyferry.ffi.UploadException
 import org.matrix.keyferry.testing.fakeProgress
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
@@ -64,6 +69,19 @@ internal class TextsTest {
     }
 
     @Test
+    fun `every step of a reset has a line in both languages, and keys are counted`() {
+        for (step in ResetStep.entries) {
+            val progress = ResetProgress(step, sent = 12_345u, total = 50_000u)
+            val (here, there) = english.keyBackupResetDetail(progress) to german.keyBackupResetDetail(progress)
+            assertTrue("$step: $here", here.isNotBlank() && "%" !in here + there)
+            assertNotEquals("$step", here, there)
+        }
+        val sentAgain = ResetProgress(ResetStep.UPLOADING, sent = 3_000u, total = 2_000u)
+        assertEquals("2,000 of 2,000 keys uploaded", english.keyBackupResetDetail(sentAgain))
+        assertEquals("2.000 von 2.000 Schlüsseln hochgeladen", german.keyBackupResetDetail(sentAgain))
+    }
+
+    @Test
     fun `of several causes the one that the user can change is named`() {
         val text = english.keyBackupDetail(States.metered)
         assertEquals("It continues on a network without a data limit, such as Wi-Fi.", text)
@@ -102,6 +120,16 @@ internal class TextsTest {
             PreferenceException.NotSignedIn(false), PreferenceException.Refused(), PreferenceException.Inaccessible(),
             PreferenceException.Gone(), PreferenceException.Damaged(), PreferenceException.Internal(),
             PreferenceException.ShutDown(),
+            ResetException.NoCrypto(), ResetException.CannotKeepSecrets(), ResetException.BackupExists(),
+            ResetException.NoBackup(), ResetException.UnderWay(), ResetException.NotUnderWay(),
+            ResetException.LosesKeys(emptyList()), ResetException.NotProved(), ResetException.CurrentVersion(),
+            ResetException.Locked(), ResetException.PreferenceNotConfirmed(),
+            ResetException.Halted(ResetStop.OVERTAKEN), ResetException.CryptoRefuses("secret"),
+            ResetException.CryptoUnavailable(), ResetException.Unreachable(), ResetException.NotSignedIn(false),
+            ResetException.Refused(), ResetException.Inaccessible(), ResetException.Gone(), ResetException.Damaged(),
+            ResetException.Internal(), ResetException.ShutDown(),
+            UploadException.NoSource(), UploadException.CryptoUnavailable(), UploadException.CryptoRefuses("secret"),
+            UploadException.ShutDown(),
         )
     }
 }

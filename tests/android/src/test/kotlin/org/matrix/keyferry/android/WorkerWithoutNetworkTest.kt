@@ -14,6 +14,7 @@ internal class WorkerWithoutNetworkTest {
     @Test
     fun `a worker waits for the network, is stopped without it, goes on with it, and finishes`() = test {
         slowHomeserver().use { homeserver ->
+            org.matrix.keyferry.ffi.initLogging(org.matrix.keyferry.ffi.LogLevel.DEBUG)
             val backup = unlocked(homeserver)
             eventually("the wake-up is scheduled") { work(homeserver.userId).any { it.state == WorkInfo.State.ENQUEUED } }
             assertEquals(0uL, backup.status().summary.fetched)
@@ -39,8 +40,14 @@ internal class WorkerWithoutNetworkTest {
             val before = backup.status().summary.fetched
             assertTrue("$before keys", before < SLOW_KEYS.toULong())
 
+            println("DBG before connect " + backup.status() + backup.state.value)
             connect()
-            eventually("every key is here") { backup.status().summary.opened == SLOW_KEYS.toULong() }
+            var last = 0L
+            eventually("every key is here") {
+                val now = System.currentTimeMillis() / 2000
+                if (now != last) println("DBG " + backup.status().causes + backup.state.value + work(homeserver.userId))
+                last = now
+                backup.status().summary.opened == SLOW_KEYS.toULong() }
             eventually("nothing is left to do") { work(homeserver.userId).all { it.state.isFinished } }
         }
     }

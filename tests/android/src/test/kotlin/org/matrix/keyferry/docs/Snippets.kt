@@ -8,6 +8,9 @@ import android.content.Context
 import android.net.ConnectivityManager
 import android.net.NetworkCapabilities
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.flow.filterNotNull
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.launch
 import okhttp3.OkHttpClient
 import org.matrix.keyferry.KeyBackup
@@ -21,16 +24,25 @@ import org.matrix.keyferry.android.forget
 import org.matrix.keyferry.android.keyBackup
 import org.matrix.keyferry.android.keyBackupDirectory
 import org.matrix.keyferry.android.keyBackupError
+import org.matrix.keyferry.android.keyBackupResetDetail
 import org.matrix.keyferry.android.open
 import org.matrix.keyferry.ffi.Account
+import org.matrix.keyferry.ffi.BackupSigner
 import org.matrix.keyferry.ffi.DownloadPolicy
 import org.matrix.keyferry.ffi.OpenException
+import org.matrix.keyferry.ffi.ResetCause
+import org.matrix.keyferry.ffi.ResetReadiness
+import org.matrix.keyferry.ffi.ResetStep
+import org.matrix.keyferry.ffi.ResetWay
 import org.matrix.keyferry.ffi.RoomKey
 import org.matrix.keyferry.ffi.RoomKeyLookup
 import org.matrix.keyferry.ffi.RoomKeySink
+import org.matrix.keyferry.ffi.RoomKeySource
+import org.matrix.keyferry.ffi.SecretKeeper
 import org.matrix.keyferry.ffi.SinkAnswer
 import org.matrix.keyferry.ffi.UnlockException
 import org.matrix.keyferry.ffi.UnlockSecret
+import org.matrix.keyferry.ffi.WakeUpPurpose
 import org.matrix.keyferry.roomKeySink
 import org.matrix.keyferry.testing.FakeKeyBackup
 import org.matrix.keyferry.testing.FakeRun
@@ -38,7 +50,13 @@ import org.robolectric.Shadows.shadowOf
 import org.robolectric.shadows.ShadowNetworkCapabilities
 
 /** What an app has: its sessions, its crypto, its screens. */
-private class Session(val account: Account, val sink: RoomKeySink) {
+private class Session(
+    val account: Account,
+    val sink: RoomKeySink,
+    val secretKeeper: SecretKeeper,
+    val backupSigner: BackupSigner,
+    val roomKeySource: RoomKeySource,
+) {
     suspend fun accessToken(): String = "token of ${account.userId}"
 
     fun decryptAgain(lookup: RoomKeyLookup.Found): String = lookup.key.sessionId
@@ -154,6 +172,44 @@ private suspend fun replaced(context: Context, session: Session, okHttp: OkHttpC
         transport = OkHttpTransport(okHttp),
     ) { session.accessToken() }
     // docs/android.md end
+
+private suspend fun openWithCrypto(context: Context, session: Session): KeyBackup =
+    // docs/android.md begin
+    KeyBackup.open(
+        context,
+        session.account,
+        sink = session.sink,
+        secretKeeper = session.secretKeeper, // writes to secret storage
+        backupSigner = session.backupSigner, // signs a new backup
+        roomKeySource = session.roomKeySource, // gives out keys that are not backed up, and takes over a new backup
+    ) { session.accessToken() }
+    // docs/android.md end
+
+private suspend fun Activity.moveBackup(userId: String, backup: KeyBackup, say: (String) -> Unit) {
+    // docs/android.md begin
+    val readiness = backup.prepareReset(ResetCause.KEY_COMPROMISED) // what it costs, and what would be lost
+    if (readiness.way != ResetWay.MOVE || !userAccepts(readiness)) return
+    backup.moveBackup(ResetCause.KEY_COMPROMISED, accepted = readiness.losses)
+    KeyBackupWork.startNow(this, userId, WakeUpPurpose.RESET) // with a notification; goes on when the user leaves the app
+    backup.resetProgress.filterNotNull()
+        .onEach { say(resources.keyBackupResetDetail(it)) } // "12,345 of 50,000 keys uploaded"
+        .first { it.step == ResetStep.DONE }
+    val old = backup.resetStatus()?.oldVersion ?: return
+    backup.deleteVersion(old, accepted = readiness.losses)
+    // docs/android.md end
+}
+
+private fun userAccepts(readiness: ResetReadiness): Boolean = readiness.losses.isEmpty()
+
+private suspend fun signOutSafely(context: Context, userId: String, backup: KeyBackup) {
+    // docs/android.md begin
+    if (backup.pendingUpload().keys > 0uL) backup.flushUploads()
+    if (backup.pendingUpload().keys > 0uL && !userGivesUpKeys()) return
+    // docs/android.md end
+    KeyBackup.forget(context, userId)
+}
+
+private fun userGivesUpKeys(): Boolean = false
 
 private class KeysViewModel(val backup: KeyBackupApi)
 
