@@ -1,6 +1,7 @@
 package org.matrix.keyferry
 
 import java.net.URI
+import java.net.URLEncoder
 import java.net.http.HttpClient
 import java.net.http.HttpRequest
 import java.net.http.HttpResponse
@@ -54,6 +55,24 @@ internal class Homeserver(vararg arguments: String) : AutoCloseable {
         return room to session
     }
 
+    /** Returns an entry of the backup as it is stored, with the room id and session id that it has there. */
+    fun firstEntry(): Triple<String, String, String> {
+        val (room, session) = firstKey()
+        val path = "/_matrix/client/v3/room_keys/keys/" + encoded(room) + "/" + encoded(session)
+        return Triple(room, session, send(path + "?version=" + text("backup_version")) { GET() }.body())
+    }
+
+    /** Returns the number and the public key of the current backup version. */
+    fun currentVersion(): Pair<String, String> {
+        val answer = send("/_matrix/client/v3/room_keys/version") { GET() }.body()
+        fun field(name: String) = Regex("\"$name\":\"([^\"]*)\"").find(answer)?.groupValues?.get(1) ?: error(answer)
+        return field("version") to field("public_key")
+    }
+
+    /** Whether there is a backup version of this number. */
+    fun hasVersion(version: String): Boolean =
+        send("/_matrix/client/v3/room_keys/version/$version") { GET() }.statusCode() == 200
+
     /** Reads the content of account data as another client does. Returns `null` if there is none. */
     fun accountData(type: String): String? {
         val answer = send(accountDataPath(type)) { GET() }
@@ -67,7 +86,9 @@ internal class Homeserver(vararg arguments: String) : AutoCloseable {
     }
 
     private fun accountDataPath(type: String) =
-        "/_matrix/client/v3/user/" + text("user_id").replace("@", "%40").replace(":", "%3A") + "/account_data/" + type
+        "/_matrix/client/v3/user/" + encoded(text("user_id")) + "/account_data/" + type
+
+    private fun encoded(id: String) = URLEncoder.encode(id, Charsets.UTF_8)
 
     private fun send(path: String, method: HttpRequest.Builder.() -> HttpRequest.Builder): HttpResponse<String> {
         val request = HttpRequest.newBuilder(URI(text("homeserver_url") + path))

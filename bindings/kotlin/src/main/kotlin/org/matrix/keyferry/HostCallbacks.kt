@@ -2,6 +2,7 @@ package org.matrix.keyferry
 
 import kotlinx.coroutines.channels.BufferOverflow
 import kotlinx.coroutines.flow.MutableSharedFlow
+import kotlinx.coroutines.flow.MutableStateFlow
 import org.matrix.keyferry.ffi.ArrivedRoomKeys
 import org.matrix.keyferry.ffi.ConflictNotice
 import org.matrix.keyferry.ffi.DownloadProgress
@@ -12,6 +13,7 @@ import org.matrix.keyferry.ffi.JobHost
 import org.matrix.keyferry.ffi.PreferenceConflict
 import org.matrix.keyferry.ffi.PreferenceNotice
 import org.matrix.keyferry.ffi.PreferenceResolution
+import org.matrix.keyferry.ffi.ResetProgress
 import org.matrix.keyferry.ffi.TokenRequest
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
@@ -27,6 +29,7 @@ internal class HostCallbacks(
     private val scheduleWakeUp: suspend (WakeUpPurpose, WakeUp?) -> Unit,
 ) : JobHost {
     val runs = StateOfRuns(NOTHING_YET)
+    val resetProgress = MutableStateFlow<ResetProgress?>(null)
     val arrivals = MutableSharedFlow<List<ArrivedRoomKeys>>(
         extraBufferCapacity = ANNOUNCEMENTS_KEPT,
         onBufferOverflow = BufferOverflow.DROP_OLDEST,
@@ -56,6 +59,10 @@ internal class HostCallbacks(
 
     override suspend fun onProgress(progress: DownloadProgress) {
         runs.show(progress)
+    }
+
+    override suspend fun onResetProgress(progress: ResetProgress) {
+        resetProgress.value = progress
     }
 
     override suspend fun onRoomKeysArrived(arrived: List<ArrivedRoomKeys>) {

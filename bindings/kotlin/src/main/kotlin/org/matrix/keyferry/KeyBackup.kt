@@ -3,25 +3,15 @@ package org.matrix.keyferry
 import java.io.File
 import java.util.concurrent.ConcurrentLinkedQueue
 import kotlin.time.Duration
-import kotlin.time.Duration.Companion.milliseconds
-import kotlin.time.TimeSource
 import kotlinx.coroutines.CancellationException
-import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.CoroutineStart
-import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.NonCancellable
-import kotlinx.coroutines.SupervisorJob
-import kotlinx.coroutines.async
-import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asSharedFlow
-import kotlinx.coroutines.withContext
-import kotlinx.coroutines.withTimeoutOrNull
 import org.matrix.keyferry.ffi.ArrivalCursor
 import org.matrix.keyferry.ffi.ArrivedPage
 import org.matrix.keyferry.ffi.ArrivedRoomKeys
+import org.matrix.keyferry.ffi.BackupSigner
 import org.matrix.keyferry.ffi.ClientOptions
 import org.matrix.keyferry.ffi.ConflictNotice
 import org.matrix.keyferry.ffi.DownloadPolicy
@@ -39,26 +29,23 @@ import org.matrix.keyferry.ffi.PauseCause
 import org.matrix.keyferry.ffi.PreferenceConflict
 import org.matrix.keyferry.ffi.PreferenceResolution
 import org.matrix.keyferry.ffi.RefusedEntry
+import org.matrix.keyferry.ffi.ResetReport
 import org.matrix.keyferry.ffi.RoomFetch
 import org.matrix.keyferry.ffi.RoomHistoryShareability
 import org.matrix.keyferry.ffi.RoomKey
 import org.matrix.keyferry.ffi.RoomKeyLookup
 import org.matrix.keyferry.ffi.RoomKeySink
-import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.RoomKeySource
 import org.matrix.keyferry.ffi.RunReport
+import org.matrix.keyferry.ffi.SecretKeeper
 import org.matrix.keyferry.ffi.ServerNews
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.TokenRequest
 import org.matrix.keyferry.ffi.UnlockSecret
 import org.matrix.keyferry.ffi.UnlockedBackup
+import org.matrix.keyferry.ffi.UploadReport
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
-
-/** Time after which a cancelled run is told to end once more: it may not have begun the first time. */
-private val A_MOMENT = 20.milliseconds
-
-/** Time before another try when it is not known how long the run under way takes. */
-private val A_WHILE = 100.milliseconds
 
 private const val KEYS_OF_A_PAGE = 500u
 private const val NAMES_OF_A_PAGE = 2_000u
@@ -82,7 +69,10 @@ public class KeyBackup private constructor(
     /** The generated client that this class wraps, for calls that are missing here. */
     public val client: KeyBackupClient,
     private val callbacks: HostCallbacks,
-) : KeyBackupApi {
+    private val runs: Runs,
+    private val reset: ResetCalls,
+    upload: UploadCalls,
+) : KeyBackupApi, BackupResetApi by reset, KeyUploadApi by upload {
     /** The generated download that this class wraps, for calls that are missing here. */
     public val download: KeyDownload = client.download()
 
@@ -92,36 +82,25 @@ public class KeyBackup private constructor(
     override val conflictNotices: SharedFlow<ConflictNotice> = callbacks.conflictNotices.asSharedFlow()
     override val preference: BackupPreferenceApi = BackupPreference(client.preference(), callbacks)
 
-    /** Separate from the caller's scope, so that a cancelled run can still end in order. */
-    private val runs = CoroutineScope(SupervisorJob() + Dispatchers.Default)
-    private val underWay = CallsUnderWay()
     private val causes = Causes(download)
     private val endings = ConcurrentLinkedQueue<() -> Unit>()
 
     override suspend fun unlock(secret: UnlockSecret): UnlockedBackup = client.unlock(secret).also { showStatus() }
 
-    override suspend fun run(budget: Duration?): RunReport {
-        val call = Any()
-        // Undispatched: the run has begun when `async` returns, so that a pause cannot come before it.
-        val run = runs.async(start = CoroutineStart.UNDISPATCHED) {
-            underWay.during(call) { callbacks.runs.during(call) { download.run(budget.toRunBudget()) } }
-        }
-        try {
-            return run.await()
-        } catch (cancelled: CancellationException) {
-            withContext(NonCancellable) {
-                while (underWay.tryToEnd(call) { download.endRun() }) withTimeoutOrNull(A_MOMENT) { run.join() }
-                val outcome = runCatching { run.await().outcome }.getOrNull()
-                // Another caller's run is not waited for.
-                if (outcome !is RunOutcome.AlreadyRunning) download.awaitQuiescent()
-            }
-            throw cancelled
-        }
-    }
+    override suspend fun run(budget: Duration?): RunReport =
+        runs.run(RunReport::holder) { callbacks.runs.during { download.run(budget.toRunBudget()) } }
 
     override suspend fun work(purpose: WakeUpPurpose, budget: Duration?): WorkOutcome = when (purpose) {
         WakeUpPurpose.DOWNLOAD -> {
-            val ended = callbacks.heldWakeUps.during(purpose) { causes.inGrantedTime { runInTurn(budget) } }
+            val ended = inGrantedTime(purpose) { runs.inTurn(budget, RunReport::holder, ::run) }
+            ended?.let { (report, wakeUp) -> WorkOutcome.after(report.outcome, wakeUp ?: report.wakeUp) }
+        }
+        WakeUpPurpose.RESET -> {
+            val ended = inGrantedTime(purpose) { runs.inTurn(budget, ResetReport::holder, ::runReset) }
+            ended?.let { (report, wakeUp) -> WorkOutcome.after(report.outcome, wakeUp ?: report.wakeUp) }
+        }
+        WakeUpPurpose.UPLOAD -> {
+            val ended = inGrantedTime(purpose) { runs.inTurn(budget, UploadReport::holder, ::flushUploads) }
             ended?.let { (report, wakeUp) -> WorkOutcome.after(report.outcome, wakeUp ?: report.wakeUp) }
         }
         WakeUpPurpose.PREFERENCE_WRITE -> {
@@ -131,19 +110,8 @@ public class KeyBackup private constructor(
         // Another call is at work for this purpose, and asks for the next wake-up.
     } ?: WorkOutcome.Success
 
-    /** Runs, after the run of another caller in this process if there is one: in granted time that run goes on. */
-    private suspend fun runInTurn(budget: Duration?): RunReport {
-        val began = TimeSource.Monotonic.markNow()
-        fun left() = budget?.let { (it - began.elapsedNow()).coerceAtLeast(Duration.ZERO) }
-        var report = run(budget)
-        while ((report.outcome as? RunOutcome.AlreadyRunning)?.by?.isThisProcess == true) {
-            val wasUnderWay = withTimeoutOrNull(left() ?: Duration.INFINITE) { callbacks.runs.awaitEnd() } ?: return report
-            // The run may have ended before this began to wait.
-            if (!wasUnderWay) delay(A_WHILE)
-            report = run(left())
-        }
-        return report
-    }
+    private suspend fun <T> inGrantedTime(purpose: WakeUpPurpose, work: suspend () -> T): Pair<T, WakeUp?>? =
+        callbacks.heldWakeUps.during(purpose) { causes.inGrantedTime(work) }
 
     override suspend fun status(): DownloadStatus = download.status()
 
@@ -168,14 +136,8 @@ public class KeyBackup private constructor(
         showStatus()
     }
 
-    /** Shows a change that was made between runs. Of a vault that cannot be read, the call that follows tells. */
-    private suspend fun showStatus() {
-        try {
-            callbacks.runs.follow(status())
-        } catch (_: StatusException) {
-            return
-        }
-    }
+    /** Shows a change that was made between runs. */
+    private suspend fun showStatus(): Unit = callbacks.runs.follow(download)
 
     override suspend fun awaitQuiescent(): Unit = download.awaitQuiescent()
 
@@ -253,10 +215,16 @@ public class KeyBackup private constructor(
          *   An exception counts as [PreferenceResolution.ASK_LATER]
          * @param scheduleWakeUp asks the OS for one wake-up of that purpose in place of the last one; `null` cancels
          *   it. On the wake-up, call [work]. It must not wait for a call into this backup. Without it the app
-         *   decides itself when to call [KeyBackup.run] and [BackupPreferenceApi.flush]
+         *   decides itself when to call [KeyBackup.run], [KeyBackup.runReset], [KeyBackup.flushUploads] and
+         *   [BackupPreferenceApi.flush]
          * @param sink takes the keys into the app's crypto: see [roomKeySink]. Without one, keys are only kept for
          *   look-ups
          * @param transport sends HTTP requests; pass an [OkHttpTransport] with the app's own OkHttp client
+         * @param secretKeeper writes to secret storage. Needed to reset the backup, together with the next two. These
+         *   three take the place of those in [options]
+         * @param backupSigner signs a new backup version
+         * @param roomKeySource gives out the keys of the app's crypto. Alone it is enough to keep an existing backup up
+         *   to date
          * @throws org.matrix.keyferry.ffi.OpenException if the options are invalid or the vault cannot be opened;
          *   nothing is left half made
          */
@@ -269,12 +237,17 @@ public class KeyBackup private constructor(
             scheduleWakeUp: suspend (WakeUpPurpose, WakeUp?) -> Unit = { _, _ -> },
             sink: RoomKeySink? = null,
             transport: HttpTransport = OkHttpTransport(),
+            secretKeeper: SecretKeeper? = null,
+            backupSigner: BackupSigner? = null,
+            roomKeySource: RoomKeySource? = null,
         ): KeyBackup {
             val callbacks = HostCallbacks(accessToken, roomsByPriority, resolvePreferenceConflict, scheduleWakeUp)
-            val client = KeyBackupClient.open(options, transport, callbacks, sink?.let(::OneAtATimeSink))
-            val backup = KeyBackup(client, callbacks)
+            val withCrypto = options.with(secretKeeper, backupSigner, roomKeySource)
+            val client = KeyBackupClient.open(withCrypto, transport, callbacks, sink?.let(::OneAtATimeSink))
+            val backup = of(client, callbacks)
             try {
                 callbacks.runs.show(backup.status())
+                backup.reset.showProgress()
             } catch (_: StatusException) {
                 // These are only the first values of the flows; a run will report the failure.
             } catch (cancelled: CancellationException) {
@@ -282,6 +255,13 @@ public class KeyBackup private constructor(
                 throw cancelled
             }
             return backup
+        }
+
+        private fun of(client: KeyBackupClient, callbacks: HostCallbacks): KeyBackup {
+            val download = client.download()
+            val runs = Runs(download)
+            val reset = ResetCalls(client.reset(), download, callbacks, runs)
+            return KeyBackup(client, callbacks, runs, reset, UploadCalls(client.upload(), runs))
         }
 
         /**

@@ -37,9 +37,10 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
  * can pass a `FakeKeyBackup` (package `keyferry-testing`) in its own tests and previews.
  *
  * Every failure has a type of exception: match on it. The message is a sentence for logs, and leaves out the data
- * that the exception holds, such as the detail of a callback's failure.
+ * that the exception holds, such as the detail of a callback's failure. Only the reason for which the app's crypto
+ * refuses is in it.
  */
-public interface KeyBackupApi : AutoCloseable {
+public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
     /**
      * How far the download is: at first what the vault holds, then the figures of a run under way, at most ten times
      * a second and at every change of stage. A slow collector sees the latest value.
@@ -95,9 +96,9 @@ public interface KeyBackupApi : AutoCloseable {
     public suspend fun run(budget: Duration? = null): RunReport
 
     /**
-     * Does the work of a wake-up: one run of the download, or one attempt to write the preference. Call it from a
-     * `CoroutineWorker`, or from whatever else the OS gives time to. On Android, `KeyBackupWorker` (package
-     * `keyferry-android`) does so.
+     * Does the work of a wake-up: one run of the download or of the reset, one upload, or one attempt to write the
+     * preference. Call it from a `CoroutineWorker`, or from whatever else the OS gives time to. On Android,
+     * `KeyBackupWorker` (package `keyferry-android`) does so.
      *
      * While this is under way, `scheduleWakeUp` is not called for [purpose]: the outcome carries the last wake-up
      * instead, and the caller schedules that. A worker that is stopped or killed needs no new request, if its
@@ -127,7 +128,7 @@ public interface KeyBackupApi : AutoCloseable {
     public suspend fun status(): DownloadStatus
 
     /**
-     * Holds the download for [cause] until [resume] is called with it. Several causes can hold at once;
+     * Holds the download, the reset and uploads for [cause] until [resume] is called with it. Several can hold at once;
      * `docs/background-execution.md` has a table of the work that each one stops. Returns when that work has stopped,
      * in a fraction of a second. Only the user's pause is kept over restarts.
      *

@@ -4,6 +4,7 @@ import org.matrix.keyferry.ffi.BlockedReason
 import org.matrix.keyferry.ffi.DownloadProgress
 import org.matrix.keyferry.ffi.DownloadStatus
 import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.ResetOutcome
 import org.matrix.keyferry.ffi.RunFailure
 import org.matrix.keyferry.ffi.RunOutcome
 
@@ -49,11 +50,21 @@ public sealed interface KeyBackupState {
                 is RunOutcome.Stopped -> Stopped(progress)
                 is RunOutcome.NeedsUnlock -> NeedsUnlock(progress)
                 is RunOutcome.Blocked -> Waiting(progress, outcome.reason)
-                is RunOutcome.Failed ->
-                    // The newer run continues the work.
-                    if (outcome.reason is RunFailure.Overtaken) Idle(progress) else Failed(progress, outcome.reason)
+                is RunOutcome.Failed -> failed(progress, outcome.reason)
                 is RunOutcome.OutOfBudget, is RunOutcome.AlreadyRunning -> Idle(progress)
             }
+
+        /** Returns the state of the download after a run of a reset that ended like this. */
+        internal fun after(outcome: ResetOutcome, progress: DownloadProgress): KeyBackupState = when (outcome) {
+            is ResetOutcome.Paused -> paused(progress, outcome.causes)
+            is ResetOutcome.Stopped -> Stopped(progress)
+            is ResetOutcome.NeedsUnlock -> NeedsUnlock(progress)
+            is ResetOutcome.Blocked -> Waiting(progress, outcome.reason)
+            is ResetOutcome.Failed -> failed(progress, outcome.reason)
+            is ResetOutcome.Completed, is ResetOutcome.NothingToDo, is ResetOutcome.Halted,
+            is ResetOutcome.CryptoRefuses, is ResetOutcome.OutOfBudget, is ResetOutcome.AlreadyRunning,
+            -> Idle(progress)
+        }
 
         /** Returns the state before the first run of this process. */
         internal fun of(status: DownloadStatus): KeyBackupState {
@@ -73,6 +84,10 @@ public sealed interface KeyBackupState {
             val isDelivered = delivered == 0uL || delivered + refused + conflicts >= opened
             total > 0uL && opened + failed >= total && isDelivered
         }
+
+        private fun failed(progress: DownloadProgress, reason: RunFailure): KeyBackupState =
+            // The newer run continues the work.
+            if (reason is RunFailure.Overtaken) Idle(progress) else Failed(progress, reason)
 
         private fun paused(progress: DownloadProgress, causes: List<PauseCause>): KeyBackupState {
             // Time that ends is no obstacle: the next run goes on.

@@ -3,14 +3,18 @@ package org.matrix.keyferry
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
-import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.update
 import org.matrix.keyferry.ffi.DownloadProgress
 import org.matrix.keyferry.ffi.DownloadStatus
-import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.KeyDownload
+import org.matrix.keyferry.ffi.ResetReport
 import org.matrix.keyferry.ffi.RunReport
+import org.matrix.keyferry.ffi.StatusException
 
-/** Keeps the state of the download: from the runs of this process, and from the progress that they report. */
+/**
+ * Keeps the state of the download: from the runs of this process, and from the progress that they report. A run of a
+ * reset is one, too, because it downloads.
+ */
 internal class StateOfRuns(nothingYet: DownloadProgress) {
     private val progressFlow = MutableStateFlow(nothingYet)
     private val stateFlow = MutableStateFlow<KeyBackupState>(KeyBackupState.Idle(nothingYet))
@@ -18,8 +22,8 @@ internal class StateOfRuns(nothingYet: DownloadProgress) {
     /** Runs that are under way. Also serves as the lock of both flows. */
     private val underWay = mutableSetOf<Any>()
 
-    /** How the last of them has ended. Calls that found another run at work do not count. */
-    private var last: RunReport? = null
+    /** The state that the last of them has left. Calls that found another run at work do not count. */
+    private var last: ((DownloadProgress) -> KeyBackupState)? = null
 
     val progress: StateFlow<DownloadProgress> = progressFlow.asStateFlow()
     val state: StateFlow<KeyBackupState> = stateFlow.asStateFlow()
@@ -44,34 +48,47 @@ internal class StateOfRuns(nothingYet: DownloadProgress) {
         }
     }
 
-    suspend fun during(run: Any, work: suspend () -> RunReport): RunReport {
+    /** Takes over what the vault says. Of a vault that cannot be read, the call that follows tells. */
+    suspend fun follow(download: KeyDownload) {
+        try {
+            follow(download.status())
+        } catch (_: StatusException) {
+            return
+        }
+    }
+
+    suspend fun during(work: suspend () -> RunReport): RunReport = during(work) { report ->
+        if (report.holder != null) null
+        else { progress -> KeyBackupState.after(report.outcome, report.everyKeyIsHere, progress) }
+    }
+
+    suspend fun duringReset(work: suspend () -> ResetReport): ResetReport = during(work) { report ->
+        if (report.holder != null) null else { progress -> KeyBackupState.after(report.outcome, progress) }
+    }
+
+    /** Does [work]. [after] returns the state that its result leaves, or `null` if it has found another run at work. */
+    private suspend fun <T> during(work: suspend () -> T, after: (T) -> ((DownloadProgress) -> KeyBackupState)?): T {
+        val run = Any()
         synchronized(underWay) {
             underWay += run
             stateFlow.value = KeyBackupState.Working(progressFlow.value)
         }
-        var report: RunReport? = null
+        var left: ((DownloadProgress) -> KeyBackupState)? = null
         try {
-            return work().also { report = it }
+            return work().also { left = after(it) }
         } finally {
             synchronized(underWay) {
                 underWay -= run
-                report?.takeIf { it.outcome !is RunOutcome.AlreadyRunning }?.let { last = it }
+                left?.let { last = it }
                 if (underWay.isEmpty()) stateFlow.value = afterRuns()
             }
         }
     }
 
-    /** Waits until no run of this process is under way. Returns `false` if none was. */
-    suspend fun awaitEnd(): Boolean {
-        val isUnderWay = synchronized(underWay) { underWay.isNotEmpty() }
-        if (isUnderWay) stateFlow.first { it !is KeyBackupState.Working }
-        return isUnderWay
-    }
-
     private fun afterRuns(): KeyBackupState {
-        val report = last ?: return KeyBackupState.Idle(progressFlow.value)
+        val state = last?.invoke(progressFlow.value) ?: KeyBackupState.Idle(progressFlow.value)
         last = null
-        return KeyBackupState.after(report.outcome, report.everyKeyIsHere, progressFlow.value)
+        return state
     }
 }
 

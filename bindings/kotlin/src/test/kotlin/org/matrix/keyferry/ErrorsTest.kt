@@ -13,12 +13,15 @@ import org.matrix.keyferry.ffi.HostException
 import org.matrix.keyferry.ffi.LookupException
 import org.matrix.keyferry.ffi.OnDemandException
 import org.matrix.keyferry.ffi.OpenException
+import org.matrix.keyferry.ffi.ResetException
+import org.matrix.keyferry.ffi.ResetOutcome
 import org.matrix.keyferry.ffi.RunFailure
 import org.matrix.keyferry.ffi.RunOutcome
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.UnlockException
 import org.matrix.keyferry.ffi.UnlockSecret
 import org.matrix.keyferry.ffi.VaultProtection
+import org.matrix.keyferry.ffi.WakeUpPurpose
 
 internal class ErrorsTest {
     @TempDir
@@ -119,8 +122,10 @@ internal class ErrorsTest {
         thrownBy<ExportException.Cancelled> { backup.exportRoomKeys("passphrase", directory.resolve("keys").toFile()) }
         thrownBy<StatusException.ShutDown> { backup.pause() }
         thrownBy<OnDemandException.ShutDown> { backup.refresh() }
+        thrownBy<ResetException.ShutDown> { backup.resetStatus() }
         assertEquals(RunOutcome.Paused(emptyList()), backup.run().outcome)
-        assertEquals(WorkOutcome.Success, backup.work())
+        assertEquals(ResetOutcome.Paused(emptyList()), backup.runReset().outcome)
+        for (purpose in WakeUpPurpose.entries) assertEquals(WorkOutcome.Success, backup.work(purpose), "$purpose")
     }
 
     private fun withHomeserver(block: suspend (Homeserver) -> Unit) = test {

@@ -4,13 +4,16 @@ import java.io.File
 import kotlin.time.Duration.Companion.minutes
 import org.matrix.keyferry.ffi.Account
 import org.matrix.keyferry.ffi.ClientOptions
+import org.matrix.keyferry.ffi.KeyLoss
 import org.matrix.keyferry.ffi.Keyring
+import org.matrix.keyferry.ffi.ResetCause
+import org.matrix.keyferry.ffi.ResetOutcome
 import org.matrix.keyferry.ffi.RoomKeySink
 import org.matrix.keyferry.ffi.RunOutcome
 import org.matrix.keyferry.ffi.UnlockSecret
 import org.matrix.keyferry.ffi.VaultProtection
 
-/** The snippet in the README, compiled. */
+/** The snippets in the README, compiled. */
 @Suppress("unused")
 internal suspend fun restore(account: Account, directory: File, keyring: Keyring, sink: RoomKeySink, token: suspend () -> String, typed: String) {
     // README begin
@@ -28,5 +31,17 @@ internal suspend fun restore(account: Account, directory: File, keyring: Keyring
         report.outcome is RunOutcome.Completed -> println("all that can be had is here: ${report.summary}")
         else -> println("to be gone on with: ${report.outcome}")
     }
+    // README end
+}
+
+@Suppress("unused")
+internal suspend fun move(backup: KeyBackup, accept: suspend (List<KeyLoss>) -> Boolean) {
+    // README begin
+    val losses = backup.prepareReset(ResetCause.KEY_COMPROMISED).losses // the keys that this device lacks
+    if (losses.isNotEmpty() && !accept(losses)) return
+    backup.moveBackup(ResetCause.KEY_COMPROMISED, accepted = losses)
+    val report = backup.runReset() // a worker carries on what is left
+    val old = report.status?.oldVersion
+    if (report.outcome is ResetOutcome.Completed && old != null) backup.deleteVersion(old, accepted = losses)
     // README end
 }

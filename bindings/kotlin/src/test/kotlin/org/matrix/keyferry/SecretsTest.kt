@@ -5,11 +5,13 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.matrix.keyferry.ffi.Account
 import org.matrix.keyferry.ffi.BackupOrigin
+import org.matrix.keyferry.ffi.BackupTarget
 import org.matrix.keyferry.ffi.ClientOptions
 import org.matrix.keyferry.ffi.FileDownload
 import org.matrix.keyferry.ffi.HttpHeader
 import org.matrix.keyferry.ffi.HttpMethod
 import org.matrix.keyferry.ffi.HttpRequest
+import org.matrix.keyferry.ffi.NewBackup
 import org.matrix.keyferry.ffi.RoomKey
 import org.matrix.keyferry.ffi.RoomKeyLookup
 import org.matrix.keyferry.ffi.RoomKeyPage
@@ -36,6 +38,7 @@ internal class SecretsTest {
             ClientOptions(account, "/a", VaultProtection.Key(secret.toByteArray())),
             HttpRequest(HttpMethod.GET, "https://a", listOf(HttpHeader("Authorization", secret)), null, 1u),
             RoomKeyPage(listOf(key), null),
+            NewBackup(BackupTarget("2", "public"), secret),
             // `PrintingTest` checks every exception.
             TransportException.Failed(secret),
             FileDownload.Failed(TransportException.Failed(secret)),

@@ -39,6 +39,7 @@ internal suspend fun Homeserver.open(
     directory: Path,
     sink: RoomKeySink? = null,
     transport: HttpTransport = OkHttpTransport(),
+    crypto: SmallCrypto? = null,
     scheduleWakeUp: suspend (WakeUpPurpose, WakeUp?) -> Unit = { _, _ -> },
 ): KeyBackup = KeyBackup.open(
     options(directory),
@@ -46,6 +47,9 @@ internal suspend fun Homeserver.open(
     scheduleWakeUp = scheduleWakeUp,
     sink = sink,
     transport = transport,
+    secretKeeper = crypto,
+    backupSigner = crypto,
+    roomKeySource = crypto,
 )
 
 /** Keeps the wake-ups that were requested. */
@@ -53,6 +57,8 @@ internal class WakeUps {
     private val all = CopyOnWriteArrayList<Pair<WakeUpPurpose, WakeUp?>>()
 
     val count: Int get() = all.size
+
+    fun count(purpose: WakeUpPurpose): Int = all.count { it.first == purpose }
 
     fun last(purpose: WakeUpPurpose): WakeUp? = all.last { it.first == purpose }.second
 

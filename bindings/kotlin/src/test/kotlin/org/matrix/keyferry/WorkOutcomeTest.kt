@@ -5,9 +5,13 @@ import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Test
 import org.matrix.keyferry.ffi.BlockedReason
 import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.ResetOutcome
+import org.matrix.keyferry.ffi.ResetStop
 import org.matrix.keyferry.ffi.RunFailure
 import org.matrix.keyferry.ffi.RunHolder
 import org.matrix.keyferry.ffi.RunOutcome
+import org.matrix.keyferry.ffi.UploadHindrance
+import org.matrix.keyferry.ffi.UploadOutcome
 import org.matrix.keyferry.ffi.WakeUp
 
 internal class WorkOutcomeTest {
@@ -62,5 +66,31 @@ internal class WorkOutcomeTest {
             assertNull(retry.wakeUp)
             assertNull(retry.notBefore)
         }
+    }
+
+    @Test
+    fun `a reset or an upload that waits for somebody is a success, and one that was cut a retry`() {
+        val resets = listOf(
+            ResetOutcome.Completed,
+            ResetOutcome.NothingToDo,
+            ResetOutcome.Halted(ResetStop.OVERTAKEN),
+            ResetOutcome.CryptoRefuses("not trusted"),
+            ResetOutcome.NeedsUnlock(listOf("1")),
+            ResetOutcome.Failed(RunFailure.Overtaken),
+        )
+        for (outcome in resets) assertEquals(WorkOutcome.Success, WorkOutcome.after(outcome, null), "$outcome")
+        val uploads = listOf(
+            UploadOutcome.Completed,
+            UploadOutcome.Hindered(UploadHindrance.OtherBackup),
+            UploadOutcome.CryptoRefuses("not trusted"),
+            UploadOutcome.Paused(listOf(PauseCause.USER)),
+        )
+        for (outcome in uploads) assertEquals(WorkOutcome.Success, WorkOutcome.after(outcome, null), "$outcome")
+        val blocked = BlockedReason.CryptoUnavailable
+        assertEquals(WorkOutcome.Retry(null), WorkOutcome.after(ResetOutcome.Blocked(blocked, null), null))
+        assertEquals(WorkOutcome.Retry(wakeUp), WorkOutcome.after(UploadOutcome.Blocked(blocked, null), wakeUp))
+        val failed = RunFailure.NoBackup
+        assertEquals(WorkOutcome.Failure(failed), WorkOutcome.after(ResetOutcome.Failed(failed), null))
+        assertEquals(WorkOutcome.Failure(failed), WorkOutcome.after(UploadOutcome.Failed(failed), null))
     }
 }

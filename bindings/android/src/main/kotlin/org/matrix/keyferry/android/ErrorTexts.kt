@@ -7,9 +7,11 @@ import org.matrix.keyferry.ffi.LookupException
 import org.matrix.keyferry.ffi.OnDemandException
 import org.matrix.keyferry.ffi.OpenException
 import org.matrix.keyferry.ffi.PreferenceException
+import org.matrix.keyferry.ffi.ResetException
 import org.matrix.keyferry.ffi.RunFailure
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.UnlockException
+import org.matrix.keyferry.ffi.UploadException
 
 /**
  * Returns what a user should read about an exception of this library: what happened, and what they can do. In the
@@ -24,6 +26,8 @@ public fun Resources.keyBackupError(error: Throwable): String = getString(
         is LookupException -> error.text
         is ExportException -> error.text
         is PreferenceException -> error.text
+        is ResetException -> error.text
+        is UploadException -> error.text
         else -> R.string.keyferry_error_internal
     },
 )
@@ -146,4 +150,39 @@ private val PreferenceException.text: Int
         is PreferenceException.Damaged -> R.string.keyferry_error_damaged
         is PreferenceException.Internal -> R.string.keyferry_error_internal
         is PreferenceException.ShutDown -> R.string.keyferry_error_closed
+    }
+
+@get:StringRes
+private val ResetException.text: Int
+    get() = when (this) {
+        is ResetException.NoCrypto, is ResetException.CannotKeepSecrets -> R.string.keyferry_error_configuration
+        is ResetException.BackupExists -> R.string.keyferry_error_backup_exists
+        is ResetException.NoBackup -> R.string.keyferry_error_no_backup
+        is ResetException.UnderWay -> R.string.keyferry_error_reset_under_way
+        is ResetException.NotUnderWay -> R.string.keyferry_error_reset_not_under_way
+        is ResetException.LosesKeys -> R.string.keyferry_error_loses_keys
+        is ResetException.NotProved -> R.string.keyferry_error_not_proved
+        is ResetException.CurrentVersion -> R.string.keyferry_error_current_version
+        is ResetException.Locked -> R.string.keyferry_error_locked
+        is ResetException.PreferenceNotConfirmed -> R.string.keyferry_error_preference
+        is ResetException.Halted -> R.string.keyferry_error_reset_halted
+        is ResetException.CryptoRefuses -> R.string.keyferry_error_crypto_refuses
+        is ResetException.CryptoUnavailable -> R.string.keyferry_error_crypto_unavailable
+        is ResetException.Unreachable -> R.string.keyferry_error_unreachable
+        is ResetException.NotSignedIn -> R.string.keyferry_error_not_signed_in
+        is ResetException.Refused -> R.string.keyferry_error_refused
+        is ResetException.Inaccessible -> R.string.keyferry_error_inaccessible
+        is ResetException.Gone -> R.string.keyferry_error_gone
+        is ResetException.Damaged -> R.string.keyferry_error_damaged
+        is ResetException.Internal -> R.string.keyferry_error_internal
+        is ResetException.ShutDown -> R.string.keyferry_error_closed
+    }
+
+@get:StringRes
+private val UploadException.text: Int
+    get() = when (this) {
+        is UploadException.NoSource -> R.string.keyferry_error_configuration
+        is UploadException.CryptoUnavailable -> R.string.keyferry_error_crypto_unavailable
+        is UploadException.CryptoRefuses -> R.string.keyferry_error_crypto_refuses
+        is UploadException.ShutDown -> R.string.keyferry_error_closed
     }

@@ -13,7 +13,7 @@ public enum class KeyBackupAction(
     /** Call `backup.pause()`. */
     PAUSE(R.string.keyferry_action_pause),
 
-    /** Call `backup.start()`, and `KeyBackupWork.startNow`. */
+    /** Call `backup.start()`, and `KeyBackupWork.startNow`; also for a reset that is under way. */
     RESUME(R.string.keyferry_action_resume),
 
     /** Ask for the recovery key, and call `backup.unlock`. */

@@ -20,7 +20,7 @@ import org.matrix.keyferry.WorkOutcome
 import org.matrix.keyferry.ffi.OpenException
 
 /**
- * Does a download that the user has started by hand, as a user-initiated data transfer (Android 14 and later).
+ * Does work that the user has started by hand, as a user-initiated data transfer (Android 14 and later).
  * [KeyBackupWork.startNow] schedules it.
  */
 @RequiresApi(Build.VERSION_CODES.UPSIDE_DOWN_CAKE)
@@ -31,8 +31,8 @@ public class KeyBackupJobService : JobService() {
     override fun onStartJob(parameters: JobParameters): Boolean {
         val order = WorkOrder.of(parameters.extras) ?: return false
         // Must be set within seconds, or the OS takes the app for one that does not answer.
-        val state = OpenBackups.find(order.userId)?.state?.value
-        show(parameters, order.userId, KeyBackupNotification(this).of(order.userId, state))
+        val shown = OpenBackups.find(order.userId)?.nowShownFor(order)
+        show(parameters, order, KeyBackupNotification(this).of(order, shown))
         underWay[parameters.jobId] = scope.launch { carryOut(parameters, order) }
         return true
     }
@@ -63,7 +63,7 @@ public class KeyBackupJobService : JobService() {
             failure.passes
         } catch (mistake: Exception) {
             // Of the app, such as a missing `KeyBackupProvider`, or of WorkManager.
-            Log.e(LOG_TAG, "the download does not go on", mistake)
+            Log.e(LOG_TAG, "the job does not go on", mistake)
             false
         }
         jobFinished(parameters, wantsReschedule)
@@ -73,11 +73,9 @@ public class KeyBackupJobService : JobService() {
     private suspend fun work(backup: KeyBackup, parameters: JobParameters, order: WorkOrder): Boolean = coroutineScope {
         val notification = KeyBackupNotification(applicationContext)
         val display = launch {
-            backup.state.collect { state ->
-                if (notification.isShown(order.userId)) {
-                    show(parameters, order.userId, notification.of(order.userId, state))
-                }
-                updateTransferredNetworkBytes(parameters, state.progress.bytesDownloaded.toLong(), 0)
+            backup.shownFor(order).collect { shown ->
+                if (notification.isShown(order)) show(parameters, order, notification.of(order, shown))
+                updateTransferredNetworkBytes(parameters, shown.bytesDownloaded, shown.bytesUploaded)
                 delay(NOTIFICATION_INTERVAL)
             }
         }
@@ -92,7 +90,8 @@ public class KeyBackupJobService : JobService() {
         outcome is WorkOutcome.Retry && wakeUp == null
     }
 
-    private fun show(parameters: JobParameters, userId: String, notification: Notification) {
-        setNotification(parameters, jobId(userId), notification, JOB_END_NOTIFICATION_POLICY_REMOVE)
+    private fun show(parameters: JobParameters, order: WorkOrder, notification: Notification) {
+        val id = jobId(order.userId, order.purpose)
+        setNotification(parameters, id, notification, JOB_END_NOTIFICATION_POLICY_REMOVE)
     }
 }

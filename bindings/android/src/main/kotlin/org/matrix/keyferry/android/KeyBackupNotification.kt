@@ -12,13 +12,14 @@ import androidx.core.app.NotificationCompat
 import androidx.core.app.NotificationManagerCompat
 import androidx.core.content.ContextCompat
 import org.matrix.keyferry.KeyBackupState
+import org.matrix.keyferry.ffi.ResetProgress
 
 private const val CHANNEL = "keyferry"
 private const val STEPS = 1_000
 
 /**
- * Makes the notification of a download that the user has started: how far it is, and a button that pauses it. Touching
- * it opens the app. Its channel is made with it.
+ * Makes the notification of a download or a reset that the user has started: how far it is, and a button that pauses
+ * it. Touching it opens the app. Its channel is made with it.
  */
 public class KeyBackupNotification(private val context: Context) {
     private val notifications = NotificationManagerCompat.from(context)
@@ -34,14 +35,7 @@ public class KeyBackupNotification(private val context: Context) {
 
     /** Returns the notification that shows [state]; `null`: the backup is being opened. */
     public fun of(userId: String, state: KeyBackupState?): Notification {
-        val builder = NotificationCompat.Builder(context, CHANNEL)
-            .setSmallIcon(R.drawable.keyferry_notification)
-            .setOngoing(true)
-            .setOnlyAlertOnce(true)
-            .setShowWhen(false)
-            .setCategory(NotificationCompat.CATEGORY_PROGRESS)
-            .setForegroundServiceBehavior(NotificationCompat.FOREGROUND_SERVICE_IMMEDIATE)
-            .setContentIntent(openApp())
+        val builder = builder()
         if (state == null) {
             val title = context.getString(R.string.keyferry_preparing)
             return builder.setContentTitle(title).setProgress(0, 0, true).build()
@@ -49,23 +43,46 @@ public class KeyBackupNotification(private val context: Context) {
         builder.setContentTitle(context.resources.keyBackupTitle(state))
             .setContentText(context.resources.keyBackupDetail(state))
         if (state.showsBar) builder.setProgress(STEPS, state.progress.partOf(STEPS), state.progress.total == 0uL)
-        if (KeyBackupAction.of(state) == KeyBackupAction.PAUSE) {
-            val pause = context.getString(R.string.keyferry_action_pause)
-            builder.addAction(0, pause, PauseReceiver.intent(context, userId))
-        }
+        if (KeyBackupAction.of(state) == KeyBackupAction.PAUSE) builder.addPause(userId)
         return builder.build()
     }
 
+    /** Returns the notification that shows how far a reset is. */
+    public fun of(userId: String, reset: ResetProgress): Notification = builder()
+        .setContentTitle(context.getString(R.string.keyferry_reset))
+        .setContentText(context.resources.keyBackupResetDetail(reset))
+        .setProgress(STEPS, reset.partOf(STEPS), !reset.isUploading)
+        .addPause(userId)
+        .build()
+
+    internal fun of(order: WorkOrder, shown: Shown?): Notification {
+        val reset = shown?.reset
+        return if (reset == null) of(order.userId, shown?.state) else of(order.userId, reset)
+    }
+
     /** Updates the notification of a worker that is under way. Does nothing if the user permits none. */
-    internal fun update(userId: String, state: KeyBackupState) {
+    internal fun update(order: WorkOrder, shown: Shown) {
         val isPermitted = Build.VERSION.SDK_INT < Build.VERSION_CODES.TIRAMISU ||
             ContextCompat.checkSelfPermission(context, Manifest.permission.POST_NOTIFICATIONS) ==
             PackageManager.PERMISSION_GRANTED
-        if (isPermitted && isShown(userId)) notifications.notify(jobId(userId), of(userId, state))
+        if (isPermitted && isShown(order)) notifications.notify(jobId(order.userId, order.purpose), of(order, shown))
     }
 
     /** Whether the notification can be seen. From Android 14 on the user can swipe it away: an update brings it back. */
-    internal fun isShown(userId: String): Boolean = notifications.activeNotifications.any { it.id == jobId(userId) }
+    internal fun isShown(order: WorkOrder): Boolean =
+        notifications.activeNotifications.any { it.id == jobId(order.userId, order.purpose) }
+
+    private fun builder() = NotificationCompat.Builder(context, CHANNEL)
+        .setSmallIcon(R.drawable.keyferry_notification)
+        .setOngoing(true)
+        .setOnlyAlertOnce(true)
+        .setShowWhen(false)
+        .setCategory(NotificationCompat.CATEGORY_PROGRESS)
+        .setForegroundServiceBehavior(NotificationCompat.FOREGROUND_SERVICE_IMMEDIATE)
+        .setContentIntent(openApp())
+
+    private fun NotificationCompat.Builder.addPause(userId: String) =
+        addAction(0, context.getString(R.string.keyferry_action_pause), PauseReceiver.intent(context, userId))
 
     private fun openApp(): PendingIntent? {
         val launch = context.packageManager.getLaunchIntentForPackage(context.packageName) ?: return null

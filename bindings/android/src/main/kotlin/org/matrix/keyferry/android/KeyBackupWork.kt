@@ -14,7 +14,10 @@ import androidx.work.await
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.TimeUnit
 import kotlinx.coroutines.flow.first
+import org.matrix.keyferry.KeyBackup
 import org.matrix.keyferry.ffi.DownloadStatus
+import org.matrix.keyferry.ffi.ResetException
+import org.matrix.keyferry.ffi.ResetStatus
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
@@ -35,22 +38,31 @@ public object KeyBackupWork {
         if (workName(userId, purpose) in beginning) return
         if (wakeUp == null) {
             WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
-        } else if (purpose != WakeUpPurpose.DOWNLOAD || !isStartedByUser(context, userId)) {
+        } else if (!isStartedByUser(context, userId, purpose)) {
             replace(context, WorkOrder(userId, purpose), wakeUp)
         }
     }
 
     /**
-     * Starts or continues the download because the user wants it now. Call it while the app is on screen.
+     * Starts or continues the download or the reset because the user wants it now. Call it while the app is on screen.
      *
-     * The download shows a notification and continues when the user leaves the app: as a user-initiated data transfer
-     * from Android 14 on, before that as an expedited worker in the foreground. On Android 13 and later the
-     * notification appears only if the user has granted `POST_NOTIFICATIONS`.
+     * It shows a notification and continues when the user leaves the app: as a user-initiated data transfer from
+     * Android 14 on, before that as an expedited worker in the foreground. On Android 13 and later the notification
+     * appears only if the user has granted `POST_NOTIFICATIONS`.
+     *
+     * @param purpose what to start: [WakeUpPurpose.DOWNLOAD], or [WakeUpPurpose.RESET] for a reset that has begun
      */
-    public suspend fun startNow(context: Context, userId: String) {
-        val here = status(userId)
-        val order = WorkOrder(userId, WakeUpPurpose.DOWNLOAD, here?.bytesLeft ?: 0, isByUser = true)
-        val needsNetwork = here?.fetchComplete != true
+    public suspend fun startNow(
+        context: Context,
+        userId: String,
+        purpose: WakeUpPurpose = WakeUpPurpose.DOWNLOAD,
+    ) {
+        require(purpose == WakeUpPurpose.DOWNLOAD || purpose == WakeUpPurpose.RESET) { "$purpose shows no progress" }
+        val backup = OpenBackups.find(userId)
+        val here = backup?.let { statusOf(it) }
+        val expected = if (purpose == WakeUpPurpose.RESET) backup?.let { resetOf(it) }?.bytesLeft else here?.bytesLeft
+        val order = WorkOrder(userId, purpose, expected ?: 0, isByUser = true)
+        val needsNetwork = purpose != WakeUpPurpose.DOWNLOAD || here?.fetchComplete != true
         if (needsNetwork && startUserInitiatedJob(context, order)) {
             // The job takes its place.
             WorkManager.getInstance(context).cancelUniqueWork(workName(userId, order.purpose)).await()
@@ -63,8 +75,8 @@ public object KeyBackupWork {
     public suspend fun cancel(context: Context, userId: String) {
         for (purpose in WakeUpPurpose.entries) {
             WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
+            cancelUserInitiatedJob(context, userId, purpose)
         }
-        cancelUserInitiatedJob(context, userId)
     }
 
     /** Returns the name of the unique work, for an app that observes it by `getWorkInfosForUniqueWorkFlow`. */
@@ -101,9 +113,9 @@ public object KeyBackupWork {
     }
 
     /** Whether a request or job of the user waits or works: a wake-up of the library must not take its place. */
-    private suspend fun isStartedByUser(context: Context, userId: String): Boolean {
-        if (hasUserInitiatedJob(context, userId)) return true
-        val name = workName(userId, WakeUpPurpose.DOWNLOAD)
+    private suspend fun isStartedByUser(context: Context, userId: String, purpose: WakeUpPurpose): Boolean {
+        if (hasUserInitiatedJob(context, userId, purpose)) return true
+        val name = workName(userId, purpose)
         val known = WorkManager.getInstance(context).getWorkInfosForUniqueWorkFlow(name).first()
         return known.any { TAG_BY_USER in it.tags && !it.state.isFinished }
     }
@@ -138,22 +150,32 @@ public object KeyBackupWork {
         return builder.build()
     }
 
-    /** What the user waits for: a download that they have started, and a choice that they have made. */
+    /** What the user waits for: work that they have started, and a choice that they have made. */
     private fun isUrgent(order: WorkOrder): Boolean = when (order.purpose) {
-        WakeUpPurpose.DOWNLOAD -> order.isByUser
+        WakeUpPurpose.DOWNLOAD, WakeUpPurpose.RESET, WakeUpPurpose.UPLOAD -> order.isByUser
         // Before Android 12, expedited work shows a notification: too much for one small request.
         WakeUpPurpose.PREFERENCE_WRITE -> Build.VERSION.SDK_INT >= Build.VERSION_CODES.S
     }
 
-    private suspend fun status(userId: String): DownloadStatus? = try {
-        OpenBackups.find(userId)?.status()
+    private suspend fun statusOf(backup: KeyBackup): DownloadStatus? = try {
+        backup.status()
     } catch (_: StatusException) {
+        null
+    }
+
+    private suspend fun resetOf(backup: KeyBackup): ResetStatus? = try {
+        backup.resetStatus()
+    } catch (_: ResetException) {
         null
     }
 
     /** How much is left to download, for the estimate that the OS shows. */
     private val DownloadStatus.bytesLeft: Long
         get() = ((summary.total - minOf(summary.fetched, summary.total)) * BYTES_OF_A_KEY).toLong()
+
+    /** How much is left to send and to read back. */
+    private val ResetStatus.bytesLeft: Long
+        get() = (2uL * (total - minOf(sent, total)) * BYTES_OF_A_KEY).toLong()
 
     /** The names of the work whose worker opens the backup. */
     private val beginning = ConcurrentHashMap.newKeySet<String>()

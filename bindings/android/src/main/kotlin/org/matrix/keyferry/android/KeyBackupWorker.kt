@@ -18,6 +18,7 @@ import kotlinx.coroutines.launch
 import org.matrix.keyferry.KeyBackup
 import org.matrix.keyferry.WorkOutcome
 import org.matrix.keyferry.ffi.OpenException
+import org.matrix.keyferry.ffi.WakeUpPurpose
 
 /** Less than the ten minutes that WorkManager gives a worker. */
 private val SLICE = 9.minutes
@@ -29,8 +30,8 @@ internal val NOTIFICATION_INTERVAL: Duration = 1.seconds
 internal const val LOG_TAG: String = "keyferry"
 
 /**
- * Does the work of a wake-up: one run of the download, or one attempt to write the preference. [KeyBackupWork]
- * schedules it, and a WorkManager that is set up by default starts it.
+ * Does the work of a wake-up: one run of the download or of the reset, one upload, or one attempt to write the
+ * preference. [KeyBackupWork] schedules it, and a WorkManager that is set up by default starts it.
  *
  * A worker that is stopped (after ten minutes, or because a constraint fails) or killed needs nothing: WorkManager runs
  * the same request again.
@@ -66,15 +67,15 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
     }
 
     override suspend fun getForegroundInfo(): ForegroundInfo {
-        val userId = WorkOrder.of(inputData)?.userId.orEmpty()
-        return foregroundInfo(userId, OpenBackups.find(userId))
+        val order = WorkOrder.of(inputData) ?: WorkOrder(userId = "", WakeUpPurpose.DOWNLOAD)
+        return foregroundInfo(order, OpenBackups.find(order.userId))
     }
 
     private suspend fun work(backup: KeyBackup, order: WorkOrder): WorkOutcome {
         if (!order.isByUser) return backup.work(order.purpose, SLICE)
         return coroutineScope {
-            val isShown = show(backup, order.userId)
-            val display = if (isShown) updates(backup, order.userId) else null
+            val isShown = show(backup, order)
+            val display = if (isShown) updates(backup, order) else null
             try {
                 // In the foreground the ten minutes do not count.
                 backup.work(order.purpose, if (isShown) null else SLICE)
@@ -85,8 +86,8 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
     }
 
     /** Moves the worker to the foreground. Returns `false` if the OS does not allow it, because the app has left. */
-    private suspend fun show(backup: KeyBackup, userId: String): Boolean = try {
-        setForeground(foregroundInfo(userId, backup))
+    private suspend fun show(backup: KeyBackup, order: WorkOrder): Boolean = try {
+        setForeground(foregroundInfo(order, backup))
         true
     } catch (cancelled: CancellationException) {
         throw cancelled
@@ -94,17 +95,17 @@ public class KeyBackupWorker(context: Context, parameters: WorkerParameters) : C
         false
     }
 
-    private fun CoroutineScope.updates(backup: KeyBackup, userId: String) = launch {
+    private fun CoroutineScope.updates(backup: KeyBackup, order: WorkOrder) = launch {
         val notification = KeyBackupNotification(applicationContext)
-        backup.state.collect { state ->
-            notification.update(userId, state)
+        backup.shownFor(order).collect { shown ->
+            notification.update(order, shown)
             delay(NOTIFICATION_INTERVAL)
         }
     }
 
-    private fun foregroundInfo(userId: String, backup: KeyBackup?): ForegroundInfo {
-        val notification = KeyBackupNotification(applicationContext).of(userId, backup?.state?.value)
-        val id = jobId(userId)
+    private fun foregroundInfo(order: WorkOrder, backup: KeyBackup?): ForegroundInfo {
+        val notification = KeyBackupNotification(applicationContext).of(order, backup?.nowShownFor(order))
+        val id = jobId(order.userId, order.purpose)
         return if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) {
             ForegroundInfo(id, notification, ServiceInfo.FOREGROUND_SERVICE_TYPE_DATA_SYNC)
         } else {

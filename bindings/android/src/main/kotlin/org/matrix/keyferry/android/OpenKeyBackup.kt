@@ -12,6 +12,7 @@ import kotlinx.coroutines.withContext
 import org.matrix.keyferry.KeyBackup
 import org.matrix.keyferry.OkHttpTransport
 import org.matrix.keyferry.ffi.Account
+import org.matrix.keyferry.ffi.BackupSigner
 import org.matrix.keyferry.ffi.ClientOptions
 import org.matrix.keyferry.ffi.DownloadPolicy
 import org.matrix.keyferry.ffi.HttpTransport
@@ -19,6 +20,8 @@ import org.matrix.keyferry.ffi.PreferenceConflict
 import org.matrix.keyferry.ffi.PreferencePolicy
 import org.matrix.keyferry.ffi.PreferenceResolution
 import org.matrix.keyferry.ffi.RoomKeySink
+import org.matrix.keyferry.ffi.RoomKeySource
+import org.matrix.keyferry.ffi.SecretKeeper
 import org.matrix.keyferry.ffi.TokenRequest
 import org.matrix.keyferry.ffi.VaultProtection
 import org.matrix.keyferry.ffi.WakeUp
@@ -43,6 +46,9 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
  * @param transport sends HTTP requests; pass an [OkHttpTransport] with the app's own OkHttp client
  * @param scheduleWakeUp asks the OS for a wake-up: by default through WorkManager, for a [KeyBackupWorker]
  * @param reportsConditions whether the conditions of the phone are reported: see [PhoneConditions]
+ * @param secretKeeper writes to secret storage. Needed to reset the backup, together with the next two
+ * @param backupSigner signs a new backup version
+ * @param roomKeySource gives out the keys of the app's crypto. Alone it is enough to keep an existing backup up to date
  * @param accessToken returns the account's access token, a refreshed one for [TokenRequest.PREVIOUS_REJECTED]. Must not
  *   wait for a call into this backup. If it throws `HostException.SignedOut`, the account counts as signed out; after
  *   any other exception, such as a refresh without network, it is asked again later
@@ -65,6 +71,9 @@ public suspend fun KeyBackup.Companion.open(
     transport: HttpTransport = OkHttpTransport(),
     scheduleWakeUp: (suspend (WakeUpPurpose, WakeUp?) -> Unit)? = null,
     reportsConditions: Boolean = true,
+    secretKeeper: SecretKeeper? = null,
+    backupSigner: BackupSigner? = null,
+    roomKeySource: RoomKeySource? = null,
     accessToken: suspend (TokenRequest) -> String,
 ): KeyBackup = withContext(Dispatchers.IO) {
     val app = context.applicationContext
@@ -88,6 +97,9 @@ public suspend fun KeyBackup.Companion.open(
         scheduleWakeUp ?: wakeUps::schedule,
         sink,
         transport,
+        secretKeeper,
+        backupSigner,
+        roomKeySource,
     )
     try {
         OpenBackups.add(account.userId, backup)

@@ -10,7 +10,7 @@ import kotlinx.coroutines.DelicateCoroutinesApi
 import kotlinx.coroutines.GlobalScope
 import kotlinx.coroutines.launch
 
-/** Pauses a download when the user presses the button in its notification. */
+/** Pauses a download or a reset when the user presses the button in its notification. */
 internal class PauseReceiver : BroadcastReceiver() {
     override fun onReceive(context: Context, intent: Intent) {
         val userId = intent.data?.schemeSpecificPart ?: return

@@ -2,10 +2,19 @@ package org.matrix.keyferry.android
 
 import org.matrix.keyferry.KeyBackupState
 import org.matrix.keyferry.ffi.DownloadProgress
+import org.matrix.keyferry.ffi.ResetProgress
+import org.matrix.keyferry.ffi.ResetStep
 
 /** Returns how much of the whole the stage in the headline is done with, in [steps]. */
 internal fun DownloadProgress.partOf(steps: Int): Int =
     if (total == 0uL) 0 else (minOf(done, total) * steps.toULong() / total).toInt()
+
+/** Returns how much a reset has uploaded, in [steps] of the whole. */
+internal fun ResetProgress.partOf(steps: Int): Int =
+    if (total == 0uL) 0 else (minOf(sent, total) * steps.toULong() / total).toInt()
+
+/** Whether a bar of what was uploaded says anything about the step. */
+internal val ResetProgress.isUploading: Boolean get() = step == ResetStep.UPLOADING && total > 0uL
 
 /** Whether a bar says anything about this state. */
 internal val KeyBackupState.showsBar: Boolean

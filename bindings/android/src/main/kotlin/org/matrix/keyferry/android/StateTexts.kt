@@ -9,6 +9,8 @@ import org.matrix.keyferry.ffi.BlockedReason
 import org.matrix.keyferry.ffi.DownloadProgress
 import org.matrix.keyferry.ffi.DownloadStage
 import org.matrix.keyferry.ffi.PauseCause
+import org.matrix.keyferry.ffi.ResetProgress
+import org.matrix.keyferry.ffi.ResetStep
 
 private const val MS_OF_A_MINUTE = 60_000uL
 private const val MINUTES_OF_AN_HOUR = 60uL
@@ -48,6 +50,18 @@ public fun Resources.keyBackupDetail(state: KeyBackupState): String = when (stat
         if (state.everyKeyIsHere) count(R.plurals.keyferry_keys, state.progress.done)
         else getString(R.string.keyferry_done_with_gaps_detail)
     is KeyBackupState.Failed -> getString(state.reason.text)
+}
+
+/** Returns how far a reset is, in the language of these resources. */
+public fun Resources.keyBackupResetDetail(progress: ResetProgress): String = when (progress.step) {
+    ResetStep.BEGUN, ResetStep.SECRETS_KEPT, ResetStep.CREATED, ResetStep.PUBLISHED ->
+        getString(R.string.keyferry_reset_preparing)
+    ResetStep.UPLOADING -> with(progress) {
+        val (sent, all) = number(minOf(sent, total)) to number(total)
+        getQuantityString(R.plurals.keyferry_reset_uploaded, total.toQuantity(), sent, all)
+    }
+    ResetStep.ADOPTED, ResetStep.READING_BACK, ResetStep.PROVED -> getString(R.string.keyferry_reset_checking)
+    ResetStep.DONE -> getString(R.string.keyferry_reset_done)
 }
 
 /** Keys that the stage in the headline is done with; between runs, those that can be read, or else those here. */
@@ -110,6 +124,7 @@ private fun Resources.blocked(reason: BlockedReason): String = when (reason) {
     is BlockedReason.BackupChanging -> getString(R.string.keyferry_blocked_backup_changing)
     is BlockedReason.WaitsForFile -> getString(R.string.keyferry_blocked_file)
     is BlockedReason.SinkUnavailable -> getString(R.string.keyferry_blocked_sink)
+    is BlockedReason.CryptoUnavailable -> getString(R.string.keyferry_blocked_crypto)
     is BlockedReason.VaultBusy -> getString(R.string.keyferry_blocked_busy)
     is BlockedReason.VaultInaccessible -> getString(R.string.keyferry_blocked_inaccessible)
 }

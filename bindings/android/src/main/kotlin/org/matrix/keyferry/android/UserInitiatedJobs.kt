@@ -6,6 +6,7 @@ import android.content.ComponentName
 import android.content.Context
 import android.os.Build
 import androidx.annotation.RequiresApi
+import org.matrix.keyferry.ffi.WakeUpPurpose
 
 /**
  * Schedules a user-initiated data transfer. Returns `false` if the OS does not know such jobs (before Android 14), or
@@ -21,23 +22,24 @@ internal fun startUserInitiatedJob(context: Context, order: WorkOrder): Boolean 
 }
 
 /** Whether such a job of the account waits or is at work. */
-internal fun hasUserInitiatedJob(context: Context, userId: String): Boolean =
-    jobs(context).getPendingJob(jobId(userId)) != null
+internal fun hasUserInitiatedJob(context: Context, userId: String, purpose: WakeUpPurpose): Boolean =
+    jobs(context).getPendingJob(jobId(userId, purpose)) != null
 
-internal fun cancelUserInitiatedJob(context: Context, userId: String) {
-    jobs(context).cancel(jobId(userId))
+internal fun cancelUserInitiatedJob(context: Context, userId: String, purpose: WakeUpPurpose) {
+    jobs(context).cancel(jobId(userId, purpose))
 }
 
 /**
- * Returns a number for the account, for its job and its notification: a negative one, because WorkManager takes the
- * others for its own jobs.
+ * Returns a number for the work of an account, for its job and its notification: a negative one, because WorkManager
+ * takes the others for its own jobs.
  */
-internal fun jobId(userId: String): Int = userId.hashCode() or Int.MIN_VALUE
+internal fun jobId(userId: String, purpose: WakeUpPurpose = WakeUpPurpose.DOWNLOAD): Int =
+    KeyBackupWork.workName(userId, purpose).hashCode() or Int.MIN_VALUE
 
 @RequiresApi(Build.VERSION_CODES.UPSIDE_DOWN_CAKE)
 private fun userInitiatedJob(context: Context, order: WorkOrder): JobInfo {
     val expected = if (order.expectedBytes > 0) order.expectedBytes else JobInfo.NETWORK_BYTES_UNKNOWN.toLong()
-    return JobInfo.Builder(jobId(order.userId), ComponentName(context, KeyBackupJobService::class.java))
+    return JobInfo.Builder(jobId(order.userId, order.purpose), ComponentName(context, KeyBackupJobService::class.java))
         .setUserInitiated(true)
         .setRequiredNetworkType(JobInfo.NETWORK_TYPE_ANY)
         .setEstimatedNetworkBytes(expected, 0)

@@ -2,6 +2,7 @@ package org.matrix.keyferry.android
 
 import android.content.Context
 import android.util.Log
+import java.util.concurrent.ConcurrentHashMap
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.flow.Flow
 import org.matrix.keyferry.KeyBackupState
@@ -11,12 +12,11 @@ import org.matrix.keyferry.ffi.WakeUpPurpose
 
 /** Schedules the wake-ups of one account through WorkManager. */
 internal class WakeUpScheduler(private val context: Context, private val userId: String) {
-    /** The wake-up that the download asked for last. */
-    @Volatile
-    private var download: WakeUp? = null
+    /** The wake-ups that were asked for last. */
+    private val asked = ConcurrentHashMap<WakeUpPurpose, WakeUp>()
 
     suspend fun schedule(purpose: WakeUpPurpose, wakeUp: WakeUp?) {
-        if (purpose == WakeUpPurpose.DOWNLOAD) download = wakeUp
+        if (wakeUp == null) asked.remove(purpose) else asked[purpose] = wakeUp
         try {
             KeyBackupWork.schedule(context, userId, purpose, wakeUp)
         } catch (cancelled: CancellationException) {
@@ -38,20 +38,25 @@ internal class WakeUpScheduler(private val context: Context, private val userId:
             val isPausedByLeaving = state is KeyBackupState.Paused && state.causes == setOf(PauseCause.IN_BACKGROUND)
             // Only a run that has ended: a wake-up that waits for the server keeps its time, and a worker its place.
             if (before is KeyBackupState.Working && isPausedByLeaving) {
-                download?.let { askAgain(it.copy(notBeforeMs = 0u)) }
+                for (purpose in SHOWN) asked[purpose]?.let { askAgain(purpose, it.copy(notBeforeMs = 0u)) }
             }
             before = state
         }
     }
 
-    private suspend fun askAgain(wakeUp: WakeUp) {
+    private suspend fun askAgain(purpose: WakeUpPurpose, wakeUp: WakeUp) {
         try {
-            schedule(WakeUpPurpose.DOWNLOAD, wakeUp)
+            schedule(purpose, wakeUp)
         } catch (cancelled: CancellationException) {
             throw cancelled
         } catch (failure: Exception) {
             // The wake-up that the run has asked for is there.
             Log.w(LOG_TAG, "the run is not handed over: ${failure.message}")
         }
+    }
+
+    private companion object {
+        /** What the state of a backup shows the runs of. */
+        val SHOWN = listOf(WakeUpPurpose.DOWNLOAD, WakeUpPurpose.RESET)
     }
 }

@@ -29,6 +29,7 @@ internal data class WorkOrder(
     /** For a job that the user has started: there is no other. */
     fun toBundle(): PersistableBundle = PersistableBundle().apply {
         putString(USER_ID, userId)
+        putString(PURPOSE, purpose.name)
         putLong(EXPECTED_BYTES, expectedBytes)
     }
 
@@ -36,13 +37,16 @@ internal data class WorkOrder(
         /** Returns `null` for data that an incompatible version of the app has written. */
         fun of(data: Data): WorkOrder? {
             val userId = data.getString(USER_ID) ?: return null
-            val purpose = WakeUpPurpose.entries.find { it.name == data.getString(PURPOSE) } ?: return null
+            val purpose = purpose(data.getString(PURPOSE)) ?: return null
             return WorkOrder(userId, purpose, data.getLong(EXPECTED_BYTES, 0), data.getBoolean(IS_BY_USER, false))
         }
 
         fun of(bundle: PersistableBundle): WorkOrder? {
             val userId = bundle.getString(USER_ID) ?: return null
-            return WorkOrder(userId, WakeUpPurpose.DOWNLOAD, bundle.getLong(EXPECTED_BYTES), isByUser = true)
+            val purpose = purpose(bundle.getString(PURPOSE)) ?: return null
+            return WorkOrder(userId, purpose, bundle.getLong(EXPECTED_BYTES), isByUser = true)
         }
+
+        private fun purpose(name: String?): WakeUpPurpose? = WakeUpPurpose.entries.find { it.name == name }
     }
 }

@@ -11,8 +11,10 @@ import kotlinx.coroutines.flow.asFlow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.flowOf
 import kotlinx.coroutines.flow.update
+import org.matrix.keyferry.BackupResetApi
 import org.matrix.keyferry.KeyBackupApi
 import org.matrix.keyferry.KeyBackupState
+import org.matrix.keyferry.KeyUploadApi
 import org.matrix.keyferry.WorkOutcome
 import org.matrix.keyferry.ffi.ArrivalCursor
 import org.matrix.keyferry.ffi.ArrivedPage
@@ -42,7 +44,7 @@ import org.matrix.keyferry.ffi.UnlockSecret
 import org.matrix.keyferry.ffi.UnlockedBackup
 import org.matrix.keyferry.ffi.WakeUpPurpose
 
-private const val VERSION = "1"
+internal const val VERSION: String = "1"
 
 /**
  * A key backup that follows a script: for tests and previews of apps. It has no server, no vault and no library.
@@ -51,27 +53,32 @@ private const val VERSION = "1"
  * val backup = FakeKeyBackup(FakeRun.ofKeys(1_000u), recoveryKey = "EsTc …")
  * backup.keys += RoomKey(…)                      // look-ups find it
  * backup.failNext(StatusException.Busy())        // the next call that can fail throws it
+ * backup.upload.waiting = 3u                     // keys that wait to be uploaded
  * ```
  *
  * @param runs what the runs do, one after the other; the last one is repeated. A run that finds a pause cause, or meets
  *   one on its way, ends as paused, and the next run does the same one again
  * @param recoveryKey the recovery key that [unlock] takes; any other one is wrong. `null`: every secret is right
  */
-public class FakeKeyBackup(
-    vararg runs: FakeRun = arrayOf(FakeRun(emptyList())),
-    private val recoveryKey: String? = null,
-) : KeyBackupApi {
-    private val script = ArrayDeque(runs.toList())
-    private val failures = ArrayDeque<Exception>()
+public class FakeKeyBackup private constructor(
+    runs: List<FakeRun>,
+    private val recoveryKey: String?,
+    private val core: FakeCore,
+    /** What the calls about a reset answer. */
+    public val reset: FakeBackupReset,
+    /** What the calls about uploads answer. */
+    public val upload: FakeKeyUpload,
+) : KeyBackupApi, BackupResetApi by reset, KeyUploadApi by upload {
+    private val script = ArrayDeque(runs)
 
     /** The keys that look-ups find. */
     public val keys: MutableList<RoomKey> = CopyOnWriteArrayList()
 
     /** The causes that hold the download now. */
-    public val causes: MutableStateFlow<Set<PauseCause>> = MutableStateFlow(emptySet())
+    public val causes: MutableStateFlow<Set<PauseCause>> = core.causes
 
     /** The calls that were made, by the name of the function. */
-    public val calls: MutableList<String> = CopyOnWriteArrayList()
+    public val calls: MutableList<String> = core.calls
 
     /** Whether [close] has been called. */
     public var isClosed: Boolean = false
@@ -81,7 +88,6 @@ public class FakeKeyBackup(
     public var policy: DownloadPolicy = DownloadPolicy()
         private set
 
-    private var isStopped = false
     private var isUnlocked = false
 
     override val progress: MutableStateFlow<DownloadProgress> = MutableStateFlow(fakeProgress())
@@ -90,9 +96,17 @@ public class FakeKeyBackup(
     override val conflictNotices: MutableSharedFlow<ConflictNotice> = MutableSharedFlow(replay = 1)
     override val preference: FakeBackupPreference = FakeBackupPreference()
 
+    public constructor(
+        vararg runs: FakeRun = arrayOf(FakeRun(emptyList())),
+        recoveryKey: String? = null,
+    ) : this(runs.toList(), recoveryKey, FakeCore())
+
+    private constructor(runs: List<FakeRun>, recoveryKey: String?, core: FakeCore) :
+        this(runs, recoveryKey, core, FakeBackupReset(core), FakeKeyUpload(core))
+
     /** Makes the next call that can fail throw this, and the call after it the next one that is passed here. */
     public fun failNext(failure: Exception) {
-        failures += failure
+        core.failures += failure
     }
 
     override suspend fun unlock(secret: UnlockSecret): UnlockedBackup = called("unlock") {
@@ -118,12 +132,15 @@ public class FakeKeyBackup(
     }
 
     override suspend fun work(purpose: WakeUpPurpose, budget: Duration?): WorkOutcome = called("work") {
-        if (purpose == WakeUpPurpose.PREFERENCE_WRITE) {
-            preference.flush(budget)
-            return@called WorkOutcome.Success
+        when (purpose) {
+            WakeUpPurpose.DOWNLOAD -> run(budget).let { WorkOutcome.after(it.outcome, it.wakeUp) }
+            WakeUpPurpose.RESET -> runReset(budget).let { WorkOutcome.after(it.outcome, it.wakeUp) }
+            WakeUpPurpose.UPLOAD -> flushUploads(budget).let { WorkOutcome.after(it.outcome, it.wakeUp) }
+            WakeUpPurpose.PREFERENCE_WRITE -> {
+                preference.flush(budget)
+                WorkOutcome.Success
+            }
         }
-        val report = run(budget)
-        WorkOutcome.after(report.outcome, report.wakeUp)
     }
 
     override suspend fun status(): DownloadStatus = called("status") {
@@ -133,7 +150,7 @@ public class FakeKeyBackup(
             unlocked = isUnlocked,
             restartNeedsRecoveryKey = false,
             causes = causes.value.sorted(),
-            stopped = isStopped,
+            stopped = core.isStopped,
             running = null,
             versions = emptyList(),
             summary = summary(),
@@ -144,10 +161,10 @@ public class FakeKeyBackup(
 
     override suspend fun resume(cause: PauseCause): Unit = called("resume") { causes.update { it - cause } }
 
-    override suspend fun stop(): Unit = called("stop") { isStopped = true }
+    override suspend fun stop(): Unit = called("stop") { core.isStopped = true }
 
     override suspend fun start(): Unit = called("start") {
-        isStopped = false
+        core.isStopped = false
         causes.update { it - PauseCause.USER }
     }
 
@@ -216,12 +233,7 @@ public class FakeKeyBackup(
         isClosed = true
     }
 
-    /** Returns how a run ends that may do nothing, or `null` if it may work. */
-    private fun held(): RunOutcome? = when {
-        isStopped -> RunOutcome.Stopped
-        causes.value.isNotEmpty() -> RunOutcome.Paused(causes.value.sorted())
-        else -> null
-    }
+    private fun held(): RunOutcome? = core.held(RunOutcome.Stopped, RunOutcome::Paused)
 
     private fun summary() = progress.value.run {
         DownloadSummary(
@@ -241,9 +253,5 @@ public class FakeKeyBackup(
         )
     }
 
-    private suspend fun <T> called(name: String, answer: suspend () -> T): T {
-        calls += name
-        failures.removeFirstOrNull()?.let { throw it }
-        return answer()
-    }
+    private suspend fun <T> called(name: String, answer: suspend () -> T): T = core.called(name, answer)
 }

@@ -9,15 +9,26 @@ import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.matrix.keyferry.KeyBackupApi
+import org.matrix.keyferry.WorkOutcome
+import org.matrix.keyferry.ffi.BlockedReason
 import org.matrix.keyferry.ffi.DownloadStage
+import org.matrix.keyferry.ffi.KeyLoss
+import org.matrix.keyferry.ffi.LossKind
 import org.matrix.keyferry.ffi.PauseCause
 import org.matrix.keyferry.ffi.PreferenceValue
 import org.matrix.keyferry.ffi.PreferenceWrite
+import org.matrix.keyferry.ffi.ResetCause
+import org.matrix.keyferry.ffi.ResetException
+import org.matrix.keyferry.ffi.ResetOutcome
+import org.matrix.keyferry.ffi.ResetStep
 import org.matrix.keyferry.ffi.RunFailure
 import org.matrix.keyferry.ffi.RunOutcome
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.UnlockException
 import org.matrix.keyferry.ffi.UnlockSecret
+import org.matrix.keyferry.ffi.UploadHindrance
+import org.matrix.keyferry.ffi.UploadOutcome
+import org.matrix.keyferry.ffi.WakeUpPurpose
 
 internal class FakeKeyBackupTest {
     @Test
@@ -72,5 +83,56 @@ internal class FakeKeyBackupTest {
         assertEquals(PreferenceWrite.Written, backup.preference.flush())
         assertEquals(PreferenceValue.ENABLED, backup.preference.value)
         assertEquals(null, backup.preference.pending())
+    }
+
+    @Test
+    fun `a reset goes through its steps, and the old version can be deleted then`() = runBlocking {
+        val backup = FakeKeyBackup()
+        backup.reset.stepTime = 1.milliseconds
+        assertEquals(ResetOutcome.NothingToDo, backup.runReset().outcome)
+        backup.moveBackup(ResetCause.KEY_COMPROMISED)
+        assertInstanceOf(
+            ResetException.NotProved::class.java,
+            runCatching { backup.deleteVersion("1") }.exceptionOrNull(),
+        )
+        assertEquals(WorkOutcome.Success, backup.work(WakeUpPurpose.RESET))
+        assertEquals(ResetStep.DONE, backup.resetProgress.value?.step)
+        val status = checkNotNull(backup.resetStatus())
+        assertEquals("1" to "2", status.oldVersion to status.newVersion)
+        backup.deleteVersion("1")
+        assertEquals("deleteVersion", backup.calls.last())
+    }
+
+    @Test
+    fun `a reset ends as the test has said, and goes on`() = runBlocking {
+        val backup = FakeKeyBackup()
+        val loss = KeyLoss(LossKind.TRIMMED, 3u)
+        backup.reset.readiness = backup.reset.readiness.copy(losses = listOf(loss))
+        val refusal = runCatching { backup.moveBackup(ResetCause.BACKUP_DAMAGED) }.exceptionOrNull()
+        assertEquals(listOf(loss), assertInstanceOf(ResetException.LosesKeys::class.java, refusal).losses)
+        backup.moveBackup(ResetCause.BACKUP_DAMAGED, accepted = listOf(loss))
+        backup.reset.stepTime = 1.milliseconds
+        backup.reset.steps = listOf(ResetStep.SECRETS_KEPT)
+        backup.reset.outcome = ResetOutcome.Blocked(BlockedReason.CryptoUnavailable, null)
+        backup.pause()
+        assertEquals(ResetOutcome.Paused(listOf(PauseCause.USER)), backup.runReset().outcome)
+        backup.resume()
+        assertEquals(backup.reset.outcome, backup.runReset().outcome)
+        assertEquals(true, backup.resetStatus()?.canBeCancelled)
+        backup.cancelReset()
+        assertEquals(null, backup.resetProgress.value)
+    }
+
+    @Test
+    fun `keys wait until they are uploaded`() = runBlocking {
+        val backup = FakeKeyBackup()
+        backup.upload.waiting = 3u
+        backup.upload.outcome = UploadOutcome.Hindered(UploadHindrance.NoBackup)
+        assertEquals(0uL, backup.flushUploads().uploaded)
+        assertEquals(3uL, backup.pendingUpload().keys)
+        backup.upload.outcome = UploadOutcome.Completed
+        assertEquals(WorkOutcome.Success, backup.work(WakeUpPurpose.UPLOAD))
+        assertEquals(3uL, backup.uploadStatus().uploaded)
+        assertEquals(0uL, backup.pendingUpload().keys)
     }
 }
