@@ -144,6 +144,7 @@ final class BackgroundTaskPlanTests: XCTestCase {
         let uploads: [(UploadOutcome, Bool)] = [
             (.completed, true),
             (.hindered(by: .otherBackup), true),
+            (.cryptoRefuses(reason: ""), true),
             (.alreadyRunning(by: holder), true),
             (.paused(causes: [.offline]), false),
             (.outOfBudget, false),

@@ -58,7 +58,7 @@ extension UploadOutcome: OutcomeOfRun {
 
     var leavesNothingToTry: Bool {
         switch self {
-        case .completed, .hindered, .stopped, .alreadyRunning: true
+        case .completed, .hindered, .cryptoRefuses, .stopped, .alreadyRunning: true
         case .paused(let causes): causes.contains(.user)
         case .failed(let reason): reason == .overtaken
         case .outOfBudget, .blocked: false
