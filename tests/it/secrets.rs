@@ -121,7 +121,7 @@ fn a_line_with_a_secret_is_found() {
 }
 
 /// Returns the bytes of all files below a directory.
-fn bytes_below(directory: &Path) -> Vec<u8> {
+pub(crate) fn bytes_below(directory: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     for entry in fs::read_dir(directory).expect("it is there") {
         let path = entry.expect("it can be listed").path();
@@ -138,7 +138,7 @@ fn bytes_below(directory: &Path) -> Vec<u8> {
     bytes
 }
 
-fn holds(bytes: &[u8], secret: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], secret: &[u8]) -> bool {
     memchr::memmem::find(bytes, secret).is_some()
 }
 

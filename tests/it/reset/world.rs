@@ -134,19 +134,22 @@ impl World {
         }
         let auth_data = self.homeserver.auth_data_of(&current).expect("it has one");
         let public_key = auth_data["public_key"].as_str().expect("a key");
-        let storage = self.storage_key();
-        let is_kept = self.homeserver.account_data_types().into_iter().any(|event_type| {
-            let content = self.homeserver.account_data(&event_type).unwrap_or_default();
-            let encrypted = content["encrypted"][storage.key_id()].clone();
-            let secret = serde_json::from_value(encrypted).ok();
-            let secret = secret.and_then(|data| storage.decrypt(&data, &SecretName::from(event_type)).ok());
-            let key = secret.and_then(|secret| BackupDecryptionKey::from_base64(&String::from_utf8(secret).ok()?).ok());
-            key.is_some_and(|key| key.megolm_v1_public_key().to_base64() == public_key)
-        });
+        let types = self.homeserver.account_data_types();
+        let mut keys = types.into_iter().filter_map(|name| self.key_in_storage(&name));
+        let is_kept = keys.any(|key| key.megolm_v1_public_key().to_base64() == public_key);
         assert!(
             is_kept,
             "{context}: only this device has the key of the current version"
         );
+    }
+
+    /// Returns the backup key that another device finds in secret storage under this name, with the new recovery key.
+    pub(super) fn key_in_storage(&self, name: &str) -> Option<BackupDecryptionKey> {
+        let storage = self.storage_key();
+        let content = self.homeserver.account_data(name)?;
+        let data = serde_json::from_value(content["encrypted"][storage.key_id()].clone()).ok()?;
+        let secret = storage.decrypt(&data, &SecretName::from(name)).ok()?;
+        BackupDecryptionKey::from_base64(&String::from_utf8(secret).ok()?).ok()
     }
 }
 
