@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-/// Bytes of one entry of a backup as JSON. A usual entry has 860; a larger one than this is counted as a failure and
-/// not kept.
+/// Bytes of a usual entry of a backup as JSON, to tell beforehand what a download or an upload costs.
+pub(crate) const USUAL_ENTRY_BYTES: u64 = 860;
+
+/// Bytes of one entry of a backup as JSON. A larger one than this is counted as a failure and not kept.
 pub(crate) const MAX_ENTRY_BYTES: usize = 64 * 1024;
 
 /// Bytes of a room id or a session id (Matrix identifiers have at most 255).

@@ -12,6 +12,8 @@ use crate::{
 const MAX_TRIES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The same where a user waits for the answer.
+const LONGEST_WAIT_OF_A_USER: Duration = Duration::from_secs(2);
 
 /// Silence after a 429 that does not say how long.
 const USUAL_SILENCE: Duration = Duration::from_secs(5);
@@ -129,10 +131,10 @@ pub(crate) struct GivenUp {
 }
 
 impl Retry {
-    /// Limits each wait to `longest`, for requests that a user is waiting for.
-    pub(crate) fn with_waits_up_to(longest: Duration) -> Self {
+    /// Waits for a few seconds at most, for small requests that a user is waiting for.
+    pub(crate) fn while_a_user_waits() -> Self {
         Self {
-            longest_wait: Some(longest),
+            longest_wait: Some(LONGEST_WAIT_OF_A_USER),
             ..Self::default()
         }
     }

@@ -16,9 +16,6 @@ use crate::{
 /// How long a user should wait for an answer in a settings screen, or at sign-in.
 const INTERACTIVE: Duration = Duration::from_secs(10);
 
-/// The longest wait before a request is retried, because a user is waiting.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
-
 /// How long an attempt in the background may take if the budget sets no limit.
 const BACKGROUND: Duration = Duration::from_secs(120);
 
@@ -82,7 +79,7 @@ pub(super) async fn backup_exists(homeserver: &Homeserver) -> Result<bool, Prefe
 
 /// Returns the retries that a user has patience for.
 pub(super) fn soon() -> Retry {
-    Retry::with_waits_up_to(LONGEST_WAIT)
+    Retry::while_a_user_waits()
 }
 
 /// Makes a request, and tries again after failures that pass soon and by themselves.

@@ -1,7 +1,5 @@
 //! What has to be true before a reset begins, and what it is then that is stored.
 
-use std::time::Duration;
-
 use base64::Engine;
 
 use super::{
@@ -17,12 +15,10 @@ use crate::{
     backup::{session_id::BASE64, version::VersionInfo},
     homeserver::{HomeserverError, Retry},
     preference::{PreferenceError, PreferenceWrite},
+    random::random,
     secret::SecretString,
     vault::Connection,
 };
-
-/// How long a user waits for a small request to be tried again.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Returns what a reset would mean.
 pub(super) async fn prepare(parties: &Parties, cause: ResetCause) -> Result<ResetReadiness, ResetError> {
@@ -126,8 +122,14 @@ async fn begin(
     stopped: Option<Move>,
 ) -> Result<(), ResetError> {
     set_preference(parties, true).await?;
-    let storage = default_storage_key(&parties.context.homeserver).await?;
-    let row = (&Move::new(cause, old, storage, stopped)).into();
+    let state = match stopped {
+        Some(stopped) => stopped.begin_again(cause, old),
+        None => {
+            let storage = default_storage_key(&parties.context.homeserver).await?;
+            Move::new(cause, old, random::<32>(), storage)
+        }
+    };
+    let row = (&state).into();
     parties
         .jobs
         .write(move |vault| vault.write(|tx| tx.keep_move(&row)))
@@ -148,7 +150,7 @@ pub(super) async fn set_preference(parties: &Parties, enabled: bool) -> Result<(
 /// Asks the server for its current version, and notes it in the vault. Returns `None` if it has none.
 pub(super) async fn current_version(parties: &Parties) -> Result<Option<VersionInfo>, ResetError> {
     let homeserver = &parties.context.homeserver;
-    let asked = Retry::with_waits_up_to(LONGEST_WAIT).request(|| homeserver.current_version());
+    let asked = Retry::while_a_user_waits().request(|| homeserver.current_version());
     let info = match asked.await {
         Ok(info) => info,
         Err(given_up) if given_up.error == HomeserverError::NotFound => return Ok(None),

@@ -1,7 +1,5 @@
 //! Deletes backup versions: only by number, and only what is proved to be elsewhere or may be lost.
 
-use std::time::Duration;
-
 use super::{
     begin::{crypto_of, current_version, holdings, set_preference},
     error::ResetError,
@@ -19,8 +17,6 @@ use crate::{
     vault::Connection,
 };
 
-/// How long a user waits for a small request to be tried again.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Versions that one call deletes. A server that always has another one ends it.
 const MOST_VERSIONS: usize = 200;
 
@@ -112,13 +108,18 @@ async fn prove_again(parties: &Parties) -> Result<(), ResetError> {
 /// Deletes a version by its number, and makes sure that it is gone.
 async fn delete(parties: &Parties, version: &str) -> Result<(), ResetError> {
     let homeserver = &parties.context.homeserver;
-    let soon = || Retry::with_waits_up_to(LONGEST_WAIT);
-    match soon().request(|| homeserver.delete_version(version)).await {
+    match Retry::while_a_user_waits()
+        .request(|| homeserver.delete_version(version))
+        .await
+    {
         Ok(()) => {}
         Err(given_up) if given_up.error == HomeserverError::NotFound => {}
         Err(given_up) => return Err(given_up.error.into()),
     }
-    match soon().request(|| homeserver.version(version)).await {
+    match Retry::while_a_user_waits()
+        .request(|| homeserver.version(version))
+        .await
+    {
         Err(given_up) if given_up.error == HomeserverError::NotFound => {}
         Err(given_up) => return Err(given_up.error.into()),
         Ok(_) => return Err(ResetError::Refused),

@@ -2,13 +2,12 @@
 
 use super::records::{KeyLoss, LossKind, ResetCause, ResetReadiness, ResetWay};
 use crate::{
+    backup::limits::USUAL_ENTRY_BYTES,
     crypto::SourceCounts,
     decryption_keys::DecryptionKeys,
     vault::{Connection, VaultError, VersionRow},
 };
 
-/// Bytes of a usual entry as JSON.
-const BYTES_OF_UPLOAD: u64 = 860;
 /// Bytes of a usual entry in the vault.
 const BYTES_OF_ENTRY: u64 = 560;
 
@@ -91,7 +90,7 @@ impl Holdings {
             way: way(cause, has_backup, self.is_unlocked),
             losses,
             keys: self.keys,
-            upload_bytes: self.keys * BYTES_OF_UPLOAD,
+            upload_bytes: self.keys * USUAL_ENTRY_BYTES,
             vault_bytes: self.keys * BYTES_OF_ENTRY,
             can_keep_secrets,
         }

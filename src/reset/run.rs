@@ -33,15 +33,15 @@ const LEAST_TIME: Duration = Duration::from_millis(500);
 
 /// Takes every step that can be taken now, and tells the app how far it is.
 pub(super) async fn run(parties: &Parties, crypto: &ResetCrypto, budget: RunBudget) -> ResetOutcome {
-    let first = read_status(&parties.jobs)
-        .await
-        .ok()
-        .flatten()
-        .map(|status| ResetProgress {
+    let first = match read_status(&parties.jobs).await {
+        Ok(None) => return ResetOutcome::NothingToDo,
+        Ok(Some(status)) => Some(ResetProgress {
             step: status.step,
             sent: status.sent,
             total: status.total,
-        });
+        }),
+        Err(_) => None,
+    };
     let (progress, reports) = watch::channel(first);
     let work = take_turns(parties, crypto, budget, Arc::new(progress));
     telling(&*parties.listener, reports, work).await

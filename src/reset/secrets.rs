@@ -12,8 +12,9 @@ use super::{
     steps::Move,
 };
 use crate::{
-    backup::{limits::MAX_ID_BYTES, session_id::BASE64},
+    backup::{decryption::BackupDecryptionKey, limits::MAX_ID_BYTES, session_id::BASE64},
     crypto::{BackupTarget, CryptoError, NewBackup},
+    homeserver::{Homeserver, HomeserverError},
     secret::{KeyBytes, SecretString},
     vault::VaultError,
 };
@@ -113,11 +114,8 @@ impl Segment {
     }
 
     async fn default_storage_key(&self) -> Result<Option<String>, Halt> {
-        let content = self.ask_for(|| self.homeserver().account_data(DEFAULT_KEY)).await?;
-        let id = content
-            .flatten()
-            .and_then(|content| Some(content["key"].as_str()?.to_owned()));
-        Ok(id.filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES))
+        let id = self.ask_for(|| default_storage_key(self.homeserver())).await?;
+        Ok(id.flatten())
     }
 
     /// Returns the key of the version that was current at the beginning, if it is known.
@@ -131,12 +129,11 @@ impl Segment {
     }
 }
 
-/// Returns the id of the default key of secret storage.
-pub(super) async fn default_storage_key(
-    homeserver: &crate::homeserver::Homeserver,
-) -> Result<Option<String>, crate::homeserver::HomeserverError> {
+/// Returns the id of the default key of secret storage; `None` if there is no secret storage.
+pub(super) async fn default_storage_key(homeserver: &Homeserver) -> Result<Option<String>, HomeserverError> {
     let content = homeserver.account_data(DEFAULT_KEY).await?;
-    Ok(content.and_then(|content| Some(content["key"].as_str()?.to_owned())))
+    let id = content.and_then(|content| Some(content["key"].as_str()?.to_owned()));
+    Ok(id.filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES))
 }
 
 fn encode(key: &KeyBytes) -> SecretString {
@@ -145,7 +142,7 @@ fn encode(key: &KeyBytes) -> SecretString {
 
 /// Returns the name under which a key is kept. It tells two keys apart and reveals neither.
 fn own_name(key: &KeyBytes) -> String {
-    let public_key = *crate::backup::decryption::BackupDecryptionKey::from_bytes(key).public_key();
+    let public_key = *BackupDecryptionKey::from_bytes(key).public_key();
     let hash = digest::digest(&digest::SHA256, &public_key);
     let hash: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{OWN_SECRET}{hash}")

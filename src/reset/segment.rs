@@ -104,8 +104,8 @@ pub(super) async fn work(
     }
 }
 
-/// Changes how far a reset has come. A version that is to be read back is read from the beginning, and what the server
-/// has of it is recorded while it is.
+/// Changes how far a reset has come. If that makes the download read the new version back, it begins at the start of
+/// the version, and the vault records what the server has of it.
 pub(super) fn change_move(tx: &VaultTx<'_>, change: impl FnOnce(&mut Move)) -> Result<Move, VaultError> {
     let mut state = Move::from(tx.backup_move()?.ok_or(VaultError::Overtaken)?);
     let was_reading = state.reads_back();
@@ -151,11 +151,11 @@ impl Segment {
                         return Ok(SegmentEnd::NeedsDownload);
                     }
                 }
-                ResetStep::Proved => self.finish(state).await?,
-                ResetStep::Done => return Ok(SegmentEnd::Completed),
-            }
-            if self.state().await?.is_some_and(|state| state.step == ResetStep::Done) {
-                return Ok(SegmentEnd::Completed);
+                ResetStep::Proved => {
+                    self.finish(state).await?;
+                    return Ok(SegmentEnd::Completed);
+                }
+                ResetStep::Done => return Ok(SegmentEnd::NothingToDo),
             }
         }
     }

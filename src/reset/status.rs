@@ -24,8 +24,8 @@ fn status_of(vault: &Connection, state: &Move) -> Result<ResetStatus, VaultError
         None => None,
     };
     let is_new = |id| state.new_version == Some(id);
-    let others = vault.versions()?;
-    let total = others
+    let versions = vault.versions()?;
+    let total = versions
         .iter()
         .filter(|version| !is_new(version.id))
         .map(|version| version.counts.fetched);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     records::ResetStop,
-    segment::{Halt, Segment},
+    segment::{Halt, Segment, change_move},
     steps::{Look, Move},
 };
 use crate::{
@@ -102,9 +102,7 @@ impl Segment {
             let version = writer.write(|tx| {
                 let version = tx.begin_version(&info)?;
                 tx.keep_key(&version, &key)?;
-                let mut state = Move::from(tx.backup_move()?.ok_or(VaultError::Corrupt)?);
-                state.mark_created(version.id, info.mark());
-                tx.keep_move(&(&state).into())?;
+                change_move(tx, |state| state.mark_created(version.id, info.mark()))?;
                 Ok(version.id)
             })?;
             keys.insert(version, &key);

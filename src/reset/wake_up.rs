@@ -1,18 +1,20 @@
 //! The wake-up for the next run of a reset.
 
+use std::time::Duration;
+
 use super::{
     parties::Parties,
     records::{ResetOutcome, ResetStatus},
     run::WORKS,
 };
 use crate::{
+    backup::limits::USUAL_ENTRY_BYTES,
     job::{Conditions, JobEnd, NextRun, RemainingWork},
     wake_up::{WakeUp, WakeUpPurpose},
 };
-use std::time::Duration;
 
-/// Bytes of an entry that is sent and read back.
-const BYTES_OF_KEY: u64 = 2 * 860;
+/// Each key is sent, and read back.
+const TRANSFERS: u64 = 2;
 
 /// Asks the app for the wake-up that the next run needs, and returns it.
 pub(super) async fn ask_for_the_next(
@@ -56,7 +58,7 @@ async fn ask(parties: &Parties, next: NextRun, status: Option<&ResetStatus>) -> 
     let conditions: Conditions = *parties.jobs.gate.now().conditions();
     let keys = status.map_or(0, |status| status.total.saturating_sub(status.sent));
     let left = RemainingWork {
-        network_bytes: Some(keys * BYTES_OF_KEY),
+        network_bytes: Some(keys * TRANSFERS * USUAL_ENTRY_BYTES),
         is_offline_left: true,
     };
     let purpose = WakeUpPurpose::Reset;

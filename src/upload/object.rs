@@ -1,6 +1,6 @@
 //! Keeping the backup up to date, as apps see it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use base64::Engine;
 
@@ -10,7 +10,7 @@ use super::{
     send::{SendEnd, end_of},
 };
 use crate::{
-    backup::{session_id::BASE64, version::VersionInfo},
+    backup::{limits::USUAL_ENTRY_BYTES, session_id::BASE64, version::VersionInfo},
     context::Context,
     crypto::{BackupTarget, CryptoError, RoomKeySource},
     homeserver::{HomeserverError, Retry},
@@ -20,15 +20,11 @@ use crate::{
     },
     until_shut_down::UntilShutDown,
     vault::{VaultError, VersionRow, Writer},
-    wake_up::WakeUpPurpose,
+    wake_up::{WakeUp, WakeUpPurpose},
 };
 
 /// The kinds of work that uploads do.
 const WORKS: WorkSet = WorkSet::of(&[Work::Fetch]);
-/// How long a user waits for a small request to be tried again.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Bytes of an entry in an upload.
-const BYTES_OF_KEY: u64 = 860;
 
 /// Uploads room keys that the app's crypto has and the backup has not. Get it from `KeyBackupClient.upload()`. Needs a
 /// `RoomKeySource` (`ClientOptions.room_key_source`).
@@ -88,7 +84,7 @@ impl KeyUpload {
         let context = self.jobs.context().ok_or(UploadError::ShutDown)?;
         let counts = source.count_room_keys().await?;
         let in_use = source.backup_in_use().await?;
-        let asked = Retry::with_waits_up_to(LONGEST_WAIT).request(|| context.homeserver.current_version());
+        let asked = Retry::while_a_user_waits().request(|| context.homeserver.current_version());
         let (info, unreachable) = match asked.await {
             Ok(info) => (Some(info), false),
             Err(given_up) => (None, given_up.error != HomeserverError::NotFound),
@@ -144,11 +140,11 @@ impl KeyUpload {
         }
     }
 
-    async fn ask(&self, next: NextRun, waiting: u64) -> Option<crate::wake_up::WakeUp> {
+    async fn ask(&self, next: NextRun, waiting: u64) -> Option<WakeUp> {
         let context = self.jobs.context()?;
         let conditions = *self.jobs.gate.now().conditions();
         let left = RemainingWork {
-            network_bytes: Some(waiting * BYTES_OF_KEY),
+            network_bytes: Some(waiting * USUAL_ENTRY_BYTES),
             is_offline_left: false,
         };
         next.ask(&*context.wake_ups, WakeUpPurpose::Upload, left, &conditions)

@@ -1,8 +1,8 @@
 //! Keeps track of which entries of one version the server still has as they are in the vault. Otherwise the vault only
 //! knows that the server has had them: another device may have replaced them since.
 //!
-//! The version to which the backup moves is mirrored while it moves. Each time it is read back, the record begins anew,
-//! and every answer confirms the entries that it contains byte for byte.
+//! The version to which the backup moves is mirrored while it moves. The record is cleared before each time it is
+//! read back, and every answer confirms the entries that it contains byte for byte.
 
 use super::{Connection, VaultError, VaultTx, versions::recount_names};
 use crate::ids::{EntryId, VersionRowId};

@@ -6,10 +6,8 @@
 //! everything at the end if the count says that something is missing. If one way does not bring what the server
 //! counts, the plan tries the other one once. [`Evidence::settled`] decides whether that is enough.
 
-use crate::backup::completeness::Evidence;
+use crate::backup::{completeness::Evidence, limits::USUAL_ENTRY_BYTES};
 
-/// Average size of an entry on the wire, in bytes.
-const BYTES_PER_KEY: u64 = 860;
 /// Speed of a mobile network on an average day, in bytes per millisecond (16 Mbit/s).
 const BYTES_PER_MS: u64 = 2_000;
 /// Without a budget, the longest that a request for everything should take on such a network.
@@ -23,7 +21,7 @@ const CUTS_BEFORE_PAUSE: u32 = 3;
 
 /// Returns roughly how many bytes this many keys take on the wire.
 pub(crate) fn bytes_of(keys: u64) -> u64 {
-    keys.saturating_mul(BYTES_PER_KEY)
+    keys.saturating_mul(USUAL_ENTRY_BYTES)
 }
 
 /// The facts that the plan is made from.

@@ -226,3 +226,13 @@ async fn turning_off_deletes_every_version_and_keeps_every_key() {
     assert_eq!(world.homeserver.versions(), [] as [&str; 0]);
     crate::support::assert_vault_complete(&client, &world.homeserver).await;
 }
+
+#[tokio::test]
+async fn a_run_without_a_reset_asks_for_no_wake_up_however_short_it_is() {
+    let world = world().await;
+    let reset = world.open().await.reset();
+    for max_duration_ms in [None, Some(100)] {
+        let report = reset.run(RunBudget { max_duration_ms }).await;
+        assert_eq!((report.outcome, report.wake_up), (ResetOutcome::NothingToDo, None));
+    }
+}

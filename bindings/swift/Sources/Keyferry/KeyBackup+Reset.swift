@@ -20,7 +20,7 @@ extension KeyBackup {
             await stoppable { await reset.run(budget: limit) }
         }
         if case .paused = report.outcome {
-            // A pause can mean that the vault is to be closed, so it is not read.
+            // A pause can close the vault, so it is not read then.
             if Task.isCancelled { await download.awaitQuiescent() }
         } else {
             await showStatus()
