@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "the seed is printed")]
 
 use std::{
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -169,26 +170,8 @@ async fn a_backup_moves_under_kills_and_amid_another_devices_repair() {
     );
     account.assert_old_version_is_whole().await;
 
-    let mut seed = u64::from(std::process::id());
-    eprintln!("the kills come at moments of seed {seed}");
-    let mut kills = 0;
-    let began = Instant::now();
-    for _ in 0..KILLS {
-        let mut child = account.spawn(&file);
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        tokio::time::sleep(Duration::from_millis(50 + (seed >> 33) % 1_200)).await;
-        kills += u32::from(child.try_wait().expect("a status").is_none());
-        signal(&child, Signal::KILL);
-        child.wait().expect("it ends");
-    }
+    strike(&account, &file).await;
     account.assert_old_version_is_whole().await;
-    eprintln!(
-        "{kills} of {KILLS} processes were killed with work under way, in {:?}",
-        began.elapsed()
-    );
-    assert!(kills > KILLS / 2, "the kills come while there is work");
     let mut tries = 0;
     while !account.spawn(&file).wait().expect("it ends").success() {
         tries += 1;
@@ -198,6 +181,39 @@ async fn a_backup_moves_under_kills_and_amid_another_devices_repair() {
     let theirs = account.device.get(&account.account_data("org.example.secret")).await;
     assert_eq!(theirs["encrypted"]["x"]["ciphertext"], "theirs");
     assert_restores(&account).await;
+}
+
+/// Kills processes that move the backup, each at a random moment.
+///
+/// When one completes the move before it is killed, the next moves the backup again, from an empty vault, so that every
+/// kill meets work however fast the machine is.
+async fn strike(account: &Account, file: &Path) {
+    let mut seed = u64::from(std::process::id());
+    eprintln!("the kills come at moments of seed {seed}");
+    let (mut kills, mut moves) = (0, 0);
+    let began = Instant::now();
+    for _ in 0..4 * KILLS {
+        let mut child = account.spawn(file);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        tokio::time::sleep(Duration::from_millis(50 + (seed >> 33) % 1_200)).await;
+        signal(&child, Signal::KILL);
+        let status = child.wait().expect("it ends");
+        kills += u32::from(status.signal() == Some(Signal::KILL.as_raw()));
+        if status.success() {
+            moves += 1;
+            std::fs::remove_dir_all(account.directory.path().join("data/vault")).expect("it is removed");
+        }
+        if kills == KILLS {
+            break;
+        }
+    }
+    eprintln!(
+        "{kills} processes were killed, and {moves} completed a move before, in {:?}",
+        began.elapsed()
+    );
+    assert_eq!(kills, KILLS, "the kills come while there is work");
 }
 
 /// Asserts that a new device restores every key from the new version, with nothing but the recovery key.
