@@ -12,7 +12,7 @@ use super::{
     steps::Move,
 };
 use crate::{
-    backup::{RoomKey, session_id::BASE64},
+    backup::{RoomKey, session_id::BASE64, version::VersionMark},
     blocking::blocking,
     crypto::BackupTarget,
     ids::EntryId,
@@ -25,13 +25,16 @@ const MARKS_AT_ONCE: usize = 500;
 
 impl Segment {
     /// Begins a round, or goes on with one. Returns false if the vault does not know everything that the new version
-    /// has.
+    /// has. Halts if that is no longer the current one: nothing would read it any more.
     pub(super) async fn begin_to_send(&self, state: &Move) -> Result<bool, Halt> {
         let version = self.new_version(state).await?;
         let is_current = self
             .read(|vault| Ok(vault.current_version()?.map(|version| version.id)))
             .await?
             == Some(version.id);
+        if !is_current {
+            self.current_mark(state).await?;
+        }
         let is_compared = self
             .read(|vault| Ok(vault.unsettled_copies(EntryId::NONE, 1)?.is_empty()))
             .await?;
@@ -84,15 +87,17 @@ impl Segment {
 
     /// Ends a round. Returns whether the server has to be read once more.
     async fn end_round(&self, state: &Move) -> Result<bool, Halt> {
-        let Some(current) = self.current_version().await? else {
-            return self.halt(ResetStop::Overtaken).await;
-        };
-        if current.public_key != Some(state.public_key) {
-            return self.halt(ResetStop::Overtaken).await;
-        }
-        let is_unchanged = current.mark() == state.mark;
+        let is_unchanged = self.current_mark(state).await? == state.mark;
         let state = self.change(move |state| state.end_round(is_unchanged)).await?;
         Ok(state.step == ResetStep::ReadingBack)
+    }
+
+    /// Asks the server for the mark of its current version. Halts if that is not ours.
+    async fn current_mark(&self, state: &Move) -> Result<VersionMark, Halt> {
+        match self.current_version().await? {
+            Some(current) if current.public_key == Some(state.public_key) => Ok(current.mark()),
+            _ => self.halt(ResetStop::Overtaken).await,
+        }
     }
 
     /// Tells the app's crypto which of its keys are in the backup, and uploads the others.

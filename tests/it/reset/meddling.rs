@@ -1,7 +1,7 @@
 //! What other clients do while a backup moves.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use keyferry::{
     HttpExchange, HttpHead, HttpMethod, HttpRequest, KeyBackupClient, KeyLoss, LossKind, ResetCause, ResetError,
-    ResetOutcome, ResetReport, ResetStop, RunBudget, TransportError,
+    ResetOutcome, ResetReport, ResetStep, ResetStop, RunBudget, TransportError,
 };
-use keyferry_test_homeserver::{Config, ServerKind};
+use keyferry_test_homeserver::{Config, ServerKind, VersionAction};
 use serde_json::json;
 
 use super::{other_device::OtherDevice, world::World};
@@ -115,6 +115,33 @@ async fn a_version_of_another_client_stops_the_move_before_or_after_ours_exists(
         let report = client.reset().run(RunBudget::default()).await;
         assert_eq!(report.outcome, ResetOutcome::Completed, "{part}");
         world.assert_restores().await;
+    }
+}
+
+#[tokio::test]
+async fn a_version_of_another_client_stops_a_move_that_reads_its_own_back() {
+    for has_keys in [false, true] {
+        let world = world(ServerKind::Synapse).await;
+        world.open_complete().await.shutdown();
+        let interrupted = Arc::new(OnceLock::<Arc<KeyBackupClient>>::new());
+        let slot = interrupted.clone();
+        let transport = before(HttpMethod::Get, "room_keys/keys?version=2", move || {
+            let client = slot.get().expect("it is open").clone();
+            async move { client.download().end_run() }
+        });
+        let client = world.open_over(transport).await;
+        assert!(interrupted.set(client.clone()).is_ok());
+        let begun = client.reset().move_backup(ResetCause::KeyCompromised, Vec::new()).await;
+        begun.expect("it begins");
+        let report = client.reset().run(RunBudget::default()).await;
+        let step = report.status.expect("a status").step;
+        assert!(matches!(step, ResetStep::Adopted | ResetStep::ReadingBack), "{step:?}");
+
+        match has_keys {
+            true => world.homeserver.set_version_state(VersionAction::NewWithKeys),
+            false => OtherDevice::new(&world.homeserver).create_version().await,
+        }
+        assert_eq!(client.reset().run(RunBudget::default()).await.outcome, OVERTAKEN);
     }
 }
 
