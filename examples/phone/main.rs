@@ -163,7 +163,7 @@ async fn download(client: &KeyBackupClient, budget: RunBudget) -> bool {
 /// Runs the reset once. Returns whether it completed.
 async fn reset(client: &KeyBackupClient, budget: RunBudget) -> bool {
     let report = client.reset().run(budget).await;
-    tell(&json!({ "reset": format!("{:?}", report.outcome), "status": format!("{:?}", report.status) }));
+    tell(&json!({ "reset": format!("{report:?}") }));
     report.outcome == ResetOutcome::Completed
 }
 
