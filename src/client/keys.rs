@@ -4,6 +4,7 @@ use super::KeyBackupClient;
 use crate::{
     blocking::blocking,
     export::{ExportError, ExportSummary},
+    job::WakesUp,
     lookup::{KeyProof, LookupError, RoomKeyLookup, RoomKeyPage},
     on_demand::{OnDemandError, RoomFetch, ServerNews},
     secret::SecretString,

@@ -37,7 +37,7 @@ use crate::{
     download::KeyDownload,
     export::Export,
     homeserver::{AccountDownloads, Homeserver, HttpTransport},
-    job::{Gate, Jobs},
+    job::{Gate, Jobs, WakesUp},
     lookup::Lookup,
     on_demand::OnDemand,
     preference::KeyBackupPreference,
@@ -134,11 +134,15 @@ impl KeyBackupClient {
             host,
             reset_crypto,
         );
+        let reset = Arc::new(reset);
+        let upload = Arc::new(KeyUpload::new(jobs.clone(), options.room_key_source));
+        let wake_up: [Arc<dyn WakesUp>; 3] = [download.clone(), reset.clone(), upload.clone()];
+        jobs.wake(wake_up.iter().map(Arc::downgrade).collect());
         Ok(Arc::new(Self {
             on_demand: OnDemand::new(jobs.clone(), download.clone(), lookup.clone()),
             preference,
-            reset: Arc::new(reset),
-            upload: Arc::new(KeyUpload::new(jobs.clone(), options.room_key_source)),
+            reset,
+            upload,
             export: Export::default(),
             jobs,
             download,

@@ -1,6 +1,6 @@
 //! The state that all jobs of one client share: one slot for runs, one gate, and counts of active runs and requests.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{
     cause::WorkSet,
@@ -9,6 +9,7 @@ use super::{
     outcome::JobEnd,
     slot::{Claim, RunHandle, RunSlot},
     stop::StopCause,
+    waking::{WakesUp, Waking},
 };
 use crate::{context::Context, until_shut_down::UntilShutDown, vault::Vault};
 
@@ -19,6 +20,7 @@ pub(crate) struct Jobs {
     process_name: String,
     pub(crate) gate: Gate,
     slot: RunSlot,
+    waking: Waking,
     /// Runs, each until its last thread has ended.
     pub(super) runs: InFlight,
     /// Requests to the server or the vault outside a run.
@@ -33,6 +35,7 @@ impl Jobs {
             context: UntilShutDown::new(context),
             gate,
             slot: RunSlot::default(),
+            waking: Waking::default(),
             runs: InFlight::default(),
             requests: InFlight::default(),
         }
@@ -46,6 +49,21 @@ impl Jobs {
     /// Returns the run under way, if any.
     pub(crate) fn current(&self) -> Option<RunHandle> {
         self.slot.current()
+    }
+
+    /// Names the jobs that want to run again when a pause ends. Call it once, when all of them exist.
+    pub(crate) fn wake(&self, jobs: Vec<Weak<dyn WakesUp>>) {
+        self.waking.set(jobs);
+    }
+
+    /// Asks the app for a run of each job that has work to do.
+    pub(crate) async fn ask_for_runs(&self) {
+        self.waking.ask_for_runs().await;
+    }
+
+    /// Cancels the wake-ups of all jobs.
+    pub(crate) async fn cancel_wake_ups(&self) {
+        self.waking.cancel_wake_ups().await;
     }
 
     /// Claims the slot for a run of a job that does these kinds of work.

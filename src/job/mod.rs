@@ -8,7 +8,7 @@
 //! - `run`, `keeper`: take the vault, keep it, give it back
 //! - `phase`, `gate`, `cause`, `conditions`: what may go on, and what holds it
 //! - `budget`, `stop`: the end of a run
-//! - `outcome`, `next_run`: how a run ended, and when to wake the app for the next one
+//! - `outcome`, `next_run`: how a run ended, and when to wake the app for the next one; `waking`: the wake-ups of all jobs
 //! - `vault_access`: work with the vault, outside a run or taking turns with it
 
 mod budget;
@@ -27,6 +27,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod vault_access;
+mod waking;
 
 pub use budget::RunBudget;
 pub use cause::PauseCause;
@@ -43,3 +44,4 @@ pub(crate) use run::{ActiveRun, run};
 pub(crate) use slot::RunHandle;
 pub(crate) use stop::{StopCause, StopSignal, Wake};
 pub(crate) use vault_access::{NoAccess, in_writer};
+pub(crate) use waking::WakesUp;

@@ -3,8 +3,12 @@
 //! Calls into the rest of the room are boxed: their futures are so deep that the compiler of a calling crate would give
 //! up on them.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
+use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use super::{
@@ -16,12 +20,12 @@ use super::{
     status::read_status,
     steps::Move,
     telling::ResetListener,
-    wake_up::{ask_for_the_next, cancel_wake_up},
+    wake_up::{ask_for_the_next, ask_now, cancel_wake_up},
 };
 use crate::{
     context::Context,
     download::KeyDownload,
-    job::{Jobs, RunBudget},
+    job::{Jobs, RunBudget, WakesUp},
     preference::KeyBackupPreference,
     until_shut_down::UntilShutDown,
     vault::Connection,
@@ -45,6 +49,10 @@ pub struct BackupReset {
     parties: UntilShutDown<Parties>,
     /// Held by calls that change what is stored of a reset, so that one ends before the next begins.
     turn: tokio::sync::Mutex<()>,
+    /// Held by a run.
+    running: tokio::sync::Mutex<()>,
+    /// Whether a run was asked for: a run under way looks at this when it ends.
+    run_requested: AtomicBool,
 }
 
 impl BackupReset {
@@ -66,6 +74,8 @@ impl BackupReset {
                 crypto,
             })),
             turn: tokio::sync::Mutex::default(),
+            running: tokio::sync::Mutex::default(),
+            run_requested: AtomicBool::new(false),
         }
     }
 
@@ -76,6 +86,23 @@ impl BackupReset {
 
     fn parties(&self) -> Result<Arc<Parties>, ResetError> {
         self.parties.get().ok_or(ResetError::ShutDown)
+    }
+}
+
+#[async_trait]
+impl WakesUp for BackupReset {
+    async fn ask_for_a_run(&self) {
+        self.run_requested.store(true, Ordering::SeqCst);
+        let Some(parties) = self.parties.get() else { return };
+        if self.running.try_lock().is_ok() && self.run_requested.swap(false, Ordering::SeqCst) {
+            ask_now(&parties).await;
+        }
+    }
+
+    async fn cancel_wake_up(&self) {
+        if let Some(parties) = self.parties.get() {
+            cancel_wake_up(&parties).await;
+        }
     }
 }
 
@@ -130,13 +157,20 @@ impl BackupReset {
                 wake_up: None,
             };
         };
+        // A second run ends at once, because the first one has the slot.
+        let running = self.running.try_lock();
         let outcome = match &parties.crypto {
             Some(crypto) => run(&parties, crypto, budget).boxed().await,
             None => ResetOutcome::NothingToDo,
         };
         let status = read_status(&parties.jobs).await.ok().flatten();
         log::info!("run of a reset ended: {outcome:?}");
-        let wake_up = ask_for_the_next(&parties, &outcome, status.as_ref()).await;
+        let mut wake_up = ask_for_the_next(&parties, &outcome, status.as_ref()).await;
+        drop(running);
+        // The run has not seen requests that came while it was ending.
+        if self.run_requested.swap(false, Ordering::SeqCst) {
+            wake_up = ask_now(&parties).await.or(wake_up);
+        }
         ResetReport {
             outcome,
             status,

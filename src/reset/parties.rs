@@ -7,9 +7,12 @@ use crate::{
     context::Context,
     crypto::{BackupSigner, RoomKeySource, SecretKeeper},
     download::KeyDownload,
-    job::Jobs,
+    job::{Jobs, Work, WorkSet},
     preference::KeyBackupPreference,
 };
+
+/// The kinds of work that a reset does between downloads: requests, and opening keys to encrypt them again.
+pub(super) const WORKS: WorkSet = WorkSet::of(&[Work::Fetch, Work::Open]);
 
 /// The app's crypto, as far as a reset needs it.
 #[derive(Clone)]

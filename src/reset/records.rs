@@ -157,6 +157,9 @@ pub struct ResetProgress {
     pub sent: u64,
     /// Number of keys in the vault.
     pub total: u64,
+    /// Why the reset has stopped; `None` if it has not.
+    #[uniffi(default = None)]
+    pub stopped: Option<ResetStop>,
 }
 
 /// How a run of a reset ended. `BackupReset.run` returns it. Nothing is lost with any outcome.
@@ -222,6 +225,24 @@ pub enum ResetOutcome {
         /// The reason.
         reason: RunFailure,
     },
+}
+
+impl ResetStatus {
+    /// Whether there is anything left to run.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.stopped.is_none() && self.step != ResetStep::Done
+    }
+}
+
+impl From<&ResetStatus> for ResetProgress {
+    fn from(status: &ResetStatus) -> Self {
+        Self {
+            step: status.step,
+            sent: status.sent,
+            total: status.total,
+            stopped: status.stopped,
+        }
+    }
 }
 
 impl From<JobEnd> for ResetOutcome {

@@ -12,20 +12,19 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    parties::{Parties, ResetCrypto},
+    parties::{Parties, ResetCrypto, WORKS},
     records::{ResetOutcome, ResetProgress},
     segment::{self, Halt, SegmentEnd},
     status::read_status,
     telling::telling,
+    wake_up::ask_at_the_beginning,
 };
 use crate::{
     crypto::CryptoError,
     download::{RunOutcome, RunReport},
-    job::{self, BlockedReason, JobEnd, RunBudget, RunFailure, Work, WorkSet},
+    job::{self, BlockedReason, JobEnd, RunBudget, RunFailure},
 };
 
-/// The kinds of work that a reset does between downloads: requests, and opening keys to encrypt them again.
-pub(super) const WORKS: WorkSet = WorkSet::of(&[Work::Fetch, Work::Open]);
 /// Downloads in one run. Others may go on changing the backup for as long as they like.
 const MOST_DOWNLOADS: usize = 12;
 /// With less time than this, nothing begins.
@@ -33,18 +32,17 @@ const LEAST_TIME: Duration = Duration::from_millis(500);
 
 /// Takes every step that can be taken now, and tells the app how far it is.
 pub(super) async fn run(parties: &Parties, crypto: &ResetCrypto, budget: RunBudget) -> ResetOutcome {
-    let first = match read_status(&parties.jobs).await {
+    let status = match read_status(&parties.jobs).await {
         Ok(None) => return ResetOutcome::NothingToDo,
-        Ok(Some(status)) => Some(ResetProgress {
-            step: status.step,
-            sent: status.sent,
-            total: status.total,
-        }),
+        Ok(status) => status,
         Err(_) => None,
     };
-    let (progress, reports) = watch::channel(first);
+    let (progress, reports) = watch::channel(status.as_ref().map(ResetProgress::from));
     let work = take_turns(parties, crypto, budget, Arc::new(progress));
-    telling(&*parties.listener, reports, work).await
+    tokio::select! {
+        outcome = telling(&*parties.listener, reports, work) => outcome,
+        never = ask_at_the_beginning(parties, status.as_ref()) => match never {},
+    }
 }
 
 async fn take_turns(

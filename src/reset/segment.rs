@@ -173,7 +173,7 @@ impl Segment {
         self.progress.send_if_modified(|progress| {
             let before = *progress;
             if let Some(progress) = progress {
-                (progress.step, progress.sent) = (state.step, state.sent);
+                (progress.step, progress.sent, progress.stopped) = (state.step, state.sent, state.stopped);
             }
             *progress != before
         });

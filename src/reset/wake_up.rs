@@ -1,15 +1,15 @@
 //! The wake-up for the next run of a reset.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use super::{
-    parties::Parties,
+    parties::{Parties, WORKS},
     records::{ResetOutcome, ResetStatus},
-    run::WORKS,
+    status::read_status,
 };
 use crate::{
     backup::limits::USUAL_ENTRY_BYTES,
-    job::{Conditions, JobEnd, NextRun, RemainingWork},
+    job::{AFTER_A_KILL, Conditions, JobEnd, NextRun, RemainingWork},
     wake_up::{WakeUp, WakeUpPurpose},
 };
 
@@ -42,11 +42,25 @@ pub(super) async fn ask_for_the_next(
     ask(parties, next, status).await
 }
 
-/// Asks for a run as soon as possible, unless a pause holds it when the OS wakes the app.
-pub(super) async fn ask_now(parties: &Parties) {
-    if parties.jobs.gate.now().allows_when_woken(WORKS) {
-        ask(parties, NextRun::After(Duration::ZERO), None).await;
+/// Asks for a run as soon as possible if a reset is under way, unless a pause holds it when the OS wakes the app.
+/// Returns the wake-up.
+pub(super) async fn ask_now(parties: &Parties) -> Option<WakeUp> {
+    let read_intent = parties.jobs.gate.begin_read();
+    let intent = parties.jobs.read(|vault| vault.user_intent()).await.ok()?;
+    read_intent.end(intent);
+    let status = read_status(&parties.jobs).await.ok()??;
+    if !status.is_under_way() || !parties.jobs.gate.now().allows_when_woken(WORKS) {
+        return None;
     }
+    ask(parties, NextRun::After(Duration::ZERO), Some(&status)).await
+}
+
+/// Asks for a wake-up at the beginning of a run, because the process may be killed before the run ends.
+pub(super) async fn ask_at_the_beginning(parties: &Parties, status: Option<&ResetStatus>) -> Infallible {
+    if status.is_some_and(ResetStatus::is_under_way) {
+        ask(parties, NextRun::After(AFTER_A_KILL), status).await;
+    }
+    std::future::pending().await
 }
 
 /// Cancels the wake-up: no reset is left to run.

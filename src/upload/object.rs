@@ -1,7 +1,14 @@
 //! Keeping the backup up to date, as apps see it.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use base64::Engine;
 
 use super::{
@@ -15,8 +22,8 @@ use crate::{
     crypto::{BackupTarget, CryptoError, RoomKeySource},
     homeserver::{HomeserverError, Retry},
     job::{
-        self, ActiveRun, BlockedReason, JobEnd, Jobs, NextRun, PhaseEnd, RemainingWork, RunBudget, StopSignal, Work,
-        WorkSet, in_writer,
+        self, ActiveRun, BlockedReason, JobEnd, Jobs, NextRun, PhaseEnd, RemainingWork, RunBudget, StopSignal, WakesUp,
+        Work, WorkSet, in_writer,
     },
     until_shut_down::UntilShutDown,
     vault::{VaultError, VersionRow, Writer},
@@ -37,6 +44,8 @@ pub struct KeyUpload {
     jobs: Arc<Jobs>,
     /// `None` if the app gave no access to its crypto, and after the shutdown.
     source: Option<UntilShutDown<dyn RoomKeySource>>,
+    /// Whether the last call of `flush` was held before it had uploaded everything.
+    was_held: AtomicBool,
 }
 
 impl KeyUpload {
@@ -44,6 +53,7 @@ impl KeyUpload {
         Self {
             jobs,
             source: source.map(UntilShutDown::new),
+            was_held: AtomicBool::new(false),
         }
     }
 
@@ -57,6 +67,21 @@ impl KeyUpload {
     fn source(&self) -> Result<Arc<dyn RoomKeySource>, UploadError> {
         let source = self.source.as_ref().ok_or(UploadError::NoSource)?;
         source.get().ok_or(UploadError::ShutDown)
+    }
+}
+
+#[async_trait]
+impl WakesUp for KeyUpload {
+    async fn ask_for_a_run(&self) {
+        let is_allowed = self.jobs.gate.now().allows_when_woken(WORKS);
+        if is_allowed && self.was_held.swap(false, Ordering::SeqCst) {
+            let waiting = self.pending_upload().await.map_or(0, |pending| pending.keys);
+            self.ask(NextRun::After(Duration::ZERO), waiting).await;
+        }
+    }
+
+    async fn cancel_wake_up(&self) {
+        self.ask(NextRun::Never, 0).await;
     }
 }
 
@@ -112,11 +137,16 @@ impl KeyUpload {
     /// A key of which the backup has a copy that begins as early is not uploaded, but counts as backed up.
     pub async fn flush(&self, budget: RunBudget) -> UploadReport {
         let mut uploaded = 0;
+        self.was_held.store(false, Ordering::SeqCst);
         let outcome = match self.flush_once(budget, &mut uploaded).await {
             Ok(Flushed::All) => UploadOutcome::Completed,
             Ok(Flushed::Hindered(by)) => UploadOutcome::Hindered { by },
             Ok(Flushed::Refused(reason)) => UploadOutcome::CryptoRefuses { reason },
-            Err(end) => return self.report(end, uploaded).await,
+            Err(end) => {
+                let was_held = matches!(end, JobEnd::Paused { .. } | JobEnd::Stopped);
+                self.was_held.store(was_held, Ordering::SeqCst);
+                return self.report(end, uploaded).await;
+            }
         };
         self.ask(NextRun::Never, 0).await;
         UploadReport {

@@ -183,6 +183,27 @@ async fn an_upload_that_failed_goes_on_and_asks_for_its_wake_up() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_pause_asks_for_an_upload_that_was_held() {
+    let app = App::new().await;
+    app.switch_on().await;
+    app.receive(10).await;
+    let asked = || *app.setup.host.upload_wake_up.lock().expect("not poisoned");
+    let download = app.client.download();
+    download.pause(PauseCause::User).await.expect("it is stored");
+    download.resume(PauseCause::User).await.expect("it is stored");
+    assert_eq!(asked(), None, "the app has not asked for an upload");
+    download.pause(PauseCause::User).await.expect("it is stored");
+    let causes = vec![PauseCause::User];
+    assert_eq!(app.flush().await, (UploadOutcome::Paused { causes }, 0));
+    assert_eq!(asked(), None);
+    download.resume(PauseCause::User).await.expect("it is stored");
+    let wake_up = asked().expect("it is asked for");
+    assert!(wake_up.not_before_ms == 0 && wake_up.expected_bytes > 0, "{wake_up:?}");
+    assert_eq!(app.flush().await, (UploadOutcome::Completed, 10));
+    assert_eq!(asked(), None);
+}
+
+#[tokio::test]
 async fn a_copy_that_begins_later_than_the_backups_is_not_uploaded() {
     // Synapse would replace the backup's copy: this one was forwarded less often.
     let app = App::new().await;

@@ -2,8 +2,8 @@
 
 use crate::{
     blocking::blocking,
-    download::{DownloadPolicy, KeyDownload, StatusError, fetch::valid_room_ids, work_left::WorkLeft},
-    job::{NextRun, PauseCause, UserCommand, Work},
+    download::{DownloadPolicy, KeyDownload, StatusError, fetch::valid_room_ids},
+    job::{PauseCause, UserCommand, Work},
     vault::{Connection, UserIntent},
 };
 
@@ -37,7 +37,8 @@ impl KeyDownload {
     }
 
     /// Ends the pause for a cause. If no other cause holds the download, a run under way continues, or the host is
-    /// asked for a run with `JobHost.schedule_wake_up`. A download that was stopped stays stopped: it needs `start`.
+    /// asked for a run with `JobHost.schedule_wake_up`: also of a reset under way, and of an upload that was held. A
+    /// download that was stopped stays stopped: it needs `start`.
     ///
     /// # Errors
     /// Fails with a `StatusError` if `cause` is `PauseCause.User` and the vault cannot be written.
@@ -46,32 +47,30 @@ impl KeyDownload {
             PauseCause::User => self.keep_intent(UserIntent::Download, false).await?,
             _ => self.jobs.gate.release(cause),
         }
-        self.ask_for_a_run().await;
+        self.jobs.ask_for_runs().await;
         Ok(())
     }
 
     /// Gives up the download until `start` is called, also after a restart of the app. A run under way ends, and the
-    /// host is asked for no more wake-ups. What is in the vault stays. Returns once nothing is running any more.
+    /// host is asked for no more wake-ups, of resets and uploads neither. What is in the vault stays. Returns once nothing is running any more.
     ///
     /// # Errors
     /// Fails with a `StatusError` if this cannot be stored in the vault. It then holds until the process ends.
     pub async fn stop(&self) -> Result<(), StatusError> {
         let kept = self.keep_intent(UserIntent::Stop, true).await;
         self.settle(None).await;
-        if let Some(context) = self.jobs.context() {
-            self.ask(&context, NextRun::Never, WorkLeft::default()).await;
-        }
+        self.jobs.cancel_wake_ups().await;
         kept
     }
 
     /// Starts the download again after `stop`, or after a pause by the user, and asks the host for a run with
-    /// `JobHost.schedule_wake_up`.
+    /// `JobHost.schedule_wake_up`: also of a reset under way, and of an upload that was held.
     ///
     /// # Errors
     /// Fails with a `StatusError` if the vault cannot be written.
     pub async fn start(&self) -> Result<(), StatusError> {
         self.keep_intent(UserIntent::Download, true).await?;
-        self.ask_for_a_run().await;
+        self.jobs.ask_for_runs().await;
         Ok(())
     }
 

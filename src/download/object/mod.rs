@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use super::{
@@ -30,7 +31,7 @@ use super::{
 use crate::{
     context::Context,
     decryption_keys::DecryptionKeys,
-    job::{self, AFTER_A_KILL, JobEnd, Jobs, NextRun, RunBudget, RunHolder, Work, WorkSet},
+    job::{self, AFTER_A_KILL, JobEnd, Jobs, NextRun, RunBudget, RunHolder, WakesUp, Work, WorkSet},
     locked::locked,
     lookup::Lookup,
     until_shut_down::UntilShutDown,
@@ -85,12 +86,12 @@ impl KeyDownload {
     }
 
     /// Reacts to a new decryption key: a run under way opens the entries that it passed over. Without a run, asks the
-    /// app for one.
+    /// app for one of each job that has work to do.
     pub(crate) async fn keys_have_changed(&self) {
         if let Some(run) = self.jobs.current() {
             run.wake.notify();
         }
-        self.ask_for_a_run().await;
+        self.jobs.ask_for_runs().await;
     }
 
     /// Reacts to new entries of a room in the vault: a run under way opens and delivers them before all others.
@@ -108,15 +109,6 @@ impl KeyDownload {
     /// Drops the callbacks. After this, no run can start.
     pub(crate) fn shut_down(&self) {
         self.listener.shut_down();
-    }
-
-    /// Asks the app for a run as soon as possible, if there is work to do and no pause holds all of it
-    /// when the OS wakes the app.
-    pub(crate) async fn ask_for_a_run(&self) {
-        self.run_requested.store(true, Ordering::SeqCst);
-        if self.jobs.current().is_none() {
-            self.ask_now().await;
-        }
     }
 
     /// Asks the app for a run if one was asked for. Must be called only while no run is under way.
@@ -243,6 +235,22 @@ impl KeyDownload {
         self.jobs.write(Connection::deliver_again).await?;
         self.ask_for_a_run().await;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl WakesUp for KeyDownload {
+    async fn ask_for_a_run(&self) {
+        self.run_requested.store(true, Ordering::SeqCst);
+        if self.jobs.current().is_none() {
+            self.ask_now().await;
+        }
+    }
+
+    async fn cancel_wake_up(&self) {
+        if let Some(context) = self.jobs.context() {
+            self.ask(&context, NextRun::Never, WorkLeft::default()).await;
+        }
     }
 }
 

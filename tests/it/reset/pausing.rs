@@ -72,6 +72,54 @@ async fn a_paused_move_has_stopped_when_the_pause_returns_and_goes_on_afterwards
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_pause_asks_for_the_move_too() {
+    let (world, client) = begun().await;
+    let download = client.download();
+    let asked = || *world.setup.host.reset_wake_up.lock().expect("not poisoned");
+    download.pause(PauseCause::User).await.expect("it is stored");
+    let report = client.reset().run(RunBudget::default()).await;
+    assert!(matches!(report.outcome, ResetOutcome::Paused { .. }), "{report:?}");
+    assert_eq!(asked(), None);
+    download.resume(PauseCause::User).await.expect("it is stored");
+    assert_eq!(asked().expect("it is asked for").not_before_ms, 0);
+
+    download.stop().await.expect("it is stored");
+    assert_eq!(asked(), None, "a stop cancels the wake-up");
+    download.resume(PauseCause::User).await.expect("it is stored");
+    assert_eq!(asked(), None, "only a start ends a stop");
+    download.start().await.expect("it is stored");
+    assert_eq!(asked().expect("it is asked for").not_before_ms, 0);
+
+    // A new process has not run anything yet.
+    let client = world.open().await;
+    *world.setup.host.reset_wake_up.lock().expect("not poisoned") = None;
+    client.download().start().await.expect("it is stored");
+    assert!(asked().is_some());
+    assert_eq!(
+        client.reset().run(RunBudget::default()).await.outcome,
+        ResetOutcome::Completed
+    );
+    client.download().start().await.expect("it is stored");
+    assert_eq!(asked(), None, "nothing is left to run");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_under_way_is_asked_for_again_in_case_it_is_killed() {
+    let (world, client) = begun().await;
+    let run = spawn(&client.reset());
+    is_sending(&world).await;
+    let asked = *world.setup.host.reset_wake_up.lock().expect("not poisoned");
+    assert_eq!(asked.expect("it is asked for").not_before_ms, 600_000);
+    // The end of a cause that did not hold the move asks for no run beside it.
+    let over = client.download().resume(PauseCause::Offline).await;
+    over.expect("nothing is stored");
+    let asked = *world.setup.host.reset_wake_up.lock().expect("not poisoned");
+    assert_eq!(asked.expect("it is asked for").not_before_ms, 600_000);
+    client.download().end_run();
+    run.await.expect("it does not panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_move_and_a_download_never_work_at_once() {
     let (world, client) = begun().await;
     let run = spawn(&client.reset());
