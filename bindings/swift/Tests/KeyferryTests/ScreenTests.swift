@@ -45,6 +45,11 @@ final class ScreenTests: BackupTestCase {
             }
             XCTAssertNotEqual(progress.detail(english), progress.detail(german))
         }
+        for why: ResetStop in [.overtaken, .secretStorageChanged, .oldVersionStays] {
+            let stopped = ResetProgress(step: .created, sent: 0, total: 2_000, stopped: why)
+            XCTAssertTrue(stopped.detail(english).contains("Begin again"), "\(why): \(stopped.detail(english))")
+            XCTAssertNotEqual(stopped.detail(english), stopped.detail(german))
+        }
         let uploading = ResetProgress(step: .uploading, sent: 1_200, total: 20_000)
         XCTAssertEqual(uploading.detail(english), "1,200 of 20,000 keys uploaded")
     }

@@ -154,7 +154,7 @@ extension ResetError: LocalizedError, CustomStringConvertible {
         case .currentVersion: "keyferry_error_current_version"
         case .locked: "keyferry_error_locked"
         case .preferenceNotConfirmed: "keyferry_error_preference"
-        case .halted: "keyferry_error_reset_halted"
+        case .halted(let why): why.textName
         case .cryptoRefuses: "keyferry_error_crypto_refuses"
         case .cryptoUnavailable: "keyferry_error_crypto_unavailable"
         case .unreachable: "keyferry_error_unreachable"

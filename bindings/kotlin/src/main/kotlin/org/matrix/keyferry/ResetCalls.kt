@@ -63,4 +63,4 @@ internal class ResetCalls(
     }
 }
 
-private fun ResetStatus.toProgress() = ResetProgress(step, sent, total)
+private fun ResetStatus.toProgress() = ResetProgress(step, sent, total, stopped)

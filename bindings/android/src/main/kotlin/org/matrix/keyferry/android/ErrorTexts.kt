@@ -165,7 +165,7 @@ private val ResetException.text: Int
         is ResetException.CurrentVersion -> R.string.keyferry_error_current_version
         is ResetException.Locked -> R.string.keyferry_error_locked
         is ResetException.PreferenceNotConfirmed -> R.string.keyferry_error_preference
-        is ResetException.Halted -> R.string.keyferry_error_reset_halted
+        is ResetException.Halted -> why.text
         is ResetException.CryptoRefuses -> R.string.keyferry_error_crypto_refuses
         is ResetException.CryptoUnavailable -> R.string.keyferry_error_crypto_unavailable
         is ResetException.Unreachable -> R.string.keyferry_error_unreachable

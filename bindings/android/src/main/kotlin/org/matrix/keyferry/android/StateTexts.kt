@@ -11,6 +11,7 @@ import org.matrix.keyferry.ffi.DownloadStage
 import org.matrix.keyferry.ffi.PauseCause
 import org.matrix.keyferry.ffi.ResetProgress
 import org.matrix.keyferry.ffi.ResetStep
+import org.matrix.keyferry.ffi.ResetStop
 
 private const val MS_OF_A_MINUTE = 60_000uL
 private const val MINUTES_OF_AN_HOUR = 60uL
@@ -52,17 +53,9 @@ public fun Resources.keyBackupDetail(state: KeyBackupState): String = when (stat
     is KeyBackupState.Failed -> getString(state.reason.text)
 }
 
-/** Returns how far a reset is, in the language of these resources. */
-public fun Resources.keyBackupResetDetail(progress: ResetProgress): String = when (progress.step) {
-    ResetStep.BEGUN, ResetStep.SECRETS_KEPT, ResetStep.CREATED, ResetStep.PUBLISHED ->
-        getString(R.string.keyferry_reset_preparing)
-    ResetStep.UPLOADING -> with(progress) {
-        val (sent, all) = number(minOf(sent, total)) to number(total)
-        getQuantityString(R.plurals.keyferry_reset_uploaded, total.toQuantity(), sent, all)
-    }
-    ResetStep.ADOPTED, ResetStep.READING_BACK, ResetStep.PROVED -> getString(R.string.keyferry_reset_checking)
-    ResetStep.DONE -> getString(R.string.keyferry_reset_done)
-}
+/** Returns how far a reset is, or why it has stopped, in the language of these resources. */
+public fun Resources.keyBackupResetDetail(progress: ResetProgress): String =
+    progress.stopped?.let { getString(it.text) } ?: resetStep(progress)
 
 /** Keys that the stage in the headline is done with; between runs, those that can be read, or else those here. */
 internal val DownloadProgress.done: ULong
@@ -112,6 +105,24 @@ private val PauseCause.text: Int
         PauseCause.NOT_CHARGING -> R.string.keyferry_cause_not_charging
         PauseCause.STORAGE_LOCKED -> R.string.keyferry_cause_storage_locked
         PauseCause.DISK_LIMIT -> R.string.keyferry_cause_disk_limit
+    }
+
+private fun Resources.resetStep(progress: ResetProgress): String = when (progress.step) {
+    ResetStep.BEGUN, ResetStep.SECRETS_KEPT, ResetStep.CREATED, ResetStep.PUBLISHED ->
+        getString(R.string.keyferry_reset_preparing)
+    ResetStep.UPLOADING -> with(progress) {
+        val (sent, all) = number(minOf(sent, total)) to number(total)
+        getQuantityString(R.plurals.keyferry_reset_uploaded, total.toQuantity(), sent, all)
+    }
+    ResetStep.ADOPTED, ResetStep.READING_BACK, ResetStep.PROVED -> getString(R.string.keyferry_reset_checking)
+    ResetStep.DONE -> getString(R.string.keyferry_reset_done)
+}
+
+@get:StringRes
+internal val ResetStop.text: Int
+    get() = when (this) {
+        ResetStop.OVERTAKEN, ResetStop.SECRET_STORAGE_CHANGED -> R.string.keyferry_error_reset_halted
+        ResetStop.OLD_VERSION_STAYS -> R.string.keyferry_error_old_backup_stays
     }
 
 private fun Resources.blocked(reason: BlockedReason): String = when (reason) {

@@ -110,7 +110,7 @@ public class FakeBackupReset internal constructor(private val core: FakeCore) : 
                 sent = if (isSent) total else sent,
             )
         }
-        resetProgress.value = status?.run { ResetProgress(step, sent, total) }
+        resetProgress.value = status?.run { ResetProgress(step, sent, total, stopped) }
     }
 
     private fun refuse(accepted: List<KeyLoss>) {

@@ -20,6 +20,7 @@ import org.matrix.keyferry.ffi.ResetException
 import org.matrix.keyferry.ffi.ResetProgress
 import org.matrix.keyferry.ffi.ResetStep
 import org.matrix.keyferry.ffi.ResetStop
+import org.matrix.keyferry.ffi.ResetStop
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.UnlockException
 import org.matrix.keyferry.ffi.UploadException
@@ -75,6 +76,12 @@ internal class TextsTest {
             val (here, there) = english.keyBackupResetDetail(progress) to german.keyBackupResetDetail(progress)
             assertTrue("$step: $here", here.isNotBlank() && "%" !in here + there)
             assertNotEquals("$step", here, there)
+        }
+        for (why in ResetStop.entries) {
+            val stopped = ResetProgress(ResetStep.CREATED, sent = 0u, total = 2_000u, stopped = why)
+            val (here, there) = english.keyBackupResetDetail(stopped) to german.keyBackupResetDetail(stopped)
+            assertTrue("$why: $here", "Begin again" in here)
+            assertNotEquals("$why", here, there)
         }
         val sentAgain = ResetProgress(ResetStep.UPLOADING, sent = 3_000u, total = 2_000u)
         assertEquals("2,000 of 2,000 keys uploaded", english.keyBackupResetDetail(sentAgain))

@@ -191,9 +191,10 @@ private suspend fun Activity.moveBackup(userId: String, backup: KeyBackup, say: 
     if (readiness.way != ResetWay.MOVE || !userAccepts(readiness)) return
     backup.moveBackup(ResetCause.KEY_COMPROMISED, accepted = readiness.losses)
     KeyBackupWork.startNow(this, userId, WakeUpPurpose.RESET) // with a notification; goes on when the user leaves the app
-    backup.resetProgress.filterNotNull()
+    val last = backup.resetProgress.filterNotNull()
         .onEach { say(resources.keyBackupResetDetail(it)) } // "12,345 of 50,000 keys uploaded"
-        .first { it.step == ResetStep.DONE }
+        .first { it.step == ResetStep.DONE || it.stopped != null }
+    if (last.stopped != null) return // another device has changed the backup: begin again
     val old = backup.resetStatus()?.oldVersion ?: return
     backup.deleteVersion(old, accepted = readiness.losses)
     // docs/android.md end
