@@ -3,18 +3,15 @@
 //! The files are in `tests/vaults/`, in one directory for each schema. `make_vaults` writes those of today's schema;
 //! files of earlier schemas are never written again.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use keyferry::{DownloadPolicy, RunBudget, RunOutcome};
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver};
 
-use crate::support::{Setup, assert_vault_complete, budget, homeserver};
+use crate::support::{
+    Setup, assert_vault_complete, budget, homeserver,
+    kept_vault::{SCHEMA_OF_TODAY, keep_vault, kept, put_vault},
+};
 
 const KEYS: u64 = 120;
 const ROOMS: u64 = 4;
@@ -45,13 +42,6 @@ const STATES: [Kept; 3] = [
     },
 ];
 
-fn kept(schema: u32, state: &Kept) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/vaults")
-        .join(format!("schema_{schema}"))
-        .join(format!("{}.sqlite3.gz", state.name))
-}
-
 /// Makes all rooms but the first ones unreachable.
 fn only_the_first_rooms(homeserver: &Homeserver, rooms: u64) {
     let unreachable = || FaultKind::CutBody { after_bytes: 10 };
@@ -67,30 +57,13 @@ fn small_batches() -> DownloadPolicy {
     }
 }
 
-/// Unpacks a vault to where the client of the setup opens it.
-fn put_vault(setup: &Setup, file: &Path) {
-    fs::create_dir(setup.vault_directory()).expect("a directory");
-    let mut packed = GzDecoder::new(File::open(file).expect("a kept vault"));
-    let mut vault = File::create(setup.vault_file()).expect("a file");
-    io::copy(&mut packed, &mut vault).expect("a copy");
-}
-
-fn keep_vault(setup: &Setup, file: &Path) {
-    assert!(!setup.log_file().exists(), "everything is in the file");
-    fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
-    let mut vault = File::open(setup.vault_file()).expect("a vault");
-    let mut packed = GzEncoder::new(File::create(file).expect("a file"), Compression::best());
-    io::copy(&mut vault, &mut packed).expect("a copy");
-    packed.finish().expect("it is written");
-}
-
 #[tokio::test]
 async fn a_download_begun_by_an_earlier_build_is_finished() {
-    for schema in [2] {
+    for schema in [2, SCHEMA_OF_TODAY] {
         for state in &STATES {
             let homeserver = homeserver(KEYS, ROOMS);
             let setup = Setup::with_sink(&homeserver);
-            put_vault(&setup, &kept(schema, state));
+            put_vault(&setup, &kept(schema, state.name));
             let client = setup.open().await;
             let before = client.download().status().await.expect("a status");
             assert_eq!(before.summary.fetched, state.fetched, "{}", state.name);
@@ -138,6 +111,6 @@ async fn make_vaults() {
         client.download().await_quiescent().await;
         client.shutdown();
         tokio::time::sleep(Duration::from_millis(100)).await;
-        keep_vault(&setup, &kept(2, state));
+        keep_vault(&setup, &kept(SCHEMA_OF_TODAY, state.name));
     }
 }

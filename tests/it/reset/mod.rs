@@ -3,6 +3,7 @@
 mod any_order;
 mod calls;
 mod every_request;
+mod kept;
 mod kill;
 mod meddling;
 mod moving;

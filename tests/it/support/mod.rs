@@ -3,6 +3,7 @@
 
 pub(crate) mod backup_entry;
 mod dice;
+pub(crate) mod kept_vault;
 mod keyring;
 mod listener;
 mod os_downloads;
