@@ -4,7 +4,6 @@ use super::KeyBackupClient;
 use crate::{
     blocking::blocking,
     export::{ExportError, ExportSummary},
-    job::WakesUp,
     lookup::{KeyProof, LookupError, RoomKeyLookup, RoomKeyPage},
     on_demand::{OnDemandError, RoomFetch, ServerNews},
     secret::SecretString,

@@ -9,7 +9,7 @@ use super::{
     outcome::JobEnd,
     slot::{Claim, RunHandle, RunSlot},
     stop::StopCause,
-    waking::{WakesUp, Waking},
+    waking::{Occasion, WakesUp, Waking},
 };
 use crate::{context::Context, until_shut_down::UntilShutDown, vault::Vault};
 
@@ -52,13 +52,13 @@ impl Jobs {
     }
 
     /// Names the jobs that want to run again when a pause ends. Call it once, when all of them exist.
-    pub(crate) fn wake(&self, jobs: Vec<Weak<dyn WakesUp>>) {
+    pub(crate) fn set_jobs_to_wake(&self, jobs: Vec<Weak<dyn WakesUp>>) {
         self.waking.set(jobs);
     }
 
     /// Asks the app for a run of each job that has work to do.
-    pub(crate) async fn ask_for_runs(&self) {
-        self.waking.ask_for_runs().await;
+    pub(crate) async fn ask_for_runs(&self, occasion: Occasion) {
+        self.waking.ask_for_runs(occasion).await;
     }
 
     /// Cancels the wake-ups of all jobs.

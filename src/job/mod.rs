@@ -8,7 +8,8 @@
 //! - `run`, `keeper`: take the vault, keep it, give it back
 //! - `phase`, `gate`, `cause`, `conditions`: what may go on, and what holds it
 //! - `budget`, `stop`: the end of a run
-//! - `outcome`, `next_run`: how a run ended, and when to wake the app for the next one; `waking`: the wake-ups of all jobs
+//! - `outcome`, `next_run`: how a run ended, and when to wake the app for the next one; `waking`: the wake-ups of all jobs;
+//!   `run_requests`: requests for a run of one job
 //! - `vault_access`: work with the vault, outside a run or taking turns with it
 
 mod budget;
@@ -22,6 +23,7 @@ mod next_run;
 mod outcome;
 mod phase;
 mod run;
+mod run_requests;
 mod slot;
 mod stop;
 #[cfg(test)]
@@ -41,7 +43,8 @@ pub(crate) use outcome::JobEnd;
 pub use outcome::{BlockedReason, RunFailure, RunHolder};
 pub(crate) use phase::{Phase, PhaseEnd};
 pub(crate) use run::{ActiveRun, run};
+pub(crate) use run_requests::RunRequests;
 pub(crate) use slot::RunHandle;
 pub(crate) use stop::{StopCause, StopSignal, Wake};
 pub(crate) use vault_access::{NoAccess, in_writer};
-pub(crate) use waking::WakesUp;
+pub(crate) use waking::{Occasion, WakesUp};

@@ -6,12 +6,21 @@ use std::sync::{Arc, OnceLock, Weak};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-/// A job of which the app can be asked for a run.
+/// What gives reason to ask the app for runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// A cause has ended that was not the user's.
+    ConditionsChanged,
+    /// The user has started or resumed, or has given a key: what waited for a decision is worth another try.
+    UserDecided,
+}
+
+/// A job that can ask the app for a run.
 #[async_trait]
 pub(crate) trait WakesUp: Send + Sync {
     /// Asks the app for a run as soon as possible, if there is work to do and no pause holds all of it when the OS
-    /// wakes the app. A run under way asks for the next one itself.
-    async fn ask_for_a_run(&self);
+    /// wakes the app. A run of this job that is under way asks for the next one itself.
+    async fn ask_again(&self, occasion: Occasion);
 
     /// Cancels the wake-up that was asked for.
     async fn cancel_wake_up(&self);
@@ -27,9 +36,9 @@ impl Waking {
         let _ = self.0.set(jobs);
     }
 
-    pub(super) async fn ask_for_runs(&self) {
+    pub(super) async fn ask_for_runs(&self, occasion: Occasion) {
         // At the same time, because an app may be slow to answer.
-        join_all(self.jobs().map(|job| async move { job.ask_for_a_run().await })).await;
+        join_all(self.jobs().map(|job| async move { job.ask_again(occasion).await })).await;
     }
 
     pub(super) async fn cancel_wake_ups(&self) {

@@ -1,7 +1,6 @@
 //! Checks whether the server has anything that the vault does not have.
 
 use super::{OnDemand, OnDemandError, ServerNews};
-use crate::job::WakesUp;
 
 impl OnDemand {
     /// Asks the server whether there is anything new, and asks the app for a run if there is.

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     context::Context,
     download::KeyDownload,
-    job::{Jobs, RunBudget, WakesUp},
+    job::{Jobs, Occasion, RunBudget, RunRequests, WakesUp},
     preference::KeyBackupPreference,
     until_shut_down::UntilShutDown,
     vault::Connection,
@@ -49,10 +49,9 @@ pub struct BackupReset {
     parties: UntilShutDown<Parties>,
     /// Held by calls that change what is stored of a reset, so that one ends before the next begins.
     turn: tokio::sync::Mutex<()>,
-    /// Held by a run.
-    running: tokio::sync::Mutex<()>,
-    /// Whether a run was asked for: a run under way looks at this when it ends.
-    run_requested: AtomicBool,
+    requests: RunRequests,
+    /// Whether the last run waits for somebody's decision.
+    needs_decision: AtomicBool,
 }
 
 impl BackupReset {
@@ -74,8 +73,8 @@ impl BackupReset {
                 crypto,
             })),
             turn: tokio::sync::Mutex::default(),
-            running: tokio::sync::Mutex::default(),
-            run_requested: AtomicBool::new(false),
+            requests: RunRequests::default(),
+            needs_decision: AtomicBool::new(false),
         }
     }
 
@@ -91,10 +90,12 @@ impl BackupReset {
 
 #[async_trait]
 impl WakesUp for BackupReset {
-    async fn ask_for_a_run(&self) {
-        self.run_requested.store(true, Ordering::SeqCst);
+    async fn ask_again(&self, occasion: Occasion) {
         let Some(parties) = self.parties.get() else { return };
-        if self.running.try_lock().is_ok() && self.run_requested.swap(false, Ordering::SeqCst) {
+        if occasion == Occasion::UserDecided {
+            self.needs_decision.store(false, Ordering::SeqCst);
+        }
+        if !self.needs_decision.load(Ordering::SeqCst) && self.requests.note() {
             ask_now(&parties).await;
         }
     }
@@ -157,18 +158,18 @@ impl BackupReset {
                 wake_up: None,
             };
         };
-        // A second run ends at once, because the first one has the slot.
-        let running = self.running.try_lock();
+        let under_way = self.requests.begin_run();
         let outcome = match &parties.crypto {
             Some(crypto) => run(&parties, crypto, budget).boxed().await,
             None => ResetOutcome::NothingToDo,
         };
         let status = read_status(&parties.jobs).await.ok().flatten();
         log::info!("run of a reset ended: {outcome:?}");
+        self.needs_decision.store(outcome.needs_decision(), Ordering::SeqCst);
         let mut wake_up = ask_for_the_next(&parties, &outcome, status.as_ref()).await;
-        drop(running);
-        // The run has not seen requests that came while it was ending.
-        if self.run_requested.swap(false, Ordering::SeqCst) {
+        drop(under_way);
+        // The run has not seen that what held it was over while it was ending.
+        if self.requests.take() && outcome.is_held() {
             wake_up = ask_now(&parties).await.or(wake_up);
         }
         ResetReport {

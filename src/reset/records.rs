@@ -245,6 +245,24 @@ impl From<&ResetStatus> for ResetProgress {
     }
 }
 
+impl ResetOutcome {
+    /// Whether somebody has to decide something before another run is of use.
+    pub(super) fn needs_decision(&self) -> bool {
+        matches!(
+            self,
+            Self::Halted { .. } | Self::CryptoRefuses { .. } | Self::NeedsUnlock { .. }
+        )
+    }
+
+    /// Whether the run would have gone on if something had not held it.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(
+            self,
+            Self::Paused { .. } | Self::Stopped | Self::NeedsUnlock { .. } | Self::AlreadyRunning { .. }
+        )
+    }
+}
+
 impl From<JobEnd> for ResetOutcome {
     fn from(end: JobEnd) -> Self {
         match end {

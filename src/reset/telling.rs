@@ -25,6 +25,8 @@ pub(super) async fn telling<T>(
     work: impl Future<Output = T>,
 ) -> T {
     let mut reports = progress.clone();
+    // The first one at once, because the app may show an earlier run.
+    reports.mark_changed();
     let tell = async {
         loop {
             if reports.changed().await.is_err() {

@@ -22,6 +22,10 @@ pub(super) async fn ask_for_the_next(
     outcome: &ResetOutcome,
     status: Option<&ResetStatus>,
 ) -> Option<WakeUp> {
+    if parties.crypto.is_none() {
+        // Another process of the app may have asked for a run.
+        return None;
+    }
     let next = match outcome {
         ResetOutcome::Completed | ResetOutcome::NothingToDo => NextRun::Never,
         // Somebody has to decide something first.
@@ -45,19 +49,16 @@ pub(super) async fn ask_for_the_next(
 /// Asks for a run as soon as possible if a reset is under way, unless a pause holds it when the OS wakes the app.
 /// Returns the wake-up.
 pub(super) async fn ask_now(parties: &Parties) -> Option<WakeUp> {
-    let read_intent = parties.jobs.gate.begin_read();
-    let intent = parties.jobs.read(|vault| vault.user_intent()).await.ok()?;
-    read_intent.end(intent);
-    let status = read_status(&parties.jobs).await.ok()??;
-    if !status.is_under_way() || !parties.jobs.gate.now().allows_when_woken(WORKS) {
-        return None;
+    let status = read_status(&parties.jobs).await.ok().flatten();
+    match can_run_when_woken(parties, status.as_ref()).await {
+        true => ask(parties, NextRun::After(Duration::ZERO), status.as_ref()).await,
+        false => None,
     }
-    ask(parties, NextRun::After(Duration::ZERO), Some(&status)).await
 }
 
 /// Asks for a wake-up at the beginning of a run, because the process may be killed before the run ends.
 pub(super) async fn ask_at_the_beginning(parties: &Parties, status: Option<&ResetStatus>) -> Infallible {
-    if status.is_some_and(ResetStatus::is_under_way) {
+    if can_run_when_woken(parties, status).await {
         ask(parties, NextRun::After(AFTER_A_KILL), status).await;
     }
     std::future::pending().await
@@ -68,7 +69,20 @@ pub(super) async fn cancel_wake_up(parties: &Parties) {
     ask(parties, NextRun::Never, None).await;
 }
 
+/// Whether a run would have something to do when the OS wakes the app.
+async fn can_run_when_woken(parties: &Parties, status: Option<&ResetStatus>) -> bool {
+    let read_intent = parties.jobs.gate.begin_read();
+    let Ok(intent) = parties.jobs.read(|vault| vault.user_intent()).await else {
+        return false;
+    };
+    // This process may not have heard of a pause or a stop by the user yet.
+    read_intent.end(intent);
+    let is_under_way = status.is_some_and(ResetStatus::is_under_way);
+    is_under_way && parties.crypto.is_some() && parties.jobs.gate.now().allows_when_woken(WORKS)
+}
+
 async fn ask(parties: &Parties, next: NextRun, status: Option<&ResetStatus>) -> Option<WakeUp> {
+    let context = parties.jobs.context()?;
     let conditions: Conditions = *parties.jobs.gate.now().conditions();
     let keys = status.map_or(0, |status| status.total.saturating_sub(status.sent));
     let left = RemainingWork {
@@ -76,5 +90,5 @@ async fn ask(parties: &Parties, next: NextRun, status: Option<&ResetStatus>) -> 
         is_offline_left: true,
     };
     let purpose = WakeUpPurpose::Reset;
-    next.ask(&*parties.context.wake_ups, purpose, left, &conditions).await
+    next.ask(&*context.wake_ups, purpose, left, &conditions).await
 }

@@ -1,6 +1,6 @@
 //! From the vault, and from the app's crypto, to the backup on the server.
 //!
-//! - `object`, `records`: keeping the backup up to date, as apps see it
+//! - `object`, `records`: keeping the backup up to date, as apps see it; `run`: one call of `flush`
 //! - `outbox`: which entries a version lacks, encrypted to its key
 //! - `batch`: one upload, and how large it may be
 //! - `send`: one upload after the other, into the right version and over nobody else's keys
@@ -12,6 +12,7 @@ mod object;
 mod outbox;
 mod page;
 mod records;
+mod run;
 mod send;
 
 pub(crate) use flush::{Flush, flush};

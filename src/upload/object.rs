@@ -1,32 +1,23 @@
 //! Keeping the backup up to date, as apps see it.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use base64::Engine;
 
 use super::{
-    flush::{Flush, flush},
-    records::{PendingUpload, UploadError, UploadHindrance, UploadOutcome, UploadReport, UploadStatus},
-    send::{SendEnd, end_of},
+    records::{PendingUpload, UploadError, UploadHindrance, UploadReport, UploadStatus},
+    run::{Flushed, hindrance, work},
 };
 use crate::{
-    backup::{limits::USUAL_ENTRY_BYTES, session_id::BASE64, version::VersionInfo},
-    context::Context,
-    crypto::{BackupTarget, CryptoError, RoomKeySource},
+    backup::limits::USUAL_ENTRY_BYTES,
+    crypto::RoomKeySource,
     homeserver::{HomeserverError, Retry},
-    job::{
-        self, ActiveRun, BlockedReason, JobEnd, Jobs, NextRun, PhaseEnd, RemainingWork, RunBudget, StopSignal, WakesUp,
-        Work, WorkSet, in_writer,
-    },
+    job::{self, JobEnd, Jobs, NextRun, Occasion, RemainingWork, RunBudget, RunRequests, WakesUp, Work, WorkSet},
+    locked::locked,
     until_shut_down::UntilShutDown,
-    vault::{VaultError, VersionRow, Writer},
     wake_up::{WakeUp, WakeUpPurpose},
 };
 
@@ -44,8 +35,9 @@ pub struct KeyUpload {
     jobs: Arc<Jobs>,
     /// `None` if the app gave no access to its crypto, and after the shutdown.
     source: Option<UntilShutDown<dyn RoomKeySource>>,
-    /// Whether the last call of `flush` was held before it had uploaded everything.
-    was_held: AtomicBool,
+    requests: RunRequests,
+    /// What the last call of `flush` has left; `None` if nothing is left that another call could upload.
+    left: Mutex<Option<Left>>,
 }
 
 impl KeyUpload {
@@ -53,7 +45,8 @@ impl KeyUpload {
         Self {
             jobs,
             source: source.map(UntilShutDown::new),
-            was_held: AtomicBool::new(false),
+            requests: RunRequests::default(),
+            left: Mutex::default(),
         }
     }
 
@@ -72,11 +65,9 @@ impl KeyUpload {
 
 #[async_trait]
 impl WakesUp for KeyUpload {
-    async fn ask_for_a_run(&self) {
-        let is_allowed = self.jobs.gate.now().allows_when_woken(WORKS);
-        if is_allowed && self.was_held.swap(false, Ordering::SeqCst) {
-            let waiting = self.pending_upload().await.map_or(0, |pending| pending.keys);
-            self.ask(NextRun::After(Duration::ZERO), waiting).await;
+    async fn ask_again(&self, occasion: Occasion) {
+        if self.requests.note() {
+            self.ask_for_what_is_left(occasion).await;
         }
     }
 
@@ -136,38 +127,45 @@ impl KeyUpload {
     ///
     /// A key of which the backup has a copy that begins as early is not uploaded, but counts as backed up.
     pub async fn flush(&self, budget: RunBudget) -> UploadReport {
+        let under_way = self.requests.begin_run();
         let mut uploaded = 0;
-        self.was_held.store(false, Ordering::SeqCst);
-        let outcome = match self.flush_once(budget, &mut uploaded).await {
-            Ok(Flushed::All) => UploadOutcome::Completed,
-            Ok(Flushed::Hindered(by)) => UploadOutcome::Hindered { by },
-            Ok(Flushed::Refused(reason)) => UploadOutcome::CryptoRefuses { reason },
+        let (outcome, mut wake_up) = match self.flush_once(budget, &mut uploaded).await {
+            Ok(flushed) => {
+                *locked(&self.left) = None;
+                (flushed.into(), self.ask(NextRun::Never, 0).await)
+            }
             Err(end) => {
-                let was_held = matches!(end, JobEnd::Paused { .. } | JobEnd::Stopped);
-                self.was_held.store(was_held, Ordering::SeqCst);
-                return self.report(end, uploaded).await;
+                let left = Left {
+                    keys: self.pending_upload().await.map_or(0, |pending| pending.keys),
+                    was_held: matches!(end, JobEnd::Paused { .. } | JobEnd::Stopped),
+                };
+                *locked(&self.left) = Some(left);
+                let wake_up = self.ask(end.next_run(), left.keys).await;
+                (end.into(), wake_up)
             }
         };
-        self.ask(NextRun::Never, 0).await;
+        drop(under_way);
+        // This call has not seen that a pause was over while it was ending.
+        if self.requests.take() {
+            wake_up = self.ask_for_what_is_left(Occasion::ConditionsChanged).await.or(wake_up);
+        }
         UploadReport {
             outcome,
             uploaded,
-            wake_up: None,
+            wake_up,
         }
     }
 }
 
 impl KeyUpload {
-    async fn report(&self, end: JobEnd, uploaded: u64) -> UploadReport {
-        let waiting = match self.pending_upload().await {
-            Ok(pending) => pending.keys,
-            Err(_) => 0,
-        };
-        UploadReport {
-            wake_up: self.ask(end.next_run(), waiting).await,
-            outcome: end.into(),
-            uploaded,
+    /// Asks the app for another call if the last one has left something that is worth another try now.
+    async fn ask_for_what_is_left(&self, occasion: Occasion) -> Option<WakeUp> {
+        let left = (*locked(&self.left))?;
+        let is_due = left.was_held || occasion == Occasion::UserDecided;
+        if !is_due || !self.jobs.gate.now().allows_when_woken(WORKS) {
+            return None;
         }
+        self.ask(NextRun::After(Duration::ZERO), left.keys).await
     }
 
     async fn ask(&self, next: NextRun, waiting: u64) -> Option<WakeUp> {
@@ -193,103 +191,10 @@ impl KeyUpload {
     }
 }
 
-/// How an upload ended that did all it could.
-enum Flushed {
-    All,
-    Hindered(UploadHindrance),
-    /// By the app's crypto, for this reason.
-    Refused(String),
-}
-
-/// What hinders uploads to the server's current version by a crypto that uses this backup.
-fn hindrance(current: Option<&VersionInfo>, in_use: Option<&BackupTarget>) -> Option<UploadHindrance> {
-    match (current, in_use) {
-        (None, _) => Some(UploadHindrance::NoBackup),
-        (_, None) => Some(UploadHindrance::NotInUse),
-        (Some(current), Some(in_use)) => {
-            let public_key = current.public_key.map(|key| BASE64.encode(key));
-            let is_same = current.version == in_use.version && public_key.as_ref() == Some(&in_use.public_key);
-            (!is_same).then_some(UploadHindrance::OtherBackup)
-        }
-    }
-}
-
-/// Uploads pages in phases, as long as the app and the OS allow it.
-async fn work(
-    mut turn: ActiveRun,
-    context: Arc<Context>,
-    source: Arc<dyn RoomKeySource>,
-    uploaded: &mut u64,
-) -> Result<Flushed, JobEnd> {
-    loop {
-        let phase = turn.begin_phase().await?;
-        let writer = turn.writer.clone();
-        let stage = async {
-            let asked = Asked::of(&context, &*source, &phase.stop).await?;
-            let info = match asked {
-                Asked::Hindered(by) => return Ok(Flushed::Hindered(by)),
-                Asked::Current(info) => info,
-            };
-            let keys = context.keys.clone();
-            let note = move |writer: &mut Writer| -> Result<(VersionRow, _), VaultError> {
-                keys.load(writer.reader())?;
-                let version = writer.write(|tx| tx.note_current_version(&info))?;
-                let key = keys.get(version.id);
-                Ok((version, key))
-            };
-            let (version, key) = in_writer(&writer, note).await?;
-            let pages = Flush {
-                homeserver: &context.homeserver,
-                source: &*source,
-                stop: &phase.stop,
-                vault: &context.vault,
-                run: &writer,
-                version: &version,
-                key,
-            };
-            flush(&pages, uploaded).await.map(|()| Flushed::All)
-        };
-        match turn.work(&phase, stage).await {
-            PhaseEnd::Changed(Err(SendEnd::Stopped)) => {}
-            PhaseEnd::Over(Err(SendEnd::Stopped)) => return Err(turn.end()),
-            PhaseEnd::Changed(result) | PhaseEnd::Over(result) => {
-                return match result {
-                    Ok(flushed) => Ok(flushed),
-                    Err(SendEnd::NotCurrent | SendEnd::Changed) => Ok(Flushed::Hindered(UploadHindrance::OtherBackup)),
-                    Err(SendEnd::Crypto(CryptoError::Refused { reason })) => Ok(Flushed::Refused(reason)),
-                    Err(SendEnd::Crypto(CryptoError::Unavailable { .. })) => {
-                        Err(JobEnd::blocked(BlockedReason::CryptoUnavailable, None))
-                    }
-                    Err(SendEnd::Job(end)) => Err(end),
-                    Err(SendEnd::Stopped) => Err(turn.end()),
-                };
-            }
-        }
-    }
-}
-
-/// What the server and the app's crypto say before anything is uploaded.
-enum Asked {
-    Current(VersionInfo),
-    Hindered(UploadHindrance),
-}
-
-impl Asked {
-    async fn of(context: &Context, source: &dyn RoomKeySource, stop: &StopSignal) -> Result<Self, SendEnd> {
-        let asked = Retry::with_network(None).request(|| context.homeserver.current_version());
-        let current = match stop.unless_stopped(asked).await.ok_or(SendEnd::Stopped)? {
-            Ok(info) => Some(info),
-            Err(given_up) if given_up.error == HomeserverError::NotFound => None,
-            Err(given_up) => return Err(SendEnd::Job(end_of(&given_up))),
-        };
-        let in_use = stop
-            .unless_stopped(source.backup_in_use())
-            .await
-            .ok_or(SendEnd::Stopped)?;
-        let in_use = in_use.map_err(SendEnd::Crypto)?;
-        Ok(match (hindrance(current.as_ref(), in_use.as_ref()), current) {
-            (None, Some(info)) => Self::Current(info),
-            (by, _) => Self::Hindered(by.unwrap_or(UploadHindrance::NoBackup)),
-        })
-    }
+/// What a call of `flush` has left.
+#[derive(Clone, Copy)]
+struct Left {
+    keys: u64,
+    /// Whether a pause or a stop held it.
+    was_held: bool,
 }

@@ -174,12 +174,20 @@ async fn an_upload_that_failed_goes_on_and_asks_for_its_wake_up() {
         wake_up.not_before_ms >= 1_800_000 && wake_up.needs_network,
         "{wake_up:?}"
     );
-    assert_eq!(
-        *app.setup.host.upload_wake_up.lock().expect("not poisoned"),
-        Some(wake_up)
-    );
+    let asked = || *app.setup.host.upload_wake_up.lock().expect("not poisoned");
+    assert_eq!(asked(), Some(wake_up));
+    let download = app.client.download();
+    // The network that has come back changes nothing about a server that asked to wait; the user's word does.
+    download.resume(PauseCause::Offline).await.expect("nothing is stored");
+    assert_eq!(asked(), Some(wake_up));
+    download.stop().await.expect("it is stored");
+    assert_eq!(asked(), None);
+    download.start().await.expect("it is stored");
+    assert_eq!(asked().expect("it is asked for").not_before_ms, 0);
     assert_eq!(app.flush().await, (UploadOutcome::Completed, 50));
-    assert_eq!(*app.setup.host.upload_wake_up.lock().expect("not poisoned"), None);
+    assert_eq!(asked(), None);
+    download.start().await.expect("it is stored");
+    assert_eq!(asked(), None, "nothing is left");
 }
 
 #[tokio::test]
@@ -199,6 +207,10 @@ async fn the_end_of_a_pause_asks_for_an_upload_that_was_held() {
     download.resume(PauseCause::User).await.expect("it is stored");
     let wake_up = asked().expect("it is asked for");
     assert!(wake_up.not_before_ms == 0 && wake_up.expected_bytes > 0, "{wake_up:?}");
+    download.stop().await.expect("it is stored");
+    assert_eq!(asked(), None, "a stop cancels the wake-up");
+    download.start().await.expect("it is stored");
+    assert!(asked().is_some(), "what was left is asked for again");
     assert_eq!(app.flush().await, (UploadOutcome::Completed, 10));
     assert_eq!(asked(), None);
 }

@@ -3,7 +3,7 @@
 use crate::{
     blocking::blocking,
     download::{DownloadPolicy, KeyDownload, StatusError, fetch::valid_room_ids},
-    job::{PauseCause, UserCommand, Work},
+    job::{Occasion, PauseCause, UserCommand, Work},
     vault::{Connection, UserIntent},
 };
 
@@ -37,8 +37,8 @@ impl KeyDownload {
     }
 
     /// Ends the pause for a cause. If no other cause holds the download, a run under way continues, or the host is
-    /// asked for a run with `JobHost.schedule_wake_up`: also of a reset under way, and of an upload that was held. A
-    /// download that was stopped stays stopped: it needs `start`.
+    /// asked for a run with `JobHost.schedule_wake_up`. This includes a reset under way, and what an upload has left
+    /// since the client was opened. A download that was stopped stays stopped: it needs `start`.
     ///
     /// # Errors
     /// Fails with a `StatusError` if `cause` is `PauseCause.User` and the vault cannot be written.
@@ -47,12 +47,17 @@ impl KeyDownload {
             PauseCause::User => self.keep_intent(UserIntent::Download, false).await?,
             _ => self.jobs.gate.release(cause),
         }
-        self.jobs.ask_for_runs().await;
+        let occasion = match cause {
+            PauseCause::User => Occasion::UserDecided,
+            _ => Occasion::ConditionsChanged,
+        };
+        self.jobs.ask_for_runs(occasion).await;
         Ok(())
     }
 
-    /// Gives up the download until `start` is called, also after a restart of the app. A run under way ends, and the
-    /// host is asked for no more wake-ups, of resets and uploads neither. What is in the vault stays. Returns once nothing is running any more.
+    /// Gives up the download until `start` is called, also after a restart of the app, and with it resets and uploads.
+    /// A run under way ends, and the host is asked to cancel the wake-ups of all of them. What is in the vault stays.
+    /// Returns once nothing is running any more.
     ///
     /// # Errors
     /// Fails with a `StatusError` if this cannot be stored in the vault. It then holds until the process ends.
@@ -64,13 +69,14 @@ impl KeyDownload {
     }
 
     /// Starts the download again after `stop`, or after a pause by the user, and asks the host for a run with
-    /// `JobHost.schedule_wake_up`: also of a reset under way, and of an upload that was held.
+    /// `JobHost.schedule_wake_up`. This includes a reset under way, and what an upload has left since the client was
+    /// opened.
     ///
     /// # Errors
     /// Fails with a `StatusError` if the vault cannot be written.
     pub async fn start(&self) -> Result<(), StatusError> {
         self.keep_intent(UserIntent::Download, true).await?;
-        self.jobs.ask_for_runs().await;
+        self.jobs.ask_for_runs(Occasion::UserDecided).await;
         Ok(())
     }
 

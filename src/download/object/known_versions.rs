@@ -5,7 +5,6 @@ use base64::Engine;
 use crate::{
     backup::{limits::MAX_VERSION_CHARS, session_id::BASE64},
     download::{KeyDownload, StatusError},
-    job::WakesUp,
     vault::Connection,
 };
 

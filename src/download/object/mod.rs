@@ -6,10 +6,7 @@ mod lists;
 
 use std::{
     convert::Infallible,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -31,7 +28,9 @@ use super::{
 use crate::{
     context::Context,
     decryption_keys::DecryptionKeys,
-    job::{self, AFTER_A_KILL, JobEnd, Jobs, NextRun, RunBudget, RunHolder, WakesUp, Work, WorkSet},
+    job::{
+        self, AFTER_A_KILL, JobEnd, Jobs, NextRun, Occasion, RunBudget, RunHolder, RunRequests, WakesUp, Work, WorkSet,
+    },
     locked::locked,
     lookup::Lookup,
     until_shut_down::UntilShutDown,
@@ -58,8 +57,7 @@ pub struct KeyDownload {
     wanted: WantedRooms,
     /// The figures of the current run, or of the last one.
     progress: Mutex<Arc<Progress>>,
-    /// Whether a run was asked for: a run under way looks at this when it ends.
-    run_requested: AtomicBool,
+    requests: RunRequests,
 }
 
 impl KeyDownload {
@@ -81,7 +79,7 @@ impl KeyDownload {
             policy: PolicyCell::new(policy),
             wanted: WantedRooms::default(),
             progress: Mutex::new(Arc::new(Progress::new(has_sink, context.keys.clone()))),
-            run_requested: AtomicBool::new(false),
+            requests: RunRequests::default(),
         }
     }
 
@@ -91,7 +89,7 @@ impl KeyDownload {
         if let Some(run) = self.jobs.current() {
             run.wake.notify();
         }
-        self.jobs.ask_for_runs().await;
+        self.jobs.ask_for_runs(Occasion::UserDecided).await;
     }
 
     /// Reacts to new entries of a room in the vault: a run under way opens and delivers them before all others.
@@ -111,11 +109,15 @@ impl KeyDownload {
         self.listener.shut_down();
     }
 
-    /// Asks the app for a run if one was asked for. Must be called only while no run is under way.
-    async fn ask_now(&self) -> Option<WakeUp> {
-        if !self.run_requested.swap(false, Ordering::SeqCst) {
-            return None;
+    /// Asks the app for a run as soon as possible, if there is work to do and no pause holds all of it when the OS
+    /// wakes the app.
+    pub(crate) async fn ask_for_a_run(&self) {
+        if self.requests.note() {
+            self.ask_now().await;
         }
+    }
+
+    async fn ask_now(&self) -> Option<WakeUp> {
         let (context, read_intent) = (self.jobs.context()?, self.jobs.gate.begin_read());
         let Inventory { left, intent, .. } = self.inventory().await.ok()?;
         read_intent.end(intent);
@@ -150,6 +152,7 @@ impl KeyDownload {
     /// itself (`await_quiescent` waits for that), and nothing is lost. Cancelling a Swift task does not cancel the
     /// run: call `end_run`.
     pub async fn run(&self, budget: RunBudget) -> RunReport {
+        let under_way = self.requests.begin_run();
         let (result, run) = self.run_once(budget).await;
         // Use what was read while the vault was open: after the run it is closed.
         let seen = run.as_ref().and_then(|run| run.inventory.borrow().clone());
@@ -159,9 +162,12 @@ impl KeyDownload {
         };
         // If the vault cannot be read, any amount of work may be left.
         let left = inventory.as_ref().map_or(WorkLeft::UNKNOWN, |inventory| inventory.left);
-        let wake_up = self.ask_for_the_next(&result, left).await;
+        let mut wake_up = self.ask_for_the_next(&result, left).await;
+        drop(under_way);
         // The run has not seen requests that came while it was ending.
-        let wake_up = self.ask_now().await.or(wake_up);
+        if self.requests.take() {
+            wake_up = self.ask_now().await.or(wake_up);
+        }
         let every_key_is_here = match (&result, &inventory) {
             (Ok(finished), Some(inventory)) => finished.is_every_key_here(&inventory.versions),
             _ => false,
@@ -240,11 +246,8 @@ impl KeyDownload {
 
 #[async_trait]
 impl WakesUp for KeyDownload {
-    async fn ask_for_a_run(&self) {
-        self.run_requested.store(true, Ordering::SeqCst);
-        if self.jobs.current().is_none() {
-            self.ask_now().await;
-        }
+    async fn ask_again(&self, _: Occasion) {
+        self.ask_for_a_run().await;
     }
 
     async fn cancel_wake_up(&self) {

@@ -120,6 +120,34 @@ async fn a_move_under_way_is_asked_for_again_in_case_it_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_ends_with_its_client_asks_for_nothing() {
+    let (world, client) = begun().await;
+    let run = spawn(&client.reset());
+    is_sending(&world).await;
+    *world.setup.host.reset_wake_up.lock().expect("not poisoned") = None;
+    client.shutdown();
+    let report = run.await.expect("it does not panic");
+    assert_eq!(report.outcome, ResetOutcome::Paused { causes: Vec::new() });
+    assert_eq!(report.wake_up, None);
+    assert_eq!(*world.setup.host.reset_wake_up.lock().expect("not poisoned"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_without_crypto_leaves_the_wake_up_of_a_move_alone() {
+    let (world, client) = begun().await;
+    client.shutdown();
+    let asked = || *world.setup.host.reset_wake_up.lock().expect("not poisoned");
+    let before = asked();
+    let client = world.setup.open().await;
+    let report = client.reset().run(RunBudget::default()).await;
+    assert_eq!((report.outcome, report.wake_up), (ResetOutcome::NothingToDo, None));
+    assert_eq!(asked(), before);
+    *world.setup.host.reset_wake_up.lock().expect("not poisoned") = None;
+    client.download().start().await.expect("it is stored");
+    assert_eq!(asked(), None, "it could not run the move");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_move_and_a_download_never_work_at_once() {
     let (world, client) = begun().await;
     let run = spawn(&client.reset());
