@@ -33,7 +33,7 @@ impl Segment {
             .await?
             == Some(version.id);
         if !is_current {
-            self.current_mark(state).await?;
+            self.current_mark(&version).await?;
         }
         let is_compared = self
             .read(|vault| Ok(vault.unsettled_copies(EntryId::NONE, 1)?.is_empty()))
@@ -87,15 +87,19 @@ impl Segment {
 
     /// Ends a round. Returns whether the server has to be read once more.
     async fn end_round(&self, state: &Move) -> Result<bool, Halt> {
-        let is_unchanged = self.current_mark(state).await? == state.mark;
+        let version = self.new_version(state).await?;
+        let is_unchanged = self.current_mark(&version).await? == state.mark;
         let state = self.change(move |state| state.end_round(is_unchanged)).await?;
         Ok(state.step == ResetStep::ReadingBack)
     }
 
-    /// Asks the server for the mark of its current version. Halts if that is not ours.
-    async fn current_mark(&self, state: &Move) -> Result<VersionMark, Halt> {
+    /// Asks the server for the mark of its current version. Halts if that is not ours. An earlier version of ours may
+    /// have the same key.
+    async fn current_mark(&self, ours: &VersionRow) -> Result<VersionMark, Halt> {
         match self.current_version().await? {
-            Some(current) if current.public_key == Some(state.public_key) => Ok(current.mark()),
+            Some(current) if current.version == ours.version && current.public_key == ours.public_key => {
+                Ok(current.mark())
+            }
             _ => self.halt(ResetStop::Overtaken).await,
         }
     }

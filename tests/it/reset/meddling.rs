@@ -146,6 +146,34 @@ async fn a_version_of_another_client_stops_a_move_that_reads_its_own_back() {
 }
 
 #[tokio::test]
+async fn an_earlier_version_of_ours_that_is_current_again_stops_the_move() {
+    let world = world(ServerKind::Synapse).await;
+    let other = OtherDevice::new(&world.homeserver);
+    // Version 2 is ours, 3 is theirs, and 4 has the key of 2. They delete 4 and 3.
+    let (first, second) = (other.clone(), other.clone());
+    let transport = before(HttpMethod::Put, "room_keys/keys", move || {
+        let other = first.clone();
+        async move { other.create_version().await }
+    });
+    let (client, report) = move_over(&world, transport).await;
+    assert_eq!(report.outcome, OVERTAKEN);
+    client.download().run(RunBudget::default()).await;
+    client.shutdown();
+    let transport = before(HttpMethod::Get, "room_keys/keys?version=4", move || {
+        let other = second.clone();
+        async move {
+            other.delete_current_version().await;
+            other.delete_current_version().await;
+        }
+    });
+    let client = world.open_over(transport).await;
+    let begun = client.reset().move_backup(ResetCause::KeyCompromised, Vec::new()).await;
+    begun.expect("it begins");
+    assert_eq!(client.reset().run(RunBudget::default()).await.outcome, OVERTAKEN);
+    assert_eq!(world.homeserver.current_version().as_deref(), Some("2"));
+}
+
+#[tokio::test]
 async fn a_client_that_deletes_the_current_version_finds_the_new_one_empty() {
     // Element's automatic repair deletes the current version when the secret does not fit it. After the POST, that is
     // the new and still empty one.
