@@ -10,7 +10,7 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
 use super::Setup;
 
-/// The schema that this build writes.
+/// The schema of the files that are made now: the one that this build writes.
 pub(crate) const SCHEMA_OF_TODAY: u32 = 3;
 
 /// Returns the path of a kept vault.
