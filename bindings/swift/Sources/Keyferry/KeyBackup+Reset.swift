@@ -7,10 +7,12 @@ extension KeyBackup {
 
     public func createBackup() async throws {
         try await reset.createBackup()
+        await showProgress()
     }
 
     public func moveBackup(for cause: ResetCause, accepting losses: [KeyLoss]) async throws {
         try await reset.moveBackup(cause: cause, accepted: losses)
+        await showProgress()
     }
 
     @discardableResult
@@ -30,6 +32,7 @@ extension KeyBackup {
 
     public func cancelReset() async throws {
         try await reset.cancel()
+        host.resets.forgetLatest()
     }
 
     public func resetStatus() async throws -> ResetStatus? {
@@ -47,6 +50,14 @@ extension KeyBackup {
 
     public func turnOff(accepting losses: [KeyLoss]) async throws {
         try await reset.turnOff(accepted: losses)
+        host.resets.forgetLatest()
         await showStatus()
+    }
+
+    /// Shows that a reset has begun: an earlier one may have stopped.
+    private func showProgress() async {
+        guard let status = try? await reset.status() else { return }
+        host.resets.send(
+            ResetProgress(step: status.step, sent: status.sent, total: status.total, stopped: status.stopped))
     }
 }

@@ -106,18 +106,18 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
     func pause(_ cause: PauseCause) async throws
 
     /// Ends a ``pause(_:)`` for a cause. If no other cause holds the download, a run under way continues, or a wake-up is
-    /// requested.
+    /// requested: also for a reset under way, and for what an upload has left since the backup was opened.
     ///
     /// - Throws: A ``StatusError`` if the end of the user's pause cannot be written to the vault.
     func resume(_ cause: PauseCause) async throws
 
-    /// Gives the download up until ``start()``, also over restarts: a run under way ends, the vault keeps what it has, and
-    /// no wake-up is requested. Returns when the run has ended.
+    /// Gives the download up until ``start()``, also over restarts, and with it resets and uploads: a run under way ends,
+    /// the vault keeps what it has, and no wake-up is requested. Returns when the run has ended.
     ///
     /// - Throws: A ``StatusError`` if the stop cannot be kept over a restart; it holds until then nevertheless.
     func stop() async throws
 
-    /// Ends a ``stop()``, or a pause by the user, and requests a wake-up.
+    /// Ends a ``stop()``, or a pause by the user, and requests a wake-up, as ``resume(_:)`` does.
     ///
     /// - Throws: A ``StatusError`` if the vault cannot be written.
     func start() async throws

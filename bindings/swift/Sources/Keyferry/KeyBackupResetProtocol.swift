@@ -14,8 +14,9 @@
 ///
 /// A reset needs the app's crypto: its `secretKeeper`, `backupSigner` and `roomKeySource`, which the backup is opened with.
 public protocol KeyBackupResetProtocol: AnyObject, Sendable {
-    /// How far runs of a reset are, at most ten times a second and at every step. The latest value comes at once, if this
-    /// process has done a run, and a slow listener gets the newest value. Each access returns a separate stream, which ends
+    /// How far runs of a reset are, at most ten times a second and at every step, or why the reset has stopped
+    /// (`ResetProgress.stopped`). The latest value comes at once, if this process has begun or run a reset, and a slow
+    /// listener gets the newest value. Each access returns a separate stream, which ends
     /// with ``KeyBackupProtocol/close()``.
     ///
     /// While keys are being read back, ``KeyBackupProtocol/progressUpdates`` has the details.

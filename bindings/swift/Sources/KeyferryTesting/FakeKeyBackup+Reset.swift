@@ -24,6 +24,7 @@ extension FakeKeyBackup {
         note("runReset")
         let outcome = reset.isUnderWay ? await runSteps() : .nothingToDo
         if outcome == .completed { reset.complete() }
+        if case .halted(let why) = outcome { reset.stop(why) }
         return ResetReport(outcome: outcome, status: reset.status, wakeUp: nil)
     }
 

@@ -67,11 +67,22 @@ public final class FakeReset: @unchecked Sendable {
     func begin(from version: String?) throws {
         if isUnderWay { throw ResetError.underWay }
         status = .fake(.begun, oldVersion: version, total: readiness.keys)
+        show(ResetProgress(step: .begun, sent: 0, total: readiness.keys))
     }
 
     func cancel() throws {
         guard status?.canBeCancelled == true else { throw ResetError.notUnderWay }
         status = nil
+        progressSent.forgetLatest()
+    }
+
+    /// Stops the reset, as another client does.
+    func stop(_ why: ResetStop) {
+        guard let before = status else { return }
+        status = .fake(
+            before.step, stopped: why, oldVersion: before.oldVersion, newVersion: before.newVersion, sent: before.sent,
+            total: before.total)
+        show(ResetProgress(step: before.step, sent: before.sent, total: before.total, stopped: why))
     }
 
     func show(_ progress: ResetProgress) {

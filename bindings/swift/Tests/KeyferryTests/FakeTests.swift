@@ -47,6 +47,21 @@ final class FakeTests: XCTestCase {
         XCTAssertEqual(backup.calls.suffix(2), ["status", "status"])
     }
 
+    func testAResetThatIsHaltedShowsWhyUntilItBeginsAgain() async throws {
+        let backup = FakeKeyBackup()
+        try await backup.moveBackup(for: .backupDamaged)
+        backup.reset.outcome = .halted(why: .overtaken)
+        let report = await backup.runReset()
+        XCTAssertEqual(report.status?.stopped, .overtaken)
+        var updates = backup.resetProgressUpdates.makeAsyncIterator()
+        let stopped = await updates.next()
+        XCTAssertEqual(stopped?.stopped, .overtaken)
+        try await backup.moveBackup(for: .backupDamaged)
+        let again = await updates.next()
+        XCTAssertEqual(again, ResetProgress(step: .begun, sent: 0, total: 0))
+        backup.close()
+    }
+
     func testAResetGoesFromItsBeginningToItsEnd() async throws {
         let backup = FakeKeyBackup()
         let losses = [KeyLoss(kind: .notFetched, keys: 3)]

@@ -48,6 +48,7 @@ final class ResetTests: BackupTestCase {
         backup.close()
         let seen = try await notHanging { await listener.value }
         XCTAssertGreaterThan(seen.count, 1)
+        XCTAssertEqual(seen.first, ResetProgress(step: .begun, sent: 0, total: 2_000))
         XCTAssertEqual(seen.last, ResetProgress(step: .done, sent: 2_000, total: 2_000))
     }
 

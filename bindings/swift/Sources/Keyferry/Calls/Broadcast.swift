@@ -54,6 +54,11 @@ package final class Broadcast<Element: Sendable>: @unchecked Sendable {
         }
     }
 
+    /// Makes new listeners wait for the next value.
+    package func forgetLatest() {
+        sending.withLock { latest = nil }
+    }
+
     /// Ends every stream.
     package func finish() {
         sending.withLock {

@@ -139,15 +139,15 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
 
     /**
      * Ends a [pause] for [cause]. If no other cause holds the download, a run under way continues, or a wake-up is
-     * requested.
+     * requested: also for a reset under way, and for what an upload has left since the backup was opened.
      *
      * @throws org.matrix.keyferry.ffi.StatusException if the end of the user's pause cannot be written to the vault
      */
     public suspend fun resume(cause: PauseCause = PauseCause.USER)
 
     /**
-     * Gives the download up until [start], also over restarts: a run under way ends, the vault keeps what it has, and
-     * no wake-up is requested. Returns when the run has ended.
+     * Gives the download up until [start], also over restarts, and with it resets and uploads: a run under way ends,
+     * the vault keeps what it has, and no wake-up is requested. Returns when the run has ended.
      *
      * @throws org.matrix.keyferry.ffi.StatusException if the stop cannot be kept over a restart; it holds until then
      *   nevertheless
@@ -155,7 +155,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
     public suspend fun stop()
 
     /**
-     * Ends a [stop], or a pause by the user, and requests a wake-up.
+     * Ends a [stop], or a pause by the user, and requests a wake-up, as [resume] does.
      *
      * @throws org.matrix.keyferry.ffi.StatusException if the vault cannot be written
      */

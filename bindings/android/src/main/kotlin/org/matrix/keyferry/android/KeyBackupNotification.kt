@@ -48,12 +48,15 @@ public class KeyBackupNotification(private val context: Context) {
     }
 
     /** Returns the notification that shows how far a reset is. */
-    public fun of(userId: String, reset: ResetProgress): Notification = builder()
-        .setContentTitle(context.getString(R.string.keyferry_reset))
-        .setContentText(context.resources.keyBackupResetDetail(reset))
-        .setProgress(STEPS, reset.partOf(STEPS), !reset.isUploading)
-        .addPause(userId)
-        .build()
+    public fun of(userId: String, reset: ResetProgress): Notification {
+        val builder = builder()
+            .setContentTitle(context.getString(R.string.keyferry_reset))
+            .setContentText(context.resources.keyBackupResetDetail(reset))
+        if (reset.stopped == null) {
+            builder.setProgress(STEPS, reset.partOf(STEPS), !reset.isUploading).addPause(userId)
+        }
+        return builder.build()
+    }
 
     internal fun of(order: WorkOrder, shown: Shown?): Notification {
         val reset = shown?.reset

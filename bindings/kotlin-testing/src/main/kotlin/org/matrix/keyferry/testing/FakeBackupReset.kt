@@ -14,6 +14,7 @@ import org.matrix.keyferry.ffi.ResetReadiness
 import org.matrix.keyferry.ffi.ResetReport
 import org.matrix.keyferry.ffi.ResetStatus
 import org.matrix.keyferry.ffi.ResetStep
+import org.matrix.keyferry.ffi.ResetStop
 import org.matrix.keyferry.ffi.ResetWay
 import org.matrix.keyferry.ffi.WakeUp
 
@@ -55,7 +56,9 @@ public class FakeBackupReset internal constructor(private val core: FakeCore) : 
             show(step)
             delay(stepTime)
         }
-        ResetReport(held() ?: outcome, status, wakeUp)
+        val end = held() ?: outcome
+        if (end is ResetOutcome.Halted) stop(end.why)
+        ResetReport(end, status, wakeUp)
     }
 
     override suspend fun cancelReset(): Unit = core.called("cancelReset") {
@@ -110,6 +113,16 @@ public class FakeBackupReset internal constructor(private val core: FakeCore) : 
                 sent = if (isSent) total else sent,
             )
         }
+        showStatus()
+    }
+
+    /** Stops the reset, as another client does. */
+    private fun stop(why: ResetStop) {
+        status = status?.copy(stopped = why)
+        showStatus()
+    }
+
+    private fun showStatus() {
         resetProgress.value = status?.run { ResetProgress(step, sent, total, stopped) }
     }
 

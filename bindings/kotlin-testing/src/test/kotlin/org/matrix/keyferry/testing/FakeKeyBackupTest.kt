@@ -21,6 +21,7 @@ import org.matrix.keyferry.ffi.ResetCause
 import org.matrix.keyferry.ffi.ResetException
 import org.matrix.keyferry.ffi.ResetOutcome
 import org.matrix.keyferry.ffi.ResetStep
+import org.matrix.keyferry.ffi.ResetStop
 import org.matrix.keyferry.ffi.RunFailure
 import org.matrix.keyferry.ffi.RunOutcome
 import org.matrix.keyferry.ffi.StatusException
@@ -121,6 +122,19 @@ internal class FakeKeyBackupTest {
         assertEquals(true, backup.resetStatus()?.canBeCancelled)
         backup.cancelReset()
         assertEquals(null, backup.resetProgress.value)
+    }
+
+    @Test
+    fun `a reset that is halted shows why until it begins again`() = runBlocking {
+        val backup = FakeKeyBackup()
+        backup.reset.stepTime = 1.milliseconds
+        backup.reset.steps = listOf(ResetStep.SECRETS_KEPT)
+        backup.reset.outcome = ResetOutcome.Halted(ResetStop.OVERTAKEN)
+        backup.moveBackup(ResetCause.BACKUP_DAMAGED)
+        assertEquals(ResetStop.OVERTAKEN, backup.runReset().status?.stopped)
+        assertEquals(ResetStop.OVERTAKEN, backup.resetProgress.value?.stopped)
+        backup.moveBackup(ResetCause.BACKUP_DAMAGED)
+        assertEquals(null, backup.resetProgress.value?.stopped)
     }
 
     @Test

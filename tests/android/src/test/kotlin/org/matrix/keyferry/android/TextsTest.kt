@@ -20,7 +20,6 @@ import org.matrix.keyferry.ffi.ResetException
 import org.matrix.keyferry.ffi.ResetProgress
 import org.matrix.keyferry.ffi.ResetStep
 import org.matrix.keyferry.ffi.ResetStop
-import org.matrix.keyferry.ffi.ResetStop
 import org.matrix.keyferry.ffi.StatusException
 import org.matrix.keyferry.ffi.UnlockException
 import org.matrix.keyferry.ffi.UploadException

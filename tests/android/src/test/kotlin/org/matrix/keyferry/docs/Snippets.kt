@@ -194,7 +194,7 @@ private suspend fun Activity.moveBackup(userId: String, backup: KeyBackup, say: 
     val last = backup.resetProgress.filterNotNull()
         .onEach { say(resources.keyBackupResetDetail(it)) } // "12,345 of 50,000 keys uploaded"
         .first { it.step == ResetStep.DONE || it.stopped != null }
-    if (last.stopped != null) return // another device has changed the backup: begin again
+    if (last.stopped != null) return // the text says why: begin again
     val old = backup.resetStatus()?.oldVersion ?: return
     backup.deleteVersion(old, accepted = readiness.losses)
     // docs/android.md end
