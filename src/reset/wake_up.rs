@@ -22,10 +22,8 @@ pub(super) async fn ask_for_the_next(
     outcome: &ResetOutcome,
     status: Option<&ResetStatus>,
 ) -> Option<WakeUp> {
-    if parties.crypto.is_none() {
-        // Another process of the app may have asked for a run.
-        return None;
-    }
+    // Another process of the app, which has the crypto, may have asked for a run.
+    parties.crypto.as_ref()?;
     let next = match outcome {
         ResetOutcome::Completed | ResetOutcome::NothingToDo => NextRun::Never,
         // Somebody has to decide something first.
