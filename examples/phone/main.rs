@@ -200,7 +200,10 @@ async fn open(
         tell(&json!({ "wake_up": wake_up.map(|wake_up| format!("{wake_up:?}")) }));
     }));
     let options = match &arguments.crypto {
-        Some(store) => with_crypto(options, store, &text("recovery_key"), transport.clone(), host.clone()).await?,
+        Some(store) => {
+            let recovery_key = text("recovery_key");
+            with_crypto(options, store, &recovery_key, None, transport.clone(), host.clone()).await?
+        }
         None => options,
     };
     let sink = match &arguments.deliveries {

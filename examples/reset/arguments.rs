@@ -14,7 +14,9 @@ Moves a Matrix key backup to a new key, and deletes the old one when the new one
 
 Options:
   --access-token TOKEN      or KEYFERRY_ACCESS_TOKEN
-  --recovery-key KEY        or KEYFERRY_RECOVERY_KEY: the key of secret storage, which stays the same
+  --recovery-key KEY        or KEYFERRY_RECOVERY_KEY: the key of secret storage, which stays the same unless it is renewed
+  --new-storage             renews secret storage, as if somebody else knew the recovery key; prints the new key first
+  --new-recovery-key KEY    or KEYFERRY_NEW_RECOVERY_KEY: that new key, when the command is repeated
   --die-after KEYS          kills the process when so many keys were uploaded
   --keep-old                does not delete the old version
   --yes                     does not ask before it begins
@@ -38,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) data_dir: PathBuf,
     pub(crate) access_token: String,
     pub(crate) recovery_key: String,
+    pub(crate) renews_storage: bool,
+    pub(crate) new_recovery_key: String,
     pub(crate) die_after: Option<u64>,
     pub(crate) keeps_old: bool,
     pub(crate) is_confirmed: bool,
@@ -49,6 +53,7 @@ pub(crate) fn parse() -> Result<Command, String> {
     let mut options = Options {
         access_token: variable("KEYFERRY_ACCESS_TOKEN"),
         recovery_key: variable("KEYFERRY_RECOVERY_KEY"),
+        new_recovery_key: variable("KEYFERRY_NEW_RECOVERY_KEY"),
         ..Options::default()
     };
     let mut positional = Vec::new();
@@ -64,6 +69,8 @@ pub(crate) fn parse() -> Result<Command, String> {
             Arg::Long("data-dir") => options.data_dir = text(&mut parser)?.into(),
             Arg::Long("access-token") => options.access_token = text(&mut parser)?,
             Arg::Long("recovery-key") => options.recovery_key = text(&mut parser)?,
+            Arg::Long("new-storage") => options.renews_storage = true,
+            Arg::Long("new-recovery-key") => options.new_recovery_key = text(&mut parser)?,
             Arg::Long("die-after") => {
                 let keys = text(&mut parser)?.parse();
                 options.die_after = Some(keys.map_err(|_| "--die-after needs a number.")?);

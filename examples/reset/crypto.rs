@@ -1,4 +1,4 @@
-//! The crypto of the app: an `OlmMachine` with a database, and the secret storage that the account has.
+//! The crypto of the app: an `OlmMachine` with a database, and the secret storage that the account has or will have.
 
 use std::{error::Error, path::Path, sync::Arc};
 
@@ -10,17 +10,22 @@ use matrix_sdk_crypto::{OlmMachine, secret_storage::SecretStorageKey};
 use matrix_sdk_sqlite::SqliteCryptoStore;
 use ruma::{OwnedDeviceId, UserId, events::secret_storage::key::SecretStorageKeyEventContent};
 
-/// Gives a client access to the crypto of the account.
+/// Gives a client access to the crypto of the account. `new_storage` is the key of the storage that the reset makes;
+/// without it, the recovery key opens the storage that there is.
 pub(crate) async fn with_crypto(
     options: ClientOptions,
     directory: &Path,
     recovery_key: &str,
+    new_storage: Option<SecretStorageKey>,
     transport: Arc<dyn HttpTransport>,
     host: Arc<dyn JobHost>,
 ) -> Result<ClientOptions, Box<dyn Error>> {
     let machine = open_machine(&options.account, directory).await?;
     let account_data = Arc::new(HomeserverAccountData::new(&options.account, transport, host)?);
-    let key = storage_key(&*account_data, recovery_key).await?;
+    let key = match new_storage {
+        Some(key) => key,
+        None => storage_key(&*account_data, recovery_key).await?,
+    };
     let keeper = OlmMachineSecretKeeper::new(machine.clone(), account_data, key);
     Ok(ClientOptions {
         secret_keeper: Some(Arc::new(keeper)),

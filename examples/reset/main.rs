@@ -11,6 +11,7 @@
 mod arguments;
 mod crypto;
 mod demo;
+mod new_storage;
 #[path = "../../tests/support/token_host.rs"]
 mod token_host;
 mod work;

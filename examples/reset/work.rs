@@ -9,7 +9,12 @@ use keyferry::{
 use rustix::process::{Signal, getpid, kill_process};
 use serde_json::json;
 
-use crate::{arguments::Options, crypto::with_crypto, token_host::TokenHost};
+use crate::{
+    arguments::Options,
+    crypto::with_crypto,
+    new_storage::{forget_new_storage, new_storage_key},
+    token_host::TokenHost,
+};
 
 /// Takes the account as far as it gets. Returns whether everything is done.
 pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
@@ -22,7 +27,10 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         client.unlock(UnlockSecret::RecoveryKey { text }).await?;
         let report = download.run(RunBudget::default()).await;
         tell("downloaded", report.summary.fetched);
-        let cause = ResetCause::BackupDamaged;
+        let cause = match options.renews_storage {
+            true => ResetCause::KeyCompromised,
+            false => ResetCause::BackupDamaged,
+        };
         let readiness = reset.prepare_reset(cause).await?;
         if !options.is_confirmed && !confirm(&readiness)? {
             return Ok(false);
@@ -40,6 +48,9 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         ResetOutcome::NothingToDo => status.stopped.is_none(),
         _ => false,
     };
+    if is_done && options.renews_storage {
+        forget_new_storage(&options.data_dir)?;
+    }
     if let (true, false, Some(old)) = (is_done, options.keeps_old, status.old_version) {
         reset.delete_version(old.clone(), Vec::new()).await?;
         tell("deleted", old);
@@ -77,10 +88,15 @@ async fn open(options: &Options) -> Result<Arc<KeyBackupClient>, Box<dyn Error>>
         room_key_source: None,
     };
     let crypto_store = options.data_dir.join("crypto-store");
+    let new_storage = match options.renews_storage {
+        true => Some(new_storage_key(&options.data_dir, &options.new_recovery_key)?),
+        false => None,
+    };
     let client_options = with_crypto(
         client_options,
         &crypto_store,
         &options.recovery_key,
+        new_storage,
         transport.clone(),
         host.clone(),
     );
@@ -109,6 +125,7 @@ fn confirm(readiness: &ResetReadiness) -> std::io::Result<bool> {
     Ok(word.trim() == "move")
 }
 
-fn tell(name: &str, value: impl serde::Serialize) {
+/// Prints a line of JSON.
+pub(crate) fn tell(name: &str, value: impl serde::Serialize) {
     println!("{}", json!({ name: value }));
 }

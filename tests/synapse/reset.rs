@@ -6,12 +6,12 @@
 use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use keyferry::{KeyBackupClient, RoomKeyLookup, RunBudget, UnlockSecret};
+use keyferry::{KeyBackupClient, RoomKeyLookup, RunBudget, UnlockError, UnlockSecret};
 use keyferry_test_homeserver::{Config, Homeserver};
 use keyferry_test_synapse::{Device, Synapse};
 use rustix::process::{Pid, Signal, kill_process};
@@ -84,32 +84,9 @@ impl Account {
         format!("user/{}/account_data/{kind}", self.device.user_id)
     }
 
-    fn recovery_key(&self) -> &str {
+    /// Returns the recovery key of the secret storage that the account has at first.
+    fn first_recovery_key(&self) -> &str {
         &self.small.account().recovery_key
-    }
-
-    /// Writes the file that the example reads.
-    fn write(&self) -> PathBuf {
-        let path = self.directory.path().join("account.json");
-        let account = json!({
-            "homeserver_url": self.synapse.url(),
-            "user_id": self.device.user_id,
-            "device_id": self.device.id,
-            "access_token": self.device.access_token(),
-            "recovery_key": self.recovery_key(),
-        });
-        std::fs::write(&path, account.to_string()).expect("it is written");
-        path
-    }
-
-    /// Starts the example, which goes on with the move.
-    fn spawn(&self, account: &Path) -> Child {
-        Command::new(example())
-            .args([account, &self.directory.path().join("data")])
-            .args(["--yes", "--keep-old"])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the example is built beside this program")
     }
 
     /// Returns the number of the current version.
@@ -127,10 +104,114 @@ impl Account {
     fn repair(&self) -> String {
         let program = std::env::var("KEYFERRY_SECOND_DEVICE").expect("KEYFERRY_SECOND_DEVICE, see scripts/test.sh");
         let output = Command::new(program)
-            .args([self.synapse.url(), "alice", "alice", self.recovery_key()])
+            .args([self.synapse.url(), "alice", "alice", self.first_recovery_key()])
             .output()
             .expect("it runs");
         String::from_utf8(output.stdout).expect("text")
+    }
+}
+
+/// The device that moves the backup: the example `reset` as a process, again and again.
+struct Mover<'a> {
+    account: &'a Account,
+    /// The recovery key of the secret storage that the account has.
+    recovery_key: String,
+    /// Whether the moves renew secret storage.
+    renews_storage: bool,
+    /// The recovery key of the new storage, as the example has printed it.
+    new_recovery_key: Option<String>,
+}
+
+impl<'a> Mover<'a> {
+    fn new(account: &'a Account) -> Self {
+        Self {
+            account,
+            recovery_key: account.first_recovery_key().to_owned(),
+            renews_storage: false,
+            new_recovery_key: None,
+        }
+    }
+
+    /// Starts a process that begins a move, or goes on with it.
+    fn spawn(&self) -> Child {
+        let directory = self.account.directory.path();
+        let file = directory.join("account.json");
+        let account = json!({
+            "homeserver_url": self.account.synapse.url(),
+            "user_id": self.account.device.user_id,
+            "device_id": self.account.device.id,
+            "access_token": self.account.device.access_token(),
+            "recovery_key": self.recovery_key,
+        });
+        std::fs::write(&file, account.to_string()).expect("it is written");
+        let mut command = Command::new(example());
+        command.args([&file, &self.directory()]).args(["--yes", "--keep-old"]);
+        if self.renews_storage {
+            command.arg("--new-storage");
+        }
+        if let Some(key) = &self.new_recovery_key {
+            command.args(["--new-recovery-key", key]);
+        }
+        let child = command.stdout(Stdio::piped()).spawn();
+        child.expect("the example is built beside this program")
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.account.directory.path().join("data")
+    }
+
+    /// Waits for the end of a process, and notes what it has printed. When it has completed a move, the next process
+    /// begins another, from an empty vault and into new secret storage.
+    fn end(&mut self, child: Child) -> ExitStatus {
+        let output = child.wait_with_output().expect("it ends");
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let said: Value = serde_json::from_str(line).unwrap_or_default();
+            if let Some(key) = said["new_recovery_key"].as_str() {
+                self.new_recovery_key = Some(key.to_owned());
+            }
+        }
+        if output.status.success() {
+            if let Some(key) = self.new_recovery_key.take() {
+                self.recovery_key = key;
+            }
+            self.renews_storage = true;
+            std::fs::remove_dir_all(self.directory().join("vault")).expect("it is removed");
+        }
+        output.status
+    }
+
+    /// Completes a move.
+    fn complete(&mut self) {
+        for _ in 0..5 {
+            let child = self.spawn();
+            if self.end(child).success() {
+                return;
+            }
+        }
+        panic!("the move does not complete");
+    }
+
+    /// Kills processes, each at a random moment, and returns how many moves were completed before. However fast the
+    /// machine is, there is always a move under way.
+    async fn strike(&mut self) -> u32 {
+        let mut seed = u64::from(std::process::id());
+        eprintln!("the kills come at moments of seed {seed}");
+        let (mut kills, mut moves) = (0, 0);
+        for _ in 0..4 * KILLS {
+            let child = self.spawn();
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            tokio::time::sleep(Duration::from_millis(50 + (seed >> 33) % 1_200)).await;
+            signal(&child, Signal::KILL);
+            let status = self.end(child);
+            moves += u32::from(status.success());
+            kills += u32::from(status.signal() == Some(Signal::KILL.as_raw()));
+            if kills == KILLS {
+                return moves;
+            }
+        }
+        panic!("{kills} of {KILLS} processes were killed with work under way");
     }
 }
 
@@ -150,10 +231,10 @@ fn signal(child: &Child, signal: Signal) {
 #[ignore = "needs Synapse: run scripts/test.sh synapse"]
 async fn a_backup_moves_under_kills_and_amid_another_devices_repair() {
     let account = Account::new().await;
-    let file = account.write();
+    let mut mover = Mover::new(&account);
 
     // The other device repairs the backup when the new version exists and its key is not published yet.
-    let mut child = account.spawn(&file);
+    let mut child = mover.spawn();
     while account.current().await == "1" {
         assert!(child.try_wait().expect("a status").is_none(), "it moves");
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -162,7 +243,7 @@ async fn a_backup_moves_under_kills_and_amid_another_devices_repair() {
     let repaired = account.repair();
     account.assert_old_version_is_whole().await;
     signal(&child, Signal::CONT);
-    child.wait().expect("it ends");
+    mover.end(child);
     let after_repair = account.current().await;
     eprintln!(
         "the other device has {}; version {after_repair} is the current one",
@@ -170,59 +251,34 @@ async fn a_backup_moves_under_kills_and_amid_another_devices_repair() {
     );
     account.assert_old_version_is_whole().await;
 
-    strike(&account, &file).await;
+    let began = Instant::now();
+    let moves = mover.strike().await;
     account.assert_old_version_is_whole().await;
-    let mut tries = 0;
-    while !account.spawn(&file).wait().expect("it ends").success() {
-        tries += 1;
-        assert!(tries < 5, "it completes");
+    eprintln!(
+        "{KILLS} processes were killed, and {moves} completed a move before, in {:?}",
+        began.elapsed()
+    );
+    mover.complete();
+    if mover.recovery_key == account.first_recovery_key() {
+        // That was the first move.
+        mover.complete();
     }
     account.assert_old_version_is_whole().await;
     let theirs = account.device.get(&account.account_data("org.example.secret")).await;
     assert_eq!(theirs["encrypted"]["x"]["ciphertext"], "theirs");
-    assert_restores(&account).await;
+    assert_restores(&account, &mover.recovery_key).await;
 }
 
-/// Kills processes that move the backup, each at a random moment.
-///
-/// When one completes the move before it is killed, the next moves the backup again, from an empty vault, so that every
-/// kill meets work however fast the machine is.
-async fn strike(account: &Account, file: &Path) {
-    let mut seed = u64::from(std::process::id());
-    eprintln!("the kills come at moments of seed {seed}");
-    let (mut kills, mut moves) = (0, 0);
-    let began = Instant::now();
-    for _ in 0..4 * KILLS {
-        let mut child = account.spawn(file);
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        tokio::time::sleep(Duration::from_millis(50 + (seed >> 33) % 1_200)).await;
-        signal(&child, Signal::KILL);
-        let status = child.wait().expect("it ends");
-        kills += u32::from(status.signal() == Some(Signal::KILL.as_raw()));
-        if status.success() {
-            moves += 1;
-            std::fs::remove_dir_all(account.directory.path().join("data/vault")).expect("it is removed");
-        }
-        if kills == KILLS {
-            break;
-        }
-    }
-    eprintln!(
-        "{kills} processes were killed, and {moves} completed a move before, in {:?}",
-        began.elapsed()
-    );
-    assert_eq!(kills, KILLS, "the kills come while there is work");
-}
-
-/// Asserts that a new device restores every key from the new version, with nothing but the recovery key.
-async fn assert_restores(account: &Account) {
+/// Asserts that a new device restores every key from the new version, with nothing but the new recovery key.
+async fn assert_restores(account: &Account, recovery_key: &str) {
     let device = account.synapse.login("alice", "NEW").await;
     let options = options(&account.synapse, &device, account.directory.path().join("new"));
     let client = KeyBackupClient::open(options, transport(), host(&device), None).await;
     let client: Arc<KeyBackupClient> = client.expect("the client opens");
-    let text = account.recovery_key().into();
+    let text = account.first_recovery_key().into();
+    let refused = client.unlock(UnlockSecret::RecoveryKey { text }).await;
+    assert!(matches!(refused, Err(UnlockError::WrongKey)), "{refused:?}");
+    let text = recovery_key.into();
     let unlocked = client.unlock(UnlockSecret::RecoveryKey { text }).await;
     assert_ne!(unlocked.expect("the recovery key fits").version, "1");
     let report = client.download().run(RunBudget::default()).await;
