@@ -128,6 +128,7 @@ impl BackupReset {
     pub async fn create_backup(&self) -> Result<(), ResetError> {
         let parties = self.parties()?;
         let _turn = self.turn.lock().await;
+        self.needs_decision.store(false, Ordering::SeqCst);
         begin::create(&parties).boxed().await
     }
 
@@ -143,6 +144,7 @@ impl BackupReset {
     pub async fn move_backup(&self, cause: ResetCause, accepted: Vec<KeyLoss>) -> Result<(), ResetError> {
         let parties = self.parties()?;
         let _turn = self.turn.lock().await;
+        self.needs_decision.store(false, Ordering::SeqCst);
         begin::move_to_a_new_key(&parties, cause, &accepted).boxed().await
     }
 
