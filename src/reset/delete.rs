@@ -27,7 +27,10 @@ pub(super) async fn delete_version(parties: &Parties, version: &str, accepted: &
     if current.version == version {
         return Err(ResetError::CurrentVersion);
     }
-    if current.public_key != Some(state.public_key) {
+    let id = state.new_version.ok_or(ResetError::NotProved)?;
+    let ours = parties.jobs.read(move |vault| vault.version_by_id(id)).await?;
+    // An earlier version of ours may have the same key.
+    if ours.is_none_or(|ours| current.version != ours.version || current.public_key != ours.public_key) {
         return Err(ResetError::Halted {
             why: ResetStop::Overtaken,
         });
