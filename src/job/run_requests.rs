@@ -1,12 +1,19 @@
 //! Requests for a run of one job that come from outside its runs.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use super::waking::Occasion;
+use crate::locked::locked;
 
 /// Whether a run of a job was asked for while one was under way: the app is asked when that has ended.
 #[derive(Default)]
 pub(crate) struct RunRequests {
     under_way: AtomicUsize,
-    is_requested: AtomicBool,
+    /// The strongest reason among the requests that have come.
+    requested: Mutex<Option<Occasion>>,
 }
 
 /// Counts a run as under way until it is dropped.
@@ -20,14 +27,21 @@ impl RunRequests {
     }
 
     /// Notes a request, and takes it if no run is under way.
-    pub(crate) fn note(&self) -> bool {
-        self.is_requested.store(true, Ordering::SeqCst);
+    pub(crate) fn note(&self, occasion: Occasion) -> Option<Occasion> {
+        {
+            let mut requested = locked(&self.requested);
+            *requested = (*requested).max(Some(occasion));
+        }
         self.take()
     }
 
-    /// Takes the request that has come, if no run is under way: whoever takes it asks the app.
-    pub(crate) fn take(&self) -> bool {
-        self.under_way.load(Ordering::SeqCst) == 0 && self.is_requested.swap(false, Ordering::SeqCst)
+    /// Takes the requests that have come, if no run is under way: whoever takes them asks the app. Returns the
+    /// strongest reason.
+    pub(crate) fn take(&self) -> Option<Occasion> {
+        match self.under_way.load(Ordering::SeqCst) {
+            0 => locked(&self.requested).take(),
+            _ => None,
+        }
     }
 }
 
@@ -43,14 +57,18 @@ mod tests {
 
     #[test]
     fn a_request_is_taken_once_and_not_before_the_last_run_has_ended() {
+        use Occasion::{ConditionsChanged, UserDecided};
         let requests = RunRequests::default();
-        assert!(!requests.take(), "nobody has asked");
-        assert!(requests.note() && !requests.take());
+        assert_eq!(requests.take(), None, "nobody has asked");
+        assert_eq!(requests.note(ConditionsChanged), Some(ConditionsChanged));
+        assert_eq!(requests.take(), None);
         let (first, refused) = (requests.begin_run(), requests.begin_run());
-        assert!(!requests.note());
+        assert_eq!(requests.note(UserDecided), None);
+        assert_eq!(requests.note(ConditionsChanged), None);
         drop(refused);
-        assert!(!requests.take(), "the first run is under way");
+        assert_eq!(requests.take(), None, "the first run is under way");
         drop(first);
-        assert!(requests.take() && !requests.take());
+        assert_eq!(requests.take(), Some(UserDecided), "the strongest reason counts");
+        assert_eq!(requests.take(), None);
     }
 }

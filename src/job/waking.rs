@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-/// What gives reason to ask the app for runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The reason for asking the app for runs; the stronger one is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Occasion {
-    /// A cause has ended that was not the user's.
+    /// A cause has ended that was not the user's, or there may be something new.
     ConditionsChanged,
     /// The user has started or resumed, or has given a key: what waited for a decision is worth another try.
     UserDecided,

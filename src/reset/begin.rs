@@ -9,7 +9,6 @@ use super::{
     records::{KeyLoss, ResetCause, ResetReadiness, ResetStop},
     secrets::{BACKUP_SECRET, default_storage_key},
     steps::{Move, OldVersion},
-    wake_up::ask_now,
 };
 use crate::{
     backup::{session_id::BASE64, version::VersionInfo},
@@ -114,7 +113,7 @@ async fn check(parties: &Parties) -> Result<Option<Move>, ResetError> {
     }
 }
 
-/// Makes sure that backups are on, stores the reset and asks for its first run.
+/// Makes sure that backups are on, and stores the reset.
 async fn begin(
     parties: &Parties,
     cause: Option<ResetCause>,
@@ -134,7 +133,6 @@ async fn begin(
         .jobs
         .write(move |vault| vault.write(|tx| tx.keep_move(&row)))
         .await?;
-    ask_now(parties).await;
     Ok(())
 }
 

@@ -29,6 +29,7 @@ use crate::{
     preference::KeyBackupPreference,
     until_shut_down::UntilShutDown,
     vault::Connection,
+    wake_up::WakeUp,
 };
 
 /// Resets the backup without losing a key: creates one, moves it to a new key, deletes old versions, turns backups off.
@@ -83,6 +84,16 @@ impl BackupReset {
         self.parties.shut_down();
     }
 
+    /// Asks the app for a run, unless the last one waits for a decision that nobody has made.
+    async fn ask_for_a_run(&self, parties: &Parties, occasion: Occasion) -> Option<WakeUp> {
+        match occasion {
+            Occasion::UserDecided => self.needs_decision.store(false, Ordering::SeqCst),
+            Occasion::ConditionsChanged if self.needs_decision.load(Ordering::SeqCst) => return None,
+            Occasion::ConditionsChanged => {}
+        }
+        ask_now(parties).await
+    }
+
     fn parties(&self) -> Result<Arc<Parties>, ResetError> {
         self.parties.get().ok_or(ResetError::ShutDown)
     }
@@ -92,11 +103,8 @@ impl BackupReset {
 impl WakesUp for BackupReset {
     async fn ask_again(&self, occasion: Occasion) {
         let Some(parties) = self.parties.get() else { return };
-        if occasion == Occasion::UserDecided {
-            self.needs_decision.store(false, Ordering::SeqCst);
-        }
-        if !self.needs_decision.load(Ordering::SeqCst) && self.requests.note() {
-            ask_now(&parties).await;
+        if let Some(occasion) = self.requests.note(occasion) {
+            self.ask_for_a_run(&parties, occasion).await;
         }
     }
 
@@ -128,8 +136,9 @@ impl BackupReset {
     pub async fn create_backup(&self) -> Result<(), ResetError> {
         let parties = self.parties()?;
         let _turn = self.turn.lock().await;
-        self.needs_decision.store(false, Ordering::SeqCst);
-        begin::create(&parties).boxed().await
+        begin::create(&parties).boxed().await?;
+        self.ask_again(Occasion::UserDecided).await;
+        Ok(())
     }
 
     /// Begins to move the backup to a new key. The vault must have every key of the old backup: where it has not,
@@ -144,8 +153,9 @@ impl BackupReset {
     pub async fn move_backup(&self, cause: ResetCause, accepted: Vec<KeyLoss>) -> Result<(), ResetError> {
         let parties = self.parties()?;
         let _turn = self.turn.lock().await;
-        self.needs_decision.store(false, Ordering::SeqCst);
-        begin::move_to_a_new_key(&parties, cause, &accepted).boxed().await
+        begin::move_to_a_new_key(&parties, cause, &accepted).boxed().await?;
+        self.ask_again(Occasion::UserDecided).await;
+        Ok(())
     }
 
     /// Takes the next steps of the reset, until it has completed, the budget is used up, or something prevents it.
@@ -170,9 +180,11 @@ impl BackupReset {
         self.needs_decision.store(outcome.needs_decision(), Ordering::SeqCst);
         let mut wake_up = ask_for_the_next(&parties, &outcome, status.as_ref()).await;
         drop(under_way);
-        // The run has not seen that what held it was over while it was ending.
-        if self.requests.take() && outcome.is_held() {
-            wake_up = ask_now(&parties).await.or(wake_up);
+        // Handles requests that came while the run was ending.
+        if let Some(occasion) = self.requests.take()
+            && (outcome.is_held() || occasion == Occasion::UserDecided)
+        {
+            wake_up = self.ask_for_a_run(&parties, occasion).await.or(wake_up);
         }
         ResetReport {
             outcome,

@@ -256,10 +256,7 @@ impl ResetOutcome {
 
     /// Whether the run would have gone on if something had not held it.
     pub(super) fn is_held(&self) -> bool {
-        matches!(
-            self,
-            Self::Paused { .. } | Self::Stopped | Self::NeedsUnlock { .. } | Self::AlreadyRunning { .. }
-        )
+        matches!(self, Self::Paused { .. } | Self::Stopped | Self::AlreadyRunning { .. })
     }
 }
 

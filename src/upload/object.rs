@@ -66,7 +66,7 @@ impl KeyUpload {
 #[async_trait]
 impl WakesUp for KeyUpload {
     async fn ask_again(&self, occasion: Occasion) {
-        if self.requests.note() {
+        if let Some(occasion) = self.requests.note(occasion) {
             self.ask_for_what_is_left(occasion).await;
         }
     }
@@ -128,6 +128,11 @@ impl KeyUpload {
     /// A key of which the backup has a copy that begins as early is not uploaded, but counts as backed up.
     pub async fn flush(&self, budget: RunBudget) -> UploadReport {
         let under_way = self.requests.begin_run();
+        // If this future is dropped, everything may be left.
+        *locked(&self.left) = Some(Left {
+            keys: 0,
+            was_held: true,
+        });
         let mut uploaded = 0;
         let (outcome, mut wake_up) = match self.flush_once(budget, &mut uploaded).await {
             Ok(flushed) => {
@@ -145,9 +150,9 @@ impl KeyUpload {
             }
         };
         drop(under_way);
-        // This call has not seen that a pause was over while it was ending.
-        if self.requests.take() {
-            wake_up = self.ask_for_what_is_left(Occasion::ConditionsChanged).await.or(wake_up);
+        // Handles requests that came while the call was ending.
+        if let Some(occasion) = self.requests.take() {
+            wake_up = self.ask_for_what_is_left(occasion).await.or(wake_up);
         }
         UploadReport {
             outcome,
@@ -191,7 +196,7 @@ impl KeyUpload {
     }
 }
 
-/// What a call of `flush` has left.
+/// Keys that a call of `flush` did not upload.
 #[derive(Clone, Copy)]
 struct Left {
     keys: u64,

@@ -5,6 +5,7 @@ use base64::Engine;
 use crate::{
     backup::{limits::MAX_VERSION_CHARS, session_id::BASE64},
     download::{KeyDownload, StatusError},
+    job::Occasion,
     vault::Connection,
 };
 
@@ -52,6 +53,11 @@ impl KeyDownload {
     /// # Errors
     /// Fails with a `StatusError` if the vault cannot be written.
     pub async fn give_up_version(&self, version: String) -> Result<bool, StatusError> {
-        Ok(self.jobs.write(move |vault| vault.give_up_version(&version)).await?)
+        let is_given_up = self.jobs.write(move |vault| vault.give_up_version(&version)).await?;
+        if is_given_up {
+            // A reset may have waited for this.
+            self.jobs.ask_for_runs(Occasion::UserDecided).await;
+        }
+        Ok(is_given_up)
     }
 }

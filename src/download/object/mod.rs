@@ -95,13 +95,11 @@ impl KeyDownload {
     /// Reacts to new entries of a room in the vault: a run under way opens and delivers them before all others.
     /// Without a run, asks the app for one.
     pub(crate) async fn room_arrived(&self, room_id: &str) {
-        match self.jobs.current() {
-            Some(run) => {
-                self.wanted.open_first(room_id.to_owned());
-                run.wake.notify();
-            }
-            None => self.ask_for_a_run().await,
+        if let Some(run) = self.jobs.current() {
+            self.wanted.open_first(room_id.to_owned());
+            run.wake.notify();
         }
+        self.ask_for_a_run().await;
     }
 
     /// Drops the callbacks. After this, no run can start.
@@ -112,7 +110,7 @@ impl KeyDownload {
     /// Asks the app for a run as soon as possible, if there is work to do and no pause holds all of it when the OS
     /// wakes the app.
     pub(crate) async fn ask_for_a_run(&self) {
-        if self.requests.note() {
+        if self.requests.note(Occasion::ConditionsChanged).is_some() {
             self.ask_now().await;
         }
     }
@@ -165,7 +163,7 @@ impl KeyDownload {
         let mut wake_up = self.ask_for_the_next(&result, left).await;
         drop(under_way);
         // The run has not seen requests that came while it was ending.
-        if self.requests.take() {
+        if self.requests.take().is_some() {
             wake_up = self.ask_now().await.or(wake_up);
         }
         let every_key_is_here = match (&result, &inventory) {

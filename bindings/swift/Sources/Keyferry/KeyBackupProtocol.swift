@@ -106,7 +106,7 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
     func pause(_ cause: PauseCause) async throws
 
     /// Ends a ``pause(_:)`` for a cause. If no other cause holds the download, a run under way continues, or a wake-up is
-    /// requested: also for a reset under way, and for what an upload has left since the backup was opened.
+    /// requested: also for a reset under way, and for an upload that was held since the backup was opened.
     ///
     /// - Throws: A ``StatusError`` if the end of the user's pause cannot be written to the vault.
     func resume(_ cause: PauseCause) async throws

@@ -28,8 +28,8 @@ import org.matrix.keyferry.ffi.ResetStatus
 public interface BackupResetApi {
     /**
      * How far the reset is: at first what the vault holds, then the figures of a run under way, at most ten times a
-     * second and at every step, and why it has stopped (`ResetProgress.stopped`). `null` if there was no reset. While keys are read back, [KeyBackupApi.progress] has the
-     * details.
+     * second and at every step, and why it has stopped (`ResetProgress.stopped`). `null` if there was no reset. While
+     * keys are read back, [KeyBackupApi.progress] has the details.
      */
     public val resetProgress: StateFlow<ResetProgress?>
 

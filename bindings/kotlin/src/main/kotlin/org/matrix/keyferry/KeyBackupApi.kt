@@ -139,7 +139,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
 
     /**
      * Ends a [pause] for [cause]. If no other cause holds the download, a run under way continues, or a wake-up is
-     * requested: also for a reset under way, and for what an upload has left since the backup was opened.
+     * requested: also for a reset under way, and for an upload that was held since the backup was opened.
      *
      * @throws org.matrix.keyferry.ffi.StatusException if the end of the user's pause cannot be written to the vault
      */
