@@ -12,7 +12,8 @@ use crate::work::tell;
 const DESCRIPTION: &str = "new-storage.json";
 
 /// Returns the key of the new storage. The first time it makes one and prints it, for the user to keep. Only its
-/// description is stored, in the data directory, until the account has it: so a later process needs the key itself.
+/// description is stored, in the data directory: so a later process needs the key itself. A data directory is for one
+/// move.
 pub(crate) fn new_storage_key(data_dir: &Path, recovery_key: &str) -> Result<SecretStorageKey, Box<dyn Error>> {
     let path = data_dir.join(DESCRIPTION);
     match std::fs::read(&path) {
@@ -25,18 +26,13 @@ pub(crate) fn new_storage_key(data_dir: &Path, recovery_key: &str) -> Result<Sec
             tell("new_recovery_key", key.to_base58());
             let stored = json!({ "id": key.key_id(), "description": key.event_content() });
             std::fs::create_dir_all(data_dir)?;
-            std::fs::write(&path, stored.to_string())?;
+            // All of it or nothing: the process may be killed here.
+            let unfinished = path.with_extension("new");
+            std::fs::write(&unfinished, stored.to_string())?;
+            std::fs::rename(unfinished, &path)?;
             Ok(key)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Forgets the description: the account has it.
-pub(crate) fn forget_new_storage(data_dir: &Path) -> std::io::Result<()> {
-    match std::fs::remove_file(data_dir.join(DESCRIPTION)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        removed => removed,
     }
 }
 

@@ -9,22 +9,19 @@ use keyferry::{
 use rustix::process::{Signal, getpid, kill_process};
 use serde_json::json;
 
-use crate::{
-    arguments::Options,
-    crypto::with_crypto,
-    new_storage::{forget_new_storage, new_storage_key},
-    token_host::TokenHost,
-};
+use crate::{arguments::Options, crypto::with_crypto, new_storage::new_storage_key, token_host::TokenHost};
 
 /// Takes the account as far as it gets. Returns whether everything is done.
 pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     init_logging(LogLevel::Error);
     let client = open(options).await?;
     let (download, reset) = (client.download(), client.reset());
-    let is_begun = reset.status().await?.is_some_and(|status| status.stopped.is_none());
-    if !is_begun {
+    let before = reset.status().await?;
+    if before.is_none() {
         let text = options.recovery_key.as_str().into();
         client.unlock(UnlockSecret::RecoveryKey { text }).await?;
+    }
+    if before.is_none_or(|status| status.stopped.is_some()) {
         let report = download.run(RunBudget::default()).await;
         tell("downloaded", report.summary.fetched);
         let cause = match options.renews_storage {
@@ -48,9 +45,6 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         ResetOutcome::NothingToDo => status.stopped.is_none(),
         _ => false,
     };
-    if is_done && options.renews_storage {
-        forget_new_storage(&options.data_dir)?;
-    }
     if let (true, false, Some(old)) = (is_done, options.keeps_old, status.old_version) {
         reset.delete_version(old.clone(), Vec::new()).await?;
         tell("deleted", old);

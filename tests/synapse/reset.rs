@@ -175,7 +175,7 @@ impl<'a> Mover<'a> {
                 self.recovery_key = key;
             }
             self.renews_storage = true;
-            std::fs::remove_dir_all(self.directory().join("vault")).expect("it is removed");
+            std::fs::remove_dir_all(self.directory()).expect("it is removed");
         }
         output.status
     }
