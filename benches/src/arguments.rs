@@ -10,7 +10,8 @@ Measures keyferry side by side with a plain download, matrix-sdk's way, and the 
   --rounds N      rounds of every scenario (default: 5); a third of them for the large one and the slices
   --keys N        keys in the backup (default: 50000)
   --large-keys N  keys in the large backup, for memory and for the first key (default: 500000; 0: skip both)
-  --only TEXT     measure only what has TEXT in its name: a scenario, 'upload', 'slices', 'pause', 'first key'
+  --only TEXT     measure only what has TEXT in its name: a scenario, 'upload', 'slices', 'pause', 'first key',
+                  'look-ups'
   --synapse PATH  also measure with Synapse, run by the Python at PATH: see scripts/synapse-venv.sh
   --write-to DIR  write README.md and restore.svg to DIR
 ";

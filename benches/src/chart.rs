@@ -47,7 +47,7 @@ fn bars(
         .caption(title, ("sans-serif", 15))
         .margin(8)
         .x_label_area_size(24)
-        .y_label_area_size(130)
+        .y_label_area_size(190)
         .build_cartesian_2d(0.0..most * 1.05, 0.0..count as f64)?;
     let name = |place: &f64| {
         let row = count.checked_sub(1 + place.floor().max(0.0) as usize);
@@ -78,8 +78,12 @@ fn bars(
 
 fn colour(contestant: Contestant) -> RGBColor {
     match contestant {
-        Contestant::PlainDownload | Contestant::Floor => RGBColor(170, 170, 170),
-        Contestant::MatrixSdk => RGBColor(214, 120, 60),
-        Contestant::Fetched | Contestant::Opened | Contestant::Delivered => RGBColor(40, 130, 120),
+        Contestant::PlainDownload | Contestant::Floor | Contestant::StoreFloor | Contestant::StoreFloorSealed => {
+            RGBColor(170, 170, 170)
+        }
+        Contestant::MatrixSdk | Contestant::MatrixSdkSealed => RGBColor(214, 120, 60),
+        Contestant::Fetched | Contestant::Opened | Contestant::Delivered | Contestant::DeliveredSealed => {
+            RGBColor(40, 130, 120)
+        }
     }
 }

@@ -11,16 +11,25 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Failure;
 
+/// The unit of processor time in `/proc` on every Linux of today.
+const TICK: Duration = Duration::from_millis(10);
+/// Fields of `/proc/PID/stat` between the name of the program and its time in user mode.
+const FIELDS_BEFORE_CPU: usize = 11;
+
 /// The argument that makes this program a child.
 pub(crate) const FLAG: &str = "--child";
 
-/// The time and memory that a piece of work took.
+/// What a piece of work took.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figure {
     /// From "go" to "done".
     pub(crate) time: Duration,
     /// Peak memory minus the memory that was resident when the child was ready, in bytes.
     pub(crate) growth: u64,
+    /// Time of all cores, in user mode and in the kernel.
+    pub(crate) cpu: Duration,
+    /// Bytes that went to the disk.
+    pub(crate) written: u64,
 }
 
 /// Runs the child with this name once. Returns its figure and its answer.
@@ -34,6 +43,7 @@ pub(crate) fn run<A: DeserializeOwned>(name: &str, told: &impl Serialize) -> Res
     let mut output = BufReader::new(child.0.stdout.take().ok_or("no output")?);
     expect(&mut output, "ready")?;
     let before = memory(child.0.id(), "VmRSS:")?;
+    let (cpu_before, written_before) = (cpu(child.0.id())?, written(child.0.id())?);
     let input = child.0.stdin.as_mut().ok_or("no input")?;
     let began = Instant::now();
     input.write_all(b"go\n")?;
@@ -42,12 +52,15 @@ pub(crate) fn run<A: DeserializeOwned>(name: &str, told: &impl Serialize) -> Res
     let answer = done.map_err(|error| format!("{name} failed: {error}"))?;
     // The child waits until its input ends: its memory can still be read.
     let peak = memory(child.0.id(), "VmHWM:")?;
+    let (cpu_after, written_after) = (cpu(child.0.id())?, written(child.0.id())?);
     // The child deletes its temporary files when it ends by itself.
     drop(child.0.stdin.take());
     child.0.wait()?;
     let figure = Figure {
         time,
         growth: peak.saturating_sub(before),
+        cpu: cpu_after.saturating_sub(cpu_before),
+        written: written_after.saturating_sub(written_before),
     };
     Ok((figure, serde_json::from_str(&answer)?))
 }
@@ -99,10 +112,34 @@ fn expect(output: &mut BufReader<ChildStdout>, word: &str) -> Result<String, Fai
 
 /// Returns one of the kernel's memory figures for a process, in bytes.
 fn memory(pid: u32, name: &str) -> Result<u64, Failure> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let kibibytes = line.and_then(|rest| rest.split_whitespace().next());
-    Ok(kibibytes.ok_or("no such line")?.parse::<u64>()? * 1024)
+    Ok(figure(pid, "status", name)? * 1024)
+}
+
+/// Returns how many bytes a process has sent to the disk.
+fn written(pid: u32) -> Result<u64, Failure> {
+    figure(pid, "io", "write_bytes:")
+}
+
+/// Returns the figure behind this name in a file of the kernel's about a process.
+fn figure(pid: u32, file: &str, name: &str) -> Result<u64, Failure> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let figure = line.and_then(|rest| rest.split_whitespace().next());
+    Ok(figure.ok_or("no such line")?.parse()?)
+}
+
+/// Returns the processor time of a process, in steps of ten milliseconds.
+fn cpu(pid: u32) -> Result<Duration, Failure> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name of the program, in brackets, may have spaces.
+    let (_, fields) = text.rsplit_once(')').ok_or("no such file")?;
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(FIELDS_BEFORE_CPU)
+        .take(2)
+        .map(|field| field.parse::<u64>().unwrap_or_default())
+        .sum();
+    Ok(TICK * u32::try_from(ticks)?)
 }
 
 /// A child process that is killed when this is dropped.

@@ -15,6 +15,7 @@ mod homeserver;
 mod phone;
 mod report;
 mod scenario;
+mod sdk;
 mod statistics;
 mod table;
 mod targets;

@@ -49,11 +49,15 @@ pub(crate) struct Row {
     pub(crate) time: Spread,
     /// Growth of peak memory, in MiB.
     pub(crate) growth: Spread,
+    /// Processor time, in seconds.
+    pub(crate) cpu: Spread,
+    /// Bytes that went to the disk.
+    pub(crate) written: Spread,
 }
 
 /// Returns the scenarios that these options ask for.
 pub(crate) fn all(options: &Options) -> Vec<Scenario> {
-    use Contestant::{Delivered, Fetched, Opened, PlainDownload};
+    use Contestant::{Delivered, DeliveredSealed, Fetched, Opened, PlainDownload};
     let new = |kind, keys, rooms, contestants: &[Contestant]| Scenario {
         rounds_divided_by: if kind == Kind::Large { 3 } else { 1 },
         kind,
@@ -68,7 +72,7 @@ pub(crate) fn all(options: &Options) -> Vec<Scenario> {
         new(Kind::SlowLink, options.keys, 1, &[PlainDownload, Fetched]),
     ];
     if options.large_keys > 0 {
-        let contestants = [PlainDownload, Fetched, Opened, Delivered];
+        let contestants = [PlainDownload, Fetched, Opened, Delivered, DeliveredSealed];
         all.push(new(Kind::Large, options.large_keys, 200, &contestants));
     }
     if let Some(python) = &options.synapse {
@@ -113,7 +117,7 @@ impl Scenario {
             for (contestant, figures) in self.contestants.iter().zip(&mut figures) {
                 let (figure, ()) = child::run(contestant.name(), &homeserver.account)?;
                 crate::say(&format!(
-                    "  {:<20} {:>7.2} s {:>7.1} MiB",
+                    "  {:<34} {:>7.2} s {:>7.1} MiB",
                     contestant.name(),
                     figure.time.as_secs_f64(),
                     mebibytes(figure.growth)
@@ -126,6 +130,8 @@ impl Scenario {
                 contestant: *contestant,
                 time: Spread::of(figures.iter().map(|figure| figure.time.as_secs_f64()))?,
                 growth: Spread::of(figures.iter().map(|figure| mebibytes(figure.growth)))?,
+                cpu: Spread::of(figures.iter().map(|figure| figure.cpu.as_secs_f64()))?,
+                written: Spread::of(figures.iter().map(|figure| figure.written as f64))?,
             })
         });
         let rows = rows.collect::<Option<_>>().ok_or("nothing was measured")?;

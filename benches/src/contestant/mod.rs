@@ -4,8 +4,9 @@ mod download;
 mod floor;
 mod matrix_sdk;
 mod ours;
+mod store_floor;
 
-use crate::{Failure, account::Account};
+use crate::{Failure, account::Account, sdk::StoreKey};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contestant {
@@ -17,20 +18,32 @@ pub(crate) enum Contestant {
     Opened,
     /// keyferry, until every key is in a matrix-sdk-sqlite store.
     Delivered,
+    /// The same with a store that has a key.
+    DeliveredSealed,
     /// One request, the whole body, decrypted one by one, one import into a matrix-sdk-sqlite store.
     MatrixSdk,
+    /// The same with a store that has a key.
+    MatrixSdkSealed,
     /// The key agreement of every entry on all cores, and nothing else.
     Floor,
+    /// The sessions saved by matrix-sdk-sqlite in one transaction, and nothing else.
+    StoreFloor,
+    /// The same with a store that has a key.
+    StoreFloorSealed,
 }
 
 impl Contestant {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::PlainDownload,
         Self::Fetched,
         Self::Opened,
         Self::Delivered,
+        Self::DeliveredSealed,
         Self::MatrixSdk,
+        Self::MatrixSdkSealed,
         Self::Floor,
+        Self::StoreFloor,
+        Self::StoreFloorSealed,
     ];
 
     /// Returns the name that tables show, which is also the name of the child process.
@@ -40,8 +53,12 @@ impl Contestant {
             Self::Fetched => "keyferry, fetched",
             Self::Opened => "keyferry, opened",
             Self::Delivered => "keyferry, delivered",
+            Self::DeliveredSealed => "keyferry, delivered, store key",
             Self::MatrixSdk => "matrix-sdk's way",
+            Self::MatrixSdkSealed => "matrix-sdk's way, store key",
             Self::Floor => "floor (X25519)",
+            Self::StoreFloor => "floor (store)",
+            Self::StoreFloorSealed => "floor (store), store key",
         }
     }
 }
@@ -54,8 +71,12 @@ pub(crate) fn work(name: &str, told: &str) -> Result<(), Failure> {
         Contestant::PlainDownload => download::run(&account),
         Contestant::Fetched => ours::run(&account, ours::Goal::Fetched),
         Contestant::Opened => ours::run(&account, ours::Goal::Opened),
-        Contestant::Delivered => ours::run(&account, ours::Goal::Delivered),
-        Contestant::MatrixSdk => matrix_sdk::run(&account),
+        Contestant::Delivered => ours::run(&account, ours::Goal::Delivered(StoreKey::None)),
+        Contestant::DeliveredSealed => ours::run(&account, ours::Goal::Delivered(StoreKey::Some)),
+        Contestant::MatrixSdk => matrix_sdk::run(&account, StoreKey::None),
+        Contestant::MatrixSdkSealed => matrix_sdk::run(&account, StoreKey::Some),
         Contestant::Floor => floor::run(&account),
+        Contestant::StoreFloor => store_floor::run(&account, StoreKey::None),
+        Contestant::StoreFloorSealed => store_floor::run(&account, StoreKey::Some),
     }
 }

@@ -3,18 +3,20 @@
 use std::{path::Path, sync::Arc};
 
 use keyferry::{OlmMachineSink, ReqwestTransport, RoomKeySink, RunBudget, RunOutcome};
-use matrix_sdk_crypto::OlmMachine;
-use matrix_sdk_sqlite::SqliteCryptoStore;
-use ruma::{OwnedDeviceId, UserId};
 use tokio::runtime::Runtime;
 
-use crate::{Failure, account::Account, app, child};
+use crate::{
+    Failure,
+    account::Account,
+    app, child,
+    sdk::{StoreKey, open_machine},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
     Fetched,
     Opened,
-    Delivered,
+    Delivered(StoreKey),
 }
 
 pub(crate) fn run(account: &Account, goal: Goal) -> Result<(), Failure> {
@@ -22,11 +24,8 @@ pub(crate) fn run(account: &Account, goal: Goal) -> Result<(), Failure> {
     // Without it, dropping the crypto store aborts the process.
     let _context = runtime.enter();
     let sink: Option<Arc<dyn RoomKeySink>> = match goal {
-        Goal::Delivered => {
-            let store = runtime.block_on(SqliteCryptoStore::open(directory.path().join("store"), None))?;
-            let user_id = UserId::parse(&account.user_id)?;
-            let device_id = OwnedDeviceId::from(account.device_id.as_str());
-            let machine = runtime.block_on(OlmMachine::with_store(&user_id, &device_id, store, None))?;
+        Goal::Delivered(key) => {
+            let machine = runtime.block_on(open_machine(account, &directory.path().join("store"), key))?;
             Some(Arc::new(OlmMachineSink::new(machine)))
         }
         Goal::Fetched | Goal::Opened => None,
@@ -54,7 +53,7 @@ async fn restore(
     let (is_wanted, reached) = match (goal, &report.outcome) {
         (Goal::Fetched, RunOutcome::NeedsUnlock { .. }) => (true, report.summary.fetched),
         (Goal::Opened, RunOutcome::Completed { .. }) => (true, report.summary.opened),
-        (Goal::Delivered, RunOutcome::Completed { .. }) => (true, report.summary.delivered),
+        (Goal::Delivered(_), RunOutcome::Completed { .. }) => (true, report.summary.delivered),
         _ => (false, report.summary.fetched),
     };
     if is_wanted && reached == account.keys {

@@ -1,16 +1,18 @@
-//! Measures life on a phone: time comes in slices, a pause can come at any moment, and a user is looking at a room.
+//! Measures life on a phone: time comes in slices, a pause can come at any moment, a user is looking at a room, and the
+//! app asks for what is there.
 //!
-//! Each of the three has a file with both sides: what the parent asks of its children, and what a child does.
+//! Each of the four has a file with both sides: what the parent asks of its children, and what a child does.
 
 mod dice;
 mod first_key;
+mod lookups;
 mod pause;
 mod slices;
 
 use crate::{Failure, arguments::Options, table::Table};
 
 /// The names of the measurements, which are also the names of their children.
-pub(crate) const NAMES: [&str; 3] = [slices::NAME, pause::NAME, first_key::NAME];
+pub(crate) const NAMES: [&str; 4] = [slices::NAME, pause::NAME, first_key::NAME, lookups::NAME];
 
 /// Makes the measurements that these options ask for.
 pub(crate) fn measure(options: &Options) -> Result<Vec<Table>, Failure> {
@@ -25,6 +27,9 @@ pub(crate) fn measure(options: &Options) -> Result<Vec<Table>, Failure> {
     if is_asked_for(first_key::NAME) && options.large_keys > 0 {
         tables.push(first_key::measure(options.large_keys)?);
     }
+    if is_asked_for(lookups::NAME) && options.large_keys > 0 {
+        tables.push(lookups::measure(options.large_keys)?);
+    }
     Ok(tables)
 }
 
@@ -34,6 +39,7 @@ pub(crate) fn work(name: &str, told: &str) -> Result<(), Failure> {
         slices::NAME => slices::work(&serde_json::from_str(told)?),
         pause::NAME => pause::work(&serde_json::from_str(told)?),
         first_key::NAME => first_key::work(&serde_json::from_str(told)?),
+        lookups::NAME => lookups::work(&serde_json::from_str(told)?),
         _ => Err("no such child".into()),
     }
 }

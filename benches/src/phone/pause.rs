@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyferry::{PauseCause, ReqwestTransport, RoomKeySink, RunBudget, RunOutcome};
+use keyferry::{OlmMachineSink, PauseCause, ReqwestTransport, RoomKeySink, RunBudget, RunOutcome};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
@@ -18,6 +18,7 @@ use crate::{
     app::{self, TakesAll},
     child,
     homeserver::Homeserver,
+    sdk::{StoreKey, open_machine},
     statistics::{Spread, percentile},
     table::Table,
     targets::Target,
@@ -35,24 +36,43 @@ const MOMENTS: Range<u64> = 20..600;
 struct Stage {
     name: &'static str,
     server_is_silent: bool,
-    sink_delay_ms: u64,
+    sink: Sink,
+    /// The 99th percentile is to be at most this, in milliseconds.
+    most_ms: f64,
 }
 
-const STAGES: [Stage; 3] = [
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Sink {
+    TakesAll { delay_ms: u64 },
+    MatrixSdk,
+}
+
+const AT_ONCE: Sink = Sink::TakesAll { delay_ms: 0 };
+
+const STAGES: [Stage; 4] = [
     Stage {
         name: "all stages at work",
         server_is_silent: false,
-        sink_delay_ms: 0,
+        sink: AT_ONCE,
+        most_ms: 250.0,
     },
     Stage {
         name: "silent server",
         server_is_silent: true,
-        sink_delay_ms: 0,
+        sink: AT_ONCE,
+        most_ms: 250.0,
     },
     Stage {
         name: "slow sink (2 s a batch)",
         server_is_silent: false,
-        sink_delay_ms: 2_000,
+        sink: Sink::TakesAll { delay_ms: 2_000 },
+        most_ms: 250.0,
+    },
+    Stage {
+        name: "matrix-sdk store as sink",
+        server_is_silent: false,
+        sink: Sink::MatrixSdk,
+        most_ms: 300.0,
     },
 ];
 
@@ -60,7 +80,7 @@ const STAGES: [Stage; 3] = [
 #[derive(Serialize, Deserialize)]
 pub(super) struct Orders {
     account: Account,
-    sink_delay_ms: u64,
+    sink: Sink,
     seed: u64,
 }
 
@@ -83,7 +103,7 @@ pub(super) fn measure() -> Result<Table, Failure> {
         for seed in 0..CHILDREN {
             let orders = Orders {
                 account: homeserver.account.clone(),
-                sink_delay_ms: stage.sink_delay_ms,
+                sink: stage.sink,
                 seed,
             };
             let (_, seconds): (_, Vec<f64>) = child::run(NAME, &orders)?;
@@ -100,7 +120,7 @@ pub(super) fn measure() -> Result<Table, Failure> {
             format!("{:.1}", spread.most),
         ]);
         let what = format!("{}: 99th percentile", stage.name);
-        targets.push(Target::at_most(&what, nearly_all, 250.0, "ms"));
+        targets.push(Target::at_most(&what, nearly_all, stage.most_ms, "ms"));
     }
     Ok(Table {
         title: "Pause".to_owned(),
@@ -135,8 +155,15 @@ pub(super) fn work(orders: &Orders) -> Result<(), Failure> {
 /// Begins a run, pauses it, and returns how long the pause took.
 async fn one(orders: &Orders, transport: Arc<ReqwestTransport>, wait: Duration) -> Result<Duration, Failure> {
     let directory = tempfile::tempdir()?;
-    let sink: Arc<dyn RoomKeySink> = Arc::new(TakesAll(Duration::from_millis(orders.sink_delay_ms)));
-    let client = app::open(&orders.account, directory.path(), transport, Some(sink)).await?;
+    let sink: Arc<dyn RoomKeySink> = match orders.sink {
+        Sink::TakesAll { delay_ms } => Arc::new(TakesAll(Duration::from_millis(delay_ms))),
+        Sink::MatrixSdk => {
+            let store = directory.path().join("store");
+            let machine = open_machine(&orders.account, &store, StoreKey::None).await?;
+            Arc::new(OlmMachineSink::new(machine))
+        }
+    };
+    let client = app::open(&orders.account, &directory.path().join("vault"), transport, Some(sink)).await?;
     app::unlock(&client, &orders.account).await?;
     let download = client.download();
     let run = tokio::spawn({

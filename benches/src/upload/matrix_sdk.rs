@@ -2,21 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use matrix_sdk_crypto::{OlmMachine, olm::ExportedRoomKey, store::types::BackupDecryptionKey};
-use matrix_sdk_sqlite::SqliteCryptoStore;
-use ruma::{
-    OwnedDeviceId, UInt, UserId,
-    api::{
-        IncomingResponse,
-        client::backup::{add_backup_keys, get_backup_keys},
-    },
-    exports::http,
-};
+use matrix_sdk_crypto::{OlmMachine, store::types::BackupDecryptionKey};
+use ruma::{UInt, api::client::backup::add_backup_keys};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::Uploaded;
-use crate::{Failure, account::Account, child};
+use crate::{
+    Failure,
+    account::Account,
+    child,
+    sdk::{StoreKey, decrypted, open_machine},
+};
 
 /// As matrix-sdk waits by default (`Backups`, `UploadDelay`).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,39 +23,13 @@ pub(super) fn run(account: &Account, pauses: bool) -> Result<(), Failure> {
     // Without it, dropping the store aborts the process.
     let _context = runtime.enter();
     let machine = runtime.block_on(async {
-        let store = SqliteCryptoStore::open(directory.path(), None).await?;
-        let user_id = UserId::parse(&account.user_id)?;
-        let device_id = OwnedDeviceId::from(account.device_id.as_str());
-        let machine = OlmMachine::with_store(&user_id, &device_id, store, None).await?;
-        import(&machine, account).await?;
+        let machine = open_machine(account, directory.path(), StoreKey::None).await?;
+        // Without marking its keys as backed up.
+        let keys = decrypted(account, &reqwest::Client::new()).await?;
+        machine.store().import_room_keys(keys, None, |_, _| {}).await?;
         Ok::<_, Failure>(machine)
     })?;
     child::answer(machine, |machine| runtime.block_on(upload(account, &machine, pauses)))
-}
-
-/// Imports the whole backup, without marking its keys as backed up.
-async fn import(machine: &OlmMachine, account: &Account) -> Result<(), Failure> {
-    let body = account
-        .everything(&reqwest::Client::new())
-        .send()
-        .await?
-        .bytes()
-        .await?;
-    let response = get_backup_keys::v3::Response::try_from_http_response(http::Response::new(body))?;
-    let decryption_key = BackupDecryptionKey::from_base64(&account.backup_decryption_key_base64)?;
-    let mut keys = Vec::new();
-    for (room_id, room) in response.rooms {
-        for (session_id, raw) in room.sessions {
-            let key = decryption_key.decrypt_session_data(raw.deserialize()?.session_data)?;
-            keys.push(ExportedRoomKey::from_backed_up_room_key(
-                room_id.clone(),
-                session_id,
-                key,
-            ));
-        }
-    }
-    machine.store().import_room_keys(keys, None, |_, _| {}).await?;
-    Ok(())
 }
 
 async fn upload(account: &Account, machine: &OlmMachine, pauses: bool) -> Result<Uploaded, Failure> {
