@@ -142,12 +142,14 @@ internal class ResetTest {
         assertEquals(WorkOutcome.Success, backup.work(WakeUpPurpose.RESET), "only the user may resume it")
         assertEquals(ResetOutcome.Paused(listOf(PauseCause.USER)), backup.runReset().outcome)
         assertInstanceOf(KeyBackupState.Paused::class.java, backup.state.value)
+        assertNull(wakeUps.last(WakeUpPurpose.RESET))
         backup.resume()
+        assertNotNull(wakeUps.last(WakeUpPurpose.RESET), "the end of the pause asks for a worker")
         backup.pause(PauseCause.IN_BACKGROUND)
         assertEquals(WorkOutcome.Success, backup.work(WakeUpPurpose.RESET))
         assertEquals(ResetStep.DONE, backup.resetStatus()?.step)
         assertEquals(WorkOutcome.Success, backup.work(WakeUpPurpose.RESET), "nothing is left")
-        assertEquals(before + 1, wakeUps.count(WakeUpPurpose.RESET), "only the plain run asks for one")
+        assertEquals(before + 2, wakeUps.count(WakeUpPurpose.RESET), "work says by its outcome when it is due again")
     }
 
     @Test
