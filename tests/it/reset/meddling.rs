@@ -22,8 +22,9 @@ use crate::support::{
 
 type Deed = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Does something once, before the first request of a kind.
-struct Before {
+/// Does something once, before or after the first request of a kind.
+struct Meddler {
+    is_after: bool,
     method: HttpMethod,
     /// A part of the URL.
     part: &'static str,
@@ -32,13 +33,18 @@ struct Before {
 }
 
 #[async_trait]
-impl Hooks for Before {
+impl Hooks for Meddler {
     async fn head(&self, request: &HttpRequest, answer: &dyn HttpExchange) -> Result<HttpHead, TransportError> {
         let is_it = request.method == self.method && request.url.contains(self.part);
-        if is_it && !self.is_done.swap(true, Ordering::SeqCst) {
+        let is_due = is_it && !self.is_done.swap(true, Ordering::SeqCst);
+        if is_due && !self.is_after {
             (self.deed)().await;
         }
-        answer.head().await
+        let head = answer.head().await;
+        if is_due && self.is_after {
+            (self.deed)().await;
+        }
+        head
     }
 }
 
@@ -46,8 +52,27 @@ fn before<F: Future<Output = ()> + Send + 'static>(
     method: HttpMethod,
     part: &'static str,
     deed: impl Fn() -> F + Send + Sync + 'static,
-) -> Arc<HookedTransport<Before>> {
-    Arc::new(HookedTransport::new(Before {
+) -> Arc<HookedTransport<Meddler>> {
+    hooked(false, method, part, deed)
+}
+
+/// Does something after the server has answered the first request of a kind, and before that answer is read.
+fn after<F: Future<Output = ()> + Send + 'static>(
+    method: HttpMethod,
+    part: &'static str,
+    deed: impl Fn() -> F + Send + Sync + 'static,
+) -> Arc<HookedTransport<Meddler>> {
+    hooked(true, method, part, deed)
+}
+
+fn hooked<F: Future<Output = ()> + Send + 'static>(
+    is_after: bool,
+    method: HttpMethod,
+    part: &'static str,
+    deed: impl Fn() -> F + Send + Sync + 'static,
+) -> Arc<HookedTransport<Meddler>> {
+    Arc::new(HookedTransport::new(Meddler {
+        is_after,
         method,
         part,
         deed: Box::new(move || Box::pin(deed())),
@@ -66,7 +91,7 @@ async fn world(server: ServerKind) -> World {
 }
 
 /// Moves the backup of a device that has every key, over this transport.
-async fn move_over(world: &World, transport: Arc<HookedTransport<Before>>) -> (Arc<KeyBackupClient>, ResetReport) {
+async fn move_over(world: &World, transport: Arc<HookedTransport<Meddler>>) -> (Arc<KeyBackupClient>, ResetReport) {
     world.open_complete().await.shutdown();
     let client = world.open_over(transport).await;
     let begun = client.reset().move_backup(ResetCause::KeyCompromised, Vec::new()).await;
@@ -171,6 +196,33 @@ async fn an_earlier_version_of_ours_that_is_current_again_stops_the_move() {
     begun.expect("it begins");
     assert_eq!(client.reset().run(RunBudget::default()).await.outcome, OVERTAKEN);
     assert_eq!(world.homeserver.current_version().as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn an_earlier_version_of_ours_does_not_count_as_the_proved_one() {
+    let world = world(ServerKind::Synapse).await;
+    let other = OtherDevice::new(&world.homeserver);
+    // Version 2 is ours, 3 is theirs. Version 4 has the key of 2, and the same etag and count.
+    let first = other.clone();
+    let transport = after(HttpMethod::Put, "room_keys/keys", move || {
+        let other = first.clone();
+        async move { other.create_version().await }
+    });
+    let (client, report) = move_over(&world, transport).await;
+    assert_eq!(report.outcome, OVERTAKEN);
+    client.download().run(RunBudget::default()).await;
+    let begun = client.reset().move_backup(ResetCause::KeyCompromised, Vec::new()).await;
+    begun.expect("it begins");
+    let report = client.reset().run(RunBudget::default()).await;
+    assert_eq!(report.outcome, ResetOutcome::Completed);
+    other.delete_current_version().await;
+    other.delete_current_version().await;
+    assert_eq!(world.homeserver.current_version().as_deref(), Some("2"));
+
+    let deleted = client.reset().delete_version("1".to_owned(), Vec::new()).await;
+    let why = ResetStop::Overtaken;
+    assert_eq!(deleted, Err(ResetError::Halted { why }));
+    assert!(world.homeserver.versions().contains(&"1".to_owned()));
 }
 
 #[tokio::test]
