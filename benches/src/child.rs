@@ -133,13 +133,9 @@ fn cpu(pid: u32) -> Result<Duration, Failure> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name of the program, in brackets, may have spaces.
     let (_, fields) = text.rsplit_once(')').ok_or("no such file")?;
-    let ticks: u64 = fields
-        .split_whitespace()
-        .skip(FIELDS_BEFORE_CPU)
-        .take(2)
-        .map(|field| field.parse::<u64>().unwrap_or_default())
-        .sum();
-    Ok(TICK * u32::try_from(ticks)?)
+    let both = fields.split_whitespace().skip(FIELDS_BEFORE_CPU).take(2);
+    let ticks = both.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+    Ok(TICK * ticks)
 }
 
 /// A child process that is killed when this is dropped.

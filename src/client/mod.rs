@@ -136,8 +136,8 @@ impl KeyBackupClient {
         );
         let reset = Arc::new(reset);
         let upload = Arc::new(KeyUpload::new(jobs.clone(), options.room_key_source));
-        let wake_up: [Arc<dyn WakesUp>; 3] = [download.clone(), reset.clone(), upload.clone()];
-        jobs.set_jobs_to_wake(wake_up.iter().map(Arc::downgrade).collect());
+        let to_wake: [Arc<dyn WakesUp>; 3] = [download.clone(), reset.clone(), upload.clone()];
+        jobs.set_jobs_to_wake(to_wake.iter().map(Arc::downgrade).collect());
         Ok(Arc::new(Self {
             on_demand: OnDemand::new(jobs.clone(), download.clone(), lookup.clone()),
             preference,

@@ -227,13 +227,6 @@ pub enum ResetOutcome {
     },
 }
 
-impl ResetStatus {
-    /// Whether there is anything left to run.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.stopped.is_none() && self.step != ResetStep::Done
-    }
-}
-
 impl From<&ResetStatus> for ResetProgress {
     fn from(status: &ResetStatus) -> Self {
         Self {

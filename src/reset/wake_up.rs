@@ -6,6 +6,7 @@ use super::{
     parties::{Parties, WORKS},
     records::{ResetOutcome, ResetStatus},
     status::read_status,
+    steps::Move,
 };
 use crate::{
     backup::limits::USUAL_ENTRY_BYTES,
@@ -47,16 +48,16 @@ pub(super) async fn ask_for_the_next(
 /// Asks for a run as soon as possible if a reset is under way, unless a pause holds it when the OS wakes the app.
 /// Returns the wake-up.
 pub(super) async fn ask_now(parties: &Parties) -> Option<WakeUp> {
-    let status = read_status(&parties.jobs).await.ok().flatten();
-    match can_run_when_woken(parties, status.as_ref()).await {
-        true => ask(parties, NextRun::After(Duration::ZERO), status.as_ref()).await,
-        false => None,
+    if !can_run_when_woken(parties).await {
+        return None;
     }
+    let status = read_status(&parties.jobs).await.ok().flatten();
+    ask(parties, NextRun::After(Duration::ZERO), status.as_ref()).await
 }
 
 /// Asks for a wake-up at the beginning of a run, because the process may be killed before the run ends.
 pub(super) async fn ask_at_the_beginning(parties: &Parties, status: Option<&ResetStatus>) -> Infallible {
-    if can_run_when_woken(parties, status).await {
+    if can_run_when_woken(parties).await {
         ask(parties, NextRun::After(AFTER_A_KILL), status).await;
     }
     std::future::pending().await
@@ -68,14 +69,17 @@ pub(super) async fn cancel_wake_up(parties: &Parties) {
 }
 
 /// Whether a run would have something to do when the OS wakes the app.
-async fn can_run_when_woken(parties: &Parties, status: Option<&ResetStatus>) -> bool {
+async fn can_run_when_woken(parties: &Parties) -> bool {
     let read_intent = parties.jobs.gate.begin_read();
-    let Ok(intent) = parties.jobs.read(|vault| vault.user_intent()).await else {
+    let read = parties
+        .jobs
+        .read(|vault| Ok((vault.user_intent()?, vault.backup_move()?)));
+    let Ok((intent, row)) = read.await else {
         return false;
     };
     // This process may not have heard of a pause or a stop by the user yet.
     read_intent.end(intent);
-    let is_under_way = status.is_some_and(ResetStatus::is_under_way);
+    let is_under_way = row.map(Move::from).is_some_and(|state| state.is_under_way());
     is_under_way && parties.crypto.is_some() && parties.jobs.gate.now().allows_when_woken(WORKS)
 }
 

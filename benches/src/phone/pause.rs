@@ -37,7 +37,7 @@ struct Stage {
     name: &'static str,
     server_is_silent: bool,
     sink: Sink,
-    /// The 99th percentile is to be at most this, in milliseconds.
+    /// The target for the 99th percentile: at most this many milliseconds.
     most_ms: f64,
 }
 

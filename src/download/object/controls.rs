@@ -37,8 +37,9 @@ impl KeyDownload {
     }
 
     /// Ends the pause for a cause. If no other cause holds the download, a run under way continues, or the host is
-    /// asked for a run with `JobHost.schedule_wake_up`. This includes a reset under way, unless it waits for
-    /// somebody's decision, and an upload that was held since the client was opened. A download that was stopped stays stopped: it needs `start`.
+    /// asked for a run with `JobHost.schedule_wake_up`. This includes a reset under way, unless it waits for somebody's
+    /// decision, and an upload that was held since the client was opened. A download that was stopped stays stopped: it
+    /// needs `start`.
     ///
     /// # Errors
     /// Fails with a `StatusError` if `cause` is `PauseCause.User` and the vault cannot be written.
