@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use keyferry::{
     ClientOptions, KeyBackupClient, ReqwestTransport, RoomKey, RoomKeySink, SecretBytes, SinkAnswer, SinkError,
-    UnlockSecret, VaultProtection,
+    SinkLimits, UnlockSecret, VaultProtection,
 };
 
 use crate::{Failure, account::Account, token_host::TokenHost};
@@ -58,5 +58,9 @@ impl RoomKeySink for TakesAll {
             tokio::time::sleep(self.0).await;
         }
         Ok(vec![SinkAnswer::Imported; keys.len()])
+    }
+
+    fn limits(&self) -> Result<SinkLimits, SinkError> {
+        Ok(SinkLimits::default())
     }
 }

@@ -12,6 +12,8 @@ Measures keyferry side by side with a plain download, matrix-sdk's way, and the 
   --large-keys N  keys in the large backup, for memory and for the first key (default: 500000; 0: skip both)
   --only TEXT     measure only what has TEXT in its name: a scenario, 'upload', 'slices', 'pause', 'first key',
                   'look-ups'
+  --contestants TEXT
+                  measure only the contestant of this name, or else those with TEXT in their name
   --synapse PATH  also measure with Synapse, run by the Python at PATH: see scripts/synapse-venv.sh
   --write-to DIR  write README.md and restore.svg to DIR
 ";
@@ -22,6 +24,7 @@ pub(crate) struct Options {
     pub(crate) keys: u64,
     pub(crate) large_keys: u64,
     pub(crate) only: Option<String>,
+    pub(crate) contestants: Option<String>,
     pub(crate) synapse: Option<String>,
     pub(crate) write_to: Option<OsString>,
 }
@@ -33,6 +36,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
         keys: 50_000,
         large_keys: 500_000,
         only: None,
+        contestants: None,
         synapse: None,
         write_to: None,
     };
@@ -43,6 +47,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
             Arg::Long("keys") => options.keys = parser.value()?.parse()?,
             Arg::Long("large-keys") => options.large_keys = parser.value()?.parse()?,
             Arg::Long("only") => options.only = Some(parser.value()?.string()?),
+            Arg::Long("contestants") => options.contestants = Some(parser.value()?.string()?),
             Arg::Long("synapse") => options.synapse = Some(parser.value()?.string()?),
             Arg::Long("write-to") => options.write_to = Some(parser.value()?),
             Arg::Long("help") => return Ok(None),

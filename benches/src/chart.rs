@@ -82,8 +82,11 @@ fn colour(contestant: Contestant) -> RGBColor {
             RGBColor(170, 170, 170)
         }
         Contestant::MatrixSdk | Contestant::MatrixSdkSealed => RGBColor(214, 120, 60),
-        Contestant::Fetched | Contestant::Opened | Contestant::Delivered | Contestant::DeliveredSealed => {
-            RGBColor(40, 130, 120)
-        }
+        Contestant::Fetched
+        | Contestant::Opened
+        | Contestant::Delivered
+        | Contestant::DeliveredSealed
+        | Contestant::DeliveredSilently
+        | Contestant::DeliveredSilentlySealed => RGBColor(40, 130, 120),
     }
 }

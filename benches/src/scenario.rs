@@ -82,6 +82,16 @@ pub(crate) fn all(options: &Options) -> Vec<Scenario> {
     if let Some(text) = &options.only {
         all.retain(|scenario| scenario.name().contains(text));
     }
+    if let Some(text) = &options.contestants {
+        for scenario in &mut all {
+            let is_named = scenario.contestants.iter().any(|contestant| contestant.name() == text);
+            scenario.contestants.retain(|contestant| match is_named {
+                true => contestant.name() == text,
+                false => contestant.name().contains(text),
+            });
+        }
+        all.retain(|scenario| !scenario.contestants.is_empty());
+    }
     all
 }
 

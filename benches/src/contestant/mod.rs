@@ -6,6 +6,8 @@ mod matrix_sdk;
 mod ours;
 mod store_floor;
 
+use ours::Voice;
+
 use crate::{Failure, account::Account, sdk::StoreKey};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,10 @@ pub(crate) enum Contestant {
     Delivered,
     /// The same with a store that has a key.
     DeliveredSealed,
+    /// keyferry with a silent sink, until every key is in a matrix-sdk-sqlite store.
+    DeliveredSilently,
+    /// The same with a store that has a key.
+    DeliveredSilentlySealed,
     /// One request, the whole body, decrypted one by one, one import into a matrix-sdk-sqlite store.
     MatrixSdk,
     /// The same with a store that has a key.
@@ -33,12 +39,14 @@ pub(crate) enum Contestant {
 }
 
 impl Contestant {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::PlainDownload,
         Self::Fetched,
         Self::Opened,
         Self::Delivered,
         Self::DeliveredSealed,
+        Self::DeliveredSilently,
+        Self::DeliveredSilentlySealed,
         Self::MatrixSdk,
         Self::MatrixSdkSealed,
         Self::Floor,
@@ -54,6 +62,8 @@ impl Contestant {
             Self::Opened => "keyferry, opened",
             Self::Delivered => "keyferry, delivered",
             Self::DeliveredSealed => "keyferry, delivered, store key",
+            Self::DeliveredSilently => "keyferry, delivered silently",
+            Self::DeliveredSilentlySealed => "keyferry, delivered silently, store key",
             Self::MatrixSdk => "matrix-sdk's way",
             Self::MatrixSdkSealed => "matrix-sdk's way, store key",
             Self::Floor => "floor (X25519)",
@@ -71,8 +81,12 @@ pub(crate) fn work(name: &str, told: &str) -> Result<(), Failure> {
         Contestant::PlainDownload => download::run(&account),
         Contestant::Fetched => ours::run(&account, ours::Goal::Fetched),
         Contestant::Opened => ours::run(&account, ours::Goal::Opened),
-        Contestant::Delivered => ours::run(&account, ours::Goal::Delivered(StoreKey::None)),
-        Contestant::DeliveredSealed => ours::run(&account, ours::Goal::Delivered(StoreKey::Some)),
+        Contestant::Delivered => ours::run(&account, ours::Goal::Delivered(StoreKey::None, Voice::Announced)),
+        Contestant::DeliveredSealed => ours::run(&account, ours::Goal::Delivered(StoreKey::Some, Voice::Announced)),
+        Contestant::DeliveredSilently => ours::run(&account, ours::Goal::Delivered(StoreKey::None, Voice::Silent)),
+        Contestant::DeliveredSilentlySealed => {
+            ours::run(&account, ours::Goal::Delivered(StoreKey::Some, Voice::Silent))
+        }
         Contestant::MatrixSdk => matrix_sdk::run(&account, StoreKey::None),
         Contestant::MatrixSdkSealed => matrix_sdk::run(&account, StoreKey::Some),
         Contestant::Floor => floor::run(&account),

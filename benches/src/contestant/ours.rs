@@ -16,7 +16,14 @@ use crate::{
 pub(crate) enum Goal {
     Fetched,
     Opened,
-    Delivered(StoreKey),
+    Delivered(StoreKey, Voice),
+}
+
+/// Whether the sink announces new sessions to the machine's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Voice {
+    Announced,
+    Silent,
 }
 
 pub(crate) fn run(account: &Account, goal: Goal) -> Result<(), Failure> {
@@ -24,9 +31,16 @@ pub(crate) fn run(account: &Account, goal: Goal) -> Result<(), Failure> {
     // Without it, dropping the crypto store aborts the process.
     let _context = runtime.enter();
     let sink: Option<Arc<dyn RoomKeySink>> = match goal {
-        Goal::Delivered(key) => {
+        Goal::Delivered(key, voice) => {
             let machine = runtime.block_on(open_machine(account, &directory.path().join("store"), key))?;
-            Some(Arc::new(OlmMachineSink::new(machine)))
+            let sink = match key {
+                StoreKey::None => OlmMachineSink::new(machine).by_session_id(),
+                StoreKey::Some => OlmMachineSink::new(machine),
+            };
+            Some(Arc::new(match voice {
+                Voice::Announced => sink,
+                Voice::Silent => sink.silent(),
+            }))
         }
         Goal::Fetched | Goal::Opened => None,
     };
@@ -53,7 +67,7 @@ async fn restore(
     let (is_wanted, reached) = match (goal, &report.outcome) {
         (Goal::Fetched, RunOutcome::NeedsUnlock { .. }) => (true, report.summary.fetched),
         (Goal::Opened, RunOutcome::Completed { .. }) => (true, report.summary.opened),
-        (Goal::Delivered(_), RunOutcome::Completed { .. }) => (true, report.summary.delivered),
+        (Goal::Delivered(..), RunOutcome::Completed { .. }) => (true, report.summary.delivered),
         _ => (false, report.summary.fetched),
     };
     if is_wanted && reached == account.keys {
