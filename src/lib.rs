@@ -70,7 +70,7 @@ pub use client::{
 pub use crypto::{AccountData, OlmMachineBackupSigner, OlmMachineSecretKeeper, OlmMachineSink, OlmMachineSource};
 pub use crypto::{
     BackupSigner, BackupTarget, CryptoError, NewBackup, RoomKeySink, RoomKeySource, SecretKeeper, SinkAnswer,
-    SinkError, SourceCounts, SourcePage,
+    SinkError, SinkLimits, SourceCounts, SourcePage,
 };
 pub use download::*;
 pub use export::{ExportError, ExportSummary};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use keyferry::{RoomKey, RoomKeySink, SinkAnswer, SinkError};
+use keyferry::{RoomKey, RoomKeySink, SinkAnswer, SinkError, SinkLimits};
 
 pub(crate) struct FileSink {
     file: Mutex<File>,
@@ -45,5 +45,9 @@ impl RoomKeySink for FileSink {
             .and_then(|()| file.sync_data())
             .map_err(|_| unavailable("file"))?;
         Ok(vec![SinkAnswer::Imported; keys.len()])
+    }
+
+    fn limits(&self) -> Result<SinkLimits, SinkError> {
+        Ok(SinkLimits::default())
     }
 }

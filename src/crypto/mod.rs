@@ -18,5 +18,5 @@ pub use error::CryptoError;
 pub use olm_machine::{AccountData, OlmMachineBackupSigner, OlmMachineSecretKeeper, OlmMachineSink, OlmMachineSource};
 pub use secret_keeper::SecretKeeper;
 pub use signer::BackupSigner;
-pub use sink::{RoomKeySink, SinkAnswer, SinkError};
+pub use sink::{RoomKeySink, SinkAnswer, SinkError, SinkLimits};
 pub use source::{BackupTarget, NewBackup, RoomKeySource, SourceCounts, SourcePage};

@@ -13,19 +13,67 @@ use crate::backup::RoomKey;
 /// copy has replaced one on the server. They may be in one batch, and the better copy is not always the last. Keep
 /// the one that begins earliest (lowest `first_known_index`).
 ///
-/// When a run is stopped, the call under way has another 100 ms to answer. A call that takes longer is dropped, which
-/// cancels its coroutine or task. Its batch is delivered again in the next run, perhaps while the dropped call is
-/// still working.
+/// When a run is stopped, the call under way has a little more time to answer: 40 ms, or what `limits` says. A call
+/// that takes longer is dropped, which cancels its coroutine or task. Its batch is delivered again in the next run,
+/// perhaps while the dropped call is still working.
 #[uniffi::export(foreign)]
 #[async_trait]
 pub trait RoomKeySink: Send + Sync {
-    /// Takes a batch of at most 2,000 keys and returns one answer for each, in the same order. When it returns, the
+    /// Takes a batch of keys, at most as many as `limits` says, and returns one answer for each, in the same order. When it returns, the
     /// keys that it answers with `Imported` or `Known` must be durable: they will not be delivered again.
     ///
     /// # Errors
     /// A `SinkError` means that no key of the batch counts as delivered; the batch is delivered again in a later run.
     /// A list of answers whose length differs from the batch is treated as an error, too.
     async fn deliver(&self, keys: Vec<RoomKey>) -> Result<Vec<SinkAnswer>, SinkError>;
+
+    /// Returns how much the sink takes at a time. Called before each batch, so that the answer may follow what the
+    /// last batches have shown; it must not wait for anything.
+    ///
+    /// # Errors
+    /// After a `SinkError`, the defaults of `SinkLimits` apply.
+    fn limits(&self) -> Result<SinkLimits, SinkError>;
+}
+
+/// How much a sink takes at a time. A figure outside its bounds counts as the nearest bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct SinkLimits {
+    /// Maximum number of keys in one batch: 50 to 20,000, 2,000 by default. A store on a database is faster with
+    /// large batches. Each key takes about 1.2 KB of memory, twice, and whatever the sink makes of it.
+    #[uniffi(default = 2000)]
+    pub batch_keys: u32,
+    /// How long a call under way may go on when its run is stopped, in milliseconds: at most 250, 40 by default. A
+    /// pause takes that much longer. A sink whose transaction must not be under way while the app is suspended needs
+    /// as much as one batch takes.
+    #[uniffi(default = 40)]
+    pub grace_ms: u32,
+    /// Whether keys come in the order of their session ids, as far as possible; false by default. If false, they come
+    /// in the order of arrival. Of use to a store that has an index by session id: keys in the order of arrival fall
+    /// all over it, so that the store writes several times as much. Of no use if the store hashes the ids.
+    #[uniffi(default = false)]
+    pub by_session_id: bool,
+}
+
+impl Default for SinkLimits {
+    fn default() -> Self {
+        Self {
+            batch_keys: 2_000,
+            grace_ms: 40,
+            by_session_id: false,
+        }
+    }
+}
+
+impl SinkLimits {
+    /// Returns what the sink says, with every figure within its bounds.
+    pub(crate) fn of(sink: &dyn RoomKeySink) -> Self {
+        let said = sink.limits().unwrap_or_default();
+        Self {
+            batch_keys: said.batch_keys.clamp(50, 20_000),
+            grace_ms: said.grace_ms.min(250),
+            ..said
+        }
+    }
 }
 
 /// What the app's crypto store did with one key.

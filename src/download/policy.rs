@@ -28,9 +28,6 @@ pub struct DownloadPolicy {
     /// most 2.
     #[uniffi(default = 4)]
     pub rooms_at_once: u32,
-    /// Maximum number of keys that the sink gets in one batch: 50 to 2,000, 2,000 by default.
-    #[uniffi(default = 2000)]
-    pub batch_keys: u32,
     /// Maximum size of the vault on disk in bytes, including its write-ahead log; batches in progress come on top.
     /// When the vault reaches it, fetching pauses with `PauseCause.DiskLimit`. It continues once the vault is below
     /// nine tenths of the limit, which `trim_delivered` can achieve. `None`, the default, means no limit.
@@ -51,7 +48,6 @@ impl Default for DownloadPolicy {
             needs_charging: false,
             cores: None,
             rooms_at_once: 4,
-            batch_keys: 2_000,
             max_vault_bytes: None,
             trim_delivered: false,
         }
@@ -65,7 +61,6 @@ impl DownloadPolicy {
         Self {
             cores: self.cores.map(|cores| cores.max(1)),
             rooms_at_once: self.rooms_at_once.clamp(1, 16),
-            batch_keys: self.batch_keys.clamp(50, 2_000),
             ..self
         }
     }

@@ -119,7 +119,11 @@ impl Wake {
     /// Waits until there was a notification since `seen`.
     pub(crate) fn wait(&self, seen: u64) {
         // The time limit keeps a thread from waiting for ever if the notifying thread has died.
-        let limit = Duration::from_secs(5);
+        self.wait_at_most(seen, Duration::from_secs(5));
+    }
+
+    /// Waits until there was a notification since `seen`, but not longer than `limit`.
+    pub(crate) fn wait_at_most(&self, seen: u64, limit: Duration) {
         let number = locked(&self.inner.0);
         drop(self.inner.1.wait_timeout_while(number, limit, |number| *number == seen));
     }

@@ -18,6 +18,8 @@ pub(crate) struct PendingEntries {
     pub(crate) bodies: Vec<u8>,
     /// Whether the page is full, so that more entries may follow.
     pub(crate) is_full: bool,
+    /// How many of the entries that were asked for by id have been looked at; the page was full after that.
+    pub(crate) looked_at: usize,
 }
 
 /// One entry that waits to be opened or delivered.
@@ -95,6 +97,64 @@ impl Connection {
             pending.push(row)?;
             pending.is_full = pending.entries.len() >= limit || pending.bodies.len() >= MAX_PAGE_BYTES;
             if pending.is_full {
+                break;
+            }
+        }
+        Ok(pending)
+    }
+
+    /// Passes the next waiting entries after `after` to `see`, each with the stored form of its session id, in the
+    /// order of arrival, until `see` returns false.
+    pub(crate) fn waiting_sessions(
+        &self,
+        after: EntryId,
+        waiting: Waiting,
+        mut see: impl FnMut(EntryId, &[u8]) -> bool,
+    ) -> Result<(), VaultError> {
+        let sql = match waiting {
+            Waiting::All => "SELECT id, session FROM entry WHERE id > ?1 ORDER BY id",
+            Waiting::Unopened => {
+                "SELECT id, session FROM entry LEFT JOIN opened ON opened.entry = id
+                 WHERE id > ?1 AND opened.entry IS NULL ORDER BY id"
+            }
+            Waiting::UnopenedOrUndelivered => {
+                "SELECT id, session FROM entry LEFT JOIN opened ON opened.entry = id
+                 WHERE id > ?1 AND (opened.entry IS NULL OR (failure = 0
+                     AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
+                     AND NOT EXISTS (SELECT 1 FROM copy WHERE copy.entry = id AND standing <> 0)))
+                 ORDER BY id"
+            }
+        };
+        let mut statement = self.inner.prepare_cached(sql)?;
+        let mut rows = statement.query([after])?;
+        while let Some(row) = rows.next()? {
+            let session = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            if !see(row.get(0)?, session) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the entries with these ids that are still in the vault. A page ends when its bodies reach
+    /// [`MAX_PAGE_BYTES`].
+    pub(crate) fn entries_among(&self, ids: &[EntryId]) -> Result<PendingEntries, VaultError> {
+        let mut statement = self.inner.prepare_cached(
+            "SELECT id, room, session, body, opened.entry IS NULL FROM entry LEFT JOIN opened ON opened.entry = id
+             WHERE id = ?1",
+        )?;
+        let mut pending = PendingEntries::default();
+        pending.entries.reserve_exact(ids.len());
+        pending
+            .bodies
+            .reserve_exact((ids.len() * USUAL_BODY_BYTES).min(MAX_PAGE_BYTES));
+        for id in ids {
+            let mut rows = statement.query([id])?;
+            if let Some(row) = rows.next()? {
+                pending.push(row)?;
+            }
+            pending.looked_at += 1;
+            if pending.bodies.len() >= MAX_PAGE_BYTES {
                 break;
             }
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use keyferry::{DownloadPolicy, RunBudget, RunOutcome};
+use keyferry::{RunBudget, RunOutcome};
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver};
 
 use crate::support::{
@@ -50,13 +50,6 @@ fn only_the_first_rooms(homeserver: &Homeserver, rooms: u64) {
     homeserver.set_faults(faults);
 }
 
-fn small_batches() -> DownloadPolicy {
-    DownloadPolicy {
-        batch_keys: BATCH as u32,
-        ..DownloadPolicy::default()
-    }
-}
-
 #[tokio::test]
 async fn a_download_begun_by_an_earlier_build_is_finished() {
     for schema in [2, 3] {
@@ -92,7 +85,7 @@ async fn make_vaults() {
         let homeserver = homeserver(KEYS, ROOMS);
         let setup = Setup::with_sink(&homeserver);
         let client = setup.open().await;
-        client.download().set_policy(small_batches());
+        setup.sink.as_ref().expect("a sink").limit_batches(BATCH as u32);
         if state.fetched > 0 {
             client.unlock(setup.recovery_key()).await.expect("the key fits");
             *setup

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use futures_util::{FutureExt, StreamExt};
 use keyferry::{OlmMachineSink, RoomKeyLookup, RoomKeySink, RunBudget, SinkAnswer};
 use keyferry_test_homeserver::Config;
 use matrix_sdk_crypto::{
@@ -19,15 +20,28 @@ use ruma::{api::client::backup::EncryptedSessionData, device_id, room_id, user_i
 use crate::support::{
     Setup, WHOLE, homeserver,
     sessions::{Claims, Origin, Original, machines, save, stored},
+    sinks::{Kind, with_each_sink},
     start,
 };
 
-#[tokio::test]
-async fn a_machine_gets_every_key_with_its_flag() {
+with_each_sink! {
+    a_machine_gets_every_key_with_its_flag
+    a_stored_session_takes_only_improvements_from_the_backup
+    a_stored_session_is_not_replaced_by_an_unconnected_one
+    a_wrong_key_under_a_session_id_is_replaced_by_the_true_one
+    a_stored_session_keeps_its_room_if_the_backup_names_another
+    the_sink_follows_its_source_to_another_machine
+    two_copies_in_one_batch_are_merged_into_the_better
+    the_sink_sees_sessions_imported_meanwhile_and_another_machine
+}
+
+async fn a_machine_gets_every_key_with_its_flag(kind: Kind) {
     let homeserver = homeserver(1_200, 6);
     let setup = Setup::new(&homeserver);
     let machine = OlmMachine::new(user_id!("@alice:localhost"), device_id!("DEVICE")).await;
-    let client = setup.open_into_machine(machine.clone()).await;
+    let client = setup
+        .open_with_sink(kind.of(OlmMachineSink::new(machine.clone())).by_session_id())
+        .await;
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(
         (report.outcome, report.summary.delivered, report.summary.refused),
@@ -119,8 +133,7 @@ async fn our_decryption_and_theirs_give_the_same_keys() {
     assert!(flags > 1_000);
 }
 
-#[tokio::test]
-async fn a_stored_session_takes_only_improvements_from_the_backup() {
+async fn a_stored_session_takes_only_improvements_from_the_backup(kind: Kind) {
     use Claims::{AnotherSender as Other, AsTheStore as Same, Nothing};
     use Origin::{Bundle, DirectOfDevice, DirectOfUnknown, DirectOfVerified, Imported};
     const NEW: SinkAnswer = SinkAnswer::Imported;
@@ -159,7 +172,7 @@ async fn a_stored_session_takes_only_improvements_from_the_backup() {
             // Delivered twice, as after a crash: the second time by another process, which knows of no delivery.
             let was_better = answer.clone();
             for answer in [answer, KNOWN] {
-                let sink = OlmMachineSink::new(machine.clone());
+                let sink = kind.of(OlmMachineSink::new(machine.clone()));
                 assert_eq!(sink.deliver(vec![key.clone()]).await, Ok(vec![answer]), "{row}");
                 let then = stored(&machine, local.session_id()).await;
                 let found = (then.first_known_index(), then.shared_history());
@@ -180,8 +193,7 @@ async fn a_stored_session_takes_only_improvements_from_the_backup() {
     }
 }
 
-#[tokio::test]
-async fn a_stored_session_is_not_replaced_by_an_unconnected_one() {
+async fn a_stored_session_is_not_replaced_by_an_unconnected_one(kind: Kind) {
     let directory = tempfile::tempdir().expect("a directory");
     for machine in machines(directory.path()).await {
         for (origin, local_is_direct) in [
@@ -194,7 +206,7 @@ async fn a_stored_session_is_not_replaced_by_an_unconnected_one() {
             let local = original.local(origin, 5, true).await;
             save(&machine, local.clone()).await;
             let key = original.with_another_ratchet().await;
-            let answers = OlmMachineSink::new(machine.clone()).deliver(vec![key]).await;
+            let answers = kind.of(OlmMachineSink::new(machine.clone())).deliver(vec![key]).await;
             let answer = SinkAnswer::Unconnected { local_is_direct };
             assert_eq!(answers, Ok(vec![answer]), "{origin:?}");
             let then = stored(&machine, local.session_id()).await;
@@ -207,8 +219,7 @@ async fn a_stored_session_is_not_replaced_by_an_unconnected_one() {
     }
 }
 
-#[tokio::test]
-async fn a_wrong_key_under_a_session_id_is_replaced_by_the_true_one() {
+async fn a_wrong_key_under_a_session_id_is_replaced_by_the_true_one(kind: Kind) {
     let directory = tempfile::tempdir().expect("a directory");
     let [machine, _] = machines(directory.path()).await;
     let (original, other) = (Original::new(), Original::new());
@@ -219,7 +230,7 @@ async fn a_wrong_key_under_a_session_id_is_replaced_by_the_true_one() {
     let imported = machine.store().import_room_keys(vec![wrong], None, |_, _| {}).await;
     assert_eq!(imported.expect("it is imported").imported_count, 1);
     for answer in [SinkAnswer::Imported, SinkAnswer::Known] {
-        let sink = OlmMachineSink::new(machine.clone());
+        let sink = kind.of(OlmMachineSink::new(machine.clone()));
         assert_eq!(sink.deliver(vec![key.clone()]).await, Ok(vec![answer]));
         let then = stored(&machine, &key.session_id).await;
         assert_eq!(
@@ -229,8 +240,7 @@ async fn a_wrong_key_under_a_session_id_is_replaced_by_the_true_one() {
     }
 }
 
-#[tokio::test]
-async fn a_stored_session_keeps_its_room_if_the_backup_names_another() {
+async fn a_stored_session_keeps_its_room_if_the_backup_names_another(kind: Kind) {
     let directory = tempfile::tempdir().expect("a directory");
     let [machine, _] = machines(directory.path()).await;
     let original = Original::new();
@@ -238,7 +248,7 @@ async fn a_stored_session_keeps_its_room_if_the_backup_names_another() {
     save(&machine, local.clone()).await;
     let mut moved = original.backed_up(0, true, Claims::AsTheStore).await;
     moved.room_id = "!another:localhost".to_owned();
-    let sink = OlmMachineSink::new(machine.clone());
+    let sink = kind.of(OlmMachineSink::new(machine.clone()));
     let answers = sink.deliver(vec![moved.clone()]).await.expect("it is taken");
     assert!(matches!(answers[..], [SinkAnswer::Refused { .. }]), "{answers:?}");
     assert!(!stored(&machine, local.session_id()).await.has_been_imported());
@@ -250,7 +260,7 @@ async fn a_stored_session_keeps_its_room_if_the_backup_names_another() {
     let imported = machine.store().import_room_keys(vec![exported], None, |_, _| {}).await;
     assert_eq!(imported.expect("it is imported").imported_count, 1);
     let key = original.backed_up(0, false, Claims::AsTheStore).await;
-    let sink = OlmMachineSink::new(machine.clone());
+    let sink = kind.of(OlmMachineSink::new(machine.clone()));
     assert_eq!(sink.deliver(vec![key]).await, Ok(vec![SinkAnswer::Imported]));
     let then = stored(&machine, local.session_id()).await;
     assert_eq!(
@@ -259,8 +269,7 @@ async fn a_stored_session_keeps_its_room_if_the_backup_names_another() {
     );
 }
 
-#[tokio::test]
-async fn the_sink_follows_its_source_to_another_machine() {
+async fn the_sink_follows_its_source_to_another_machine(kind: Kind) {
     let directory = tempfile::tempdir().expect("a directory");
     let (user_id, device_id) = (user_id!("@alice:localhost"), device_id!("DEVICE"));
     let store: Arc<DynCryptoStore> = SqliteCryptoStore::open(directory.path(), None)
@@ -275,7 +284,9 @@ async fn the_sink_follows_its_source_to_another_machine() {
     let current = Arc::new(Mutex::new(first.clone()));
     let sink = {
         let current = current.clone();
-        OlmMachineSink::with_source(move || current.lock().ok().map(|machine| machine.clone()))
+        kind.of(OlmMachineSink::with_source(move || {
+            current.lock().ok().map(|machine| machine.clone())
+        }))
     };
     let begun = Original::new().backed_up(0, false, Claims::AsTheStore).await;
     assert_eq!(sink.deliver(vec![begun]).await, Ok(vec![SinkAnswer::Imported]));
@@ -307,11 +318,10 @@ async fn a_session_written_by_another_process_is_found_before_merging() {
     assert_eq!((then.first_known_index(), then.has_been_imported()), (0, false));
 }
 
-#[tokio::test]
-async fn two_copies_in_one_batch_are_merged_into_the_better() {
+async fn two_copies_in_one_batch_are_merged_into_the_better(kind: Kind) {
     let directory = tempfile::tempdir().expect("a directory");
     for machine in machines(directory.path()).await {
-        let sink = OlmMachineSink::new(machine.clone());
+        let sink = kind.of(OlmMachineSink::new(machine.clone()));
         for order in [[0, 5], [5, 0]] {
             let original = Original::new();
             let [one, other] = order.map(|index| {
@@ -341,8 +351,7 @@ async fn two_copies_in_one_batch_are_merged_into_the_better() {
     }
 }
 
-#[tokio::test]
-async fn the_sink_sees_sessions_imported_meanwhile_and_another_machine() {
+async fn the_sink_sees_sessions_imported_meanwhile_and_another_machine(kind: Kind) {
     let (one, other) = (
         tempfile::tempdir().expect("a directory"),
         tempfile::tempdir().expect("a directory"),
@@ -352,7 +361,9 @@ async fn the_sink_sees_sessions_imported_meanwhile_and_another_machine() {
     let current = Arc::new(Mutex::new(first.clone()));
     let sink = {
         let current = current.clone();
-        OlmMachineSink::with_source(move || current.lock().ok().map(|machine| machine.clone()))
+        kind.of(OlmMachineSink::with_source(move || {
+            current.lock().ok().map(|machine| machine.clone())
+        }))
     };
     for machine in [&first, &second] {
         *current.lock().expect("not poisoned") = machine.clone();
@@ -368,5 +379,57 @@ async fn the_sink_sees_sessions_imported_meanwhile_and_another_machine() {
         assert_eq!(sink.deliver(vec![better]).await, Ok(vec![SinkAnswer::Imported]));
         let then = stored(machine, local.session_id()).await;
         assert_eq!((then.first_known_index(), then.shared_history()), (0, true));
+    }
+}
+
+#[tokio::test]
+async fn a_silent_sink_announces_only_what_it_merges() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for machine in machines(directory.path()).await {
+        let original = Original::new();
+        let local = original.local(Origin::Imported, 5, true).await;
+        save(&machine, local.clone()).await;
+        let sink = OlmMachineSink::new(machine.clone()).silent();
+        let mut announced = Box::pin(machine.store().room_keys_received_stream());
+        let (new, better) = (Original::new(), original.backed_up(0, true, Claims::AsTheStore).await);
+        let new = new.backed_up(3, false, Claims::AsTheStore).await;
+        let mut odd = Original::new().backed_up(0, false, Claims::AsTheStore).await;
+        odd.room_id = "no room".to_owned();
+        let answers = sink
+            .deliver(vec![new.clone(), better, odd])
+            .await
+            .expect("they are taken");
+        assert_eq!(answers[..2], [SinkAnswer::Imported, SinkAnswer::Imported]);
+        assert!(matches!(answers[2], SinkAnswer::Refused { .. }), "{answers:?}");
+        let told = announced.next().now_or_never().flatten();
+        let told = told.expect("the stream goes on").expect("nothing was missed");
+        let told: Vec<_> = told.into_iter().map(|key| key.session_id).collect();
+        assert_eq!(told, [local.session_id()]);
+        assert!(announced.next().now_or_never().is_none());
+        let then = stored(&machine, &new.session_id).await;
+        assert_eq!((then.first_known_index(), then.shared_history()), (3, false));
+        assert!(then.has_been_imported());
+        assert!(!then.backed_up(), "the machine uploads to no backup");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_sink_does_not_replace_a_session_that_arrives_during_a_run() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [machine, _] = machines(directory.path()).await;
+    let sink = OlmMachineSink::new(machine.clone()).silent();
+    let first = Original::new().backed_up(0, false, Claims::AsTheStore).await;
+    assert_eq!(sink.deliver(vec![first]).await, Ok(vec![SinkAnswer::Imported]));
+    for number in 0..20 {
+        let original = Original::new();
+        let local = original.local(Origin::Imported, 5, true).await;
+        // Announced, as all sessions that the machine itself receives.
+        let exported = local.export().await;
+        let import = machine.store().import_room_keys(vec![exported], None, |_, _| {}).await;
+        import.expect("it is imported");
+        let worse = original.backed_up(9, false, Claims::Nothing).await;
+        assert_eq!(sink.deliver(vec![worse]).await, Ok(vec![SinkAnswer::Known]), "{number}");
+        let then = stored(&machine, local.session_id()).await;
+        assert_eq!((then.first_known_index(), then.shared_history()), (5, true));
     }
 }

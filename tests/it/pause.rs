@@ -289,19 +289,19 @@ async fn the_charger_matters_only_if_the_policy_asks_for_it() {
 }
 
 #[tokio::test]
-async fn a_policy_limits_the_cores_and_the_batches() {
+async fn a_policy_limits_the_cores_and_the_sink_limits_the_batches() {
     let homeserver = homeserver(3_000, 3);
     let setup = Setup::with_sink(&homeserver);
+    let sink = setup.sink.as_ref().expect("a sink");
+    sink.limit_batches(100);
     let client = setup.open_unlocked().await;
     client.download().set_policy(DownloadPolicy {
         cores: Some(1),
-        batch_keys: 100,
         rooms_at_once: 1,
         ..DownloadPolicy::default()
     });
     let report = client.download().run(RunBudget::default()).await;
     assert_eq!(report.outcome, WHOLE);
-    let sink = setup.sink.as_ref().expect("a sink");
     let largest = sink.batches.lock().expect("not poisoned").iter().max().copied();
     assert!(largest.is_some_and(|keys| keys <= 100), "{largest:?}");
     assert_all_once(&setup.delivered(), &homeserver);

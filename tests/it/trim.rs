@@ -117,12 +117,10 @@ async fn entries_delivered_out_of_order_are_trimmed_too() {
     let setup = Setup::with_sink(&homeserver);
     let sink = setup.sink.clone().expect("a sink");
     *sink.delay.lock().expect("not poisoned") = Duration::from_millis(30);
+    sink.limit_batches(100);
     let client = setup.open_unlocked().await;
     let download = client.download();
-    download.set_policy(DownloadPolicy {
-        batch_keys: 100,
-        ..trimming()
-    });
+    download.set_policy(trimming());
     let running = spawn_run(&client);
     while download.status().await.expect("a status").summary.fetched < 10_000 {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,9 +1,13 @@
 //! The app's crypto over a live `OlmMachine` of matrix-sdk-crypto, whose rules of merging and trust it keeps.
 
 mod backup_marks;
+mod delivery;
+mod export;
 mod import;
 mod local_copy;
 mod local_sessions;
+mod new_sessions;
+mod pace;
 mod secret_keeper;
 mod signer;
 mod sink;

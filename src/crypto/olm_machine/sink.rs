@@ -3,31 +3,27 @@
 //! An imported key is never trusted more than a directly received one. `local_copy` and `docs/odd-entries.md` say
 //! what happens to a session that is already there.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use matrix_sdk_crypto::{
-    OlmMachine,
-    olm::ExportedRoomKey,
-    types::{EventEncryptionAlgorithm, SigningKey},
-    vodozemac::{Curve25519PublicKey, megolm::ExportedSessionKey},
-};
-use ruma::{DeviceKeyAlgorithm, OwnedRoomId};
+use matrix_sdk_crypto::OlmMachine;
 use tokio::sync::Mutex;
 
 use super::{
-    MachineSource,
-    backup_marks::BackupMarks,
-    import::{Offer, import, refused, unavailable},
-    local_sessions::LocalSessions,
+    MachineSource, backup_marks::BackupMarks, delivery::Delivery, import::unavailable, local_sessions::LocalSessions,
+    pace::Pace,
 };
 use crate::{
     backup::RoomKey,
-    crypto::sink::{RoomKeySink, SinkAnswer, SinkError},
+    crypto::sink::{RoomKeySink, SinkAnswer, SinkError, SinkLimits},
 };
+
+/// How long a batch may go on when its run is stopped. It is usually over by then, so that no transaction is under
+/// way while the app is suspended.
+const GRACE_MS: u32 = 250;
+/// Maximum number of keys in a batch. A silent batch takes 4 KB of memory for each key, any other one 8 KB.
+const MOST_SILENT_KEYS: u32 = 4_000;
+const MOST_ANNOUNCED_KEYS: u32 = 2_000;
 
 /// Delivers into `OlmMachine::store().import_room_keys`. Feature `matrix-sdk-sink`.
 ///
@@ -42,6 +38,9 @@ use crate::{
 pub struct OlmMachineSink {
     machine: Arc<MachineSource>,
     local: Mutex<Option<LocalSessions>>,
+    is_silent: bool,
+    by_session_id: bool,
+    pace: Pace,
 }
 
 impl OlmMachineSink {
@@ -56,6 +55,35 @@ impl OlmMachineSink {
         Self {
             machine: Arc::new(source),
             local: Mutex::default(),
+            is_silent: false,
+            by_session_id: false,
+            pace: Pace::new(MOST_ANNOUNCED_KEYS),
+        }
+    }
+
+    /// Saves sessions that the store does not have without looking for them again, and without announcing them to
+    /// `Store::room_keys_received_stream`. This makes delivery about twice as fast. Off by default.
+    ///
+    /// Only for apps that learn from keyferry which keys have arrived, and in which nothing but this machine writes to
+    /// its store. Whoever waits for the machine's stream, such as matrix-sdk's timeline, does not see these keys come.
+    /// A session that another process, such as a notification extension, has put into the store since the machine was
+    /// made could be replaced. Sessions that the store is known to have are merged and announced as always.
+    #[must_use]
+    pub fn silent(self) -> Self {
+        Self {
+            is_silent: true,
+            pace: Pace::new(MOST_SILENT_KEYS),
+            ..self
+        }
+    }
+
+    /// Has keys delivered in the order of their session ids, which saves a store without a key most of its writing.
+    /// Off by default. Of no use to a store with a key (a passphrase), which hashes the ids.
+    #[must_use]
+    pub fn by_session_id(self) -> Self {
+        Self {
+            by_session_id: true,
+            ..self
         }
     }
 }
@@ -64,101 +92,25 @@ impl OlmMachineSink {
 impl RoomKeySink for OlmMachineSink {
     async fn deliver(&self, keys: Vec<RoomKey>) -> Result<Vec<SinkAnswer>, SinkError> {
         let machine = (self.machine)().ok_or_else(|| unavailable("no machine"))?;
+        let (began, count) = (Instant::now(), keys.len());
         let mut slot = self.local.lock().await;
         let marks = Arc::new(BackupMarks::for_delivery_to(&machine).await);
-        let answers = deliver(&machine, &mut slot, &keys, &marks).await;
+        let delivery = Delivery::of(&keys, &machine, &marks);
+        let answers = delivery.deliver(keys, &mut slot, self.is_silent).await;
         // Also after a failure: part of the batch may be in the store.
         marks
             .settle(&machine)
             .await
             .map_err(|_| unavailable("the crypto store"))?;
+        self.pace.note(count, began.elapsed());
         answers
     }
-}
 
-async fn deliver(
-    machine: &OlmMachine,
-    slot: &mut Option<LocalSessions>,
-    keys: &[RoomKey],
-    marks: &Arc<BackupMarks>,
-) -> Result<Vec<SinkAnswer>, SinkError> {
-    let ids: HashSet<&str> = keys.iter().map(|key| key.session_id.as_str()).collect();
-    let mut answers = vec![None; keys.len()];
-    let mut signing_keys = SigningKeys::default();
-    let mut waiting: Vec<_> = (0..keys.len()).collect();
-    while !waiting.is_empty() {
-        slot.take_if(|local| !local.are_of(machine) || !local.note_news(|id| ids.contains(id)));
-        let local = match &mut *slot {
-            Some(local) => local,
-            none => none.insert(
-                LocalSessions::of(machine)
-                    .await
-                    .map_err(|_| unavailable("the crypto store"))?,
-            ),
-        };
-        let mut offers = Vec::with_capacity(waiting.len());
-        let mut seen = HashSet::with_capacity(waiting.len());
-        // One copy of a session at a time: the next is then compared with what the store has by then.
-        for position in waiting.extract_if(.., |position| seen.insert(&keys[*position].session_id)) {
-            match export(&keys[position], &mut signing_keys) {
-                None => answers[position] = Some(refused("invalid key or room id")),
-                Some(key) => offers.push(Offer {
-                    position,
-                    presence: local.offer(&key.room_id, &key.session_id),
-                    key,
-                    may_be_marked: marks.may_be_made(&keys[position].origin),
-                }),
-            }
-        }
-        for (position, answer) in import(machine, offers, marks).await? {
-            if answer.is_none() {
-                waiting.push(position);
-            }
-            answers[position] = answer;
-        }
-    }
-    slot.take_if(|local| !local.note_news(|id| ids.contains(id)));
-    Ok(answers.into_iter().flatten().collect())
-}
-
-/// Caches the signing keys of devices that created sessions: few devices create many, and a key is costly to parse.
-#[derive(Default)]
-struct SigningKeys(BTreeMap<(DeviceKeyAlgorithm, String), Option<SigningKey>>);
-
-impl SigningKeys {
-    fn of(&mut self, algorithm: &DeviceKeyAlgorithm, text: &str) -> Option<SigningKey> {
-        self.0
-            .entry((algorithm.clone(), text.to_owned()))
-            .or_insert_with(|| SigningKey::from_parts(algorithm, text.to_owned()).ok())
-            .clone()
-    }
-}
-
-/// Converts a key to matrix-sdk-crypto's type. Its fields are strict where ours are lenient: parts that it would
-/// refuse are left out. Returns `None` if the key is useless without such a part.
-fn export(key: &RoomKey, signing_keys: &mut SigningKeys) -> Option<ExportedRoomKey> {
-    let sender_claimed_keys = key
-        .sender_claimed_keys
-        .iter()
-        .filter_map(|(algorithm, key)| {
-            let algorithm = DeviceKeyAlgorithm::from(algorithm.as_str());
-            let signing_key = signing_keys.of(&algorithm, key)?;
-            Some((algorithm, signing_key))
+    fn limits(&self) -> Result<SinkLimits, SinkError> {
+        Ok(SinkLimits {
+            batch_keys: self.pace.batch_keys(),
+            grace_ms: GRACE_MS,
+            by_session_id: self.by_session_id,
         })
-        .collect();
-    let forwarding_chain: Result<_, _> = key
-        .forwarding_curve25519_key_chain
-        .iter()
-        .map(|key| Curve25519PublicKey::from_base64(key))
-        .collect();
-    Some(ExportedRoomKey {
-        algorithm: EventEncryptionAlgorithm::from(key.algorithm.as_str()),
-        room_id: OwnedRoomId::try_from(key.room_id.as_str()).ok()?,
-        sender_key: Curve25519PublicKey::from_base64(&key.sender_key).ok()?,
-        session_id: key.session_id.clone(),
-        session_key: ExportedSessionKey::from_base64(key.session_key.expose()).ok()?,
-        sender_claimed_keys,
-        forwarding_curve25519_key_chain: forwarding_chain.unwrap_or_default(),
-        shared_history: key.shared_history,
-    })
+    }
 }

@@ -9,8 +9,9 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    queue::{PageQueue, PageSeat, Passed},
+    queue::{PageQueue, PageSeat},
     settle_copies::{SettledCopy, settle_copy},
+    watermark::Passed,
 };
 use crate::{
     backup::RoomKey,
@@ -21,6 +22,8 @@ use crate::{
 
 /// Entries per transaction, which takes 20 ms.
 const COMMIT_ENTRIES: usize = 8_000;
+/// Entries per transaction if their keys go on to the sink, which should not have to wait for them.
+const COMMIT_ENTRIES_FOR_SINK: usize = 2_000;
 /// How long a page waits for others to share its transaction.
 const COMMIT_AGE: Duration = Duration::from_millis(250);
 
@@ -48,10 +51,17 @@ pub(crate) struct OpenedPage {
     pub(crate) queue: PageSeat,
 }
 
+/// What the deliver stage is told.
+pub(crate) enum ToDeliver {
+    Page(OpenedPage),
+    /// Nothing more comes for now: a batch that is not full need not wait.
+    Everything,
+}
+
 /// Pages that wait to share a transaction.
 pub(crate) struct FinishedPages<'a> {
     phase: &'a PhaseContext,
-    deliveries: Option<&'a mpsc::Sender<OpenedPage>>,
+    deliveries: Option<&'a mpsc::Sender<ToDeliver>>,
     queue: Arc<PageQueue>,
     waiting: Mutex<WaitingPages>,
 }
@@ -66,7 +76,7 @@ struct WaitingPages {
 impl<'a> FinishedPages<'a> {
     pub(crate) fn new(
         phase: &'a PhaseContext,
-        deliveries: Option<&'a mpsc::Sender<OpenedPage>>,
+        deliveries: Option<&'a mpsc::Sender<ToDeliver>>,
         queue: Arc<PageQueue>,
     ) -> Self {
         Self {
@@ -77,17 +87,31 @@ impl<'a> FinishedPages<'a> {
         }
     }
 
-    /// Adds a page, and commits if enough pages wait. A page for the sink does not wait. Blocks.
+    /// Adds a page, and commits if enough pages wait. A page that was claimed early does not wait. Blocks.
     pub(crate) fn add(&self, page: FinishedPage) -> Result<(), VaultError> {
         let is_due = {
             let mut waiting = self.waiting.lock().map_err(|_| VaultError::Panicked)?;
-            let is_urgent = page.for_the_sink || page.interrupted;
+            let is_urgent = page.opened.number.is_none() || page.interrupted;
+            let enough = match page.for_the_sink {
+                true => COMMIT_ENTRIES_FOR_SINK,
+                false => COMMIT_ENTRIES,
+            };
             waiting.entries += page.outcomes.len();
             waiting.pages.push(page);
             let since = *waiting.since.get_or_insert_with(Instant::now);
-            is_urgent || waiting.entries >= COMMIT_ENTRIES || since.elapsed() >= COMMIT_AGE
+            is_urgent || waiting.entries >= enough || since.elapsed() >= COMMIT_AGE
         };
         if is_due { self.commit() } else { Ok(()) }
+    }
+
+    /// Commits the waiting pages, passes them on, and has everything delivered, because nothing more can be opened for
+    /// now. Blocks.
+    pub(crate) fn flush(&self) -> Result<(), VaultError> {
+        self.commit()?;
+        if let Some(deliveries) = self.deliveries {
+            self.send(deliveries, ToDeliver::Everything);
+        }
+        Ok(())
     }
 
     /// Commits the waiting pages, and passes them on. Blocks.
@@ -156,8 +180,13 @@ impl<'a> FinishedPages<'a> {
         if let Some(deliveries) = self.deliveries
             && page.for_the_sink
             && !page.interrupted
-            && deliveries.blocking_send(page.opened).is_err()
         {
+            self.send(deliveries, ToDeliver::Page(page.opened));
+        }
+    }
+
+    fn send(&self, deliveries: &mpsc::Sender<ToDeliver>, what: ToDeliver) {
+        if deliveries.blocking_send(what).is_err() {
             self.queue.sink_is_gone();
         }
     }

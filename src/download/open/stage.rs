@@ -14,12 +14,14 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    commit::{FinishedPage, FinishedPages, OpenedPage},
-    queue::{Claim, PAGES_IN_FLIGHT, Page, PageQueue, PageSeat, SinkPages},
+    claims::Page,
+    commit::{FinishedPage, FinishedPages, OpenedPage, ToDeliver},
+    queue::{Claim, PageQueue, PageSeat, SinkPages},
     settle_copies::settle_copies,
 };
 use crate::{
     backup::{FailureReason, decryption::BackupDecryptionKey, ratchet::Ratchet},
+    crypto::SinkLimits,
     download::{ArrivedRoomKeys, phase::PhaseContext},
     job::StopCause,
     vault::{Outcome, PendingEntry, RoomRow, VaultError},
@@ -28,11 +30,17 @@ use crate::{
 /// Entries between two checks of the stop signal: a few milliseconds on a slow core.
 const ENTRIES_PER_LOOK: usize = 32;
 
+/// Pages that wait between the workers and the deliver stage. The queue limits them further.
+pub(crate) const PAGES_IN_FLIGHT: usize = 32;
+
+/// Keys per page for a sink: 15 to 75 ms of a core. A batch is made of several pages, so that all cores work for it.
+const PAGE_KEYS: usize = 1_000;
+
 /// The open stage, with everything it works with.
 pub(crate) struct OpenStage {
     pub(crate) phase: PhaseContext,
     /// Where opened keys go; `None` if there is no sink.
-    pub(crate) deliveries: Option<mpsc::Sender<OpenedPage>>,
+    pub(crate) deliveries: Option<mpsc::Sender<ToDeliver>>,
     /// True once nothing more is being fetched.
     pub(crate) fetch_ended: Arc<AtomicBool>,
 }
@@ -46,18 +54,7 @@ impl OpenStage {
         settle_copies(&self.phase)?;
         // Delivery of an earlier pass must be over before its entries are claimed again.
         for pass in 0.. {
-            let queue = PageQueue::new(
-                self.phase.context.vault.connect()?,
-                self.deliveries.as_ref().map(|_| SinkPages {
-                    keys: self.phase.policy.batch_keys as usize,
-                    // One page with each worker and one in the channel. While the sink has one too, a worker waits.
-                    most: workers + PAGES_IN_FLIGHT,
-                }),
-                self.phase.download.wanted.clone(),
-                &self.phase.context.keys,
-                self.phase.run.wake.clone(),
-            )?;
-            let queue = Arc::new(queue.of_pass(pass));
+            let queue = self.queue(workers, pass)?;
             let finished = FinishedPages::new(&self.phase, self.deliveries.as_ref(), queue.clone());
             let results: Vec<_> = thread::scope(|scope| {
                 let workers: Vec<_> = (0..workers)
@@ -87,26 +84,54 @@ impl OpenStage {
         Ok(())
     }
 
+    /// Makes the queue of a pass.
+    fn queue(&self, workers: usize, pass: u64) -> Result<Arc<PageQueue>, VaultError> {
+        let sink = self.phase.context.sink.as_ref().filter(|_| self.deliveries.is_some());
+        let limits = sink.map(|sink| SinkLimits::of(&**sink));
+        let pages = limits.map(|limits| SinkPages {
+            keys: PAGE_KEYS.min(limits.batch_keys as usize),
+            by_session: limits.by_session_id,
+            with_workers: workers,
+        });
+        let queue = PageQueue::new(
+            self.phase.context.vault.connect()?,
+            pages,
+            self.phase.download.wanted.clone(),
+            &self.phase.context.keys,
+            self.phase.run.wake.clone(),
+        )?;
+        queue.set_batch(limits.unwrap_or_default().batch_keys as usize);
+        Ok(Arc::new(queue.of_pass(pass)))
+    }
+
     /// Opens pages until there are none. Returns true if the keys have changed and another pass is due.
     fn worker(&self, queue: &Arc<PageQueue>, finished: &FinishedPages<'_>) -> Result<bool, VaultError> {
         let mut buffer = Vec::new();
         loop {
             if self.phase.stop.winds_down() {
-                finished.commit()?;
+                finished.flush()?;
                 return Ok(false);
             }
             let seen = self.phase.run.wake.seen();
             let ended = self.fetch_ended.load(Ordering::SeqCst);
-            match queue.claim(&self.phase.context.keys)? {
+            match queue.claim(&self.phase.context.keys, ended, &self.phase.stop)? {
                 Claim::Page(page, seat) => finished.add(self.open(page, seat, &mut buffer))?,
                 Claim::PassedOver => {}
-                Claim::Enough => self.phase.run.wake.wait(seen),
-                Claim::KeysChanged => {
+                Claim::Enough => {
+                    // The sink may be waiting for what is not committed yet.
                     finished.commit()?;
+                    self.phase.run.wake.wait(seen);
+                }
+                Claim::Later(wait) => {
+                    finished.commit()?;
+                    self.phase.run.wake.wait_at_most(seen, wait);
+                }
+                Claim::KeysChanged => {
+                    finished.flush()?;
                     return Ok(true);
                 }
                 Claim::Nothing => {
-                    finished.commit()?;
+                    finished.flush()?;
                     if ended {
                         return Ok(false);
                     }

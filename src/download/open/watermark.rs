@@ -4,6 +4,13 @@
 use crate::ids::EntryId;
 use std::collections::BTreeMap;
 
+/// The stage that a page has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    Opened,
+    Delivered,
+}
+
 /// Ranges of entries: maps the first entry of each range to its last. No two ranges overlap.
 #[derive(Debug, Default)]
 pub(super) struct Taken(BTreeMap<EntryId, EntryId>);

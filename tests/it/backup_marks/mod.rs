@@ -5,12 +5,14 @@ mod uploader;
 
 use std::collections::BTreeMap;
 
-use futures_util::StreamExt;
 use keyferry::{BackupOrigin, RoomKey, SinkAnswer};
 use matrix_sdk_crypto::store::types::BackupDecryptionKey;
 use uploader::{Backups, Copied, Uploader, enable};
 
-use crate::support::sessions::{Claims, Origin, Original, save, stored};
+use crate::support::{
+    sessions::{Claims, Origin, Original, save, stored},
+    sinks::{Kind, with_each_sink},
+};
 
 /// Chooses the backup that a key claims to come from.
 type OriginOf = fn(&Uploader) -> BackupOrigin;
@@ -23,10 +25,19 @@ async fn backed_up(original: &Original, copy: Copied, claims: Claims, origin: &B
     }
 }
 
-#[tokio::test]
-async fn an_empty_store_has_nothing_to_upload_after_a_restore() {
+with_each_sink! {
+    an_empty_store_has_nothing_to_upload_after_a_restore
+    a_partly_filled_store_uploads_keys_missing_or_worse_in_the_backup
+    an_unconnected_copy_leaves_the_stores_copy_to_be_uploaded
+    a_true_key_that_replaces_a_wrong_one_is_not_uploaded
+    keys_of_any_other_backup_are_uploaded
+    copies_of_several_backups_in_one_batch_are_distinguished
+    no_mark_is_left_if_the_backup_is_replaced_during_a_delivery
+}
+
+async fn an_empty_store_has_nothing_to_upload_after_a_restore(kind: Kind) {
     let directory = tempfile::tempdir().expect("a directory");
-    let uploader = Uploader::new(directory.path()).await;
+    let uploader = Uploader::new(directory.path(), kind).await;
     let mut keys = Vec::new();
     for number in 0..250 {
         let copy = (number % 7, number % 2 == 0);
@@ -42,8 +53,7 @@ async fn an_empty_store_has_nothing_to_upload_after_a_restore() {
     assert_eq!(uploader.waiting().await, BTreeMap::new());
 }
 
-#[tokio::test]
-async fn a_partly_filled_store_uploads_keys_missing_or_worse_in_the_backup() {
+async fn a_partly_filled_store_uploads_keys_missing_or_worse_in_the_backup(kind: Kind) {
     use Claims::{AnotherSender as Other, AsTheStore as Same, Nothing};
     use Origin::{Bundle, DirectOfDevice, DirectOfUnknown, DirectOfVerified, Imported};
     // The copy in the store, the copy in the backup, and the copy that then waits for upload.
@@ -109,7 +119,7 @@ async fn a_partly_filled_store_uploads_keys_missing_or_worse_in_the_backup() {
     // Delivered once, and twice as after a crash.
     for deliveries in [1, 2] {
         let directory = tempfile::tempdir().expect("a directory");
-        let uploader = Uploader::new(directory.path()).await;
+        let uploader = Uploader::new(directory.path(), kind).await;
         let (mut keys, mut rows) = (Vec::new(), Vec::new());
         for row in table {
             let original = Original::new();
@@ -131,10 +141,9 @@ async fn a_partly_filled_store_uploads_keys_missing_or_worse_in_the_backup() {
     }
 }
 
-#[tokio::test]
-async fn an_unconnected_copy_leaves_the_stores_copy_to_be_uploaded() {
+async fn an_unconnected_copy_leaves_the_stores_copy_to_be_uploaded(kind: Kind) {
     let directory = tempfile::tempdir().expect("a directory");
-    let uploader = Uploader::new(directory.path()).await;
+    let uploader = Uploader::new(directory.path(), kind).await;
     for origin in [Origin::DirectOfDevice, Origin::Imported] {
         let original = Original::new();
         save(&uploader.machine, original.local(origin, 0, true).await).await;
@@ -146,10 +155,9 @@ async fn an_unconnected_copy_leaves_the_stores_copy_to_be_uploaded() {
     assert_eq!(uploader.waiting().await.len(), 2);
 }
 
-#[tokio::test]
-async fn a_true_key_that_replaces_a_wrong_one_is_not_uploaded() {
+async fn a_true_key_that_replaces_a_wrong_one_is_not_uploaded(kind: Kind) {
     let directory = tempfile::tempdir().expect("a directory");
-    let uploader = Uploader::new(directory.path()).await;
+    let uploader = Uploader::new(directory.path(), kind).await;
     let key = backed_up(&Original::new(), (0, true), Claims::AsTheStore, &uploader.origin()).await;
     let mut wrong = Original::new().local(Origin::Imported, 5, false).await.export().await;
     wrong.session_id = key.session_id.clone();
@@ -160,8 +168,7 @@ async fn a_true_key_that_replaces_a_wrong_one_is_not_uploaded() {
     assert_eq!(uploader.waiting().await, BTreeMap::new());
 }
 
-#[tokio::test]
-async fn keys_of_any_other_backup_are_uploaded() {
+async fn keys_of_any_other_backup_are_uploaded(kind: Kind) {
     let here = |uploader: &Uploader| uploader.origin();
     let superseded = |uploader: &Uploader| BackupOrigin {
         is_current: false,
@@ -188,7 +195,7 @@ async fn keys_of_any_other_backup_are_uploaded() {
     ];
     for (number, (backups, origin)) in cases.into_iter().enumerate() {
         let directory = tempfile::tempdir().expect("a directory");
-        let uploader = backups.uploader(directory.path()).await;
+        let uploader = backups.uploader(directory.path(), kind).await;
         // A new key, a key as good as the store's, and two that are merged with the store's, one in each way.
         let locals = [
             None,
@@ -212,8 +219,7 @@ async fn keys_of_any_other_backup_are_uploaded() {
     }
 }
 
-#[tokio::test]
-async fn copies_of_several_backups_in_one_batch_are_distinguished() {
+async fn copies_of_several_backups_in_one_batch_are_distinguished(kind: Kind) {
     // The copies in the current and in the old backup, and the copy that then waits for upload.
     let table = [
         (Some((0, true)), None, None),
@@ -226,7 +232,7 @@ async fn copies_of_several_backups_in_one_batch_are_distinguished() {
     ];
     for old_comes_first in [true, false] {
         let directory = tempfile::tempdir().expect("a directory");
-        let uploader = Uploader::new(directory.path()).await;
+        let uploader = Uploader::new(directory.path(), kind).await;
         let current = uploader.origin();
         let old = BackupOrigin {
             version: "0".to_owned(),
@@ -255,17 +261,13 @@ async fn copies_of_several_backups_in_one_batch_are_distinguished() {
     }
 }
 
-#[tokio::test]
-async fn no_mark_is_left_if_the_backup_is_replaced_during_a_delivery() {
+async fn no_mark_is_left_if_the_backup_is_replaced_during_a_delivery(kind: Kind) {
     let directory = tempfile::tempdir().expect("a directory");
-    let uploader = Uploader::new(directory.path()).await;
+    let uploader = Uploader::new(directory.path(), kind).await;
     let mut keys = Vec::new();
-    for local in [
-        None,
-        None,
-        Some((Origin::DirectOfDevice, 0)),
-        Some((Origin::DirectOfUnknown, 5)),
-    ] {
+    // These are merged one after the other: enough of them are left when the first one is in the store.
+    let merged = std::iter::repeat_n(Some((Origin::DirectOfUnknown, 5)), 20);
+    for local in merged.chain([None, None, Some((Origin::DirectOfDevice, 0))]) {
         let original = Original::new();
         if let Some((origin, index)) = local {
             save(&uploader.machine, original.local(origin, index, true).await).await;
@@ -276,21 +278,26 @@ async fn no_mark_is_left_if_the_backup_is_replaced_during_a_delivery() {
     let other = Original::new().local(Origin::DirectOfDevice, 0, true).await;
     other.mark_as_backed_up();
     save(&uploader.machine, other.clone()).await;
-    // Everything runs on one thread, so the task that waits for news runs as soon as the first keys are in the store.
     let machine = uploader.machine.clone();
     let next_key = BackupDecryptionKey::new();
-    let mut news = Box::pin(machine.store().room_keys_received_stream());
     let replaced = tokio::spawn({
         let (machine, next_key) = (machine.clone(), next_key.clone());
+        let merged: Vec<_> = keys[..20].iter().map(|key| key.session_id.clone()).collect();
         async move {
-            news.next().await;
+            'waiting: loop {
+                for session_id in &merged {
+                    if stored(&machine, session_id).await.first_known_index() == 0 {
+                        break 'waiting;
+                    }
+                }
+            }
             enable(&machine, &next_key, "2").await;
         }
     });
     let answers = uploader.deliver(keys.clone()).await;
     assert_eq!(
         answers.iter().filter(|answer| **answer == SinkAnswer::Imported).count(),
-        3
+        22
     );
     replaced.await.expect("the backup was replaced");
     for key in &keys {

@@ -7,7 +7,7 @@ use matrix_sdk_crypto::{OlmMachine, store::types::BackupDecryptionKey};
 use ruma::api::client::backup::EncryptedSessionData;
 use serde_json::Value;
 
-use crate::support::sessions::machines;
+use crate::support::{sessions::machines, sinks::Kind};
 
 /// The first index of a copy, and its flag for shared history.
 pub(super) type Copied = (u32, bool);
@@ -16,14 +16,16 @@ pub(super) type Copied = (u32, bool);
 pub(super) struct Uploader {
     pub(super) machine: OlmMachine,
     key: BackupDecryptionKey,
+    /// The kind of sink that it delivers through.
+    kind: Kind,
 }
 
 impl Uploader {
     /// Creates a machine that uploads to version 1.
-    pub(super) async fn new(directory: &Path) -> Self {
+    pub(super) async fn new(directory: &Path, kind: Kind) -> Self {
         let [machine, _] = machines(directory).await;
         let key = BackupDecryptionKey::new();
-        let uploader = Self { machine, key };
+        let uploader = Self { machine, key, kind };
         uploader.switch_on("1").await;
         uploader
     }
@@ -47,7 +49,7 @@ impl Uploader {
 
     /// Delivers keys through a new sink.
     pub(super) async fn deliver(&self, keys: Vec<RoomKey>) -> Vec<SinkAnswer> {
-        let sink = OlmMachineSink::new(self.machine.clone());
+        let sink = self.kind.of(OlmMachineSink::new(self.machine.clone()));
         sink.deliver(keys).await.expect("the keys are taken")
     }
 
@@ -92,10 +94,10 @@ pub(super) enum Backups {
 
 impl Backups {
     /// Creates a machine that uploads in this way.
-    pub(super) async fn uploader(self, directory: &Path) -> Uploader {
+    pub(super) async fn uploader(self, directory: &Path, kind: Kind) -> Uploader {
         let [machine, _] = machines(directory).await;
         let key = BackupDecryptionKey::new();
-        let uploader = Uploader { machine, key };
+        let uploader = Uploader { machine, key, kind };
         match self {
             Self::On => uploader.switch_on("1").await,
             Self::NeverOn => {}

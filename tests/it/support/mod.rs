@@ -14,6 +14,7 @@ mod run;
 mod server;
 pub(crate) mod sessions;
 mod setup;
+pub(crate) mod sinks;
 mod small_disk;
 pub(crate) mod transport;
 mod truth;

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
-use keyferry::{RoomKey, RoomKeySink, SinkAnswer, SinkError};
+use keyferry::{RoomKey, RoomKeySink, SinkAnswer, SinkError, SinkLimits};
 
 /// A sink that records its keys, and can be slow, refuse or fail.
 #[derive(Default)]
@@ -15,6 +15,7 @@ pub(crate) struct Recorder {
     pub(crate) fails_after: Mutex<Option<usize>>,
     /// The session to refuse.
     pub(crate) refuses: Mutex<Option<String>>,
+    pub(crate) limits: Mutex<SinkLimits>,
 }
 
 #[async_trait]
@@ -43,6 +44,17 @@ impl RoomKeySink for Recorder {
             .collect();
         self.keys.lock().expect("not poisoned").extend(keys);
         Ok(answers)
+    }
+
+    fn limits(&self) -> Result<SinkLimits, SinkError> {
+        Ok(*self.limits.lock().expect("not poisoned"))
+    }
+}
+
+impl Recorder {
+    /// Takes at most so many keys in a batch from now on.
+    pub(crate) fn limit_batches(&self, batch_keys: u32) {
+        self.limits.lock().expect("not poisoned").batch_keys = batch_keys;
     }
 }
 

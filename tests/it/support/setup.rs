@@ -122,9 +122,13 @@ impl Setup {
 
     /// Opens a client that delivers into this machine, and unlocks it.
     pub(crate) async fn open_into_machine(&self, machine: OlmMachine) -> Arc<KeyBackupClient> {
+        self.open_with_sink(OlmMachineSink::new(machine)).await
+    }
+
+    /// Opens a client that delivers into this sink, and unlocks it.
+    pub(crate) async fn open_with_sink(&self, sink: OlmMachineSink) -> Arc<KeyBackupClient> {
         let transport = Arc::new(ReqwestTransport::new().expect("a transport"));
-        let sink = Arc::new(OlmMachineSink::new(machine));
-        let client = KeyBackupClient::open(self.options(), transport, self.host.clone(), Some(sink))
+        let client = KeyBackupClient::open(self.options(), transport, self.host.clone(), Some(Arc::new(sink)))
             .await
             .expect("the client opens");
         client.unlock(self.recovery_key()).await.expect("the recovery key fits");

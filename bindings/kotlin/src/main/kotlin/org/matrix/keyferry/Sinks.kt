@@ -6,10 +6,12 @@ import org.matrix.keyferry.ffi.RoomKey
 import org.matrix.keyferry.ffi.RoomKeySink
 import org.matrix.keyferry.ffi.SinkAnswer
 import org.matrix.keyferry.ffi.SinkException
+import org.matrix.keyferry.ffi.SinkLimits
 
 /**
- * Makes a sink from a function, which takes a batch of at most 2,000 keys into the app's crypto and returns one
- * answer for each key, in the same order. Keys that it answers with `Imported` or `Known` must be durable by then.
+ * Makes a sink from a function, which takes a batch of keys into the app's crypto and returns one answer for each key,
+ * in the same order. Keys that it answers with `Imported` or `Known` must be durable by then. [limits] says how many
+ * keys a batch may have, 2,000 by default.
  *
  * ```
  * val sink = roomKeySink { keys ->
@@ -21,8 +23,13 @@ import org.matrix.keyferry.ffi.SinkException
  * A batch may come twice, so taking a key again must do no harm. If the function throws, nothing of the batch counts
  * as delivered, the run ends as blocked, and the keys come again in a later run.
  */
-public fun roomKeySink(deliver: suspend (List<RoomKey>) -> List<SinkAnswer>): RoomKeySink = object : RoomKeySink {
+public fun roomKeySink(
+    limits: SinkLimits = SinkLimits(),
+    deliver: suspend (List<RoomKey>) -> List<SinkAnswer>,
+): RoomKeySink = object : RoomKeySink {
     override suspend fun deliver(keys: List<RoomKey>): List<SinkAnswer> = deliver.invoke(keys)
+
+    override fun limits(): SinkLimits = limits
 }
 
 /**
@@ -34,4 +41,6 @@ internal class OneAtATimeSink(private val sink: RoomKeySink) : RoomKeySink {
 
     override suspend fun deliver(keys: List<RoomKey>): List<SinkAnswer> =
         mutex.withLock { answered(SinkException::Unavailable) { sink.deliver(keys) } }
+
+    override fun limits(): SinkLimits = sink.limits()
 }

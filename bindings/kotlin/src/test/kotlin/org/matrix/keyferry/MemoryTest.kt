@@ -15,7 +15,6 @@ import org.junit.jupiter.api.io.TempDir
 import org.matrix.keyferry.ffi.HttpExchange
 import org.matrix.keyferry.ffi.HttpRequest
 import org.matrix.keyferry.ffi.HttpTransport
-import org.matrix.keyferry.ffi.RoomKeySink
 import org.matrix.keyferry.ffi.SinkAnswer
 
 /** The heap of these tests has its full size from the start (pom.xml), so any growth is native memory. */
@@ -48,12 +47,10 @@ internal class MemoryTest {
     private suspend fun restore(keys: Int, dawdleMs: Long) {
         Homeserver("--keys", "$keys", "--rooms", "8").use { homeserver ->
             val taken = AtomicLong()
-            val sink = object : RoomKeySink {
-                override suspend fun deliver(keys: List<org.matrix.keyferry.ffi.RoomKey>): List<SinkAnswer> {
-                    delay(10 * dawdleMs)
-                    taken.addAndGet(keys.size.toLong())
-                    return keys.map { SinkAnswer.Imported }
-                }
+            val sink = roomKeySink { keys ->
+                delay(10 * dawdleMs)
+                taken.addAndGet(keys.size.toLong())
+                keys.map { SinkAnswer.Imported }
             }
             homeserver.open(directory.resolve("$keys"), sink, SlowReader(dawdleMs)).use { backup ->
                 backup.unlock(homeserver.recoveryKey)

@@ -92,6 +92,33 @@ internal class RestoreTest {
         }
     }
 
+    @Test
+    fun `a sink says how many keys a batch may have`() = withHomeserver { homeserver ->
+        val batches = Collections.synchronizedList(mutableListOf<Int>())
+        val sink = roomKeySink(SinkLimits(batchKeys = 60u)) { keys ->
+            batches += keys.size
+            keys.map { SinkAnswer.Imported }
+        }
+        homeserver.open(directory, sink).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            assertEquals(KEYS.toULong(), backup.run().summary.delivered)
+        }
+        assertEquals(60, batches.max())
+    }
+
+    @Test
+    fun `a sink whose limits throw gets batches of the usual size`() = withHomeserver { homeserver ->
+        val sink = object : RoomKeySink {
+            override suspend fun deliver(keys: List<RoomKey>) = keys.map { SinkAnswer.Imported }
+
+            override fun limits(): SinkLimits = error("on purpose")
+        }
+        homeserver.open(directory, sink).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            assertEquals(KEYS.toULong(), backup.run().summary.delivered)
+        }
+    }
+
     private fun withHomeserver(vararg arguments: String, block: suspend (Homeserver) -> Unit) = test {
         Homeserver("--keys", "$KEYS", "--rooms", "$ROOMS", *arguments).use { block(it) }
     }

@@ -16,6 +16,7 @@ import org.matrix.keyferry.ffi.RoomKey
 import org.matrix.keyferry.ffi.RoomKeySink
 import org.matrix.keyferry.ffi.RunOutcome
 import org.matrix.keyferry.ffi.SinkAnswer
+import org.matrix.keyferry.ffi.SinkLimits
 import org.matrix.keyferry.ffi.WakeUp
 import org.matrix.keyferry.ffi.WakeUpPurpose
 
@@ -84,4 +85,6 @@ internal class RecordingSink(private val pauseMs: Long = 0) : RoomKeySink {
         this.keys += keys
         return keys.map { SinkAnswer.Imported }
     }
+
+    override fun limits(): SinkLimits = SinkLimits()
 }
