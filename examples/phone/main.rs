@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! phone ACCOUNT.json DATA_DIR [--deliveries FILE] [--sink-delay-ms N] [--name NAME] [--max-vault-bytes N]
-//!     [--crypto DIR]
+//!     [--crypto DIR] [--by-session]
 //! ```
 //! The account file has what `keyferry-test-homeserver` prints. Exits with 0 if the last run completed, with 1 on a
 //! failure, and otherwise with 3.
@@ -82,6 +82,7 @@ struct Arguments {
     name: Option<String>,
     max_vault_bytes: Option<u64>,
     crypto: Option<PathBuf>,
+    by_session: bool,
 }
 
 fn arguments() -> Result<Arguments, lexopt::Error> {
@@ -94,6 +95,7 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
             Arg::Long("sink-delay-ms") => arguments.sink_delay = Duration::from_millis(parser.value()?.parse()?),
             Arg::Long("name") => arguments.name = Some(parser.value()?.string()?),
             Arg::Long("crypto") => arguments.crypto = Some(parser.value()?.into()),
+            Arg::Long("by-session") => arguments.by_session = true,
             Arg::Long("max-vault-bytes") => arguments.max_vault_bytes = Some(parser.value()?.parse()?),
             _ => return Err(argument.unexpected()),
         }
@@ -208,7 +210,7 @@ async fn open(
     };
     let sink = match &arguments.deliveries {
         Some(path) => {
-            let sink = sink::FileSink::new(path, arguments.sink_delay)?;
+            let sink = sink::FileSink::new(path, arguments.sink_delay, arguments.by_session)?;
             Some(Arc::new(sink) as Arc<dyn RoomKeySink>)
         }
         None => None,

@@ -14,16 +14,18 @@ use keyferry::{RoomKey, RoomKeySink, SinkAnswer, SinkError, SinkLimits};
 pub(crate) struct FileSink {
     file: Mutex<File>,
     delay: Duration,
+    by_session_id: bool,
 }
 
 impl FileSink {
-    pub(crate) fn new(path: &Path, delay: Duration) -> std::io::Result<Self> {
+    pub(crate) fn new(path: &Path, delay: Duration, by_session_id: bool) -> std::io::Result<Self> {
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         // Ends a line that was cut off when the process was killed.
         writeln!(file)?;
         Ok(Self {
             file: Mutex::new(file),
             delay,
+            by_session_id,
         })
     }
 }
@@ -48,6 +50,9 @@ impl RoomKeySink for FileSink {
     }
 
     fn limits(&self) -> Result<SinkLimits, SinkError> {
-        Ok(SinkLimits::default())
+        Ok(SinkLimits {
+            by_session_id: self.by_session_id,
+            ..SinkLimits::default()
+        })
     }
 }

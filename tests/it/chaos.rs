@@ -62,7 +62,7 @@ async fn after_random_disturbances_all_keys_are_there() {
     let mut delivered = Deliveries::new(&homeserver);
     let again = delivered.read_on(setup.directory.path());
     for _ in 0..20 {
-        let mut phone = start_phone(&homeserver, &setup);
+        let mut phone = start_phone(&homeserver, &setup, &[]);
         phone.send_command("start");
         phone.answer("done");
         phone.send_command("run");
@@ -97,9 +97,11 @@ async fn after_random_disturbances_all_keys_are_there() {
     assert_vault_complete(&client, &homeserver).await;
 }
 
-fn start_phone(homeserver: &Homeserver, setup: &Setup) -> Phone {
+/// Starts a phone. `order` is empty, or has the phone's sink take keys by their sessions.
+fn start_phone(homeserver: &Homeserver, setup: &Setup, order: &[&str]) -> Phone {
     let store = setup.directory.path().join("crypto-store").display().to_string();
-    Phone::start(homeserver, setup, &["--crypto", &store]).ready()
+    let arguments = [&["--crypto", store.as_str()], order].concat();
+    Phone::start(homeserver, setup, &arguments).ready()
 }
 
 /// Waits until the phone has done everything that it was told, and is quiet.
@@ -112,7 +114,7 @@ fn until_quiescent(phone: &mut Phone) {
 fn complete_a_move(homeserver: &Homeserver, setup: &Setup) {
     let mut ends = Vec::new();
     for _ in 0..20 {
-        let mut phone = start_phone(homeserver, setup);
+        let mut phone = start_phone(homeserver, setup, &[]);
         for command in ["run", "wait", "move", "reset"] {
             phone.send_command(command);
         }
@@ -143,7 +145,8 @@ impl Chaos<'_> {
             None => {
                 // A server that stays silent would keep an unlock waiting for longer than this test does.
                 self.homeserver.set_faults(Vec::new());
-                start_phone(self.homeserver, self.setup)
+                let order: &[&str] = if self.dice.next() < 0.5 { &[] } else { &["--by-session"] };
+                start_phone(self.homeserver, self.setup, order)
             }
         };
         if self.dice.below(15) == 0 {

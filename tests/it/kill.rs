@@ -16,6 +16,15 @@ const KILLS: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_lose_nothing_and_repeat_at_most_a_batch_each() {
+    fifty_kills(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_kills_lose_nothing_when_keys_come_by_their_sessions() {
+    fifty_kills(&["--by-session"]).await;
+}
+
+async fn fifty_kills(arguments: &[&str]) {
     // Slow enough that an undisturbed run takes some seconds, all of them with work under way.
     let homeserver = start(Config {
         keys: KEYS,
@@ -27,7 +36,7 @@ async fn fifty_kills_lose_nothing_and_repeat_at_most_a_batch_each() {
     let undisturbed = {
         let setup = Setup::new(&homeserver);
         let began = Instant::now();
-        assert!(spawn(&homeserver, &setup).end());
+        assert!(spawn(&homeserver, &setup, arguments).end());
         began.elapsed()
     };
 
@@ -42,7 +51,7 @@ async fn fifty_kills_lose_nothing_and_repeat_at_most_a_batch_each() {
     let mut before = 0.0;
     let mut delivered = Deliveries::new(&homeserver);
     for moment in moments {
-        let mut child = spawn(&homeserver, &setup);
+        let mut child = spawn(&homeserver, &setup, arguments);
         tokio::time::sleep(Duration::from_millis(20) + undisturbed.mul_f64(moment - before)).await;
         before = moment;
         kills += usize::from(child.is_alive());
@@ -52,7 +61,7 @@ async fn fifty_kills_lose_nothing_and_repeat_at_most_a_batch_each() {
     }
     eprintln!("{kills} of {KILLS} processes were killed with work under way");
     assert!(kills > KILLS / 2, "the kills come while there is work");
-    assert!(spawn(&homeserver, &setup).end());
+    assert!(spawn(&homeserver, &setup, arguments).end());
 
     assert!(delivered.read_on(setup.directory.path()) <= BATCH);
     assert_eq!(delivered.missing.len(), 0, "keys are lost");
@@ -129,8 +138,8 @@ async fn a_killed_write_leaves_a_whole_wish_or_none() {
     );
 }
 
-fn spawn(homeserver: &Homeserver, setup: &Setup) -> Phone {
-    let mut phone = Phone::start(homeserver, setup, &[]);
+fn spawn(homeserver: &Homeserver, setup: &Setup, arguments: &[&str]) -> Phone {
+    let mut phone = Phone::start(homeserver, setup, arguments);
     phone.send_command("run");
     phone
 }

@@ -113,6 +113,23 @@ final class RestoreTests: BackupTestCase {
         working.close()
     }
 
+    func testASinkSaysHowManyKeysABatchMayHave() async throws {
+        let homeserver = try TestHomeserver(keys: 500, rooms: 5)
+        let largest = HighWaterMark()
+        let sink = ClosureSink(limits: SinkLimits(batchKeys: 60)) { keys in
+            largest.note(keys.count)
+            return keys.map { _ in .imported }
+        }
+        let backup = try await open(homeserver, in: newDirectory(), sink: sink)
+        try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
+
+        let report = try await notHanging { await backup.run() }
+
+        XCTAssertEqual(report.summary.delivered, 500)
+        XCTAssertEqual(largest.value, 60)
+        backup.close()
+    }
+
     func testTheTransportBufferStaysSmallWithASlowSink() async throws {
         let homeserver = try TestHomeserver(keys: 20_000, rooms: 4)
         let recorder = Recorder()

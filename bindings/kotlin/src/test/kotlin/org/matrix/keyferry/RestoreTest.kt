@@ -2,6 +2,7 @@ package org.matrix.keyferry
 
 import java.nio.file.Files
 import java.nio.file.Path
+import java.util.Collections
 import kotlin.io.path.readLines
 import kotlinx.coroutines.flow.toList
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -10,8 +11,11 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 import org.matrix.keyferry.ffi.DownloadStage
+import org.matrix.keyferry.ffi.RoomKey
 import org.matrix.keyferry.ffi.RoomKeyLookup
+import org.matrix.keyferry.ffi.RoomKeySink
 import org.matrix.keyferry.ffi.SinkAnswer
+import org.matrix.keyferry.ffi.SinkLimits
 
 private const val KEYS = 2_000
 private const val ROOMS = 20
