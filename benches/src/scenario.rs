@@ -57,7 +57,7 @@ pub(crate) struct Row {
 
 /// Returns the scenarios that these options ask for.
 pub(crate) fn all(options: &Options) -> Vec<Scenario> {
-    use Contestant::{Delivered, DeliveredSealed, Fetched, Opened, PlainDownload};
+    use Contestant::{Delivered, DeliveredSealed, DeliveredSilently, Fetched, Opened, PlainDownload};
     let new = |kind, keys, rooms, contestants: &[Contestant]| Scenario {
         rounds_divided_by: if kind == Kind::Large { 3 } else { 1 },
         kind,
@@ -72,7 +72,14 @@ pub(crate) fn all(options: &Options) -> Vec<Scenario> {
         new(Kind::SlowLink, options.keys, 1, &[PlainDownload, Fetched]),
     ];
     if options.large_keys > 0 {
-        let contestants = [PlainDownload, Fetched, Opened, Delivered, DeliveredSealed];
+        let contestants = [
+            PlainDownload,
+            Fetched,
+            Opened,
+            Delivered,
+            DeliveredSealed,
+            DeliveredSilently,
+        ];
         all.push(new(Kind::Large, options.large_keys, 200, &contestants));
     }
     if let Some(python) = &options.synapse {

@@ -54,19 +54,19 @@ const STAGES: [Stage; 4] = [
         name: "all stages at work",
         server_is_silent: false,
         sink: AT_ONCE,
-        most_ms: 250.0,
+        most_ms: 50.0,
     },
     Stage {
         name: "silent server",
         server_is_silent: true,
         sink: AT_ONCE,
-        most_ms: 250.0,
+        most_ms: 50.0,
     },
     Stage {
         name: "slow sink (2 s a batch)",
         server_is_silent: false,
         sink: Sink::TakesAll { delay_ms: 2_000 },
-        most_ms: 250.0,
+        most_ms: 60.0,
     },
     Stage {
         name: "matrix-sdk store as sink",
