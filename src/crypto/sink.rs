@@ -27,8 +27,8 @@ pub trait RoomKeySink: Send + Sync {
     /// A list of answers whose length differs from the batch is treated as an error, too.
     async fn deliver(&self, keys: Vec<RoomKey>) -> Result<Vec<SinkAnswer>, SinkError>;
 
-    /// Returns how much the sink takes at a time. Called before each batch, so that the answer may follow what the
-    /// last batches have shown; it must not wait for anything.
+    /// Returns how much the sink takes at a time. Called several times for each batch, so that the answer may follow
+    /// what the last batches have shown; it must not wait for anything.
     ///
     /// # Errors
     /// After a `SinkError`, the defaults of `SinkLimits` apply.

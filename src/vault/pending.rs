@@ -18,8 +18,6 @@ pub(crate) struct PendingEntries {
     pub(crate) bodies: Vec<u8>,
     /// Whether the page is full, so that more entries may follow.
     pub(crate) is_full: bool,
-    /// How many of the entries that were asked for by id have been looked at; the page was full after that.
-    pub(crate) looked_at: usize,
 }
 
 /// One entry that waits to be opened or delivered.
@@ -41,6 +39,26 @@ pub(crate) enum Waiting {
     All,
     Unopened,
     UnopenedOrUndelivered,
+}
+
+impl Waiting {
+    /// Returns what tells whether such an entry is unopened, and which entries after `?1` are meant.
+    fn sql(self) -> (&'static str, &'static str) {
+        match self {
+            Self::All => ("1", "FROM entry WHERE id > ?1"),
+            Self::Unopened => (
+                "1",
+                "FROM entry LEFT JOIN opened ON opened.entry = id WHERE id > ?1 AND opened.entry IS NULL",
+            ),
+            Self::UnopenedOrUndelivered => (
+                "opened.entry IS NULL",
+                "FROM entry LEFT JOIN opened ON opened.entry = id
+                 WHERE id > ?1 AND (opened.entry IS NULL OR (failure = 0
+                     AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
+                     AND NOT EXISTS (SELECT 1 FROM copy WHERE copy.entry = id AND standing <> 0)))",
+            ),
+        }
+    }
 }
 
 impl PendingEntries {
@@ -68,25 +86,10 @@ impl Connection {
         waiting: Waiting,
         limit: usize,
     ) -> Result<PendingEntries, VaultError> {
-        let sql = match waiting {
-            Waiting::All => {
-                "SELECT id, room, session, body, 1 FROM entry WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2"
-            }
-            Waiting::Unopened => {
-                "SELECT id, room, session, body, 1
-                 FROM entry LEFT JOIN opened ON opened.entry = id
-                 WHERE id > ?1 AND id <= ?3 AND opened.entry IS NULL ORDER BY id LIMIT ?2"
-            }
-            Waiting::UnopenedOrUndelivered => {
-                "SELECT id, room, session, body, opened.entry IS NULL
-                 FROM entry LEFT JOIN opened ON opened.entry = id
-                 WHERE id > ?1 AND id <= ?3 AND (opened.entry IS NULL OR (failure = 0
-                     AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
-                     AND NOT EXISTS (SELECT 1 FROM copy WHERE copy.entry = id AND standing <> 0)))
-                 ORDER BY id LIMIT ?2"
-            }
-        };
-        let mut statement = self.inner.prepare_cached(sql)?;
+        let (unopened, those) = waiting.sql();
+        let mut statement = self.inner.prepare_cached(&format!(
+            "SELECT id, room, session, body, {unopened} {those} AND id <= ?3 ORDER BY id LIMIT ?2"
+        ))?;
         let mut rows = statement.query(params![after, limit as i64, through])?;
         let mut pending = PendingEntries::default();
         while let Some(row) = rows.next()? {
@@ -111,21 +114,10 @@ impl Connection {
         waiting: Waiting,
         mut see: impl FnMut(EntryId, &[u8]) -> bool,
     ) -> Result<(), VaultError> {
-        let sql = match waiting {
-            Waiting::All => "SELECT id, session FROM entry WHERE id > ?1 ORDER BY id",
-            Waiting::Unopened => {
-                "SELECT id, session FROM entry LEFT JOIN opened ON opened.entry = id
-                 WHERE id > ?1 AND opened.entry IS NULL ORDER BY id"
-            }
-            Waiting::UnopenedOrUndelivered => {
-                "SELECT id, session FROM entry LEFT JOIN opened ON opened.entry = id
-                 WHERE id > ?1 AND (opened.entry IS NULL OR (failure = 0
-                     AND NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.entry = id)
-                     AND NOT EXISTS (SELECT 1 FROM copy WHERE copy.entry = id AND standing <> 0)))
-                 ORDER BY id"
-            }
-        };
-        let mut statement = self.inner.prepare_cached(sql)?;
+        let (_, those) = waiting.sql();
+        let mut statement = self
+            .inner
+            .prepare_cached(&format!("SELECT id, session {those} ORDER BY id"))?;
         let mut rows = statement.query([after])?;
         while let Some(row) = rows.next()? {
             let session = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
@@ -136,9 +128,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Returns the entries with these ids that are still in the vault. A page ends when its bodies reach
-    /// [`MAX_PAGE_BYTES`].
-    pub(crate) fn entries_among(&self, ids: &[EntryId]) -> Result<PendingEntries, VaultError> {
+    /// Returns the entries with these ids that are still in the vault, and the ids that were not reached. A page ends
+    /// when its bodies reach [`MAX_PAGE_BYTES`].
+    pub(crate) fn entries_among<'a>(&self, ids: &'a [EntryId]) -> Result<(PendingEntries, &'a [EntryId]), VaultError> {
         let mut statement = self.inner.prepare_cached(
             "SELECT id, room, session, body, opened.entry IS NULL FROM entry LEFT JOIN opened ON opened.entry = id
              WHERE id = ?1",
@@ -148,17 +140,16 @@ impl Connection {
         pending
             .bodies
             .reserve_exact((ids.len() * USUAL_BODY_BYTES).min(MAX_PAGE_BYTES));
-        for id in ids {
+        let mut rest = ids.iter();
+        while pending.bodies.len() < MAX_PAGE_BYTES
+            && let Some(id) = rest.next()
+        {
             let mut rows = statement.query([id])?;
             if let Some(row) = rows.next()? {
                 pending.push(row)?;
             }
-            pending.looked_at += 1;
-            if pending.bodies.len() >= MAX_PAGE_BYTES {
-                break;
-            }
         }
-        Ok(pending)
+        Ok((pending, rest.as_slice()))
     }
 
     /// Returns the last entry that has been opened or has failed. All later entries wait to be opened.

@@ -191,8 +191,8 @@ impl Claims {
 
     fn claim_of_window(&mut self, most: usize, keys: &DecryptionKeys) -> Result<Next, VaultError> {
         let taken = self.window.take_next(most);
-        let pending = self.connection.entries_among(&taken)?;
-        self.window.put_back(&taken[pending.looked_at..]);
+        let (pending, rest) = self.connection.entries_among(&taken)?;
+        self.window.put_back(rest);
         // The mark passes the whole window at once.
         let last = match self.window.is_empty() {
             true => self.window.last(),
@@ -206,21 +206,33 @@ impl Claims {
         while !self.urgent_of_window.is_empty() {
             let rest = self.urgent_of_window.split_off(most.min(self.urgent_of_window.len()));
             let taken = std::mem::replace(&mut self.urgent_of_window, rest);
-            let pending = self.connection.entries_among(&taken)?;
-            self.urgent_of_window
-                .splice(0..0, taken[pending.looked_at..].iter().copied());
-            let (entries, bodies, _) = self.openable(pending, keys)?;
+            let (pending, rest) = self.connection.entries_among(&taken)?;
+            self.urgent_of_window.splice(0..0, rest.iter().copied());
+            let (entries, bodies, whole) = self.openable(pending, keys)?;
+            if !whole {
+                // Entries without a decryption key are in no other page of this pass: no mark may pass them.
+                self.hold();
+            }
             if !entries.is_empty() {
-                self.opened.hold();
-                self.delivered.hold();
-                return Ok(Some(Page {
-                    number: None,
-                    entries,
-                    bodies,
-                }));
+                return Ok(Some(self.early(entries, bodies)));
             }
         }
         Ok(None)
+    }
+
+    /// Makes a page of entries that are claimed early. No mark passes them until the page is settled.
+    fn early(&mut self, entries: Vec<(PendingEntry, Arc<RoomRow>)>, bodies: Vec<u8>) -> Page {
+        self.hold();
+        Page {
+            number: None,
+            entries,
+            bodies,
+        }
+    }
+
+    fn hold(&mut self) {
+        self.opened.hold();
+        self.delivered.hold();
     }
 
     /// Claims the next entries in the order in which they came.
@@ -287,16 +299,9 @@ impl Claims {
         if entries.is_empty() {
             return Ok(None);
         }
-        // No mark may pass these entries until the page is settled.
-        self.opened.hold();
-        self.delivered.hold();
         self.taken.add(after.next(), last);
         self.opened_before = self.opened_before.max(last);
-        Ok(Some(Page {
-            number: None,
-            entries,
-            bodies,
-        }))
+        Ok(Some(self.early(entries, bodies)))
     }
 
     /// Returns the unclaimed entries that have a decryption key, their bodies, and whether no entry lacks a key.

@@ -1,7 +1,5 @@
 //! Tests of the queue of pages.
 
-use std::ops::RangeInclusive;
-
 use tempfile::TempDir;
 
 use super::*;
@@ -43,7 +41,7 @@ impl Filled {
         filled
     }
 
-    fn insert(&self, version: VersionRowId, numbers: RangeInclusive<u16>) {
+    fn insert(&self, version: VersionRowId, numbers: impl Iterator<Item = u16>) {
         let mut batch = EntryBatch::default();
         for number in numbers {
             let mut session = [0; 32];
@@ -203,4 +201,32 @@ fn a_stopped_run_fills_no_window() {
     // Nothing is claimed out of order, and nothing is lost.
     let (_, entries) = filled.page(&queue);
     assert_eq!(entries, [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn the_mark_does_not_pass_entries_of_a_wanted_room_that_lack_a_key() {
+    let filled = Filled::new(30);
+    let mut connection = filled.vault.connect().expect("a connection");
+    connection.include_version("2").expect("a version");
+    let versions = connection.versions().expect("the versions");
+    let locked = versions
+        .iter()
+        .find(|version| version.version == "2")
+        .expect("it is there")
+        .id;
+    filled.insert(locked, (32..=40).step_by(2));
+    let queue = filled.queue(BY_SESSION, 10);
+    // The window is made by the first claim.
+    let mut pages = vec![filled.page(&queue).0];
+    filled.wanted.open_first("!even:x".to_owned());
+    for _ in 0..20 {
+        if let Claim::Page(page, _) = filled.claim(&queue, true) {
+            assert!(page.entries.iter().all(|(entry, _)| entry.id <= EntryId(30)));
+            pages.push(page.number);
+        }
+    }
+    for page in pages {
+        queue.settle(page, Passed::Opened);
+    }
+    assert_eq!(queue.mark_with(&[], Passed::Opened), EntryId::NONE);
 }
