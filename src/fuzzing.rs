@@ -7,12 +7,14 @@ use serde_json::Value;
 
 use crate::{
     backup::{
-        BackupOrigin, entry,
+        BackupOrigin,
+        base64::BASE64,
+        entry,
         limits::{MAX_ENTRY_BYTES, MAX_ID_BYTES, MAX_VERSION_CHARS, MAX_VERSION_DETAIL_CHARS},
         plaintext::OpenedEntry,
         reader::{BackupReader, EntryVisitor, RawEntry, ReadError, is_entry},
         recovery_key::{parse_base58, parse_base64},
-        session_id::{BASE64, SessionId},
+        session_id::SessionId,
         version::{VersionInfo, VersionMark, read_version_number},
     },
     preference::read_forms,

@@ -13,7 +13,7 @@ use base64::Engine;
 use serde::Serialize;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{entry_keys::EntryKeys, room_key::RoomKeyContent, session_id::BASE64};
+use super::{base64::BASE64, entry_keys::EntryKeys, room_key::RoomKeyContent};
 use crate::{backup::RoomKey, random::random};
 
 /// The most bytes that padding adds.

@@ -4,13 +4,15 @@
 //! else is kept as received, so that a later version of the crate may understand it; its fault is reported when it is
 //! opened.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use base64::Engine;
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{Deserializer, Error, Visitor},
+};
 use serde_json::value::RawValue;
 
-use super::{limits::MAX_ENTRY_BYTES, reader::RawEntry, session_id::BASE64};
+use super::{base64::decode_onto, limits::MAX_ENTRY_BYTES, reader::RawEntry};
 
 /// Bytes of the ephemeral public key.
 const EPHEMERAL: usize = 32;
@@ -162,11 +164,38 @@ struct BareEntryJson<'a> {
 #[derive(Deserialize)]
 struct SessionDataJson<'a> {
     #[serde(borrow)]
-    ephemeral: Cow<'a, str>,
+    ephemeral: Text<'a>,
     #[serde(borrow)]
-    mac: Cow<'a, str>,
+    mac: Text<'a>,
     #[serde(borrow)]
-    ciphertext: Cow<'a, str>,
+    ciphertext: Text<'a>,
+}
+
+/// The bytes of a string. Whether they are valid text is not checked, because they are only valid as base64.
+struct Text<'a>(Cow<'a, [u8]>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("base64")
+    }
+
+    fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(Text(Cow::Borrowed(bytes)))
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(Text(Cow::Owned(bytes.to_owned())))
+    }
 }
 
 fn pack_encrypted(json: &[u8], out: &mut Vec<u8>) -> Option<Claims> {
@@ -190,21 +219,24 @@ fn pack_encrypted(json: &[u8], out: &mut Vec<u8>) -> Option<Claims> {
         ciphertext,
     } = data;
     out.push(TAG_CURVE25519_AES_SHA2);
-    let mut exactly = |text: &str, bytes: usize| {
+    let mut exactly = |text: &[u8], bytes: usize| {
         let begin = out.len();
-        BASE64.decode_vec(text, out).ok()?;
+        decode_onto(text, out)?;
         (out.len() - begin == bytes).then_some(())
     };
-    exactly(&ephemeral, EPHEMERAL)?;
-    exactly(&mac, MAC)?;
+    exactly(&ephemeral.0, EPHEMERAL)?;
+    exactly(&mac.0, MAC)?;
     let begin = out.len();
-    BASE64.decode_vec(ciphertext.as_bytes(), out).ok()?;
+    decode_onto(&ciphertext.0, out)?;
     (out.len() > begin).then_some(claims)
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+
     use super::*;
+    use crate::backup::base64::BASE64;
 
     fn packed(json: &str) -> Vec<u8> {
         let mut out = vec![9];

@@ -4,6 +4,7 @@
 //! Nothing here waits, reads a clock, or touches a network or a disk. All input comes from a server that may be
 //! hostile, so every size has a bound in [`limits`].
 
+pub(crate) mod base64;
 pub(crate) mod completeness;
 pub(crate) mod copies;
 pub(crate) mod decryption;

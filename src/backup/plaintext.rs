@@ -14,7 +14,12 @@ use serde::{
 use serde_json::value::RawValue;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{BackupOrigin, FailureReason, RoomKey, limits::MAX_CLAIM_TEXTS, session_id::BASE64, session_id::SessionId};
+use super::{
+    BackupOrigin, FailureReason, RoomKey,
+    base64::{BASE64, decode_key, decode_onto},
+    limits::MAX_CLAIM_TEXTS,
+    session_id::SessionId,
+};
 use crate::secret::SecretString;
 
 const MEGOLM_V1: &str = "m.megolm.v1.aes-sha2";
@@ -39,7 +44,9 @@ pub(crate) struct OpenedEntry<'a> {
 impl<'a> OpenedEntry<'a> {
     /// Reads and checks the plaintext of the entry listed as `session_id`.
     pub(crate) fn parse(plaintext: &'a [u8], session_id: &SessionId) -> Result<Self, FailureReason> {
-        let fields: Fields<'a> = serde_json::from_slice(plaintext).map_err(|_| FailureReason::NotARoomKey)?;
+        // Checked as a whole: the parser would check each text alone.
+        let plaintext = std::str::from_utf8(plaintext).map_err(|_| FailureReason::NotARoomKey)?;
+        let fields: Fields<'a> = serde_json::from_str(plaintext).map_err(|_| FailureReason::NotARoomKey)?;
         if fields
             .algorithm
             .as_deref()
@@ -52,13 +59,13 @@ impl<'a> OpenedEntry<'a> {
         else {
             return Err(FailureReason::NotARoomKey);
         };
-        let sender_key = key_bytes(sender_key).ok_or(FailureReason::NotARoomKey)?;
+        let sender_key = decode_key(sender_key).ok_or(FailureReason::NotARoomKey)?;
         let mut session = Zeroizing::new(Vec::with_capacity(EXPORTED_SESSION_BYTES + 3));
-        let decoded = BASE64.decode_vec(session_key.as_bytes(), &mut session);
+        let decoded = decode_onto(session_key.as_bytes(), &mut session);
         if let Cow::Owned(mut copy) = session_key {
             copy.zeroize();
         }
-        decoded.map_err(|_| FailureReason::NotARoomKey)?;
+        decoded.ok_or(FailureReason::NotARoomKey)?;
         if session.len() != EXPORTED_SESSION_BYTES || session[0] != EXPORT_VERSION {
             return Err(FailureReason::NotARoomKey);
         }
@@ -181,14 +188,6 @@ fn keep_first<T>(slot: &mut Option<T>, value: impl FnOnce() -> Option<T>) {
     if slot.is_none() {
         *slot = value();
     }
-}
-
-/// Returns the 32 bytes of a key in base64.
-fn key_bytes(text: &str) -> Option<[u8; 32]> {
-    // The decoder requires room for whole groups of three bytes.
-    let mut bytes = [0; 36];
-    let length = BASE64.decode_slice(text, &mut bytes).ok()?;
-    bytes[..length].try_into().ok()
 }
 
 fn text(raw: &RawValue) -> Option<Cow<'_, str>> {

@@ -4,12 +4,11 @@
 //! Two copies are one session only if advancing the earlier ratchet to the index of the later one yields the later
 //! one, byte for byte. vodozemac does the cryptography.
 
-use base64::Engine;
 use matrix_sdk_crypto::vodozemac::megolm::{ExportedSessionKey, InboundGroupSession, MegolmMessage, SessionConfig};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{RoomKey, limits::MAX_EVENT_BYTES, session_id::BASE64};
+use super::{RoomKey, base64::decode_onto, limits::MAX_EVENT_BYTES};
 
 /// The ratchet of one copy of a session.
 pub(crate) struct Ratchet(InboundGroupSession);
@@ -24,7 +23,7 @@ impl Ratchet {
     /// Reads the session of a room key. Returns `None` if its id is not an Ed25519 key.
     pub(crate) fn of(key: &RoomKey) -> Option<Self> {
         let mut session = Zeroizing::new(Vec::with_capacity(3 * key.session_key.expose().len() / 4 + 3));
-        BASE64.decode_vec(key.session_key.expose(), &mut session).ok()?;
+        decode_onto(key.session_key.expose().as_bytes(), &mut session)?;
         Self::import(&session)
     }
 

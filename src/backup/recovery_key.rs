@@ -5,7 +5,7 @@ use base64::Engine;
 use matrix_sdk_crypto::{backups::DecodeError, store::types::BackupDecryptionKey};
 use zeroize::Zeroizing;
 
-use super::{limits::MAX_KDF_ITERATIONS, session_id::BASE64, version::PassphraseInfo};
+use super::{base64::BASE64, limits::MAX_KDF_ITERATIONS, version::PassphraseInfo};
 use crate::secret::KeyBytes;
 
 /// A text with more base58 characters than this cannot be 35 bytes.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base64::Engine;
 use serde::Serialize;
 
-use super::session_id::BASE64;
+use super::base64::BASE64;
 use crate::secret::SecretString;
 
 /// One inbound Megolm session, as it came out of the backup (client-server API, `BackedUpSessionData`).

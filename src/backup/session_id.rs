@@ -1,23 +1,12 @@
-//! Base64 as Matrix clients write it, and session ids in their short form.
+//! Session ids in their short form.
 //!
 //! A session id is the unpadded base64 of an Ed25519 public key: 43 characters for 32 bytes. The vault keeps the bytes.
 
 use std::borrow::Cow;
 
-use base64::{
-    Engine,
-    alphabet::STANDARD,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
+use base64::Engine;
 
-/// Writes without padding and reads with or without it, as the specification requires of readers.
-pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_encode_padding(false)
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+use super::base64::{BASE64, decode_canonical_key};
 
 /// Prefix of a text that is as long as a key (32 bytes). No text begins with this byte.
 const NO_KEY: u8 = 0xff;
@@ -33,18 +22,9 @@ pub(crate) enum SessionId {
 
 impl SessionId {
     pub(crate) fn parse(text: &str) -> Self {
-        let mut bytes = [0; 33];
-        match BASE64.decode_slice(text, &mut bytes) {
-            Ok(32) => {
-                let key: [u8; 32] = bytes[..32].try_into().expect("32 of 33 bytes");
-                // Only a text that the key encodes back to is the canonical form.
-                let mut again = [0; 44];
-                match BASE64.encode_slice(key, &mut again) {
-                    Ok(length) if &again[..length] == text.as_bytes() => Self::Key(key),
-                    _ => Self::Text(text.to_owned()),
-                }
-            }
-            _ => Self::Text(text.to_owned()),
+        match decode_canonical_key(text) {
+            Some(key) => Self::Key(key),
+            None => Self::Text(text.to_owned()),
         }
     }
 

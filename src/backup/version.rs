@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
+    base64::BASE64,
     limits::{MAX_VERSION_CHARS, MAX_VERSION_DETAIL_CHARS},
-    session_id::BASE64,
 };
 
 /// The only backup algorithm that exists so far.

@@ -11,7 +11,7 @@ use super::{
     steps::{Move, OldVersion},
 };
 use crate::{
-    backup::{session_id::BASE64, version::VersionInfo},
+    backup::{base64::BASE64, version::VersionInfo},
     homeserver::{HomeserverError, Retry},
     preference::{PreferenceError, PreferenceWrite},
     random::random,

@@ -12,7 +12,7 @@ use super::{
     steps::Move,
 };
 use crate::{
-    backup::{decryption::BackupDecryptionKey, limits::MAX_ID_BYTES, session_id::BASE64},
+    backup::{base64::BASE64, decryption::BackupDecryptionKey, limits::MAX_ID_BYTES},
     crypto::{BackupTarget, CryptoError, NewBackup},
     homeserver::{Homeserver, HomeserverError},
     secret::{KeyBytes, SecretString},

@@ -12,7 +12,7 @@ use super::{
     steps::Move,
 };
 use crate::{
-    backup::{RoomKey, session_id::BASE64, version::VersionMark},
+    backup::{RoomKey, base64::BASE64, version::VersionMark},
     blocking::blocking,
     crypto::BackupTarget,
     ids::EntryId,

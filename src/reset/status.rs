@@ -4,7 +4,7 @@ use base64::Engine;
 
 use super::{records::ResetStatus, steps::Move};
 use crate::{
-    backup::session_id::BASE64,
+    backup::base64::BASE64,
     job::{Jobs, NoAccess},
     vault::{Connection, VaultError},
 };

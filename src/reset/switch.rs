@@ -12,7 +12,7 @@ use super::{
     steps::{Look, Move},
 };
 use crate::{
-    backup::{session_id::BASE64, version::VersionInfo},
+    backup::{base64::BASE64, version::VersionInfo},
     crypto::CryptoError,
     homeserver::{HomeserverError, Retry},
     job::JobEnd,

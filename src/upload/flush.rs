@@ -16,11 +16,8 @@ use super::{
 };
 use crate::{
     backup::{
-        decryption::BackupDecryptionKey,
-        entry::pack,
-        ratchet::Ratchet,
-        reader::RawEntry,
-        session_id::{BASE64, SessionId},
+        base64::BASE64, decryption::BackupDecryptionKey, entry::pack, ratchet::Ratchet, reader::RawEntry,
+        session_id::SessionId,
     },
     blocking::blocking,
     crypto::{BackupTarget, CryptoError, RoomKeySource, SourcePage},

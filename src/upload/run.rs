@@ -11,7 +11,7 @@ use super::{
     send::{SendEnd, end_of},
 };
 use crate::{
-    backup::{session_id::BASE64, version::VersionInfo},
+    backup::{base64::BASE64, version::VersionInfo},
     context::Context,
     crypto::{BackupTarget, CryptoError, RoomKeySource},
     homeserver::{HomeserverError, Retry},

@@ -3,7 +3,7 @@
 use base64::Engine;
 
 use crate::{
-    backup::{limits::MAX_VERSION_CHARS, session_id::BASE64},
+    backup::{base64::BASE64, limits::MAX_VERSION_CHARS},
     download::{KeyDownload, StatusError},
     job::Occasion,
     vault::Connection,
