@@ -30,8 +30,14 @@ pub(super) async fn forget_trimmed(turn: &ActiveRun) -> Result<bool, VaultError>
 /// is room again.
 pub(super) async fn trim(phase: &PhaseContext) -> Result<(), VaultError> {
     let mut goes_on = phase.trims() && phase.in_vault(|writer| writer.reader().can_trim()).await?;
-    while goes_on && !phase.run.stop.winds_down() && phase.run.may_do(Work::Open) {
+    let may_go_on = || !phase.run.stop.winds_down() && phase.run.may_do(Work::Open);
+    while goes_on && may_go_on() {
         goes_on = phase.in_vault(Writer::trim_step).await?;
+    }
+    // Entries also go when a better copy replaces them.
+    goes_on = phase.in_vault(|writer| writer.reader().can_sweep()).await?;
+    while goes_on && may_go_on() {
+        goes_on = phase.in_vault(Writer::sweep_step).await?;
     }
     let conditions = phase.policy.conditions();
     let has_room_again = move |writer: &mut Writer| conditions.has_room_again(writer.reader());

@@ -11,6 +11,7 @@ use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 
 use super::{
     VaultError,
+    bodies::{Bodies, SegmentFiles},
     file_identity::FileIdentity,
     schema,
     seal::{Fingerprint, VaultKeys},
@@ -80,6 +81,7 @@ impl Vault {
 pub(crate) struct VaultTx<'a> {
     transaction: &'a Transaction<'a>,
     pub(super) keys: &'a VaultKeys,
+    pub(super) bodies: &'a Bodies,
 }
 
 impl<'a> Deref for VaultTx<'a> {
@@ -95,6 +97,7 @@ pub(crate) struct Connection {
     pub(super) inner: rusqlite::Connection,
     pub(super) keys: Arc<VaultKeys>,
     pub(super) path: Arc<Path>,
+    pub(super) bodies: Bodies,
     file: FileIdentity,
 }
 
@@ -111,6 +114,7 @@ impl Connection {
             inner,
             keys,
             path: path.clone(),
+            bodies: Bodies::new(SegmentFiles::of(path.clone())),
             file,
         })
     }
@@ -125,6 +129,15 @@ impl Connection {
         self.finish(transaction, work)
     }
 
+    /// Runs a look-up that reads bodies, and repeats it once if a segment was removed in between: then its rows are gone
+    /// or say where the bodies are now.
+    pub(super) fn look_up<T>(&self, look: impl Fn() -> Result<T, VaultError>) -> Result<T, VaultError> {
+        match look() {
+            Err(VaultError::SegmentMissing) => look(),
+            result => result,
+        }
+    }
+
     /// Runs `work` in a transaction that has begun, and commits it.
     fn finish<T>(
         &self,
@@ -134,6 +147,7 @@ impl Connection {
         let result = work(&VaultTx {
             transaction: &transaction,
             keys: &self.keys,
+            bodies: &self.bodies,
         })?;
         transaction.commit()?;
         Ok(result)

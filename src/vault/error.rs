@@ -1,5 +1,7 @@
 //! Errors of an open vault, and what they mean for the caller.
 
+use std::io::{self, ErrorKind};
+
 /// An error of the vault. Its source is kept for the debug log, and holds no secrets and no ids.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VaultError {
@@ -21,6 +23,10 @@ pub(crate) enum VaultError {
     /// The file is no longer at its path: it was deleted, moved, or replaced by another one.
     #[error("the vault is gone")]
     Gone,
+    /// A file with the bodies of entries is missing. If it was removed after the row of an entry was read, the row is
+    /// gone, too.
+    #[error("a part of the vault is missing")]
+    SegmentMissing,
     /// A thread that used the vault panicked. This is a bug in this crate, and not damage to the vault.
     #[error("work on the vault panicked")]
     Panicked,
@@ -59,8 +65,18 @@ impl VaultError {
             Self::DiskFull => VaultMeaning::DiskFull,
             Self::Overtaken => VaultMeaning::Overtaken,
             Self::Gone => VaultMeaning::Gone,
-            Self::Corrupt | Self::Unsealable | Self::Sqlite(_) => VaultMeaning::Damaged,
+            Self::Corrupt | Self::SegmentMissing | Self::Unsealable | Self::Sqlite(_) => VaultMeaning::Damaged,
             Self::Panicked => VaultMeaning::Bug,
+        }
+    }
+
+    /// Returns the error for a failed access to a file that belongs to the database.
+    pub(super) fn of_file(error: &io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::DiskFull,
+            // The file is shorter than the database says.
+            ErrorKind::UnexpectedEof => Self::Corrupt,
+            _ => Self::Inaccessible,
         }
     }
 }

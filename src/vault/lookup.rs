@@ -3,7 +3,11 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Connection, VaultError, entries::session_from_row};
+use super::{
+    Connection, VaultError,
+    bodies::{BODY, Stored},
+    entries::session_from_row,
+};
 use crate::backup::{FailureReason, limits::MAX_PAGE_BYTES, session_id::SessionId};
 use crate::ids::{BatchId, EntryId, RoomRowId, VersionRowId};
 
@@ -66,10 +70,14 @@ impl Connection {
     /// Returns the entries of a room after `after`, by entry id. A page ends after `limit` entries, or when its
     /// bodies reach [`MAX_PAGE_BYTES`].
     pub(crate) fn room_entries(&self, room_id: &str, after: EntryId, limit: usize) -> Result<ListedPage, VaultError> {
-        let mut in_run = self.inner.prepare_cached(
-            "SELECT id, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id), forwarded_count
-             FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-        )?;
+        self.look_up(|| self.page_of_room(room_id, after, limit))
+    }
+
+    fn page_of_room(&self, room_id: &str, after: EntryId, limit: usize) -> Result<ListedPage, VaultError> {
+        let mut in_run = self.inner.prepare_cached(&format!(
+            "SELECT id, session, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id), forwarded_count, {BODY}
+             FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id"
+        ))?;
         let rooms = self.rooms_named(room_id)?;
         let mut page = ListedPage::default();
         let mut bytes = 0;
@@ -91,13 +99,13 @@ impl Connection {
                     version,
                     room_id: room_id.to_owned(),
                     session: session_from_row(row, 1)?,
-                    body: row.get(2)?,
+                    body: self.bodies.read(Stored::from_row(row, 4)?)?,
                 };
                 bytes += entry.body.len();
                 page.entries.push(ListedEntry {
                     entry,
-                    has_copies: row.get(3)?,
-                    forwarded_count: row.get(4)?,
+                    has_copies: row.get(2)?,
+                    forwarded_count: row.get(3)?,
                 });
                 page.is_full = page.entries.len() >= limit || bytes >= MAX_PAGE_BYTES;
                 if page.is_full {
@@ -111,10 +119,14 @@ impl Connection {
     /// Returns the entries of all rooms and versions after `after`, by entry id. A page ends after `limit` entries,
     /// or when its bodies reach [`MAX_PAGE_BYTES`].
     pub(crate) fn all_entries(&self, after: EntryId, limit: usize) -> Result<Vec<ListedEntry>, VaultError> {
-        let mut statement = self.inner.prepare_cached(
-            "SELECT id, room, session, body, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id), forwarded_count
-             FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2",
-        )?;
+        self.look_up(|| self.page_of_all(after, limit))
+    }
+
+    fn page_of_all(&self, after: EntryId, limit: usize) -> Result<Vec<ListedEntry>, VaultError> {
+        let mut statement = self.inner.prepare_cached(&format!(
+            "SELECT id, room, session, EXISTS (SELECT 1 FROM copy WHERE copy.entry = id), forwarded_count, {BODY}
+             FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2"
+        ))?;
         let mut rows = statement.query(params![after, limit as i64])?;
         let mut entries = Vec::new();
         let mut bytes = 0;
@@ -128,13 +140,13 @@ impl Connection {
                 version: room.version,
                 room_id: room.room_id.clone(),
                 session: session_from_row(row, 2)?,
-                body: row.get(3)?,
+                body: self.bodies.read(Stored::from_row(row, 5)?)?,
             };
             bytes += entry.body.len();
             entries.push(ListedEntry {
                 entry,
-                has_copies: row.get(4)?,
-                forwarded_count: row.get(5)?,
+                has_copies: row.get(3)?,
+                forwarded_count: row.get(4)?,
             });
         }
         Ok(entries)
@@ -155,13 +167,22 @@ impl Connection {
         after: EntryId,
         limit: usize,
     ) -> Result<Vec<StoredEntry>, VaultError> {
-        let mut statement = self.inner.prepare_cached(
-            "SELECT entry.id, entry.room, session, body FROM entry
+        self.look_up(|| self.page_of_opened(version, after, limit))
+    }
+
+    fn page_of_opened(
+        &self,
+        version: VersionRowId,
+        after: EntryId,
+        limit: usize,
+    ) -> Result<Vec<StoredEntry>, VaultError> {
+        let mut statement = self.inner.prepare_cached(&format!(
+            "SELECT entry.id, entry.room, session, {BODY} FROM entry
              JOIN room ON room.id = entry.room AND room.version = ?1
              JOIN opened ON opened.entry = entry.id AND failure = 0
              LEFT JOIN copy ON copy.entry = entry.id
-             WHERE entry.id > ?2 AND ifnull(standing, 0) IN (0, 1, 2) ORDER BY entry.id LIMIT ?3",
-        )?;
+             WHERE entry.id > ?2 AND ifnull(standing, 0) IN (0, 1, 2) ORDER BY entry.id LIMIT ?3"
+        ))?;
         let mut rows = statement.query(params![version, after, limit as i64])?;
         let mut opened = Vec::new();
         let mut room = None;
@@ -171,7 +192,7 @@ impl Connection {
                 version,
                 room_id: self.cached_room(&mut room, row.get(1)?)?.room_id.clone(),
                 session: session_from_row(row, 2)?,
-                body: row.get(3)?,
+                body: self.bodies.read(Stored::from_row(row, 3)?)?,
             });
         }
         Ok(opened)

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
     VaultError,
-    schema::{SCHEMA_VERSION, VERSION_1, VERSION_2, VERSION_3},
+    schema::{SCHEMA_VERSION, VERSION_1, VERSION_2, VERSION_3, VERSION_4},
     seal::VaultKeys,
     session_index,
 };
@@ -37,6 +37,7 @@ fn upgrade_from(transaction: &Transaction<'_>, version: i64, keys: &VaultKeys) -
             Ok(transaction.execute_batch(FROM_1_TO_2)?)
         }
         2 => Ok(transaction.execute_batch(VERSION_3)?),
+        3 => Ok(transaction.execute_batch(VERSION_4)?),
         other => unreachable!("no step begins at schema version {other}"),
     }
 }

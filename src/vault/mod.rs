@@ -1,4 +1,5 @@
-//! The vault: one SQLite file in the app's data directory, with every entry, all progress, and sealed secrets.
+//! The vault: a SQLite file in the app's data directory, with every entry, all progress, and sealed secrets, and files
+//! beside it with the bodies of the entries.
 //!
 //! SQL is used only in this module. Nothing here knows about the network, the stages of a run or the host. A
 //! [`Vault`] is a path and its keys; it holds no connection. A connection is opened for one piece of work and
@@ -11,6 +12,7 @@
 //! - `schema`, `migrations`: the tables and pragmas; creating the tables, and upgrading older ones
 //! - `seal`: which values are sealed, and with which key
 //! - `versions`, `rooms`, `entries`, `outcomes`, `job`: one group of tables each
+//! - `bodies`: the encrypted content of entries, in files beside the database
 //! - `copies`: sessions with several copies
 //! - `rests`: how long failing requests wait before they are tried again
 //! - `pending`: entries that wait to be opened or delivered, page by page
@@ -30,6 +32,7 @@
 //! - `write_ahead_log`: folds the log into the file, and measures what both take on disk
 
 mod backup_move;
+mod bodies;
 mod connection;
 mod copies;
 mod entries;

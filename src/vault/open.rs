@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Connection, Vault, VaultError,
+    bodies::SegmentFiles,
     file_identity::FileIdentity,
     migrations, schema,
     seal::{Sealed, VaultKeys, account_hash},
@@ -252,13 +253,14 @@ fn lock_out_others(path: &Path) -> Result<Option<rusqlite::Connection>, VaultErr
     }
 }
 
-/// Renames the files of a vault, and returns the new path. Returns `None` if the database no longer exists.
+/// Renames all files of a vault, and returns the new path. Returns `None` if the database no longer exists.
 fn move_aside(directory: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     let aside = (1..)
         .map(|number| directory.join(format!("{FILE}.aside-{number}")))
         .find(|aside| !aside.exists())
         .expect("some number is free");
     // Rename the database itself last: if the process is killed before that, the next call still finds it.
+    SegmentFiles::of(path.into()).move_to(&SegmentFiles::of(aside.as_path().into()))?;
     for suffix in ["-wal", "-shm", ""] {
         match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -295,6 +297,7 @@ fn create(
     // Remove what a killed process left, and a log that outlived its vault: SQLite would apply it to the new one.
     remove_all(&new, &["", "-wal", "-shm"])
         .and_then(|()| remove_all(path, &["-wal", "-shm"]))
+        .and_then(|()| SegmentFiles::of(path.into()).remove_all())
         .map_err(OpenVaultError::Directory)?;
     let made = write_new(&new, user_id, device_id, protection)
         .and_then(|()| fs::rename(&new, path).map_err(OpenVaultError::Directory));

@@ -4,7 +4,11 @@ use std::ops::Range;
 
 use rusqlite::{Row, params};
 
-use super::{Connection, VaultError, entries::session_from_row};
+use super::{
+    Connection, VaultError,
+    bodies::{BODY, GatheredBodies, Stored},
+    entries::session_from_row,
+};
 use crate::backup::{limits::MAX_PAGE_BYTES, session_id::SessionId};
 use crate::ids::{EntryId, RoomRowId};
 
@@ -61,19 +65,15 @@ impl Waiting {
     }
 }
 
-impl PendingEntries {
-    fn push(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
-        let begin = self.bodies.len();
-        self.bodies.extend_from_slice(row.get_ref(3)?.as_blob()?);
-        self.entries.push(PendingEntry {
-            id: row.get(0)?,
-            room: row.get(1)?,
-            session: session_from_row(row, 2)?,
-            body: begin..self.bodies.len(),
-            unopened: row.get(4)?,
-        });
-        Ok(())
-    }
+/// Reads a row of id, room, session, whether it is unopened, and [`BODY`].
+fn pending_from_row(row: &Row<'_>, bodies: &mut GatheredBodies) -> rusqlite::Result<PendingEntry> {
+    Ok(PendingEntry {
+        id: row.get(0)?,
+        room: row.get(1)?,
+        session: session_from_row(row, 2)?,
+        unopened: row.get(3)?,
+        body: bodies.push(Stored::from_row(row, 4)?),
+    })
 }
 
 impl Connection {
@@ -87,23 +87,27 @@ impl Connection {
         limit: usize,
     ) -> Result<PendingEntries, VaultError> {
         let (unopened, those) = waiting.sql();
-        let mut statement = self.inner.prepare_cached(&format!(
-            "SELECT id, room, session, body, {unopened} {those} AND id <= ?3 ORDER BY id LIMIT ?2"
-        ))?;
-        let mut rows = statement.query(params![after, limit as i64, through])?;
-        let mut pending = PendingEntries::default();
-        while let Some(row) = rows.next()? {
-            if pending.entries.is_empty() {
-                pending.entries.reserve_exact(limit);
-                pending.bodies.reserve_exact(limit * USUAL_BODY_BYTES);
+        let sql = format!("SELECT id, room, session, {unopened}, {BODY} {those} AND id <= ?3 ORDER BY id LIMIT ?2");
+        self.look_up(|| {
+            let mut statement = self.inner.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![after, limit as i64, through])?;
+            let mut entries = Vec::new();
+            let mut bodies = GatheredBodies::default();
+            let mut is_full = false;
+            while !is_full && let Some(row) = rows.next()? {
+                if entries.is_empty() {
+                    entries.reserve_exact(limit);
+                    bodies = GatheredBodies::with_capacity(limit * USUAL_BODY_BYTES);
+                }
+                entries.push(pending_from_row(row, &mut bodies)?);
+                is_full = entries.len() >= limit || bodies.len() >= MAX_PAGE_BYTES;
             }
-            pending.push(row)?;
-            pending.is_full = pending.entries.len() >= limit || pending.bodies.len() >= MAX_PAGE_BYTES;
-            if pending.is_full {
-                break;
-            }
-        }
-        Ok(pending)
+            Ok(PendingEntries {
+                entries,
+                bodies: bodies.read(&self.bodies)?,
+                is_full,
+            })
+        })
     }
 
     /// Passes the next waiting entries after `after` to `see`, each with the stored form of its session id, in the
@@ -131,25 +135,30 @@ impl Connection {
     /// Returns the entries with these ids that are still in the vault, and the ids that were not reached. A page ends
     /// when its bodies reach [`MAX_PAGE_BYTES`].
     pub(crate) fn entries_among<'a>(&self, ids: &'a [EntryId]) -> Result<(PendingEntries, &'a [EntryId]), VaultError> {
-        let mut statement = self.inner.prepare_cached(
-            "SELECT id, room, session, body, opened.entry IS NULL FROM entry LEFT JOIN opened ON opened.entry = id
-             WHERE id = ?1",
-        )?;
-        let mut pending = PendingEntries::default();
-        pending.entries.reserve_exact(ids.len());
-        pending
-            .bodies
-            .reserve_exact((ids.len() * USUAL_BODY_BYTES).min(MAX_PAGE_BYTES));
-        let mut rest = ids.iter();
-        while pending.bodies.len() < MAX_PAGE_BYTES
-            && let Some(id) = rest.next()
-        {
-            let mut rows = statement.query([id])?;
-            if let Some(row) = rows.next()? {
-                pending.push(row)?;
+        let sql = format!(
+            "SELECT id, room, session, opened.entry IS NULL, {BODY}
+             FROM entry LEFT JOIN opened ON opened.entry = id WHERE id = ?1"
+        );
+        self.look_up(|| {
+            let mut statement = self.inner.prepare_cached(&sql)?;
+            let mut entries = Vec::with_capacity(ids.len());
+            let mut bodies = GatheredBodies::with_capacity((ids.len() * USUAL_BODY_BYTES).min(MAX_PAGE_BYTES));
+            let mut rest = ids.iter();
+            while bodies.len() < MAX_PAGE_BYTES
+                && let Some(id) = rest.next()
+            {
+                let mut rows = statement.query([id])?;
+                if let Some(row) = rows.next()? {
+                    entries.push(pending_from_row(row, &mut bodies)?);
+                }
             }
-        }
-        Ok((pending, rest.as_slice()))
+            let pending = PendingEntries {
+                entries,
+                bodies: bodies.read(&self.bodies)?,
+                is_full: false,
+            };
+            Ok((pending, rest.as_slice()))
+        })
     }
 
     /// Returns the last entry that has been opened or has failed. All later entries wait to be opened.

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 const PAGES_BESIDE_A_RUN: u32 = 128;
 
 /// The schema that this crate writes.
-pub(crate) const SCHEMA_VERSION: i64 = 3;
+pub(crate) const SCHEMA_VERSION: i64 = 4;
 
 /// How long a statement waits for the write transaction of another connection. These take 20 to 50 ms.
 pub(crate) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -335,6 +335,30 @@ ALTER TABLE backup_version ADD COLUMN is_mirrored INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE served (
     entry           INTEGER PRIMARY KEY
 ) STRICT;
+";
+
+/// Migration to schema 4. Adds the files that bodies are in (`bodies`).
+pub(super) const VERSION_4: &str = r"
+-- Where the body is; null if it is in the row. If it is in a segment, the column `body` is empty.
+ALTER TABLE entry ADD COLUMN segment INTEGER;
+ALTER TABLE entry ADD COLUMN at INTEGER;
+ALTER TABLE entry ADD COLUMN length INTEGER;
+
+-- No number is used again: a look-up that began earlier must not read the bodies of other entries.
+CREATE TABLE segment (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Its entries are among these.
+    first_entry     INTEGER NOT NULL,
+    last_entry      INTEGER NOT NULL,
+    -- Bytes that were committed. The file may be longer.
+    length          INTEGER NOT NULL,
+    -- Of these, the bytes of entries that are still in the vault.
+    live            INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER body_gone AFTER DELETE ON entry WHEN old.segment IS NOT NULL BEGIN
+    UPDATE segment SET live = live - old.length WHERE id = old.segment;
+END;
 ";
 
 /// Sets the pragmas and the statement cache of a connection. Readers and writers need the same ones.

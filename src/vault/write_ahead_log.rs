@@ -38,9 +38,9 @@ impl Connection {
         Ok(emptied?)
     }
 
-    /// Returns the number of bytes in use on disk, including the log.
+    /// Returns the number of bytes in use on disk, including the log and the segments.
     fn bytes(&self) -> Result<u64, VaultError> {
-        let sql = "SELECT (page_count - freelist_count) * page_size
+        let sql = "SELECT (page_count - freelist_count) * page_size + (SELECT ifnull(sum(length), 0) FROM segment)
                    FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
         let bytes: i64 = self.inner.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
         Ok(bytes.cast_unsigned() + self.log_bytes())

@@ -1,7 +1,12 @@
 //! Trouble with the vault itself: it is damaged, cut short, deleted, or restored without its keyring. Each case has a
 //! clear state and a way to go on.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use keyferry::{
     ClientOptions, LookupError, OpenError, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, StatusError,
@@ -29,11 +34,15 @@ async fn filled(homeserver: &Homeserver) -> Setup {
 async fn recovers_after_setting_aside(setup: &Setup, homeserver: &Homeserver) {
     let directory = setup.options().data_dir;
     let damaged = fs::read(setup.vault_file()).expect("it is there");
+    let segments = setup.segment_files().len();
     let aside = set_vault_aside(directory.clone())
         .await
         .expect("it moves")
         .expect("there was one");
-    assert_eq!(fs::read(aside).expect("it is kept"), damaged);
+    assert_eq!(fs::read(&aside).expect("it is kept"), damaged);
+    let moved = setup.segment_files();
+    let is_aside = |file: &PathBuf| file.to_string_lossy().starts_with(&*aside);
+    assert!(moved.len() == segments && moved.iter().all(is_aside), "{moved:?}");
     assert_eq!(set_vault_aside(directory).await, Ok(None));
     let client = setup.open_unlocked().await;
     assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
@@ -81,14 +90,59 @@ async fn a_vault_that_does_not_open_is_set_aside_and_replaced() {
 }
 
 #[tokio::test]
-async fn damage_in_a_vault_is_reported_and_the_rest_is_read() {
+async fn damage_in_the_database_is_reported_and_the_rest_is_read() {
     let homeserver = homeserver(3_000, 3);
     let setup = filled(&homeserver).await;
-    let file = setup.vault_file();
-    let mut bytes = fs::read(&file).expect("it is there");
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 200_000].fill(0xaa);
-    fs::write(&file, bytes).expect("it can be damaged");
+    let vault = rusqlite::Connection::open(setup.vault_file()).expect("the vault");
+    let page = "SELECT (pageno - 1) * pgsize FROM dbstat WHERE name = 'entry' AND pagetype = 'leaf' LIMIT 1 OFFSET 1";
+    let page: usize = vault.query_row(page, [], |row| row.get(0)).expect("a page");
+    drop(vault);
+    damage(&setup.vault_file(), page, 10_000);
+    some_keys_are_lost(&setup, &homeserver).await;
+}
+
+#[tokio::test]
+async fn damage_in_a_segment_is_reported_and_the_rest_is_read() {
+    let homeserver = homeserver(3_000, 3);
+    let ways: [fn(&Path); 2] = [
+        |file| damage(file, 500_000, 200_000),
+        |file| {
+            let file = fs::File::options().write(true).open(file).expect("it opens");
+            file.set_len(1_000_000).expect("it can be cut");
+        },
+    ];
+    for way in ways {
+        let setup = filled(&homeserver).await;
+        let [segment] = setup.segment_files().try_into().expect("one segment");
+        way(&segment);
+        some_keys_are_lost(&setup, &homeserver).await;
+    }
+}
+
+#[tokio::test]
+async fn a_vault_without_its_segments_is_damaged() {
+    let homeserver = homeserver(3_000, 3);
+    let setup = filled(&homeserver).await;
+    for segment in setup.segment_files() {
+        fs::remove_file(segment).expect("it can be removed");
+    }
+    let client = setup.open().await;
+    let truth = homeserver.truth().key(5);
+    let found = client.find_room_key(truth.room_id, truth.session_id).await;
+    assert_eq!(found, Err(LookupError::Damaged));
+    client.close_lookups().await;
+    client.shutdown();
+    recovers_after_setting_aside(&setup, &homeserver).await;
+}
+
+fn damage(file: &Path, at: usize, bytes: usize) {
+    let mut content = fs::read(file).expect("it is there");
+    content[at..at + bytes].fill(0xaa);
+    fs::write(file, content).expect("it can be damaged");
+}
+
+/// Checks that some keys of the vault are lost, that the others are found, and that a new vault can take its place.
+async fn some_keys_are_lost(setup: &Setup, homeserver: &Homeserver) {
     let client = setup.open().await;
     let mut damaged = 0;
     for index in 0..homeserver.truth().len() {
@@ -106,7 +160,7 @@ async fn damage_in_a_vault_is_reported_and_the_rest_is_read() {
     assert!((1..3_000).contains(&damaged), "{damaged}");
     client.close_lookups().await;
     client.shutdown();
-    recovers_after_setting_aside(&setup, &homeserver).await;
+    recovers_after_setting_aside(setup, homeserver).await;
 }
 
 #[tokio::test]

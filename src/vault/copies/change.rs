@@ -25,7 +25,7 @@ pub(in crate::vault) fn change(
     let places = session_index::places(tx, tx.keys.name_hash(session, room_hash))?;
     let look = || {
         let entries = places.of_name.iter().chain(&places.elsewhere).copied();
-        read_entries(tx, entries, room_hash, session, false)
+        read_entries(tx, entries, room_hash, session, None)
     };
     let before = look()?;
     work(&before)?;
@@ -45,7 +45,7 @@ pub(in crate::vault) fn fail(
     work: impl FnOnce() -> Result<(), VaultError>,
 ) -> Result<(), VaultError> {
     let entries = session_index::entries_of_name(tx, tx.keys.name_hash(session, room_hash))?;
-    let look = || read_entries(tx, entries.iter().copied(), room_hash, session, false);
+    let look = || read_entries(tx, entries.iter().copied(), room_hash, session, None);
     let before = look()?;
     work()?;
     let mut after = look()?;

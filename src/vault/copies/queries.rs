@@ -16,21 +16,16 @@ use crate::{
 impl Connection {
     /// Returns the copies of a session in all rooms, those in `room_id` first.
     pub(crate) fn copies(&self, room_id: &str, session: &SessionId) -> Result<Vec<StoredCopy>, VaultError> {
-        read(
-            &self.inner,
-            &self.keys,
-            &self.keys.room_hash(room_id),
-            &session.to_bytes(),
-            true,
-        )
+        let (room_hash, session) = (self.keys.room_hash(room_id), session.to_bytes());
+        self.look_up(|| read(&self.inner, &self.keys, &room_hash, &session, Some(&self.bodies)))
     }
 
     /// Returns all copies of the session of an entry, those in the entry's room first.
     pub(crate) fn copies_of_entry(&self, entry: EntryId) -> Result<Vec<StoredCopy>, VaultError> {
-        match name_of(&self.inner, entry)? {
-            Some((room_hash, session)) => read(&self.inner, &self.keys, &room_hash, &session, true),
+        self.look_up(|| match name_of(&self.inner, entry)? {
+            Some((room_hash, session)) => read(&self.inner, &self.keys, &room_hash, &session, Some(&self.bodies)),
             None => Ok(Vec::new()),
-        }
+        })
     }
 
     /// Returns the id of the room that a copy is listed under. Copies can be found by a look-up in another room.

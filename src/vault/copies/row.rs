@@ -10,6 +10,7 @@ use crate::{
     ids::{EntryId, RoomRowId, VersionRowId},
     vault::{
         Connection, VaultError,
+        bodies::{BODY, Bodies, Stored},
         seal::{Fingerprint, VaultKeys},
         session_index,
     },
@@ -153,17 +154,18 @@ pub(in crate::vault) fn name_of(connection: &rusqlite::Connection, entry: EntryI
         .optional()?)
 }
 
-/// Reads the copies of a session: first those in the room, then those in other rooms, each in order of arrival.
+/// Reads the copies of a session: first those in the room, then those in other rooms, each in order of arrival. Without
+/// `bodies`, their bodies stay empty.
 pub(super) fn read(
     connection: &rusqlite::Connection,
     keys: &VaultKeys,
     room_hash: &[u8; 16],
     session: &[u8],
-    with_bodies: bool,
+    bodies: Option<&Bodies>,
 ) -> Result<Vec<StoredCopy>, VaultError> {
     let places = session_index::places(connection, keys.name_hash(session, room_hash))?;
     let entries = places.of_name.into_iter().chain(places.elsewhere);
-    read_entries(connection, entries, room_hash, session, with_bodies)
+    read_entries(connection, entries, room_hash, session, bodies)
 }
 
 pub(super) fn read_entries(
@@ -171,31 +173,37 @@ pub(super) fn read_entries(
     entries: impl IntoIterator<Item = EntryId>,
     room_hash: &[u8; 16],
     session: &[u8],
-    with_bodies: bool,
+    bodies: Option<&Bodies>,
 ) -> Result<Vec<StoredCopy>, VaultError> {
-    let body = if with_bodies { "body" } else { "x''" };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT known.room, version, hash, {body} AS body, presence, opened.entry IS NOT NULL AS is_opened, failure,
+        "SELECT {BODY}, known.room, version, hash, presence, opened.entry IS NOT NULL AS is_opened, failure,
              first_index, shared_history, fingerprint, class, ifnull(proof, 0) AS proof, ifnull(tied, 0) AS tied,
              ifnull(standing, 0) AS standing, ifnull(is_extra, 0) AS is_extra, delivered.entry IS NOT NULL AS is_delivered,
              refusal IS NOT NULL AS is_refused
-         FROM (SELECT id, room, session, body, 0 AS presence FROM entry WHERE id = ?1
-               UNION ALL SELECT entry, room, session, x'', 1 + is_forgotten FROM trimmed WHERE entry = ?1) AS known
+         FROM (SELECT id, room, session, {BODY}, 0 AS presence FROM entry WHERE id = ?1
+               UNION ALL SELECT entry, room, session, x'', NULL, NULL, NULL, 1 + is_forgotten FROM trimmed
+               WHERE entry = ?1) AS known
          JOIN room ON room.id = known.room LEFT JOIN opened ON opened.entry = known.id
          LEFT JOIN copy ON copy.entry = known.id LEFT JOIN delivered ON delivered.entry = known.id
          WHERE session = ?2"
     ))?;
     let mut copies = Vec::new();
     for entry in entries {
-        let copy = statement.query_row(params![entry, session], |row| copy_from_row(entry, row));
-        copies.extend(copy.optional()?);
+        let mut rows = statement.query(params![entry, session])?;
+        if let Some(row) = rows.next()? {
+            let body = match bodies {
+                Some(bodies) => bodies.read(Stored::from_row(row, 0)?)?,
+                None => Vec::new(),
+            };
+            copies.push(copy_from_row(entry, body, row)?);
+        }
     }
     copies.sort_by_key(|copy| (copy.room_hash != *room_hash, copy.entry));
     copies.dedup_by_key(|copy| copy.entry);
     Ok(copies)
 }
 
-fn copy_from_row(entry: EntryId, row: &Row<'_>) -> rusqlite::Result<StoredCopy> {
+fn copy_from_row(entry: EntryId, body: Vec<u8>, row: &Row<'_>) -> rusqlite::Result<StoredCopy> {
     let failure: Option<i64> = row.get("failure")?;
     let state = match failure {
         None => CopyState::Unopened,
@@ -211,7 +219,7 @@ fn copy_from_row(entry: EntryId, row: &Row<'_>) -> rusqlite::Result<StoredCopy> 
         version: row.get("version")?,
         room: row.get("room")?,
         room_hash: row.get("hash")?,
-        body: row.get("body")?,
+        body,
         presence: match row.get::<_, i64>("presence")? {
             0 => Presence::Here,
             1 => Presence::Trimmed,

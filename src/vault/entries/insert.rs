@@ -9,7 +9,9 @@ use super::{
 };
 use crate::ids::{EntryId, VersionRowId};
 use crate::vault::{
-    Connection, VaultError, VaultTx, Writer, file_places,
+    Connection, VaultError, VaultTx, Writer,
+    bodies::Appending,
+    file_places,
     rooms::room_row,
     session_index::{self, RecentSessions, SessionIndex},
 };
@@ -68,7 +70,7 @@ fn insert(
         let row = room_row(tx, version, room_id)?;
         rooms.push((row, tx.keys.room_hash(room_id)));
     }
-    let mut inserting = Inserting::new(tx, version, &recent)?;
+    let mut inserting = Inserting::new(tx, version, &recent, batch.bodies.len())?;
     let EntryBatch {
         entries,
         bodies,
@@ -92,7 +94,7 @@ fn insert(
             answers.entry(entry.answer).or_insert(id);
         }
     }
-    let (result, names, runs, added) = inserting.end();
+    let (result, names, runs, added) = inserting.end(bodies)?;
     let recent = session_index::write(tx, recent, added)?;
     for run in runs {
         note_run(tx, &run)?;
@@ -112,16 +114,21 @@ fn insert(
     Ok((result, recent))
 }
 
+/// The counts of a transaction, the runs of rooms, and the pairs for the session index.
+type Written = (InsertedEntries, i64, Vec<RoomRun>, Vec<(i64, EntryId)>);
+
 /// The state of one transaction that writes entries.
 struct Inserting<'a> {
-    transaction: &'a Transaction<'a>,
+    transaction: &'a VaultTx<'a>,
     version: VersionRowId,
     /// Entries of the version up to this one count as names only after an answer contains them again.
     confirm_through: EntryId,
     /// Whether entries that the server has are noted.
     is_mirrored: bool,
     index: SessionIndex<'a>,
+    appending: Appending,
     insert_entry: CachedStatement<'a>,
+    first_id: EntryId,
     next_id: EntryId,
     result: InsertedEntries,
     names: i64,
@@ -130,31 +137,39 @@ struct Inserting<'a> {
 
 impl<'a> Inserting<'a> {
     fn new(
-        transaction: &'a Transaction<'a>,
+        transaction: &'a VaultTx<'a>,
         version: VersionRowId,
         recent: &'a RecentSessions,
+        bytes: usize,
     ) -> Result<Self, VaultError> {
         let (confirm_through, is_mirrored) = transaction
             .prepare_cached("SELECT confirm_through, is_mirrored FROM backup_version WHERE id = ?1")?
             .query_row([version], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let first_id = next_id(transaction)?;
         Ok(Self {
             transaction,
             version,
             confirm_through,
             is_mirrored,
             index: SessionIndex::new(transaction, recent)?,
+            appending: Appending::begin(transaction, bytes)?,
             insert_entry: transaction.prepare_cached(
-                "INSERT INTO entry (id, room, session, body, forwarded_count) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO entry (id, room, session, body, forwarded_count, segment, at, length)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?,
-            next_id: next_id(transaction)?,
+            first_id,
+            next_id: first_id,
             result: InsertedEntries::default(),
             names: 0,
             runs: Vec::new(),
         })
     }
 
-    fn end(self) -> (InsertedEntries, i64, Vec<RoomRun>, Vec<(i64, EntryId)>) {
-        (self.result, self.names, self.runs, self.index.into_added())
+    /// Writes the bodies, which are in this buffer. Returns what else is to be written at the end.
+    fn end(self, bodies: &[u8]) -> Result<Written, VaultError> {
+        self.appending
+            .end(self.transaction, bodies, self.first_id..=self.next_id.previous())?;
+        Ok((self.result, self.names, self.runs, self.index.into_added()))
     }
 
     /// Writes an entry and returns its id. Returns `None` if the vault does not need the entry, because it already
@@ -228,12 +243,20 @@ impl<'a> Inserting<'a> {
 
     fn write(&mut self, incoming: &Incoming<'_>, fetched: i64, names: i64) -> Result<EntryId, VaultError> {
         let id = self.next_id;
+        let place = self.appending.place(incoming.entry.body.clone());
+        let body = match place {
+            Some(_) => &[],
+            None => incoming.body,
+        };
         self.insert_entry.execute(params![
             id,
             incoming.room,
             incoming.session,
-            incoming.body,
-            incoming.entry.claims.forwarded_count
+            body,
+            incoming.entry.claims.forwarded_count,
+            place.map(|place| place.segment),
+            place.map(|place| place.at.cast_signed()),
+            place.map(|place| place.length as i64),
         ])?;
         self.note_served(id)?;
         self.next_id = id.next();

@@ -7,7 +7,13 @@ use super::batch::NewEntry;
 use crate::{
     backup::limits::MAX_CLASSES_OF_A_SESSION,
     ids::{EntryId, RoomRowId},
-    vault::{VaultError, copies, seal::NameHash, session_index::Places},
+    vault::{
+        VaultError, VaultTx,
+        bodies::{BODY, Stored},
+        copies,
+        seal::NameHash,
+        session_index::Places,
+    },
 };
 
 /// An entry that is about to be written, with what identifies it in the vault.
@@ -84,7 +90,7 @@ pub(super) enum Comes {
 /// Compares an incoming copy with the vault's copies of the same entry. The claims of the copy are only a hint;
 /// opening it shows whether they are true.
 pub(super) fn compare(
-    transaction: &Transaction<'_>,
+    transaction: &VaultTx<'_>,
     known: &[EntryId],
     incoming: &Incoming<'_>,
 ) -> Result<Comes, VaultError> {
@@ -92,11 +98,14 @@ pub(super) fn compare(
     let mut state = transaction.prepare_cached(
         "SELECT failure, first_index, ifnull(standing, 0) = ?2 FROM opened LEFT JOIN copy USING (entry) WHERE entry = ?1",
     )?;
-    let mut is_same = transaction.prepare_cached("SELECT 1 FROM entry WHERE id = ?1 AND body = ?2")?;
+    let mut body_of = transaction.prepare_cached(&format!("SELECT {BODY} FROM entry WHERE id = ?1"))?;
     let claimed = incoming.entry.claims.first_message_index;
     let (mut failed, mut unopened) = (Vec::new(), 0);
     for &entry in known {
-        if is_same.exists((entry, incoming.body))? {
+        let mut rows = body_of.query([entry])?;
+        if let Some(row) = rows.next()?
+            && transaction.bodies.is(Stored::from_row(row, 0)?, incoming.body)?
+        {
             return Ok(Comes::Same(entry));
         }
         let found = state.query_row(params![entry, copies::UNCONNECTED], |row| {

@@ -64,6 +64,15 @@ impl Setup {
         self.vault_directory().join("keyferry.sqlite3-wal")
     }
 
+    /// Returns the files with the bodies of entries.
+    pub(crate) fn segment_files(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.vault_directory()).expect("the directory");
+        let files = files.map(|file| file.expect("a file").path());
+        files
+            .filter(|file| file.to_string_lossy().contains("-bodies-"))
+            .collect()
+    }
+
     /// Returns the keys that the sink was given so far, in order.
     pub(crate) fn delivered(&self) -> Vec<RoomKey> {
         let sink = self.sink.as_ref().expect("a sink");
