@@ -171,7 +171,7 @@ impl KnownEntries {
         let Connection { inner, keys, .. } = &self.connection;
         let session = &*session.to_bytes();
         let name = keys.name_hash(session, hash);
-        let mut candidates = session_index::in_tree(inner, name)?;
+        let mut candidates = session_index::in_runs(inner, name)?;
         candidates.extend(self.recent.of_name(name));
         let mut is_it = inner.prepare_cached(&format!(
             "SELECT {MAY_BE_BETTER}

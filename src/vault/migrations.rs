@@ -37,7 +37,11 @@ fn upgrade_from(transaction: &Transaction<'_>, version: i64, keys: &VaultKeys) -
             Ok(transaction.execute_batch(FROM_1_TO_2)?)
         }
         2 => Ok(transaction.execute_batch(VERSION_3)?),
-        3 => Ok(transaction.execute_batch(VERSION_4)?),
+        3 => {
+            transaction.execute_batch(VERSION_4)?;
+            session_index::upgrade(transaction)?;
+            Ok(transaction.execute_batch("DROP TABLE session_index;")?)
+        }
         other => unreachable!("no step begins at schema version {other}"),
     }
 }

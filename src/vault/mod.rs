@@ -23,7 +23,6 @@
 //! - `preference`: what was seen of the preference, and the wish that is not yet written
 //! - `known`: recognises entries of earlier runs
 //! - `session_index`: finds the entries of a session
-//! - `session_filter`: tells which sessions are certainly not in the index's tree
 //! - `file_places`: how far answers that were downloaded into files have been read
 //! - `file_identity`: whether the vault's file is still the one that was opened
 //! - `mirror`: which entries of the version to which the backup moves the server still has
@@ -56,7 +55,6 @@ mod rooms;
 mod row_ids;
 mod schema;
 mod seal;
-mod session_filter;
 mod session_index;
 mod shared_writer;
 mod sharing;

@@ -337,8 +337,21 @@ CREATE TABLE served (
 ) STRICT;
 ";
 
-/// Migration to schema 4. Adds the files that bodies are in (`bodies`).
+/// Migration to schema 4. Adds the files that bodies are in (`bodies`), and the runs of the session index.
 pub(super) const VERSION_4: &str = r"
+CREATE TABLE session_run (
+    id              INTEGER PRIMARY KEY,
+    level           INTEGER NOT NULL,
+    first_part      INTEGER NOT NULL,
+    -- The first hash of each part.
+    fences          BLOB NOT NULL
+) STRICT;
+CREATE TABLE session_part (
+    id              INTEGER PRIMARY KEY,
+    -- Hashes and entries, in ascending order.
+    pairs           BLOB NOT NULL
+) STRICT;
+
 -- Where the body is; null if it is in the row. If it is in a segment, the column `body` is empty.
 ALTER TABLE entry ADD COLUMN segment INTEGER;
 ALTER TABLE entry ADD COLUMN at INTEGER;

@@ -28,7 +28,7 @@ impl Writer {
         let (result, recent) = self.write(|tx| {
             let recent = match recent {
                 Some(recent) if recent.is_of(tx)? => recent,
-                _ => RecentSessions::read(tx)?,
+                _ => RecentSessions::read(tx)?.with_filter(tx)?,
             };
             insert(tx, version, batch, recent)
         })?;
@@ -151,7 +151,7 @@ impl<'a> Inserting<'a> {
             version,
             confirm_through,
             is_mirrored,
-            index: SessionIndex::new(transaction, recent)?,
+            index: SessionIndex::new(transaction, recent),
             appending: Appending::begin(transaction, bytes)?,
             insert_entry: transaction.prepare_cached(
                 "INSERT INTO entry (id, room, session, body, forwarded_count, segment, at, length)

@@ -7,7 +7,7 @@ use crate::vault::migrations;
 /// name.
 fn batch(connection: &mut Connection, recent: RecentSessions, first: i64, count: i64) -> RecentSessions {
     let transaction = connection.transaction().expect("the transaction begins");
-    let mut index = SessionIndex::new(&transaction, &recent).expect("the index opens");
+    let mut index = SessionIndex::new(&transaction, &recent);
     for entry in first..first + count {
         assert!(
             !index
@@ -79,7 +79,7 @@ fn a_session_is_found_in_every_room_and_a_flood_of_rooms_hides_no_name() {
     // A few rooms at first, then so many that most entries are merged into the tree.
     for count in [3, 40_000, 500] {
         let transaction = connection.transaction().expect("the transaction begins");
-        let mut index = SessionIndex::new(&transaction, &recent).expect("the index opens");
+        let mut index = SessionIndex::new(&transaction, &recent);
         for number in rooms..rooms + count {
             index.add(name(number), EntryId(i64::from(number) + 1));
         }
@@ -92,7 +92,7 @@ fn a_session_is_found_in_every_room_and_a_flood_of_rooms_hides_no_name() {
             assert_eq!(found.of_name, [EntryId(i64::from(number) + 1)]);
             assert!(found.elsewhere.len() >= 2 && found.elsewhere.len() <= 3 * MOST_PLACES);
             let transaction = connection.transaction().expect("the transaction begins");
-            let mut index = SessionIndex::new(&transaction, &recent).expect("the index opens");
+            let index = SessionIndex::new(&transaction, &recent);
             assert_eq!(
                 index.places(name(number)).expect("the look-up succeeds").of_name,
                 [EntryId(i64::from(number) + 1)]
