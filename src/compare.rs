@@ -118,7 +118,7 @@ impl Comparer<'_> {
     /// Returns the session of a copy, in the export format.
     fn open(&self, copy: &StoredCopy) -> Option<Zeroizing<Vec<u8>>> {
         let key = self.keys.get(copy.version)?;
-        let session = key.open(&copy.body, self.session, &mut Vec::new(), |opened| {
+        let session = key.open(&copy.body, self.session, &mut Zeroizing::default(), |opened| {
             Zeroizing::new(opened.session().to_vec())
         });
         session.ok()

@@ -10,7 +10,7 @@ use aws_lc_rs::{
     error::Unspecified,
     hkdf::Salt,
 };
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{FailureReason, entry::unpack, entry_keys::EntryKeys, plaintext::OpenedEntry, session_id::SessionId};
 use crate::secret::KeyBytes;
@@ -44,13 +44,13 @@ impl BackupDecryptionKey {
         &self.bytes
     }
 
-    /// Decrypts and checks one packed entry, and passes it to `then`. Afterwards the plaintext, which is in `buffer`,
-    /// is wiped.
+    /// Decrypts and checks one packed entry, and passes it to `then`. The plaintext stays in `buffer` until the next entry,
+    /// and the caller wipes it after the last one.
     pub(crate) fn open<T>(
         &self,
         packed: &[u8],
         session_id: &SessionId,
-        buffer: &mut Vec<u8>,
+        buffer: &mut Zeroizing<Vec<u8>>,
         then: impl FnOnce(&OpenedEntry<'_>) -> T,
     ) -> Result<T, FailureReason> {
         let entry = unpack(packed)?;
@@ -61,13 +61,16 @@ impl BackupDecryptionKey {
             |shared| EntryKeys::derive(&self.salt, shared),
         )
         .map_err(|_| FailureReason::Undecryptable)?;
+        if buffer.capacity() < entry.ciphertext.len() {
+            // Not grown in place: that would leave a copy of the last plaintext behind.
+            *buffer = Zeroizing::new(Vec::with_capacity(entry.ciphertext.len()));
+        }
         buffer.clear();
         buffer.extend_from_slice(entry.ciphertext);
         let result = decrypt_in_place(&keys, buffer)
             .map_err(|_| FailureReason::Undecryptable)
             .and_then(|plaintext| OpenedEntry::parse(plaintext, session_id))
             .map(|opened| then(&opened));
-        buffer.as_mut_slice().zeroize();
         // The MAC covers the empty string, a flaw kept for compatibility, so it protects nothing, and a session key
         // that fits its id is better proof. The MAC only shows whether a bad entry was encrypted for another key or
         // holds something else.

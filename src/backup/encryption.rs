@@ -149,9 +149,12 @@ mod tests {
             assert_eq!((claims.first_message_index, claims.forwarded_count), (Some(5), Some(2)));
             assert_eq!(entry["is_verified"], false);
             let session = SessionId::parse(&key.session_id);
-            let opened = BackupDecryptionKey::from_bytes(&private).open(&packed, &session, &mut Vec::new(), |opened| {
-                opened.room_key(&key.room_id, &key.origin)
-            });
+            let opened = BackupDecryptionKey::from_bytes(&private).open(
+                &packed,
+                &session,
+                &mut Zeroizing::default(),
+                |opened| opened.room_key(&key.room_id, &key.origin),
+            );
             assert_eq!(opened, Ok(key));
         }
     }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use file::KeyExportWriter;
+use zeroize::Zeroizing;
 
 use crate::{
     backup::{
@@ -181,7 +182,7 @@ fn write(
         writer: KeyExportWriter::new(file, passphrase.expose())?,
         summary: ExportSummary::default(),
         origins: HashMap::new(),
-        buffer: Vec::new(),
+        buffer: Zeroizing::default(),
         connection,
     };
     let mut after = EntryId::NONE;
@@ -223,7 +224,7 @@ struct Exporter {
     writer: KeyExportWriter<fs::File>,
     summary: ExportSummary,
     origins: HashMap<VersionRowId, BackupOrigin>,
-    buffer: Vec<u8>,
+    buffer: Zeroizing<Vec<u8>>,
 }
 
 impl Exporter {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::records::LookupError;
 use crate::{
     backup::{FailureReason, RoomKey, decryption::BackupDecryptionKey, ratchet::Ratchet, session_id::SessionId},
@@ -67,7 +69,7 @@ impl OpenVault {
         let row = self.connection.version_by_id(version)?;
         let origin = row.and_then(|row| row.origin(Some(version) == current));
         let origin = origin.ok_or(LookupError::Locked)?;
-        let opened = key.open(body, id, &mut Vec::new(), |opened| {
+        let opened = key.open(body, id, &mut Zeroizing::default(), |opened| {
             Ratchet::import(opened.session()).map(|_| opened.room_key(room_id, &origin))
         });
         Ok(opened.and_then(|key| key.ok_or(FailureReason::InvalidSessionKey)))

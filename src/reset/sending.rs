@@ -5,6 +5,7 @@
 //! nothing to send is the proof.
 
 use base64::Engine;
+use zeroize::Zeroizing;
 
 use super::{
     records::{ResetStep, ResetStop},
@@ -149,7 +150,7 @@ impl Segment {
             let Some(last) = page.last().map(|entry| entry.id) else {
                 return Ok(None);
             };
-            let mut buffer = Vec::new();
+            let mut buffer = Zeroizing::default();
             let open = |entry: StoredEntry| {
                 let opened = key.open(&entry.body, &entry.session, &mut buffer, |opened| {
                     opened.room_key(&entry.room_id, &origin)

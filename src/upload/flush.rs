@@ -157,7 +157,7 @@ fn has_better(
 ) -> Result<bool, VaultError> {
     let session = SessionId::parse(session_id);
     let open = |body: &[u8]| {
-        let opened = key.open(body, &session, &mut Vec::new(), |opened| {
+        let opened = key.open(body, &session, &mut Zeroizing::default(), |opened| {
             (opened.first_known_index(), Zeroizing::new(opened.session().to_vec()))
         });
         opened.ok()

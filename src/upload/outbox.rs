@@ -3,6 +3,8 @@
 
 use std::{collections::VecDeque, num::NonZeroUsize, thread};
 
+use zeroize::Zeroizing;
+
 use super::batch::Batch;
 use crate::{
     backup::{
@@ -245,7 +247,7 @@ impl Outbox {
 
 fn encrypt(chosen: &[Chosen], keys: &DecryptionKeys, encryption: &BackupEncryptionKey) -> Vec<Ready> {
     let origin = BackupOrigin::of("", &[]);
-    let (mut sealed, mut plain) = (Vec::new(), Vec::new());
+    let (mut opened_entry, mut plain) = (Zeroizing::default(), Vec::new());
     let mut ready = Vec::with_capacity(chosen.len());
     for Chosen {
         visited,
@@ -256,7 +258,7 @@ fn encrypt(chosen: &[Chosen], keys: &DecryptionKeys, encryption: &BackupEncrypti
     } in chosen
     {
         let Some(key) = keys.get(entry.version) else { continue };
-        let opened = key.open(&entry.body, &entry.session, &mut sealed, |opened| {
+        let opened = key.open(&entry.body, &entry.session, &mut opened_entry, |opened| {
             Ratchet::import(opened.session()).map(|_| opened.room_key(&entry.room_id, &origin))
         });
         let Ok(Some(mut room_key)) = opened else { continue };

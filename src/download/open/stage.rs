@@ -12,6 +12,7 @@ use std::{
 };
 
 use tokio::sync::mpsc;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     claims::Page,
@@ -106,7 +107,7 @@ impl OpenStage {
 
     /// Opens pages until there are none. Returns true if the keys have changed and another pass is due.
     fn worker(&self, queue: &Arc<PageQueue>, finished: &FinishedPages<'_>) -> Result<bool, VaultError> {
-        let mut buffer = Vec::new();
+        let mut buffer = Zeroizing::default();
         loop {
             if self.phase.stop.winds_down() {
                 finished.flush()?;
@@ -141,7 +142,7 @@ impl OpenStage {
         }
     }
 
-    fn open(&self, page: Page, seat: PageSeat, buffer: &mut Vec<u8>) -> FinishedPage {
+    fn open(&self, page: Page, seat: PageSeat, buffer: &mut Zeroizing<Vec<u8>>) -> FinishedPage {
         let wanted = seat.has_sink();
         let mut opened = OpenedPage {
             number: page.number,
@@ -178,6 +179,7 @@ impl OpenStage {
                 outcomes.push((entry.id, room.version, result.unwrap_or_else(Outcome::Failed)));
             }
         }
+        buffer.zeroize();
         self.phase.download.progress.add_decrypted(decrypted);
         FinishedPage {
             opened,
@@ -195,7 +197,7 @@ impl OpenStage {
         key: &BackupDecryptionKey,
         (entry, room): (&PendingEntry, &RoomRow),
         body: &[u8],
-        buffer: &mut Vec<u8>,
+        buffer: &mut Zeroizing<Vec<u8>>,
         opened: Option<&mut OpenedPage>,
     ) -> Result<Outcome, FailureReason> {
         key.open(body, &entry.session, buffer, |found| {
