@@ -116,11 +116,16 @@ impl<'a> FinishedPages<'a> {
 
     /// Commits the waiting pages, and passes them on. Blocks.
     pub(crate) fn commit(&self) -> Result<(), VaultError> {
-        let WaitingPages { mut pages, .. } = mem::take(&mut *self.waiting.lock().map_err(|_| VaultError::Panicked)?);
+        let WaitingPages { mut pages, entries, .. } =
+            mem::take(&mut *self.waiting.lock().map_err(|_| VaultError::Panicked)?);
         if pages.is_empty() {
             return Ok(());
         }
-        let outcomes: Vec<_> = pages.iter_mut().flat_map(|page| page.outcomes.drain(..)).collect();
+        let mut outcomes = Vec::with_capacity(entries);
+        for page in &mut pages {
+            // Appended page by page, and freed, so that they are in memory once.
+            outcomes.append(&mut mem::take(&mut page.outcomes));
+        }
         let unusable: Vec<EntryId> = pages.iter_mut().flat_map(|page| page.unusable.drain(..)).collect();
         let ended: Vec<Option<u64>> = pages
             .iter()
