@@ -1,19 +1,37 @@
-//! Draws the figures: bars for time and memory in each scenario, with the spread as a line across each bar.
+//! Draws the figures: lines for what a key costs in backups of different sizes, and bars for time and memory in each
+//! scenario, with the spread as a line across each bar.
+
+use std::collections::BTreeMap;
 
 use plotters::prelude::*;
 
-use crate::{Failure, contestant::Contestant, scenario::Measured};
+use crate::{
+    Failure,
+    contestant::Contestant,
+    scenario::{Measured, Row},
+    sizes,
+};
 
 const WIDTH: u32 = 900;
-const PANEL: u32 = 240;
+/// Height of the lines over sizes.
+const SIZES: u32 = 420;
 
 pub(crate) fn svg(results: &[Measured]) -> Result<String, Failure> {
     let mut svg = String::new();
     {
-        let size = (WIDTH, PANEL * results.len().max(1) as u32);
-        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        let by_size = sizes::by_size(results);
+        let heights: Vec<u32> = results.iter().map(|measured| height(measured.rows.len())).collect();
+        let all = heights.iter().sum::<u32>() + if by_size.is_empty() { 0 } else { SIZES };
+        let mut area = SVGBackend::with_string(&mut svg, (WIDTH, all.max(1))).into_drawing_area();
         area.fill(&WHITE)?;
-        for (panel, measured) in area.split_evenly((results.len().max(1), 1)).iter().zip(results) {
+        if !by_size.is_empty() {
+            let (top, rest) = area.split_vertically(SIZES);
+            lines(&top, &by_size)?;
+            area = rest;
+        }
+        for (measured, height) in results.iter().zip(heights) {
+            let (panel, rest) = area.split_vertically(height);
+            area = rest;
             let (left, right) = panel.split_horizontally(WIDTH * 5 / 8);
             bars(
                 &left,
@@ -30,11 +48,57 @@ pub(crate) fn svg(results: &[Measured]) -> Result<String, Failure> {
     Ok(svg)
 }
 
+/// Returns the height of a panel with so many bars.
+fn height(bars: usize) -> u32 {
+    90 + 22 * bars as u32
+}
+
+/// Draws what a key costs over the size of the backup, both on a log scale.
+fn lines(
+    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+    by_size: &[(Contestant, BTreeMap<u64, &Row>)],
+) -> Result<(), Failure> {
+    let sizes = || by_size.iter().flat_map(|(_, rows)| rows.keys().copied());
+    let costs = || {
+        by_size
+            .iter()
+            .flat_map(|(_, rows)| rows.iter().map(|(keys, row)| sizes::cost(*keys, row)))
+    };
+    let (least, most) = (sizes().min().unwrap_or(1), sizes().max().unwrap_or(1));
+    let cheapest = costs().fold(f64::MAX, f64::min);
+    let dearest = costs().fold(0.0, f64::max);
+    let mut chart = ChartBuilder::on(area)
+        .caption("microseconds a key, by the number of keys", ("sans-serif", 15))
+        .margin(8)
+        .x_label_area_size(24)
+        .y_label_area_size(60)
+        .build_cartesian_2d(
+            (least as f64 * 0.9..most as f64 * 1.1).log_scale(),
+            (cheapest * 0.7..dearest * 2.5).log_scale(),
+        )?;
+    chart.configure_mesh().draw()?;
+    for (place, (contestant, rows)) in by_size.iter().enumerate() {
+        let colour = Palette99::pick(place).stroke_width(2);
+        let points = rows.iter().map(|(keys, row)| (*keys as f64, sizes::cost(*keys, row)));
+        chart
+            .draw_series(LineSeries::new(points, colour).point_size(3))?
+            .label(contestant.name())
+            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperMiddle)
+        .border_style(BLACK)
+        .background_style(WHITE)
+        .draw()?;
+    Ok(())
+}
+
 fn bars(
     area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
     title: &str,
     measured: &Measured,
-    value: fn(&crate::scenario::Row) -> (f64, f64, f64),
+    value: fn(&Row) -> (f64, f64, f64),
 ) -> Result<(), Failure> {
     let most = measured
         .rows
@@ -53,7 +117,7 @@ fn bars(
         let row = count.checked_sub(1 + place.floor().max(0.0) as usize);
         let is_middle = (place.fract() - 0.5).abs() < 0.01;
         let row = row.filter(|_| is_middle).and_then(|row| measured.rows.get(row));
-        row.map(|row| row.contestant.name().to_owned()).unwrap_or_default()
+        row.map(Row::name).unwrap_or_default()
     };
     chart
         .configure_mesh()
@@ -65,10 +129,7 @@ fn bars(
     for (place, row) in measured.rows.iter().rev().enumerate() {
         let (least, median, most) = value(row);
         let place = place as f64;
-        let bar = Rectangle::new(
-            [(0.0, place + 0.2), (median, place + 0.8)],
-            colour(row.contestant).filled(),
-        );
+        let bar = Rectangle::new([(0.0, place + 0.2), (median, place + 0.8)], colour(row).filled());
         let whisker = PathElement::new(vec![(least, place + 0.5), (most, place + 0.5)], BLACK.stroke_width(2));
         chart.draw_series(std::iter::once(bar))?;
         chart.draw_series(std::iter::once(whisker))?;
@@ -76,8 +137,11 @@ fn bars(
     Ok(())
 }
 
-fn colour(contestant: Contestant) -> RGBColor {
-    match contestant {
+fn colour(row: &Row) -> RGBColor {
+    if row.is_before {
+        return RGBColor(150, 200, 195);
+    }
+    match row.contestant {
         Contestant::PlainDownload | Contestant::Floor | Contestant::StoreFloor | Contestant::StoreFloorSealed => {
             RGBColor(170, 170, 170)
         }

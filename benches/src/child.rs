@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Child, ChildStdout, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -34,7 +35,16 @@ pub(crate) struct Figure {
 
 /// Runs the child with this name once. Returns its figure and its answer.
 pub(crate) fn run<A: DeserializeOwned>(name: &str, told: &impl Serialize) -> Result<(Figure, A), Failure> {
-    let child = Command::new(std::env::current_exe()?)
+    run_of(&std::env::current_exe()?, name, told)
+}
+
+/// Runs the child with this name of a benchmark that may be another one than this.
+pub(crate) fn run_of<A: DeserializeOwned>(
+    program: &Path,
+    name: &str,
+    told: &impl Serialize,
+) -> Result<(Figure, A), Failure> {
+    let child = Command::new(program)
         .args([FLAG, name, &serde_json::to_string(told)?])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -16,6 +16,7 @@ mod phone;
 mod report;
 mod scenario;
 mod sdk;
+mod sizes;
 mod statistics;
 mod table;
 mod targets;
@@ -65,7 +66,7 @@ fn measure(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Fa
     };
     let mut results = Vec::new();
     for scenario in scenario::all(&options) {
-        results.push(scenario.measure(options.rounds)?);
+        results.push(scenario.measure(options.rounds, options.before.as_deref())?);
     }
     let phone = phone::measure(&options)?;
     let uploads = upload::measure(&options)?;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::{
     scenario::{Measured, Row},
+    sizes,
     statistics::Spread,
     table::Table,
     targets::{self, Target},
@@ -30,7 +31,12 @@ pub(crate) fn markdown(results: &[Measured], uploads: &[Table], phone: &[Table],
         }
         text.push_str(&said_of(&targets::of(measured)));
     }
-    for (title, tables) in [("Moving a backup", uploads), ("Life on a phone", phone)] {
+    let sizes = sizes::table(results);
+    for (title, tables) in [
+        ("By size", sizes.as_slice()),
+        ("Moving a backup", uploads),
+        ("Life on a phone", phone),
+    ] {
         if !tables.is_empty() {
             let _ = writeln!(text, "\n## {title}");
         }
@@ -71,7 +77,7 @@ fn line(row: &Row, keys: u64) -> String {
     let keys = keys as f64;
     format!(
         "| {} | {} | {:.0} | {} | {:.1} | {:.2} |",
-        row.contestant.name(),
+        row.name(),
         spread(&row.time, 2),
         keys / row.time.median,
         spread(&row.growth, 1),

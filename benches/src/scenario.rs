@@ -1,5 +1,7 @@
 //! The scenarios: which contestants are compared, and on which backup.
 
+use std::path::Path;
+
 use keyferry_test_homeserver::Config;
 use tokio::runtime::Runtime;
 
@@ -45,6 +47,8 @@ pub(crate) struct Measured {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) contestant: Contestant,
+    /// Whether this is the earlier commit.
+    pub(crate) is_before: bool,
     /// Time in seconds.
     pub(crate) time: Spread,
     /// Growth of peak memory, in MiB.
@@ -57,7 +61,7 @@ pub(crate) struct Row {
 
 /// Returns the scenarios that these options ask for.
 pub(crate) fn all(options: &Options) -> Vec<Scenario> {
-    use Contestant::{Delivered, DeliveredSealed, DeliveredSilently, Fetched, Opened, PlainDownload};
+    use Contestant::{Delivered, Fetched, Opened, PlainDownload};
     let new = |kind, keys, rooms, contestants: &[Contestant]| Scenario {
         rounds_divided_by: if kind == Kind::Large { 3 } else { 1 },
         kind,
@@ -71,16 +75,8 @@ pub(crate) fn all(options: &Options) -> Vec<Scenario> {
         new(Kind::SlowLink, options.keys, 200, &[PlainDownload, Fetched]),
         new(Kind::SlowLink, options.keys, 1, &[PlainDownload, Fetched]),
     ];
-    if options.large_keys > 0 {
-        let contestants = [
-            PlainDownload,
-            Fetched,
-            Opened,
-            Delivered,
-            DeliveredSealed,
-            DeliveredSilently,
-        ];
-        all.push(new(Kind::Large, options.large_keys, 200, &contestants));
+    for keys in &options.large_keys {
+        all.push(new(Kind::Large, *keys, 200, &Contestant::OVER_SIZES));
     }
     if let Some(python) = &options.synapse {
         let contestants = [PlainDownload, Fetched, Opened, Delivered, Contestant::MatrixSdk];
@@ -117,8 +113,8 @@ impl Scenario {
         format!("{} keys, {rooms}, {link}", self.keys)
     }
 
-    /// Runs every contestant once in each round.
-    pub(crate) fn measure(self, rounds: usize) -> Result<Measured, Failure> {
+    /// Runs every contestant once in each round; ours also as the benchmark at `before` has it.
+    pub(crate) fn measure(self, rounds: usize, before: Option<&Path>) -> Result<Measured, Failure> {
         crate::say(&format!("{} …", self.name()));
         let homeserver = match &self.kind {
             Kind::Unlimited | Kind::Large | Kind::SlowLink => Homeserver::small(&Config {
@@ -129,22 +125,36 @@ impl Scenario {
             })?,
             Kind::Synapse(python) => Runtime::new()?.block_on(Homeserver::synapse(python, self.keys, self.rooms))?,
         };
-        let mut figures = vec![Vec::<Figure>::new(); self.contestants.len()];
+        let now = std::env::current_exe()?;
+        let mut entrants = Vec::new();
+        for contestant in &self.contestants {
+            let before = before.filter(|_| contestant.is_ours()).map(|before| (true, before));
+            let programs = before.into_iter().chain([(false, now.as_path())]);
+            entrants.extend(programs.map(|(is_before, program)| (*contestant, is_before, program)));
+        }
+        let mut figures = vec![Vec::<Figure>::new(); entrants.len()];
         for _ in 0..rounds.div_ceil(self.rounds_divided_by) {
-            for (contestant, figures) in self.contestants.iter().zip(&mut figures) {
-                let (figure, ()) = child::run(contestant.name(), &homeserver.account)?;
+            for (&(contestant, is_before, program), figures) in entrants.iter().zip(&mut figures) {
+                let figure = match child::run_of(program, contestant.name(), &homeserver.account) {
+                    Ok((figure, ())) => figure,
+                    // The earlier commit did not have all of today's contestants.
+                    Err(_) if is_before => continue,
+                    Err(error) => return Err(error),
+                };
                 crate::say(&format!(
-                    "  {:<34} {:>7.2} s {:>7.1} MiB",
-                    contestant.name(),
+                    "  {:<40} {:>7.2} s {:>7.1} MiB",
+                    name_of(contestant, is_before),
                     figure.time.as_secs_f64(),
                     mebibytes(figure.growth)
                 ));
                 figures.push(figure);
             }
         }
-        let rows = self.contestants.iter().zip(&figures).map(|(contestant, figures)| {
+        let measured = entrants.iter().zip(&figures).filter(|(_, figures)| !figures.is_empty());
+        let rows = measured.map(|(&(contestant, is_before, _), figures)| {
             Some(Row {
-                contestant: *contestant,
+                contestant,
+                is_before,
                 time: Spread::of(figures.iter().map(|figure| figure.time.as_secs_f64()))?,
                 growth: Spread::of(figures.iter().map(|figure| mebibytes(figure.growth)))?,
                 cpu: Spread::of(figures.iter().map(|figure| figure.cpu.as_secs_f64()))?,
@@ -158,8 +168,21 @@ impl Scenario {
 
 impl Measured {
     pub(crate) fn row(&self, contestant: Contestant) -> Option<&Row> {
-        self.rows.iter().find(|row| row.contestant == contestant)
+        let mut rows = self.rows.iter().filter(|row| !row.is_before);
+        rows.find(|row| row.contestant == contestant)
     }
+}
+
+impl Row {
+    /// Returns the name that tables show.
+    pub(crate) fn name(&self) -> String {
+        name_of(self.contestant, self.is_before)
+    }
+}
+
+fn name_of(contestant: Contestant, is_before: bool) -> String {
+    let when = if is_before { " (before)" } else { "" };
+    format!("{}{when}", contestant.name())
 }
 
 fn mebibytes(bytes: u64) -> f64 {

@@ -23,6 +23,14 @@ impl Target {
             is_met: value <= most,
         }
     }
+
+    pub(crate) fn at_least(what: &str, value: f64, least: f64) -> Self {
+        Self {
+            text: format!("{what}: at least {least}"),
+            value: format!("{value:.2}"),
+            is_met: value >= least,
+        }
+    }
 }
 
 /// Keys from which a backup counts as large: its delivery is compared less strictly.
@@ -33,12 +41,11 @@ const LARGE: u64 = 500_000;
 pub(crate) fn of(measured: &Measured) -> Vec<Target> {
     match measured.scenario.kind {
         Kind::SlowLink => at_least_and_most(&[], &[slow_link(measured)]),
-        Kind::Unlimited => {
+        Kind::Unlimited | Kind::Large => {
             let mut targets = at_least_and_most(&speeds(measured), &costs(measured));
             targets.extend(memory(measured));
             targets
         }
-        Kind::Large => memory(measured),
         Kind::Synapse(_) => Vec::new(),
     }
 }

@@ -54,6 +54,24 @@ impl Contestant {
         Self::StoreFloorSealed,
     ];
 
+    /// Those whose cost is compared over sizes.
+    pub(crate) const OVER_SIZES: [Self; 9] = [
+        Self::Floor,
+        Self::Fetched,
+        Self::Opened,
+        Self::Delivered,
+        Self::DeliveredSealed,
+        Self::DeliveredSilently,
+        Self::DeliveredSilentlySealed,
+        Self::MatrixSdk,
+        Self::MatrixSdkSealed,
+    ];
+
+    /// Whether this is keyferry.
+    pub(crate) fn is_ours(self) -> bool {
+        self.name().starts_with("keyferry")
+    }
+
     /// Returns the name that tables show, which is also the name of the child process.
     pub(crate) fn name(self) -> &'static str {
         match self {

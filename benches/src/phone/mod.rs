@@ -24,11 +24,13 @@ pub(crate) fn measure(options: &Options) -> Result<Vec<Table>, Failure> {
     if is_asked_for(pause::NAME) {
         tables.push(pause::measure()?);
     }
-    if is_asked_for(first_key::NAME) && options.large_keys > 0 {
-        tables.push(first_key::measure(options.large_keys)?);
-    }
-    if is_asked_for(lookups::NAME) && options.large_keys > 0 {
-        tables.push(lookups::measure(options.large_keys)?);
+    if let Some(&keys) = options.large_keys.last() {
+        if is_asked_for(first_key::NAME) {
+            tables.push(first_key::measure(keys)?);
+        }
+        if is_asked_for(lookups::NAME) {
+            tables.push(lookups::measure(keys)?);
+        }
     }
     Ok(tables)
 }

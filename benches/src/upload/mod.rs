@@ -95,7 +95,7 @@ pub(crate) fn measure(options: &Options) -> Result<Vec<Table>, Failure> {
         tables.push(beside(&synapse, "Synapse", rounds)?);
     }
     let mut sizes = vec![options.keys];
-    sizes.extend((options.large_keys > 0).then_some(options.large_keys));
+    sizes.extend(options.large_keys.first());
     let mut memory = memory_table();
     for keys in sizes {
         let growth = alone(&small(keys)?, keys, &mut memory.rows)?;
