@@ -40,9 +40,10 @@ mkdir -p "$out"
 build_for_android() {
   local abis=(arm64-v8a armeabi-v7a x86_64 x86) abi targets=()
   for abi in "${abis[@]}"; do targets+=(--target "$abi"); done
-  # With symbols: they are split off below.
+  # With symbols: they are split off below. Only the cdylib: if cargo makes an rlib in the same call, it leaves `lto` out.
   CARGO_PROFILE_MOBILE_STRIP=none CARGO_PROFILE_MOBILE_DEBUG=line-tables-only \
-    cargo ndk "${targets[@]}" --platform "$platform" --output-dir "$out/built" build --locked --profile mobile --lib
+    cargo ndk "${targets[@]}" --platform "$platform" --output-dir "$out/built" \
+    rustc --locked --profile mobile --lib --crate-type cdylib
   local tools=("$ndk"/toolchains/llvm/prebuilt/*/bin)
   for abi in "${abis[@]}"; do
     OBJCOPY="${tools[0]}/llvm-objcopy" add_library "$abi" "$out/built/$abi/libkeyferry.so"
