@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Connection, Patience, Vault, VaultError, Writer};
+use super::{Connection, Patience, Vault, VaultError, Writer, reserve};
 use crate::clock::{ProcessIdentity, boot_ms, is_alive, this_process, wall_ms};
 
 /// Cache size of the connection of a run, enough for the pages that a transaction uses repeatedly. SQLite takes a
@@ -81,6 +81,7 @@ impl Vault {
             return Ok(BegunRun::HeldBy(rival));
         }
         take(&transaction, holder)?;
+        reserve::take(&connection.path)?;
         transaction.execute("UPDATE job SET generation = generation + 1", [])?;
         let generation = transaction.query_row("SELECT generation FROM job", [], |row| row.get(0))?;
         transaction.commit()?;
@@ -108,7 +109,9 @@ impl Writer {
 
     /// Releases the lease.
     pub(crate) fn release(&mut self) -> Result<(), VaultError> {
+        let path = self.reader().path.clone();
         self.write(|transaction| {
+            reserve::give_back(&path);
             transaction.execute("DELETE FROM lease", [])?;
             Ok(())
         })

@@ -7,7 +7,7 @@
 //!
 //! - `open`: creates and opens a vault, and checks the account and the protection
 //! - `connection`: connections, and the check that every write of a run passes
-//! - `lease`: which run has the vault, and since when
+//! - `lease`: which run has the vault, and since when; `reserve`: the space that a run keeps for its end
 //! - `shared_writer`: the writer of a run, shared by its threads
 //! - `schema`, `migrations`: the tables and pragmas; creating the tables, and upgrading older ones
 //! - `seal`: which values are sealed, and with which key
@@ -50,6 +50,7 @@ mod open;
 mod outcomes;
 mod pending;
 mod preference;
+mod reserve;
 mod rests;
 mod rooms;
 mod row_ids;

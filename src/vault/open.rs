@@ -19,7 +19,7 @@ use super::{
     Connection, Vault, VaultError,
     bodies::SegmentFiles,
     file_identity::FileIdentity,
-    migrations, schema,
+    migrations, reserve, schema,
     seal::{Sealed, VaultKeys, account_hash},
 };
 use crate::{random::random, secret::KeyBytes};
@@ -261,7 +261,7 @@ fn move_aside(directory: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
         .expect("some number is free");
     // Rename the database itself last: if the process is killed before that, the next call still finds it.
     SegmentFiles::of(path.into()).move_to(&SegmentFiles::of(aside.as_path().into()))?;
-    for suffix in ["-wal", "-shm", ""] {
+    for suffix in ["-wal", "-shm", reserve::SUFFIX, ""] {
         match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Err(_) if suffix.is_empty() => return Ok(None),
@@ -296,7 +296,7 @@ fn create(
     let new = directory.join(NEW_FILE);
     // Remove what a killed process left, and a log that outlived its vault: SQLite would apply it to the new one.
     remove_all(&new, &["", "-wal", "-shm"])
-        .and_then(|()| remove_all(path, &["-wal", "-shm"]))
+        .and_then(|()| remove_all(path, &["-wal", "-shm", reserve::SUFFIX]))
         .and_then(|()| SegmentFiles::of(path.into()).remove_all())
         .map_err(OpenVaultError::Directory)?;
     let made = write_new(&new, user_id, device_id, protection)

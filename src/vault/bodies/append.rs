@@ -142,6 +142,24 @@ fn last_segment(tx: &VaultTx<'_>) -> Result<Segment, VaultError> {
     })
 }
 
+/// Gives back the space of bodies that were written and not committed: on a full disk, the end of the run needs it to
+/// release the vault.
+pub(in crate::vault) fn give_back(tx: &VaultTx<'_>) -> Result<(), VaultError> {
+    remove_strays(tx)?;
+    let last = tx
+        .prepare_cached("SELECT id, length FROM segment ORDER BY id DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?)));
+    if let Some((number, length)) = last.optional()? {
+        let cut = |file: File| match file.metadata()?.len() > length {
+            true => file.set_len(length),
+            false => Ok(()),
+        };
+        let file = tx.bodies.files().open_to_write(number);
+        file.and_then(cut).map_err(|error| VaultError::of_file(&error))?;
+    }
+    Ok(())
+}
+
 /// Removes files that no transaction has committed, or whose removal was interrupted.
 fn remove_strays(tx: &VaultTx<'_>) -> Result<(), VaultError> {
     let mut known = tx.prepare_cached("SELECT id FROM segment")?;

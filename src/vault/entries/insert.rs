@@ -10,7 +10,7 @@ use super::{
 use crate::ids::{EntryId, VersionRowId};
 use crate::vault::{
     Connection, VaultError, VaultTx, Writer,
-    bodies::Appending,
+    bodies::{Appending, give_back},
     file_places,
     rooms::room_row,
     session_index::{self, RecentSessions, SessionIndex},
@@ -25,13 +25,17 @@ impl Writer {
         batch: &mut EntryBatch,
     ) -> Result<InsertedEntries, VaultError> {
         let recent = self.take_recent_sessions();
-        let (result, recent) = self.write(|tx| {
+        let written = self.write(|tx| {
             let recent = match recent {
                 Some(recent) if recent.is_of(tx)? => recent,
                 _ => RecentSessions::read(tx)?.with_filter(tx)?,
             };
             insert(tx, version, batch, recent)
-        })?;
+        });
+        if let Err(VaultError::DiskFull) = written {
+            self.write(give_back)?;
+        }
+        let (result, recent) = written?;
         self.keep_recent_sessions(recent);
         Ok(result)
     }
