@@ -76,7 +76,7 @@ pub(crate) fn all(options: &Options) -> Vec<Scenario> {
         new(Kind::SlowLink, options.keys, 1, &[PlainDownload, Fetched]),
     ];
     for keys in &options.large_keys {
-        all.push(new(Kind::Large, *keys, 200, &Contestant::OVER_SIZES));
+        all.push(new(Kind::Large, *keys, 200, &Contestant::over_sizes()));
     }
     if let Some(python) = &options.synapse {
         let contestants = [PlainDownload, Fetched, Opened, Delivered, Contestant::MatrixSdk];

@@ -27,7 +27,7 @@ pub(crate) fn by_size(results: &[Measured]) -> Vec<(Contestant, BySize<'_>)> {
         let rows = comparable.filter_map(|measured| Some((measured.scenario.keys, measured.row(contestant)?)));
         (contestant, rows.collect::<BySize<'_>>())
     };
-    let all = Contestant::OVER_SIZES.into_iter().map(of_contestant);
+    let all = Contestant::over_sizes().into_iter().map(of_contestant);
     all.filter(|(_, rows)| rows.len() > 1).collect()
 }
 

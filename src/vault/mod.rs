@@ -24,6 +24,7 @@
 //! - `known`: recognises entries of earlier runs
 //! - `session_index`: finds the entries of a session
 //! - `file_places`: how far answers that were downloaded into files have been read
+//! - `private_file`: how the files of a vault are created
 //! - `file_identity`: whether the vault's file is still the one that was opened
 //! - `mirror`: which entries of the version to which the backup moves the server still has
 //! - `missing`: sessions that the server does not have
@@ -50,6 +51,7 @@ mod open;
 mod outcomes;
 mod pending;
 mod preference;
+mod private_file;
 mod reserve;
 mod rests;
 mod rooms;

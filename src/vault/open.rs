@@ -19,7 +19,7 @@ use super::{
     Connection, Vault, VaultError,
     bodies::SegmentFiles,
     file_identity::FileIdentity,
-    migrations, reserve, schema,
+    migrations, private_file, reserve, schema,
     seal::{Sealed, VaultKeys, account_hash},
 };
 use crate::{random::random, secret::KeyBytes};
@@ -364,13 +364,8 @@ fn make_directory(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// Creates a file that only this user can access. SQLite gives its side files the mode of the database.
 fn touch_private(path: &Path) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    private_file::options().create_new(true).open(path).map(drop)
 }
 
 fn remove_all(path: &Path, suffixes: &[&str]) -> io::Result<()> {

@@ -3,7 +3,7 @@
 
 use std::{ffi::OsString, fs, io::Write, path::Path};
 
-use super::VaultError;
+use super::{VaultError, private_file};
 
 /// What follows the path of the database in the name of the file.
 pub(super) const SUFFIX: &str = "-reserve";
@@ -12,13 +12,10 @@ const BYTES: usize = 64 * 1024;
 
 /// Takes the space. Fails if the disk is full.
 pub(super) fn take(database: &Path) -> Result<(), VaultError> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let path = path(database);
+    let file = private_file::options().create(true).truncate(true).open(&path);
     // Zeros might take no space.
-    let taken = options.open(&path).and_then(|mut file| file.write_all(&[0x55; BYTES]));
+    let taken = file.and_then(|mut file| file.write_all(&[0x55; BYTES]));
     taken.map_err(|error| {
         // What was written of it is of no use.
         let _ = fs::remove_file(path);

@@ -54,18 +54,17 @@ impl Contestant {
         Self::StoreFloorSealed,
     ];
 
-    /// Those whose cost is compared over sizes.
-    pub(crate) const OVER_SIZES: [Self; 9] = [
-        Self::Floor,
-        Self::Fetched,
-        Self::Opened,
-        Self::Delivered,
-        Self::DeliveredSealed,
-        Self::DeliveredSilently,
-        Self::DeliveredSilentlySealed,
-        Self::MatrixSdk,
-        Self::MatrixSdkSealed,
-    ];
+    /// Returns those whose cost is compared over sizes.
+    pub(crate) fn over_sizes() -> Vec<Self> {
+        let mut compared = Self::ALL.to_vec();
+        compared.retain(|contestant| {
+            !matches!(
+                contestant,
+                Self::PlainDownload | Self::StoreFloor | Self::StoreFloorSealed
+            )
+        });
+        compared
+    }
 
     /// Whether this is keyferry.
     pub(crate) fn is_ours(self) -> bool {

@@ -111,11 +111,7 @@ impl Segment {
 
 /// Returns the segment that takes the next batch.
 fn last_segment(tx: &VaultTx<'_>) -> Result<Segment, VaultError> {
-    let last = tx
-        .prepare_cached("SELECT id, length FROM segment ORDER BY id DESC LIMIT 1")?
-        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?)))
-        .optional()?;
-    if let Some((number, begin)) = last.filter(|(_, length)| *length < SEGMENT_BYTES) {
+    if let Some((number, begin)) = last_committed(tx)?.filter(|(_, length)| *length < SEGMENT_BYTES) {
         let file = match tx.bodies.files().open_to_write(number) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(VaultError::Corrupt),
@@ -142,14 +138,16 @@ fn last_segment(tx: &VaultTx<'_>) -> Result<Segment, VaultError> {
     })
 }
 
-/// Gives back the space of bodies that were written and not committed: on a full disk, the end of the run needs it to
-/// release the vault.
-pub(in crate::vault) fn give_back(tx: &VaultTx<'_>) -> Result<(), VaultError> {
+/// Returns the number of the last segment, and how many bytes of it are committed.
+fn last_committed(tx: &VaultTx<'_>) -> Result<Option<(i64, u64)>, VaultError> {
+    let mut last = tx.prepare_cached("SELECT id, length FROM segment ORDER BY id DESC LIMIT 1")?;
+    Ok(last.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// Cuts off bodies that were written and not committed. A full disk needs the space.
+pub(in crate::vault) fn cut_off_uncommitted(tx: &VaultTx<'_>) -> Result<(), VaultError> {
     remove_strays(tx)?;
-    let last = tx
-        .prepare_cached("SELECT id, length FROM segment ORDER BY id DESC LIMIT 1")?
-        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?)));
-    if let Some((number, length)) = last.optional()? {
+    if let Some((number, length)) = last_committed(tx)? {
         let cut = |file: File| match file.metadata()?.len() > length {
             true => file.set_len(length),
             false => Ok(()),

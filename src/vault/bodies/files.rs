@@ -8,6 +8,8 @@ use std::{
     sync::Arc,
 };
 
+use crate::vault::private_file;
+
 /// What stands between the path of the database and the number of a segment.
 const INFIX: &str = "-bodies-";
 
@@ -32,13 +34,10 @@ impl SegmentFiles {
         OpenOptions::new().write(true).open(self.path(number))
     }
 
-    /// Creates a segment that only this user can access.
+    /// Creates a segment, empty even if there is a file of this name.
     pub(super) fn create(&self, number: i64) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(self.path(number))
+        let mut options = private_file::options();
+        options.create(true).truncate(true).open(self.path(number))
     }
 
     /// Makes the names of new segments durable.

@@ -23,7 +23,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub(super) use append::{Appending, give_back};
+pub(super) use append::{Appending, cut_off_uncommitted};
 pub(super) use files::SegmentFiles;
 pub(super) use place::{BODY, BodyPlace, Stored};
 pub(super) use read::{Bodies, GatheredBodies};

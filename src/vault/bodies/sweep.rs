@@ -70,7 +70,9 @@ fn move_bodies(tx: &VaultTx<'_>) -> Result<(), VaultError> {
         update.execute(params![entry, body])?;
         bytes += body.len() as i64;
     }
-    tx.prepare_cached("UPDATE segment SET live = live - ?2 WHERE id = ?1")?
-        .execute([segment, bytes])?;
+    // The last ones leave nothing behind, whatever was counted.
+    let is_last = (moved.len() as i64) < STEP;
+    tx.prepare_cached("UPDATE segment SET live = iif(?3, 0, max(1, live - ?2)) WHERE id = ?1")?
+        .execute(params![segment, bytes, is_last])?;
     Ok(())
 }

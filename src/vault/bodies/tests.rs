@@ -183,6 +183,42 @@ fn a_segment_goes_with_its_last_entry_and_a_sparse_one_gives_up_its_rest() {
 }
 
 #[test]
+fn a_miscounted_segment_is_swept_once_and_not_for_ever() {
+    let mut fixture = Fixture::new();
+    fixture.insert(100);
+    let connection = fixture.vault.connect().expect("a connection");
+    connection
+        .inner
+        .execute("DELETE FROM entry", [])
+        .expect("they are deleted");
+    connection
+        .inner
+        .execute("UPDATE segment SET live = 7", [])
+        .expect("it is miscounted");
+    let mut writer = fixture.writer();
+    assert!(!writer.sweep_step().expect("a step"), "nothing is left to do");
+    assert_eq!(fixture.segments().len(), 0);
+}
+
+#[test]
+fn bodies_that_are_not_committed_are_cut_off() {
+    let mut fixture = Fixture::new();
+    fixture.insert(100);
+    let [segment] = fixture.segments().try_into().expect("one segment");
+    let mut file = fs::File::options().append(true).open(&segment).expect("it opens");
+    file.write_all(&[0xaa; 5_000]).expect("it is written");
+    let stray = fixture.directory.path().join("keyferry.sqlite3-bodies-2");
+    fs::write(&stray, [0xaa; 9_000]).expect("it is written");
+    fixture
+        .writer()
+        .write(super::cut_off_uncommitted)
+        .expect("they are cut off");
+    assert!(!stray.exists());
+    assert_eq!(fs::metadata(&segment).expect("a file").len(), 100 * 1024);
+    assert_entries(&fixture.vault.connect().expect("a connection"), 1..=100);
+}
+
+#[test]
 fn a_missing_or_short_segment_is_damage() {
     for is_missing in [true, false] {
         let mut fixture = Fixture::new();

@@ -10,7 +10,7 @@ use super::{
 use crate::ids::{EntryId, VersionRowId};
 use crate::vault::{
     Connection, VaultError, VaultTx, Writer,
-    bodies::{Appending, give_back},
+    bodies::{Appending, cut_off_uncommitted},
     file_places,
     rooms::room_row,
     session_index::{self, RecentSessions, SessionIndex},
@@ -32,8 +32,10 @@ impl Writer {
             };
             insert(tx, version, batch, recent)
         });
-        if let Err(VaultError::DiskFull) = written {
-            self.write(give_back)?;
+        if let Err(VaultError::DiskFull) = written
+            && let Err(error) = self.write(cut_off_uncommitted)
+        {
+            log::debug!("bodies that were not committed stay until they are written over: {error}");
         }
         let (result, recent) = written?;
         self.keep_recent_sessions(recent);
@@ -169,7 +171,7 @@ impl<'a> Inserting<'a> {
         })
     }
 
-    /// Writes the bodies, which are in this buffer. Returns what else is to be written at the end.
+    /// Writes the bodies from the batch's buffer to their segment. Returns what the rest of the transaction needs.
     fn end(self, bodies: &[u8]) -> Result<Written, VaultError> {
         self.appending
             .end(self.transaction, bodies, self.first_id..=self.next_id.previous())?;
