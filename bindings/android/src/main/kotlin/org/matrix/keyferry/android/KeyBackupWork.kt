@@ -13,7 +13,11 @@ import androidx.work.WorkManager
 import androidx.work.await
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.TimeUnit
+import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.sync.Mutex
+import kotlinx.coroutines.sync.withLock
+import kotlinx.coroutines.withContext
 import org.matrix.keyferry.KeyBackup
 import org.matrix.keyferry.ffi.DownloadStatus
 import org.matrix.keyferry.ffi.ResetException
@@ -33,13 +37,19 @@ public object KeyBackupWork {
     /**
      * Asks WorkManager for a wake-up of an account in place of the last one of that purpose; `null` cancels it. This is
      * what `scheduleWakeUp` does if the app does not replace it. Returns when WorkManager has written it down.
+     * Cancelling the coroutine does not end this: the library waits two seconds for it, and on a slow phone the first
+     * start of WorkManager takes longer.
      */
     public suspend fun schedule(context: Context, userId: String, purpose: WakeUpPurpose, wakeUp: WakeUp?) {
         if (workName(userId, purpose) in beginning) return
-        if (wakeUp == null) {
-            WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
-        } else if (!isStartedByUser(context, userId, purpose)) {
-            replace(context, WorkOrder(userId, purpose), wakeUp)
+        withContext(NonCancellable) {
+            inTurn.withLock {
+                if (wakeUp == null) {
+                    WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
+                } else if (!isStartedByUser(context, userId, purpose)) {
+                    replace(context, WorkOrder(userId, purpose), wakeUp)
+                }
+            }
         }
     }
 
@@ -176,6 +186,9 @@ public object KeyBackupWork {
     /** How much is left to send and to read back. */
     private val ResetStatus.bytesLeft: Long
         get() = (2uL * (total - minOf(sent, total)) * BYTES_OF_A_KEY).toLong()
+
+    /** So that the last request is the one that counts. */
+    private val inTurn = Mutex()
 
     /** The names of the work whose worker opens the backup. */
     private val beginning = ConcurrentHashMap.newKeySet<String>()
