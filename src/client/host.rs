@@ -88,7 +88,8 @@ pub trait JobHost: Send + Sync {
 
     /// Schedules a wake-up through WorkManager, a BGTask, or a timer while the app is open. There is one wake-up for
     /// each purpose: a new one replaces the previous one, and `None` cancels it. When it fires, make the call that
-    /// the `WakeUpPurpose` names. Must not wait for a call into this client.
+    /// the `WakeUpPurpose` names. Must not wait for a call into this client. After two seconds the client waits no
+    /// longer: the call is cancelled, and counts as failed.
     ///
     /// # Errors
     /// Ignored: the app must then make the call without being asked.

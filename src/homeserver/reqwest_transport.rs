@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use reqwest::{Client, Response, redirect::Policy};
 use tokio::sync::{Mutex, watch};
 
@@ -14,6 +15,8 @@ use super::{HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTra
 use crate::locked::locked;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum number of bytes of a chunk. What reqwest returns grows with the speed of the server, to 400 KB.
+const CHUNK: usize = 64 * 1024;
 
 /// An [`HttpTransport`] over reqwest, with rustls and the system's certificates.
 ///
@@ -88,7 +91,8 @@ struct Exchange {
 
 enum State {
     Ready(Client, Box<reqwest::Request>),
-    Open(Response),
+    /// With what was received and not returned yet.
+    Open(Response, Bytes),
     Done,
 }
 
@@ -132,22 +136,26 @@ impl HttpExchange for Exchange {
             status: response.status().as_u16(),
             headers,
         };
-        *state = State::Open(response);
+        *state = State::Open(response, Bytes::new());
         Ok(head)
     }
 
     async fn next_chunk(&self) -> Result<Option<Vec<u8>>, TransportError> {
         let mut state = self.state.lock().await;
-        let State::Open(response) = &mut *state else {
+        let State::Open(response, received) = &mut *state else {
             return Err(TransportError::Closed);
         };
-        match self.unless_closed(response.chunk()).await {
-            Ok(Some(chunk)) => Ok(Some(chunk.into())),
-            end => {
-                *state = State::Done;
-                end.map(|_| None)
+        if received.is_empty() {
+            match self.unless_closed(response.chunk()).await {
+                Ok(Some(chunk)) => *received = chunk,
+                end => {
+                    *state = State::Done;
+                    return end.map(|_| None);
+                }
             }
         }
+        let chunk = received.split_to(received.len().min(CHUNK));
+        Ok(Some(chunk.to_vec()))
     }
 
     fn cancel(&self) -> Result<(), TransportError> {

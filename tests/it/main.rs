@@ -33,6 +33,7 @@ mod secrets;
 mod servers;
 mod sharing;
 mod support;
+mod transport;
 mod trim;
 mod trouble;
 mod unlock;
