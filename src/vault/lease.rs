@@ -10,7 +10,7 @@ use crate::clock::{ProcessIdentity, boot_ms, is_alive, this_process, wall_ms};
 
 /// Cache size of the connection of a run, enough for the pages that a transaction uses repeatedly. SQLite takes a
 /// negative number as KiB.
-const WRITER_CACHE_KIB: i64 = -1_500;
+const WRITER_CACHE_KIB: i64 = -1_000;
 
 /// How long a run waits for the write lock of another process before it checks whether it has been stopped.
 const BUSY_STEP: Duration = Duration::from_millis(50);

@@ -384,7 +384,7 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA fullfsync = ON;
          PRAGMA checkpoint_fullfsync = ON;
          PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -1000;
+         PRAGMA cache_size = -500;
          PRAGMA wal_autocheckpoint = {PAGES_BESIDE_A_RUN};
          PRAGMA journal_size_limit = 0;
          PRAGMA mmap_size = 0;

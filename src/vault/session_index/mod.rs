@@ -31,9 +31,9 @@ use recent::scan;
 /// entry beyond this number is found only by the full hash of its session and room.
 const MOST_PLACES: usize = 64;
 
-/// Maximum number of hashes that are not in a run. They take half a megabyte of memory, and a look-up from the file
-/// reads through all of them.
-const MOST_RECENT: usize = 32_000;
+/// Maximum number of hashes that are not in a run. They take a quarter of a megabyte of memory, and a look-up from the
+/// file reads through all of them.
+const MOST_RECENT: usize = 16_000;
 
 /// A hash and an entry that has it.
 type Pair = (i64, EntryId);

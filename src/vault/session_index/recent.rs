@@ -70,6 +70,7 @@ impl RecentSessions {
 
     pub(super) fn add(&mut self, added: Vec<Pair>) {
         let already = self.sorted.len();
+        self.sorted.reserve_exact(added.len());
         self.sorted.extend(added);
         self.sorted[already..].sort_unstable();
         // Both parts are sorted, and the stable sort merges them.
