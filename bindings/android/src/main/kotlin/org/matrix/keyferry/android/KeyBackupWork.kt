@@ -47,7 +47,7 @@ public object KeyBackupWork {
                 if (wakeUp == null) {
                     WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
                 } else if (!isStartedByUser(context, userId, purpose)) {
-                    replace(context, WorkOrder(userId, purpose), wakeUp)
+                    put(context, WorkOrder(userId, purpose), wakeUp)
                 }
             }
         }
@@ -73,19 +73,23 @@ public object KeyBackupWork {
         val expected = if (purpose == WakeUpPurpose.RESET) backup?.let { resetOf(it) }?.bytesLeft else here?.bytesLeft
         val order = WorkOrder(userId, purpose, expected ?: 0, isByUser = true)
         val needsNetwork = purpose != WakeUpPurpose.DOWNLOAD || here?.fetchComplete != true
-        if (needsNetwork && startUserInitiatedJob(context, order)) {
-            // The job takes its place.
-            WorkManager.getInstance(context).cancelUniqueWork(workName(userId, order.purpose)).await()
-        } else {
-            replace(context, order, NOW.copy(needsNetwork = needsNetwork))
+        inTurn.withLock {
+            if (needsNetwork && startUserInitiatedJob(context, order)) {
+                // The job takes its place.
+                WorkManager.getInstance(context).cancelUniqueWork(workName(userId, order.purpose)).await()
+            } else {
+                put(context, order, NOW.copy(needsNetwork = needsNetwork))
+            }
         }
     }
 
     /** Cancels all background work of an account. A run in a worker ends, and its keys are kept. */
     public suspend fun cancel(context: Context, userId: String) {
-        for (purpose in WakeUpPurpose.entries) {
-            WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
-            cancelUserInitiatedJob(context, userId, purpose)
+        inTurn.withLock {
+            for (purpose in WakeUpPurpose.entries) {
+                WorkManager.getInstance(context).cancelUniqueWork(workName(userId, purpose)).await()
+                cancelUserInitiatedJob(context, userId, purpose)
+            }
         }
     }
 
@@ -119,7 +123,7 @@ public object KeyBackupWork {
      * wake-ups of the library back.
      */
     internal suspend fun replace(context: Context, order: WorkOrder, wakeUp: WakeUp) {
-        enqueue(context, order, wakeUp, ExistingWorkPolicy.REPLACE).await()
+        inTurn.withLock { put(context, order, wakeUp) }
     }
 
     /** Whether a request or job of the user waits or works: a wake-up of the library must not take its place. */
@@ -128,6 +132,10 @@ public object KeyBackupWork {
         val name = workName(userId, purpose)
         val known = WorkManager.getInstance(context).getWorkInfosForUniqueWorkFlow(name).first()
         return known.any { TAG_BY_USER in it.tags && !it.state.isFinished }
+    }
+
+    private suspend fun put(context: Context, order: WorkOrder, wakeUp: WakeUp) {
+        enqueue(context, order, wakeUp, ExistingWorkPolicy.REPLACE).await()
     }
 
     private fun enqueue(context: Context, order: WorkOrder, wakeUp: WakeUp, policy: ExistingWorkPolicy): Operation {
@@ -187,7 +195,7 @@ public object KeyBackupWork {
     private val ResetStatus.bytesLeft: Long
         get() = (2uL * (total - minOf(sent, total)) * BYTES_OF_A_KEY).toLong()
 
-    /** So that the last request is the one that counts. */
+    /** Orders what is asked of WorkManager, so that the last request is the one that counts. */
     private val inTurn = Mutex()
 
     /** The names of the work whose worker opens the backup. */

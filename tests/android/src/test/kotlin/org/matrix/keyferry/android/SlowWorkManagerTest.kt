@@ -2,7 +2,10 @@ package org.matrix.keyferry.android
 
 import androidx.work.WorkInfo
 import androidx.work.impl.WorkManagerImpl
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.delay
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
 import org.matrix.keyferry.Homeserver
@@ -12,7 +15,7 @@ import org.robolectric.RobolectricTestRunner
 @RunWith(RobolectricTestRunner::class)
 internal class SlowWorkManagerTest {
     @Test
-    fun `a WorkManager that takes longer than the library waits gets every request, the last one last`() = test {
+    fun `a WorkManager that takes longer than the library waits gets every request in turn`() = test {
         Homeserver("--keys", "10", "--rooms", "1").use { homeserver ->
             signIn(homeserver)
             val backup = checkNotNull(context.keyBackup(homeserver.userId))
@@ -25,7 +28,14 @@ internal class SlowWorkManagerTest {
             backup.resume(PauseCause.USER)
             backup.stop()
             eventually("it is cancelled") { work(homeserver.userId).all { it.state.isFinished } }
-            assertEquals(0uL, backup.status().summary.fetched)
+
+            delayWorkManager()
+            backup.start()
+            KeyBackupWork.startNow(context, homeserver.userId)
+            assertEquals("the user's job", 1, jobs.size)
+            // Long enough for a request that would come after it.
+            delay(1.seconds)
+            assertTrue("no worker beside it", work(homeserver.userId).all { it.state.isFinished })
         }
     }
 
