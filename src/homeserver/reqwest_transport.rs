@@ -145,17 +145,13 @@ impl HttpExchange for Exchange {
         let State::Open(response, received) = &mut *state else {
             return Err(TransportError::Closed);
         };
-        if received.is_empty() {
-            match self.unless_closed(response.chunk()).await {
-                Ok(Some(chunk)) => *received = chunk,
-                end => {
-                    *state = State::Done;
-                    return end.map(|_| None);
-                }
+        match self.unless_closed(next_part(response, received)).await {
+            Ok(Some(chunk)) => Ok(Some(chunk)),
+            end => {
+                *state = State::Done;
+                end
             }
         }
-        let chunk = received.split_to(received.len().min(CHUNK));
-        Ok(Some(chunk.to_vec()))
     }
 
     fn cancel(&self) -> Result<(), TransportError> {
@@ -165,6 +161,17 @@ impl HttpExchange for Exchange {
         }
         Ok(())
     }
+}
+
+/// Returns the next part of `received`, after waiting for more if that is empty.
+async fn next_part(response: &mut Response, received: &mut Bytes) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    if received.is_empty() {
+        let Some(more) = response.chunk().await? else {
+            return Ok(None);
+        };
+        *received = more;
+    }
+    Ok(Some(received.split_to(received.len().min(CHUNK)).to_vec()))
 }
 
 fn sort(error: &reqwest::Error) -> TransportError {

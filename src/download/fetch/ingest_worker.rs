@@ -27,7 +27,7 @@ use crate::{
     vault::{EntryBatch, FilePlace, Known, KnownEntries, KnownRoom, VaultError, Writer},
 };
 
-/// Entries per transaction, which takes 10 to 30 ms. Their bodies are in memory meanwhile: more than a megabyte.
+/// Entries per transaction. Until then their bodies are in memory: more than a megabyte.
 const BATCH_ENTRIES: usize = 2_000;
 /// Entries in the first transaction, so that the cores soon have something to open. Later ones grow with the number
 /// of keys.

@@ -20,7 +20,7 @@ use crate::{
     vault::{Judged, OpenedCopies, Outcome, VaultError},
 };
 
-/// Entries per transaction, which takes 10 ms.
+/// Entries per transaction.
 const COMMIT_ENTRIES: usize = 4_000;
 /// Entries per transaction if their keys go on to the sink, which should not have to wait for them.
 const COMMIT_ENTRIES_FOR_SINK: usize = 2_000;

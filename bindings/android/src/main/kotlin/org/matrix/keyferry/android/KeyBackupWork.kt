@@ -115,7 +115,7 @@ public object KeyBackupWork {
      * its delay begins. `APPEND` would fail if an earlier request of the chain has failed.
      */
     internal suspend fun append(context: Context, order: WorkOrder, wakeUp: WakeUp) {
-        enqueue(context, order, wakeUp, ExistingWorkPolicy.APPEND_OR_REPLACE).await()
+        inTurn.withLock { enqueue(context, order, wakeUp, ExistingWorkPolicy.APPEND_OR_REPLACE).await() }
     }
 
     /**
