@@ -43,14 +43,16 @@ fn every_entry_is_found_before_and_after_it_is_merged() {
     let mut recent = RecentSessions::default();
     let mut first = 1;
     let mut merged = 0;
-    for count in [1, 4_000, 26_000, 900, 2_000, 100] {
+    let most = i64::try_from(MOST_RECENT).expect("the limit fits");
+    // The fourth batch reaches the limit, and everything is merged.
+    for count in [1, most / 8, most / 2, most, 900, 100] {
         recent = batch(&mut connection, recent, first, count);
         first += count;
         merged += u32::from(recent.sorted.is_empty());
         let read = RecentSessions::read(&connection).expect("the recent sessions are read");
         assert_eq!(read.sorted, recent.sorted, "memory and file hold the same pairs");
     }
-    assert_eq!((merged, recent.sorted.len()), (1, 100));
+    assert_eq!((merged, recent.sorted.len()), (1, 1_000));
     for entry in (1..first).step_by(7).chain(first - 2_200..first) {
         let found = places(&connection, name(entry)).expect("the look-up succeeds").of_name;
         assert!(found.contains(&EntryId(entry)), "entry {entry}");
