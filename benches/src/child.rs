@@ -17,6 +17,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// Fields of `/proc/PID/stat` between the name of the program and its time in user mode.
 const FIELDS_BEFORE_CPU: usize = 11;
 
+/// The kernel's figure for pages of files. They are nearly all of the program: the database is not mapped.
+const CODE: &str = "RssFile:";
+
 /// The argument that makes this program a child.
 pub(crate) const FLAG: &str = "--child";
 
@@ -27,6 +30,8 @@ pub(crate) struct Figure {
     pub(crate) time: Duration,
     /// Peak memory minus the memory that was resident when the child was ready, in bytes.
     pub(crate) growth: u64,
+    /// The part of the growth that is pages of the program, which the kernel can drop at any time, in bytes.
+    pub(crate) code: u64,
     /// Time of all cores, in user mode and in the kernel.
     pub(crate) cpu: Duration,
     /// Bytes that went to the disk.
@@ -53,6 +58,7 @@ pub(crate) fn run_of<A: DeserializeOwned>(
     let mut output = BufReader::new(child.0.stdout.take().ok_or("no output")?);
     expect(&mut output, "ready")?;
     let before = memory(child.0.id(), "VmRSS:")?;
+    let code_before = memory(child.0.id(), CODE)?;
     let (cpu_before, written_before) = (cpu(child.0.id())?, written(child.0.id())?);
     let input = child.0.stdin.as_mut().ok_or("no input")?;
     let began = Instant::now();
@@ -62,6 +68,7 @@ pub(crate) fn run_of<A: DeserializeOwned>(
     let answer = done.map_err(|error| format!("{name} failed: {error}"))?;
     // The child waits until its input ends: its memory can still be read.
     let peak = memory(child.0.id(), "VmHWM:")?;
+    let code = memory(child.0.id(), CODE)?;
     let (cpu_after, written_after) = (cpu(child.0.id())?, written(child.0.id())?);
     // The child deletes its temporary files when it ends by itself.
     drop(child.0.stdin.take());
@@ -69,6 +76,7 @@ pub(crate) fn run_of<A: DeserializeOwned>(
     let figure = Figure {
         time,
         growth: peak.saturating_sub(before),
+        code: code.saturating_sub(code_before),
         cpu: cpu_after.saturating_sub(cpu_before),
         written: written_after.saturating_sub(written_before),
     };

@@ -18,14 +18,15 @@ pub(crate) fn markdown(results: &[Measured], uploads: &[Table], phone: &[Table],
         "Made by `cargo run --release -p keyferry-bench -- --rounds {rounds} --write-to docs/bench`, on {}.\n\n\
          Each contestant runs in its own process, one after the other in every round; time and memory are measured \
          from outside. Figures are the median (least to most). Homeserver and contestant share the machine. Memory is \
-         how much the peak grows after the process is ready to begin. Processor time is that of all cores together; \
+         how much the peak grows after the process is ready to begin; code is what of it are pages of the program, \
+         which the kernel drops when it needs memory. Processor time is that of all cores together; \
          written is what went to the disk.",
         machine()
     );
     for measured in results {
         let _ = writeln!(text, "\n## {}\n", measured.scenario.name());
-        text.push_str("| | time, s | keys/s | memory, MiB | CPU, µs a key | written, KB a key |\n");
-        text.push_str("|---|---|---|---|---|---|\n");
+        text.push_str("| | time, s | keys/s | memory, MiB | of it code, MiB | CPU, µs a key | written, KB a key |\n");
+        text.push_str("|---|---|---|---|---|---|---|\n");
         for row in &measured.rows {
             let _ = writeln!(text, "{}", line(row, measured.scenario.keys));
         }
@@ -76,11 +77,12 @@ fn said_of(targets: &[Target]) -> String {
 fn line(row: &Row, keys: u64) -> String {
     let keys = keys as f64;
     format!(
-        "| {} | {} | {:.0} | {} | {:.1} | {:.2} |",
+        "| {} | {} | {:.0} | {} | {:.1} | {:.1} | {:.2} |",
         row.name(),
         spread(&row.time, 2),
         keys / row.time.median,
         spread(&row.growth, 1),
+        row.code.median,
         row.cpu.median / keys * 1e6,
         row.written.median / keys / 1e3,
     )

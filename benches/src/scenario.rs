@@ -53,6 +53,8 @@ pub(crate) struct Row {
     pub(crate) time: Spread,
     /// Growth of peak memory, in MiB.
     pub(crate) growth: Spread,
+    /// The part of it that is pages of the program, in MiB.
+    pub(crate) code: Spread,
     /// Processor time, in seconds.
     pub(crate) cpu: Spread,
     /// Bytes that went to the disk.
@@ -157,6 +159,7 @@ impl Scenario {
                 is_before,
                 time: Spread::of(figures.iter().map(|figure| figure.time.as_secs_f64()))?,
                 growth: Spread::of(figures.iter().map(|figure| mebibytes(figure.growth)))?,
+                code: Spread::of(figures.iter().map(|figure| mebibytes(figure.code)))?,
                 cpu: Spread::of(figures.iter().map(|figure| figure.cpu.as_secs_f64()))?,
                 written: Spread::of(figures.iter().map(|figure| figure.written as f64))?,
             })
