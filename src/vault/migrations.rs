@@ -5,15 +5,16 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
     VaultError,
-    schema::{SCHEMA_VERSION, VERSION_1, VERSION_2, VERSION_3, VERSION_4},
+    schema::{PAGE_BYTES, SCHEMA_VERSION, VERSION_1, VERSION_2, VERSION_3, VERSION_4},
     seal::VaultKeys,
     session_index,
 };
 
 /// Creates the tables of a new vault.
 pub(crate) fn create(connection: &mut Connection) -> Result<(), VaultError> {
-    connection
-        .execute_batch("PRAGMA page_size = 32768; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+    ))?;
     // A new vault has no entries to hash, so any keys will do.
     upgrade(connection, 0, &VaultKeys::open([0; 16]))
 }

@@ -7,7 +7,7 @@ use super::{VaultError, private_file};
 
 /// What follows the path of the database in the name of the file.
 pub(super) const SUFFIX: &str = "-reserve";
-/// Two pages of the log.
+/// Two pages of the log in a vault of an earlier version, eight in a new one.
 const BYTES: usize = 64 * 1024;
 
 /// Takes the space. Fails if the disk is full.

@@ -6,8 +6,12 @@
 
 use rusqlite::Connection;
 
+/// Bytes of a page of a new vault. A transaction writes each page that it touches as a whole, and most touch a dozen for
+/// a few rows each. Vaults of earlier versions keep their pages of 32 KiB.
+pub(super) const PAGE_BYTES: u32 = 8 * 1024;
+
 /// Length of the log, in pages, at which a transaction outside a run makes SQLite checkpoint it: 4 MiB.
-const PAGES_BESIDE_A_RUN: u32 = 128;
+const PAGES_BESIDE_A_RUN: u32 = 4 * 1024 * 1024 / PAGE_BYTES;
 
 /// The schema that this crate writes.
 pub(crate) const SCHEMA_VERSION: i64 = 4;

@@ -10,7 +10,7 @@ use crate::ids::{EntryId, RoomRowId};
 /// Number of entries in one step, which takes about 30 ms.
 const STEP: i64 = 1_000;
 /// Maximum number of pages that one step returns to the file system.
-const PAGES_OF_A_STEP: u32 = 64;
+const PAGES_OF_A_STEP: u32 = 256;
 
 impl Connection {
     /// Whether there are delivered entries that trimming has not looked at yet.
