@@ -17,6 +17,7 @@ Measures keyferry side by side with a plain download, matrix-sdk's way, and the 
   --contestants TEXT
                   measure only the contestant of this name, or else those with TEXT in their name
   --before PATH   measure this keyferry-bench, of an earlier commit, in the same rounds
+  --shipped PATH  also measure this keyferry-bench, built with the profile that apps ship ('mobile')
   --synapse PATH  also measure with Synapse, run by the Python at PATH: see scripts/synapse-venv.sh
   --write-to DIR  write README.md and restore.svg to DIR
 ";
@@ -30,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) contestants: Option<String>,
     /// A benchmark of an earlier commit.
     pub(crate) before: Option<PathBuf>,
+    /// A benchmark of this commit, built with the profile that apps ship.
+    pub(crate) shipped: Option<PathBuf>,
     pub(crate) synapse: Option<String>,
     pub(crate) write_to: Option<OsString>,
 }
@@ -43,6 +46,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
         only: None,
         contestants: None,
         before: None,
+        shipped: None,
         synapse: None,
         write_to: None,
     };
@@ -60,6 +64,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
             Arg::Long("only") => options.only = Some(parser.value()?.string()?),
             Arg::Long("contestants") => options.contestants = Some(parser.value()?.string()?),
             Arg::Long("before") => options.before = Some(parser.value()?.into()),
+            Arg::Long("shipped") => options.shipped = Some(parser.value()?.into()),
             Arg::Long("synapse") => options.synapse = Some(parser.value()?.string()?),
             Arg::Long("write-to") => options.write_to = Some(parser.value()?),
             Arg::Long("help") => return Ok(None),

@@ -66,7 +66,7 @@ fn measure(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Fa
     };
     let mut results = Vec::new();
     for scenario in scenario::all(&options) {
-        results.push(scenario.measure(options.rounds, options.before.as_deref())?);
+        results.push(scenario.measure(&options)?);
     }
     let phone = phone::measure(&options)?;
     let uploads = upload::measure(&options)?;

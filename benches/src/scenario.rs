@@ -1,7 +1,5 @@
 //! The scenarios: which contestants are compared, and on which backup.
 
-use std::path::Path;
-
 use keyferry_test_homeserver::Config;
 use tokio::runtime::Runtime;
 
@@ -37,6 +35,17 @@ pub(crate) enum Kind {
     Synapse(String),
 }
 
+/// Which program was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// This one.
+    Now,
+    /// That of an earlier commit.
+    Before,
+    /// That of this commit, as apps ship it.
+    Shipped,
+}
+
 /// The results of one scenario.
 #[derive(Debug)]
 pub(crate) struct Measured {
@@ -47,8 +56,7 @@ pub(crate) struct Measured {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) contestant: Contestant,
-    /// Whether this is the earlier commit.
-    pub(crate) is_before: bool,
+    pub(crate) build: Build,
     /// Time in seconds.
     pub(crate) time: Spread,
     /// Growth of peak memory, in MiB.
@@ -115,8 +123,8 @@ impl Scenario {
         format!("{} keys, {rooms}, {link}", self.keys)
     }
 
-    /// Runs every contestant once in each round; ours also as the benchmark at `before` has it.
-    pub(crate) fn measure(self, rounds: usize, before: Option<&Path>) -> Result<Measured, Failure> {
+    /// Runs every contestant once in each round; ours also as other builds have it.
+    pub(crate) fn measure(self, options: &Options) -> Result<Measured, Failure> {
         crate::say(&format!("{} …", self.name()));
         let homeserver = match &self.kind {
             Kind::Unlimited | Kind::Large | Kind::SlowLink => Homeserver::small(&Config {
@@ -130,22 +138,30 @@ impl Scenario {
         let now = std::env::current_exe()?;
         let mut entrants = Vec::new();
         for contestant in &self.contestants {
-            let before = before.filter(|_| contestant.is_ours()).map(|before| (true, before));
-            let programs = before.into_iter().chain([(false, now.as_path())]);
-            entrants.extend(programs.map(|(is_before, program)| (*contestant, is_before, program)));
+            let before = options.before.as_deref().filter(|_| contestant.is_ours());
+            let shipped = options.shipped.as_deref().filter(|_| contestant.is_shipped());
+            let programs = [
+                (Build::Before, before),
+                (Build::Now, Some(now.as_path())),
+                (Build::Shipped, shipped),
+            ];
+            let programs = programs
+                .into_iter()
+                .filter_map(|(build, program)| Some((*contestant, build, program?)));
+            entrants.extend(programs);
         }
         let mut figures = vec![Vec::<Figure>::new(); entrants.len()];
-        for _ in 0..rounds.div_ceil(self.rounds_divided_by) {
-            for (&(contestant, is_before, program), figures) in entrants.iter().zip(&mut figures) {
+        for _ in 0..options.rounds.div_ceil(self.rounds_divided_by) {
+            for (&(contestant, build, program), figures) in entrants.iter().zip(&mut figures) {
                 let figure = match child::run_of(program, contestant.name(), &homeserver.account) {
                     Ok((figure, ())) => figure,
                     // The earlier commit did not have all of today's contestants.
-                    Err(_) if is_before => continue,
+                    Err(_) if build == Build::Before => continue,
                     Err(error) => return Err(error),
                 };
                 crate::say(&format!(
                     "  {:<40} {:>7.2} s {:>7.1} MiB",
-                    name_of(contestant, is_before),
+                    name_of(contestant, build),
                     figure.time.as_secs_f64(),
                     mebibytes(figure.growth)
                 ));
@@ -153,10 +169,10 @@ impl Scenario {
             }
         }
         let measured = entrants.iter().zip(&figures).filter(|(_, figures)| !figures.is_empty());
-        let rows = measured.map(|(&(contestant, is_before, _), figures)| {
+        let rows = measured.map(|(&(contestant, build, _), figures)| {
             Some(Row {
                 contestant,
-                is_before,
+                build,
                 time: Spread::of(figures.iter().map(|figure| figure.time.as_secs_f64()))?,
                 growth: Spread::of(figures.iter().map(|figure| mebibytes(figure.growth)))?,
                 code: Spread::of(figures.iter().map(|figure| mebibytes(figure.code)))?,
@@ -171,7 +187,11 @@ impl Scenario {
 
 impl Measured {
     pub(crate) fn row(&self, contestant: Contestant) -> Option<&Row> {
-        let mut rows = self.rows.iter().filter(|row| !row.is_before);
+        self.row_of(contestant, Build::Now)
+    }
+
+    pub(crate) fn row_of(&self, contestant: Contestant, build: Build) -> Option<&Row> {
+        let mut rows = self.rows.iter().filter(|row| row.build == build);
         rows.find(|row| row.contestant == contestant)
     }
 }
@@ -179,13 +199,17 @@ impl Measured {
 impl Row {
     /// Returns the name that tables show.
     pub(crate) fn name(&self) -> String {
-        name_of(self.contestant, self.is_before)
+        name_of(self.contestant, self.build)
     }
 }
 
-fn name_of(contestant: Contestant, is_before: bool) -> String {
-    let when = if is_before { " (before)" } else { "" };
-    format!("{}{when}", contestant.name())
+fn name_of(contestant: Contestant, build: Build) -> String {
+    let build = match build {
+        Build::Now => "",
+        Build::Before => " (before)",
+        Build::Shipped => " (as it ships)",
+    };
+    format!("{}{build}", contestant.name())
 }
 
 fn mebibytes(bytes: u64) -> f64 {

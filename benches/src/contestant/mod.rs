@@ -71,6 +71,14 @@ impl Contestant {
         self.name().starts_with("keyferry")
     }
 
+    /// Whether it is also measured as apps ship it.
+    pub(crate) fn is_shipped(self) -> bool {
+        matches!(
+            self,
+            Self::Fetched | Self::Opened | Self::Delivered | Self::DeliveredSilently
+        )
+    }
+
     /// Returns the name that tables show, which is also the name of the child process.
     pub(crate) fn name(self) -> &'static str {
         match self {
