@@ -8,7 +8,7 @@ use plotters::prelude::*;
 use crate::{
     Failure,
     contestant::Contestant,
-    scenario::{Measured, Row},
+    scenario::{Build, Measured, Row},
     sizes,
 };
 
@@ -138,7 +138,7 @@ fn bars(
 }
 
 fn colour(row: &Row) -> RGBColor {
-    if row.is_before {
+    if row.build != Build::Now {
         return RGBColor(150, 200, 195);
     }
     match row.contestant {

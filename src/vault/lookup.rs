@@ -1,5 +1,4 @@
-//! Reads entries for the app: those of a room or of all rooms, and those that were opened, failed, are held back or
-//! were refused. Pages are continued by entry id and read in short transactions.
+//! Reads entries for the app: those of a room or of all rooms, and those that failed, are held back or were refused. Pages are continued by entry id and read in short transactions.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -9,7 +8,7 @@ use super::{
     entries::session_from_row,
 };
 use crate::backup::{FailureReason, limits::MAX_PAGE_BYTES, session_id::SessionId};
-use crate::ids::{BatchId, EntryId, RoomRowId, VersionRowId};
+use crate::ids::{EntryId, RoomRowId, VersionRowId};
 
 /// An entry, with everything that is needed to open it.
 #[derive(Clone, Debug)]
@@ -55,15 +54,6 @@ pub(crate) enum HeldBackCause {
     OtherRoom,
     /// The copy's ratchet does not connect to that of the copy that counts.
     Unconnected,
-}
-
-/// An entry that has been opened, and the batch that it was opened in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ArrivedRow {
-    pub(crate) batch: BatchId,
-    pub(crate) entry: EntryId,
-    pub(crate) room_id: String,
-    pub(crate) session: SessionId,
 }
 
 impl Connection {
@@ -198,37 +188,6 @@ impl Connection {
         Ok(opened)
     }
 
-    /// Returns the entries that were opened after the cursor (batch, entry), by batch and then by entry id.
-    pub(crate) fn arrived_since(
-        &self,
-        batch: BatchId,
-        entry: EntryId,
-        limit: usize,
-    ) -> Result<Vec<ArrivedRow>, VaultError> {
-        let mut statement = self.inner.prepare_cached(
-            "SELECT opened_batch.id, opened.entry, coalesce(entry.room, trimmed.room),
-                 coalesce(entry.session, trimmed.session)
-             FROM opened_batch
-             JOIN opened ON opened.entry BETWEEN first_entry AND last_entry AND batch = opened_batch.id
-             LEFT JOIN entry ON entry.id = opened.entry LEFT JOIN trimmed ON trimmed.entry = opened.entry
-             WHERE opened_batch.id >= ?1 AND (opened_batch.id > ?1 OR opened.entry > ?2) AND failure = 0
-             AND ifnull(is_forgotten, 0) = 0
-             ORDER BY opened_batch.id, opened.entry LIMIT ?3",
-        )?;
-        let mut rows = statement.query(params![batch, entry, limit as i64])?;
-        let mut arrived = Vec::new();
-        let mut room = None;
-        while let Some(row) = rows.next()? {
-            arrived.push(ArrivedRow {
-                batch: row.get(0)?,
-                entry: row.get(1)?,
-                room_id: self.cached_room(&mut room, row.get(2)?)?.room_id.clone(),
-                session: session_from_row(row, 3)?,
-            });
-        }
-        Ok(arrived)
-    }
-
     /// Returns the entries that failed with `reason`, after the entry `after`, as id, room and session.
     pub(crate) fn failures(
         &self,
@@ -307,7 +266,7 @@ impl Connection {
 
     /// Returns a room, and keeps it in `cache`. A cache of one room is enough, because entries nearly always come
     /// room by room.
-    fn cached_room<'a>(
+    pub(super) fn cached_room<'a>(
         &self,
         cache: &'a mut Option<super::RoomRow>,
         id: RoomRowId,

@@ -28,9 +28,10 @@
 //! - `file_identity`: whether the vault's file is still the one that was opened
 //! - `mirror`: which entries of the version to which the backup moves the server still has
 //! - `missing`: sessions that the server does not have
-//! - `lookup`: reads entries for the app, page by page
+//! - `lookup`: reads entries for the app, page by page; `arrivals`: those that were opened since it last asked
 //! - `write_ahead_log`: folds the log into the file, and measures what both take on disk
 
+mod arrivals;
 mod backup_move;
 mod bodies;
 mod connection;
