@@ -65,10 +65,7 @@ impl OpenVault {
         body: &[u8],
     ) -> Result<Result<RoomKey, FailureReason>, LookupError> {
         let key = self.key(version)?.ok_or(LookupError::Locked)?;
-        let current = self.connection.current_version()?.map(|current| current.id);
-        let row = self.connection.version_by_id(version)?;
-        let origin = row.and_then(|row| row.origin(Some(version) == current));
-        let origin = origin.ok_or(LookupError::Locked)?;
+        let origin = self.connection.last_known_origin(version)?.ok_or(LookupError::Locked)?;
         let opened = key.open(body, id, &mut Zeroizing::default(), |opened| {
             Ratchet::import(opened.session()).map(|_| opened.room_key(room_id, &origin))
         });

@@ -22,8 +22,23 @@ impl Connection {
     /// Returns the origin that room keys of a version report. It never says that the version is current, because
     /// that is not known here.
     pub(crate) fn origin_of(&self, id: VersionRowId) -> Result<BackupOrigin, VaultError> {
-        let version = self.version_by_id(id)?.ok_or(VaultError::Corrupt)?;
-        version.origin(false).ok_or(VaultError::Corrupt)
+        let origin = self.last_known_origin(id)?.ok_or(VaultError::Corrupt)?;
+        Ok(origin.with_current(false))
+    }
+
+    /// Returns the origin that room keys of a version report. It says that the version is current if the last run
+    /// worked on it. `None` if the public key is not known, because then no key can be opened.
+    pub(crate) fn last_known_origin(&self, id: VersionRowId) -> Result<Option<BackupOrigin>, VaultError> {
+        let mut origin = self.inner.prepare_cached(
+            "SELECT version, public_key, id IS (SELECT current_version FROM job WHERE id = 1)
+             FROM backup_version WHERE id = ?1",
+        )?;
+        let origin = origin.query_row([id], |row| {
+            let (version, public_key): (String, Option<Vec<u8>>) = (row.get(0)?, row.get(1)?);
+            let is_current = row.get(2)?;
+            Ok(public_key.map(|key| BackupOrigin::of(&version, &key).with_current(is_current)))
+        });
+        Ok(origin.optional()?.flatten())
     }
 
     /// Returns all versions that were ever seen, the oldest first.
