@@ -25,13 +25,15 @@ const LOOKUPS: usize = 40;
 const PAGE: u32 = 100;
 
 /// What is measured, and how long it may take, in milliseconds.
-const CALLS: [(&str, f64); 5] = [
-    ("open", 5.0),
-    ("status", 2.0),
-    ("arrived_since, 100 keys", 2.0),
-    ("find_room_key, first call", 2.0),
+const CALLS: [(&str, Option<f64>); 6] = [
+    ("open", Some(5.0)),
+    ("status", Some(2.0)),
+    ("arrived_since, 100 keys", Some(2.0)),
+    ("find_room_key, first call", Some(2.0)),
     // Beside the key agreement that it cannot do without.
-    ("find_room_key, later calls, without its X25519", 0.1),
+    ("find_room_key, later calls, without its X25519", Some(0.1)),
+    // Every call goes through this, because the vault may have to wait for the disk.
+    ("nothing, on another thread", None),
 ];
 
 /// The orders for a child. It answers with the times of each call, in milliseconds.
@@ -71,7 +73,7 @@ pub(super) fn measure(keys: u64) -> Result<Table, Failure> {
             format!("{:.3}", spread.median),
             format!("{:.3}", spread.most),
         ]);
-        targets.push(Target::at_most(name, spread.median, most, "ms"));
+        targets.extend(most.map(|most| Target::at_most(name, spread.median, most, "ms")));
     }
     Ok(Table {
         title: "Look-ups".to_owned(),
@@ -128,6 +130,9 @@ async fn ask(client: &KeyBackupClient, names: &[(String, String)], times: &mut [
         if !matches!(found, RoomKeyLookup::Found { .. }) {
             return Err(format!("{session_id} was not found").into());
         }
+        let began = Instant::now();
+        tokio::task::spawn_blocking(|| ()).await?;
+        times[5].push(ms(began));
         match position {
             0 => times[3].push(time),
             _ => times[4].push(time - agreement),
