@@ -1,4 +1,5 @@
-//! Reads entries for the app: those of a room or of all rooms, and those that failed, are held back or were refused. Pages are continued by entry id and read in short transactions.
+//! Reads entries for the app: those of a room or of all rooms, and those that failed, are held back or were refused.
+//! Pages are continued by entry id and read in short transactions.
 
 use rusqlite::{OptionalExtension, params};
 
