@@ -60,29 +60,3 @@ impl Connection {
         Ok(arrived)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::vault::migrations;
-
-    #[test]
-    fn a_page_reads_no_entries_but_its_own() {
-        let mut connection = rusqlite::Connection::open_in_memory().expect("the database opens");
-        migrations::create(&mut connection).expect("the tables are created");
-        for sql in [BATCHES, ENTRIES_OF_A_BATCH] {
-            let mut plan = connection
-                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-                .expect("a statement");
-            let parameters = plan.parameter_count();
-            let steps: Vec<String> = plan
-                .query_map(rusqlite::params_from_iter(vec![1; parameters]), |row| row.get(3))
-                .and_then(Iterator::collect)
-                .expect("steps");
-            assert!(
-                steps.iter().all(|step| step.contains("USING INTEGER PRIMARY KEY")),
-                "{steps:?}"
-            );
-        }
-    }
-}

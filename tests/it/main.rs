@@ -25,6 +25,7 @@ mod on_demand;
 mod open;
 mod pause;
 mod preference;
+mod query_plans;
 mod quiescence;
 mod readme;
 mod reset;
