@@ -1,6 +1,6 @@
 //! Causes that pause the download: each stops what its row in the docs says, and that continues when the cause ends.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use keyferry::{BlockedReason, DownloadPolicy, LookupError, OnDemandError, PauseCause, RunBudget, RunOutcome};
 use keyferry_test_homeserver::{EndpointKind, Fault};
@@ -331,7 +331,8 @@ async fn a_pause_call_that_is_dropped_leaves_no_pause_behind() {
     let client = setup.open_unlocked().await;
     let download = client.download();
     let running = spawn_run(&client);
-    while download.status().await.expect("a status").summary.opened == 0 {
+    // From then on, a pause waits for the sink as long as its grace says.
+    while sink.begun.load(Ordering::SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let pausing = download.pause(PauseCause::TimeExpiring);

@@ -1,6 +1,13 @@
 //! A sink that records.
 
-use std::{collections::HashSet, sync::Mutex, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use keyferry::{RoomKey, RoomKeySink, SinkAnswer, SinkError, SinkLimits};
@@ -10,6 +17,8 @@ use keyferry::{RoomKey, RoomKeySink, SinkAnswer, SinkError, SinkLimits};
 pub(crate) struct Recorder {
     pub(crate) keys: Mutex<Vec<RoomKey>>,
     pub(crate) batches: Mutex<Vec<usize>>,
+    /// The number of batches that were offered, taken or not.
+    pub(crate) begun: AtomicUsize,
     pub(crate) delay: Mutex<Duration>,
     /// The number of batches to take before failing.
     pub(crate) fails_after: Mutex<Option<usize>>,
@@ -21,6 +30,7 @@ pub(crate) struct Recorder {
 #[async_trait]
 impl RoomKeySink for Recorder {
     async fn deliver(&self, keys: Vec<RoomKey>) -> Result<Vec<SinkAnswer>, SinkError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         let delay = *self.delay.lock().expect("not poisoned");
         tokio::time::sleep(delay).await;
         if let Some(left) = self.fails_after.lock().expect("not poisoned").as_mut() {
