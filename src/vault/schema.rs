@@ -10,7 +10,8 @@ use rusqlite::Connection;
 /// a few rows each. Vaults of earlier versions keep their pages of 32 KiB.
 pub(super) const PAGE_BYTES: u32 = 8 * 1024;
 
-/// Length of the log, in pages, at which a transaction outside a run makes SQLite checkpoint it: 4 MiB.
+/// Length of the log, in pages, at which a transaction outside a run makes SQLite checkpoint it: 4 MiB, and 16 MiB in a
+/// vault of an earlier version.
 const PAGES_BESIDE_A_RUN: u32 = 4 * 1024 * 1024 / PAGE_BYTES;
 
 /// The schema that this crate writes.

@@ -9,8 +9,8 @@ use crate::ids::{EntryId, RoomRowId};
 
 /// Number of entries in one step, which takes about 30 ms.
 const STEP: i64 = 1_000;
-/// Maximum number of pages that one step returns to the file system.
-const PAGES_OF_A_STEP: u32 = 256;
+/// Maximum number of bytes that one step returns to the file system.
+const BYTES_OF_A_STEP: u32 = 2 * 1024 * 1024;
 
 impl Connection {
     /// Whether there are delivered entries that trimming has not looked at yet.
@@ -37,7 +37,8 @@ impl Writer {
     /// Returns a few unused pages to the file system.
     fn give_room_back(&mut self) -> Result<(), VaultError> {
         self.write(|transaction| {
-            let mut vacuum = transaction.prepare(&format!("PRAGMA incremental_vacuum({PAGES_OF_A_STEP})"))?;
+            let page: u32 = transaction.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+            let mut vacuum = transaction.prepare(&format!("PRAGMA incremental_vacuum({})", BYTES_OF_A_STEP / page))?;
             let mut pages = vacuum.query([])?;
             // Each row that is read frees one page.
             while pages.next()?.is_some() {}

@@ -34,7 +34,7 @@ impl Connection {
              FROM backup_version WHERE id = ?1",
         )?;
         let origin = origin.query_row([id], |row| {
-            let (version, public_key): (String, Option<Vec<u8>>) = (row.get(0)?, row.get(1)?);
+            let (version, public_key): (String, Option<[u8; 32]>) = (row.get(0)?, row.get(1)?);
             let is_current = row.get(2)?;
             Ok(public_key.map(|key| BackupOrigin::of(&version, &key).with_current(is_current)))
         });
