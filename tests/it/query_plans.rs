@@ -92,7 +92,7 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             files.extend(sources(&path));
-        } else if !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
             files.push(path);
         }
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
     VaultError,
-    schema::{PAGE_BYTES, SCHEMA_VERSION, VERSION_1, VERSION_2, VERSION_3, VERSION_4},
+    schema::{self, PAGE_BYTES, SCHEMA_VERSION},
     seal::VaultKeys,
     session_index,
 };
@@ -15,8 +15,10 @@ pub(crate) fn create(connection: &mut Connection) -> Result<(), VaultError> {
     connection.execute_batch(&format!(
         "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
     ))?;
-    // A new vault has no entries to hash, so any keys will do.
-    upgrade(connection, 0, &VaultKeys::open([0; 16]))
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    schema::create_tables(&transaction)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    Ok(transaction.commit()?)
 }
 
 /// Upgrades a vault from `version` to [`SCHEMA_VERSION`]. Leaves it unchanged if this fails.
@@ -31,15 +33,14 @@ pub(crate) fn upgrade(connection: &mut Connection, version: i64, keys: &VaultKey
 
 fn upgrade_from(transaction: &Transaction<'_>, version: i64, keys: &VaultKeys) -> Result<(), VaultError> {
     match version {
-        0 => Ok(transaction.execute_batch(VERSION_1)?),
         1 => {
-            transaction.execute_batch(VERSION_2)?;
+            transaction.execute_batch(include_str!("to_2.sql"))?;
             session_index::rebuild(transaction, keys)?;
             Ok(transaction.execute_batch(FROM_1_TO_2)?)
         }
-        2 => Ok(transaction.execute_batch(VERSION_3)?),
+        2 => Ok(transaction.execute_batch(include_str!("to_3.sql"))?),
         3 => {
-            transaction.execute_batch(VERSION_4)?;
+            transaction.execute_batch(include_str!("to_4.sql"))?;
             session_index::upgrade(transaction)?;
             Ok(transaction.execute_batch("DROP TABLE session_index;")?)
         }
@@ -62,11 +63,13 @@ mod tests {
     use super::*;
     use crate::ids::EntryId;
 
+    const SCHEMA_1: &str = include_str!("schema_1.sql");
+
     #[test]
     fn a_vault_of_the_first_schema_keeps_its_entries_and_finds_those_of_one_session() {
         let keys = VaultKeys::open([7; 16]);
         let mut connection = Connection::open_in_memory().expect("the database opens");
-        connection.execute_batch(VERSION_1).expect("the first schema");
+        connection.execute_batch(SCHEMA_1).expect("the first schema");
         let rooms = ["!a", "!b"].map(|room| keys.room_hash(room));
         connection
             .execute_batch(
@@ -107,5 +110,38 @@ mod tests {
         );
         let places = session_index::places(&connection, keys.name_hash(&[1], &rooms[0])).expect("the look-up succeeds");
         assert_eq!((places.of_name, places.elsewhere), (vec![EntryId(1)], vec![EntryId(2)]));
+    }
+
+    #[test]
+    fn an_upgraded_vault_has_the_tables_of_a_new_one() {
+        let mut new = Connection::open_in_memory().expect("the database opens");
+        create(&mut new).expect("the tables are created");
+        let mut upgraded = Connection::open_in_memory().expect("the database opens");
+        upgraded.execute_batch(SCHEMA_1).expect("the first schema");
+        upgrade(&mut upgraded, 1, &VaultKeys::open([7; 16])).expect("the upgrade succeeds");
+        for sql in [
+            "PRAGMA user_version",
+            "SELECT schema, name, type, ncol, wr, strict FROM pragma_table_list WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name",
+            "SELECT t.name, c.* FROM pragma_table_list AS t, pragma_table_xinfo(t.name) AS c ORDER BY t.name, cid",
+            "SELECT t.name, k.* FROM pragma_table_list AS t, pragma_foreign_key_list(t.name) AS k ORDER BY t.name, id",
+            "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'table' ORDER BY name",
+            "SELECT * FROM job",
+            "SELECT * FROM preference",
+        ] {
+            assert_eq!(rows(&new, sql), rows(&upgraded, sql), "{sql}");
+        }
+    }
+
+    fn rows(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = connection.prepare(sql).expect("a statement");
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| {
+            (0..columns)
+                .map(|column| row.get_ref(column).map(|value| format!("{value:?}")))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        let rows = rows.and_then(Iterator::collect::<Result<Vec<_>, _>>).expect("rows");
+        assert!(!rows.is_empty(), "{sql}");
+        rows.into_iter().map(|row| row.join(" ")).collect()
     }
 }

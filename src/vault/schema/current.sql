@@ -1,27 +1,5 @@
-//! Tables and pragmas of the database. `migrations` creates the tables, and upgrades those of older vaults.
-//!
-//! Entries are inserted and never updated. What is learnt about them later goes into narrow tables by row id,
-//! which writes ten times fewer bytes to the flash than an update of the entry would. `docs/adr/0002-vault.md` has
-//! the figures.
+-- The tables of a new vault. A vault of an earlier schema gets the same ones by `migrations`.
 
-use rusqlite::Connection;
-
-/// Bytes of a page of a new vault. A transaction writes each page that it touches as a whole, and most touch a dozen for
-/// a few rows each. Vaults of earlier versions keep their pages of 32 KiB.
-pub(super) const PAGE_BYTES: u32 = 8 * 1024;
-
-/// Length of the log, in pages, at which a transaction outside a run makes SQLite checkpoint it: 4 MiB, and 16 MiB in a
-/// vault of an earlier version.
-const PAGES_BESIDE_A_RUN: u32 = 4 * 1024 * 1024 / PAGE_BYTES;
-
-/// The schema that this crate writes.
-pub(crate) const SCHEMA_VERSION: i64 = 4;
-
-/// How long a statement waits for the write transaction of another connection. These take 20 to 50 ms.
-pub(crate) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// Creates the tables of schema 1.
-pub(super) const VERSION_1: &str = r"
 CREATE TABLE vault (
     id              INTEGER PRIMARY KEY CHECK (id = 1),
     protection      INTEGER NOT NULL,
@@ -51,7 +29,9 @@ CREATE TABLE job (
     opens           INTEGER NOT NULL DEFAULT 0,
     intent          INTEGER NOT NULL DEFAULT 0,
     asked_at_ms     INTEGER NOT NULL DEFAULT 0,
-    retry_at_ms     INTEGER NOT NULL DEFAULT 0
+    retry_at_ms     INTEGER NOT NULL DEFAULT 0,
+    -- Consecutive runs in which the server prevented any progress.
+    outages         INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE lease (
@@ -74,11 +54,10 @@ CREATE TABLE backup_version (
     sealed_key      BLOB,
     -- Rises when the server's etag or count is another one.
     era             INTEGER NOT NULL DEFAULT 1,
-    complete        INTEGER NOT NULL DEFAULT 0,
+    -- Why nothing is left to request under the current mark of the version (see `Settled`); 0 if something is left.
+    settled         INTEGER NOT NULL DEFAULT 0,
     -- The era in which it was so last.
-    complete_in     INTEGER NOT NULL DEFAULT 0,
-    -- Entries that were here then, and not on the server.
-    surplus         INTEGER NOT NULL DEFAULT 0,
+    settled_in      INTEGER NOT NULL DEFAULT 0,
     gone            INTEGER NOT NULL DEFAULT 0,
     -- It has been asked for since another one is current.
     superseded      INTEGER NOT NULL DEFAULT 0,
@@ -92,7 +71,46 @@ CREATE TABLE backup_version (
     -- Of these, opened and not delivered.
     withheld        INTEGER NOT NULL DEFAULT 0,
     delivered       INTEGER NOT NULL DEFAULT 0,
-    refused         INTEGER NOT NULL DEFAULT 0
+    refused         INTEGER NOT NULL DEFAULT 0,
+    settled_names   INTEGER NOT NULL DEFAULT 0,
+    -- 0 if the server reports no count.
+    has_count       INTEGER NOT NULL DEFAULT 1,
+    -- Distinct pairs of room and session in well-formed answers.
+    names           INTEGER NOT NULL DEFAULT 0,
+    -- Whether some of these pairs were counted under an earlier mark.
+    is_carried      INTEGER NOT NULL DEFAULT 0,
+    -- Entries up to this one are counted in `names` only after an answer contains them again.
+    confirm_through INTEGER NOT NULL DEFAULT 0,
+    -- The last entry in the vault when the era began.
+    era_began       INTEGER NOT NULL DEFAULT 0,
+    -- The era in which a well-formed answer for everything was read to its end, and the value of `names` at that time.
+    everything_in   INTEGER NOT NULL DEFAULT 0,
+    everything_names INTEGER NOT NULL DEFAULT 0,
+    -- The era in which the list of rooms was made.
+    rooms_listed_in INTEGER NOT NULL DEFAULT 0,
+    -- The era in which a known entry was found replaced.
+    replaced_in     INTEGER NOT NULL DEFAULT 0,
+    -- The era in which entries that had failed were requested again.
+    failed_asked_in INTEGER NOT NULL DEFAULT 0,
+    -- The number of names missing when the version was last found short, the checks of its mark since then, and the
+    -- time of the last check.
+    shortfall       INTEGER,
+    short_looks     INTEGER NOT NULL DEFAULT 0,
+    looked_at_ms    INTEGER NOT NULL DEFAULT 0,
+    -- The number of missing names that the app has accepted.
+    accepted        INTEGER,
+    -- Whether the app has given up unlocking the version.
+    is_given_up     INTEGER NOT NULL DEFAULT 0,
+    -- The request for everything: consecutive failures, the kind of the last one, its time, and when it may be
+    -- repeated.
+    failures        INTEGER NOT NULL DEFAULT 0,
+    fault           INTEGER NOT NULL DEFAULT 0,
+    failed_at_ms    INTEGER NOT NULL DEFAULT 0,
+    retry_at_ms     INTEGER NOT NULL DEFAULT 0,
+    -- Causes of conflicts that the host has been told about, as bits.
+    told_conflicts  INTEGER NOT NULL DEFAULT 0,
+    -- Whether `served` is kept for this version, to which the backup moves.
+    is_mirrored     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 -- The same version number with another public key is another backup, whatever the server says.
 CREATE UNIQUE INDEX backup_version_key ON backup_version (version, ifnull(public_key, x''));
@@ -107,8 +125,12 @@ CREATE TABLE room (
     -- The era of the version in which its own answer was read to the end.
     complete        INTEGER NOT NULL DEFAULT 0,
     entries         INTEGER NOT NULL DEFAULT 0,
-    -- Of these, worse copies of others.
-    copies          INTEGER NOT NULL DEFAULT 0,
+    -- The request for the keys of the room: consecutive failures, the kind of the last one, its time, and when it may be
+    -- repeated.
+    failures        INTEGER NOT NULL DEFAULT 0,
+    fault           INTEGER NOT NULL DEFAULT 0,
+    failed_at_ms    INTEGER NOT NULL DEFAULT 0,
+    retry_at_ms     INTEGER NOT NULL DEFAULT 0,
     UNIQUE (version, hash)
 ) STRICT;
 CREATE INDEX room_to_fetch ON room (version, position) WHERE complete = 0 AND position IS NOT NULL;
@@ -117,14 +139,14 @@ CREATE TABLE entry (
     id              INTEGER PRIMARY KEY,
     room            INTEGER NOT NULL,
     session         BLOB NOT NULL,
-    body            BLOB NOT NULL
+    body            BLOB NOT NULL,
+    forwarded_count INTEGER,
+    -- Where the body is; null if it is in the row. If it is in a segment, the column `body` is empty.
+    segment         INTEGER,
+    at              INTEGER,
+    length          INTEGER
 ) STRICT;
 
-CREATE TABLE session_index (
-    hash            INTEGER NOT NULL,
-    entry           INTEGER NOT NULL,
-    PRIMARY KEY (hash, entry)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE session_recent (
     first_entry     INTEGER PRIMARY KEY,
     hashes          BLOB NOT NULL
@@ -149,13 +171,12 @@ CREATE TABLE opened (
     failure         INTEGER NOT NULL,
     first_index     INTEGER,
     shared_history  INTEGER,
-    sender_key      BLOB
+    -- Earlier versions filled this; nothing reads it.
+    sender_key      BLOB,
+    -- A keyed hash of index, ratchet and id. It identifies equal copies without a decryption.
+    fingerprint     BLOB
 ) STRICT;
 CREATE INDEX opened_failed ON opened (failure, entry) WHERE failure <> 0;
-
-CREATE TABLE conflict (
-    entry           INTEGER PRIMARY KEY
-) STRICT;
 
 CREATE TABLE delivered (
     entry           INTEGER PRIMARY KEY,
@@ -167,7 +188,9 @@ CREATE INDEX delivered_refused ON delivered (entry) WHERE refusal IS NOT NULL;
 CREATE TABLE trimmed (
     entry           INTEGER PRIMARY KEY,
     room            INTEGER NOT NULL,
-    session         BLOB NOT NULL
+    session         BLOB NOT NULL,
+    -- Whether the entry must be fetched again. Only its identity is left in the vault.
+    is_forgotten    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE file_place (
@@ -203,76 +226,6 @@ CREATE TABLE preference (
     tries           INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
-INSERT INTO job (id) VALUES (1);
-INSERT INTO preference (id) VALUES (1);
-";
-
-/// Migration to schema 2. Adds what proves that a version is complete, which copy of a key counts, and what waits
-/// until a later time.
-pub(super) const VERSION_2: &str = r"
--- Consecutive runs in which the server prevented any progress.
-ALTER TABLE job ADD COLUMN outages INTEGER NOT NULL DEFAULT 0;
-
--- Why nothing is left to request under the current mark of the version (see `Settled`); 0 if something is left.
-ALTER TABLE backup_version RENAME COLUMN complete TO settled;
-ALTER TABLE backup_version RENAME COLUMN complete_in TO settled_in;
-ALTER TABLE backup_version DROP COLUMN surplus;
-ALTER TABLE backup_version ADD COLUMN settled_names INTEGER NOT NULL DEFAULT 0;
--- 0 if the server reports no count.
-ALTER TABLE backup_version ADD COLUMN has_count INTEGER NOT NULL DEFAULT 1;
--- Distinct pairs of room and session in well-formed answers.
-ALTER TABLE backup_version ADD COLUMN names INTEGER NOT NULL DEFAULT 0;
--- Whether some of these pairs were counted under an earlier mark.
-ALTER TABLE backup_version ADD COLUMN is_carried INTEGER NOT NULL DEFAULT 0;
--- Entries up to this one are counted in `names` only after an answer contains them again.
-ALTER TABLE backup_version ADD COLUMN confirm_through INTEGER NOT NULL DEFAULT 0;
--- The last entry in the vault when the era began.
-ALTER TABLE backup_version ADD COLUMN era_began INTEGER NOT NULL DEFAULT 0;
--- The era in which a well-formed answer for everything was read to its end, and the value of `names` at that time.
-ALTER TABLE backup_version ADD COLUMN everything_in INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE backup_version ADD COLUMN everything_names INTEGER NOT NULL DEFAULT 0;
--- The era in which the list of rooms was made.
-ALTER TABLE backup_version ADD COLUMN rooms_listed_in INTEGER NOT NULL DEFAULT 0;
--- The era in which a known entry was found replaced.
-ALTER TABLE backup_version ADD COLUMN replaced_in INTEGER NOT NULL DEFAULT 0;
--- The era in which entries that had failed were requested again.
-ALTER TABLE backup_version ADD COLUMN failed_asked_in INTEGER NOT NULL DEFAULT 0;
--- The number of names missing when the version was last found short, the checks of its mark since then, and the
--- time of the last check.
-ALTER TABLE backup_version ADD COLUMN shortfall INTEGER;
-ALTER TABLE backup_version ADD COLUMN short_looks INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE backup_version ADD COLUMN looked_at_ms INTEGER NOT NULL DEFAULT 0;
--- The number of missing names that the app has accepted.
-ALTER TABLE backup_version ADD COLUMN accepted INTEGER;
--- Whether the app has given up unlocking the version.
-ALTER TABLE backup_version ADD COLUMN is_given_up INTEGER NOT NULL DEFAULT 0;
--- The request for everything: consecutive failures, the kind of the last one, its time, and when it may be
--- repeated.
-ALTER TABLE backup_version ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE backup_version ADD COLUMN fault INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE backup_version ADD COLUMN failed_at_ms INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE backup_version ADD COLUMN retry_at_ms INTEGER NOT NULL DEFAULT 0;
--- Causes of conflicts that the host has been told about, as bits.
-ALTER TABLE backup_version ADD COLUMN told_conflicts INTEGER NOT NULL DEFAULT 0;
-
--- The request for the keys of one room: consecutive failures, the kind of the last one, its time, and when it may
--- be repeated.
-ALTER TABLE room DROP COLUMN copies;
-ALTER TABLE room ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE room ADD COLUMN fault INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE room ADD COLUMN failed_at_ms INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE room ADD COLUMN retry_at_ms INTEGER NOT NULL DEFAULT 0;
-
-ALTER TABLE entry ADD COLUMN forwarded_count INTEGER;
-
--- A keyed hash of index, ratchet and id. It identifies equal copies without a decryption.
-ALTER TABLE opened ADD COLUMN fingerprint BLOB;
-
--- Whether the entry must be fetched again. Only its identity is left in the vault.
-ALTER TABLE trimmed ADD COLUMN is_forgotten INTEGER NOT NULL DEFAULT 0;
-
--- Entries of sessions that the vault has several times, and entries that an event has proved.
-DROP TABLE conflict;
 CREATE TABLE copy (
     entry           INTEGER PRIMARY KEY,
     -- The entry that founded the class of connected copies; null until it is opened and compared.
@@ -291,10 +244,7 @@ CREATE INDEX copy_in_conflict ON copy (standing, entry) WHERE standing <> 0;
 CREATE TABLE confirmed (
     entry           INTEGER PRIMARY KEY
 ) STRICT;
-";
 
-/// Migration to schema 3. Adds the move of the backup to a new key.
-pub(super) const VERSION_3: &str = r"
 -- The move under way, or the last one. `reset::stored` says what the numbers mean.
 CREATE TABLE backup_move (
     id              INTEGER PRIMARY KEY CHECK (id = 1),
@@ -333,17 +283,11 @@ CREATE TABLE backup_move (
     marked_through  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- Whether `served` is kept for this version, to which the backup moves.
-ALTER TABLE backup_version ADD COLUMN is_mirrored INTEGER NOT NULL DEFAULT 0;
-
 -- Entries of the mirrored version that the server still has as they are here, by its answers under the current mark.
 CREATE TABLE served (
     entry           INTEGER PRIMARY KEY
 ) STRICT;
-";
 
-/// Migration to schema 4. Adds the files that bodies are in (`bodies`), and the runs of the session index.
-pub(super) const VERSION_4: &str = r"
 CREATE TABLE session_run (
     id              INTEGER PRIMARY KEY,
     level           INTEGER NOT NULL,
@@ -351,16 +295,12 @@ CREATE TABLE session_run (
     -- The first hash of each part.
     fences          BLOB NOT NULL
 ) STRICT;
+
 CREATE TABLE session_part (
     id              INTEGER PRIMARY KEY,
     -- Hashes and entries, in ascending order.
     pairs           BLOB NOT NULL
 ) STRICT;
-
--- Where the body is; null if it is in the row. If it is in a segment, the column `body` is empty.
-ALTER TABLE entry ADD COLUMN segment INTEGER;
-ALTER TABLE entry ADD COLUMN at INTEGER;
-ALTER TABLE entry ADD COLUMN length INTEGER;
 
 -- No number is used again: a look-up that began earlier must not read the bodies of other entries.
 CREATE TABLE segment (
@@ -373,28 +313,9 @@ CREATE TABLE segment (
     -- Of these, the bytes of entries that are still in the vault.
     live            INTEGER NOT NULL
 ) STRICT;
-
 CREATE TRIGGER body_gone AFTER DELETE ON entry WHEN old.segment IS NOT NULL BEGIN
     UPDATE segment SET live = live - old.length WHERE id = old.segment;
 END;
-";
 
-/// Sets the pragmas and the statement cache of a connection. Readers and writers need the same ones.
-pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    // `fullfsync` matters only on Apple systems, where a plain fsync does not reach the disk.
-    // `temp_store` is in memory because Android has no directory for temporary files.
-    connection.execute_batch(&format!(
-        "PRAGMA synchronous = FULL;
-         PRAGMA fullfsync = ON;
-         PRAGMA checkpoint_fullfsync = ON;
-         PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -500;
-         PRAGMA wal_autocheckpoint = {PAGES_BESIDE_A_RUN};
-         PRAGMA journal_size_limit = 0;
-         PRAGMA mmap_size = 0;
-         PRAGMA trusted_schema = OFF;",
-    ))?;
-    connection.set_prepared_statement_cache_capacity(32);
-    Ok(())
-}
+INSERT INTO job (id) VALUES (1);
+INSERT INTO preference (id) VALUES (1);
