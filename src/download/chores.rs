@@ -46,3 +46,18 @@ pub(super) async fn trim(phase: &PhaseContext) -> Result<(), VaultError> {
     }
     Ok(())
 }
+
+/// Makes look-ups of single keys cheaper once everything has been fetched. A run that lacks the space for it has done
+/// its work nevertheless.
+pub(super) async fn tidy(phase: &PhaseContext) -> Result<(), VaultError> {
+    let is_due = phase
+        .in_vault(|writer| writer.reader().can_tidy_session_index())
+        .await?;
+    if !is_due || phase.run.stop.winds_down() {
+        return Ok(());
+    }
+    match phase.in_vault(Writer::tidy_session_index).await {
+        Err(VaultError::DiskFull) => Ok(log::debug!("look-ups stay slower: the disk is full")),
+        result => result,
+    }
+}

@@ -61,6 +61,9 @@ async fn phases(turn: &mut ActiveRun, download: &DownloadRun, hints: ArrivalHint
         tell_conflicts(&*download.listener, &turn.writer).await?;
         chores::trim(&phase).await?;
         let (versions, left) = look(&phase).await?;
+        if left.fetch.is_none() {
+            chores::tidy(&phase).await?;
+        }
         if left.fetch.is_some() && !phase.allows(Work::Fetch) && turn.run.may_do(Work::Fetch) {
             // The vault has room again: fetch in another phase.
             continue;

@@ -129,13 +129,19 @@ impl Connection {
         self.finish(transaction, work)
     }
 
-    /// Runs a look-up that reads bodies, and repeats it once if a segment was removed in between: then its rows are gone
-    /// or say where the bodies are now.
+    /// Runs a look-up that reads bodies, in one read transaction. Repeats it once if a segment was removed in between:
+    /// then its rows are gone or say where the bodies are now.
     pub(super) fn look_up<T>(&self, look: impl Fn() -> Result<T, VaultError>) -> Result<T, VaultError> {
-        match look() {
-            Err(VaultError::SegmentMissing) => look(),
+        match self.read(&look) {
+            Err(VaultError::SegmentMissing) => self.read(look),
             result => result,
         }
+    }
+
+    /// Runs `look` in one read transaction: it takes SQLite's locks once instead of for each statement.
+    fn read<T>(&self, look: impl Fn() -> Result<T, VaultError>) -> Result<T, VaultError> {
+        let _snapshot = Transaction::new_unchecked(&self.inner, TransactionBehavior::Deferred)?;
+        look()
     }
 
     /// Runs `work` in a transaction that has begun, and commits it.

@@ -41,9 +41,29 @@ impl Writer {
         self.keep_recent_sessions(recent);
         Ok(result)
     }
+
+    /// Makes look-ups of sessions cheaper, in one transaction: a tenth of a second for a million entries. This is for
+    /// the end of a run that has fetched everything.
+    pub(crate) fn tidy_session_index(&mut self) -> Result<(), VaultError> {
+        let recent = self.take_recent_sessions();
+        let recent = self.write(|tx| match recent {
+            Some(recent) if recent.is_of(tx)? => Ok(Some(session_index::tidy(tx, recent)?)),
+            // Without the filter, they are of no use to the next insert.
+            _ => session_index::tidy(tx, RecentSessions::read(tx)?).map(|_| None),
+        })?;
+        if let Some(recent) = recent {
+            self.keep_recent_sessions(recent);
+        }
+        Ok(())
+    }
 }
 
 impl Connection {
+    /// Whether [`Writer::tidy_session_index`] has something to do.
+    pub(crate) fn can_tidy_session_index(&self) -> Result<bool, VaultError> {
+        session_index::can_tidy(&self.inner)
+    }
+
     /// Returns the last entry in the vault. Entries that arrive later have higher ids.
     pub(crate) fn last_entry(&self) -> Result<EntryId, VaultError> {
         let sql = "SELECT max((SELECT coalesce(max(id), 0) FROM entry), (SELECT coalesce(max(entry), 0) FROM trimmed))";

@@ -4,7 +4,8 @@
 //! each transaction would write nearly the whole tree. Therefore a transaction writes its hashes as one short row,
 //! in the order of its entries (`recent`). From time to time, these hashes become a sorted run, and runs of one size
 //! are merged into a larger one (`runs`), so that each pair of hash and entry is written only a few times. A run of
-//! the download keeps the recent hashes in memory, and a filter over all others (`filter`).
+//! the download keeps the recent hashes in memory, and a filter over all others (`filter`). Once everything has been
+//! fetched, [`tidy`] leaves hardly any recent hashes and few runs, so that a look-up reads two or three pages.
 //!
 //! A hash has two halves (see [`NameHash`]): the range of hashes with one upper half covers a session in all
 //! rooms, and the full hash stands for the session in one room.
@@ -194,6 +195,24 @@ pub(super) fn write(
     if is_due {
         runs::add(transaction, recent.take())?;
         recent::forget(transaction)?;
+    }
+    Ok(recent)
+}
+
+/// Whether [`tidy`] has something to do.
+pub(super) fn can_tidy(connection: &Connection) -> Result<bool, VaultError> {
+    Ok(recent::are_many(connection)? || runs::is_worth_merging(connection)?)
+}
+
+/// Makes look-ups cheaper once everything has been fetched: of many recent pairs a run, and of many runs one. Returns
+/// the recent pairs that are left; they are valid once the transaction is committed.
+pub(super) fn tidy(transaction: &Transaction<'_>, mut recent: RecentSessions) -> Result<RecentSessions, VaultError> {
+    if recent::are_many(transaction)? {
+        runs::add(transaction, recent.take())?;
+        recent::forget(transaction)?;
+    }
+    if runs::is_worth_merging(transaction)? {
+        runs::merge_all(transaction)?;
     }
     Ok(recent)
 }

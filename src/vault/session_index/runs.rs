@@ -1,8 +1,9 @@
 //! Sorted runs of index entries, and how they are merged.
 //!
 //! A run is never changed. It is kept in parts of a page each, and the row of the run has the first hash of every part,
-//! so that a look-up reads a few pages of each run. As soon as there are [`RUNS_OF_A_LEVEL`] runs of one level, they
-//! become one of the next. A million entries are in at most nine runs, and each of them was written four times.
+//! so that a look-up reads a page of each run. The level of a run follows from its size. As soon as there are
+//! [`RUNS_OF_A_LEVEL`] runs of one level, they become one. While a million entries come in, they are in at most nine
+//! runs, and each of them is written four times. Once all have come, [`merge_all`] makes one run of them.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -18,25 +19,26 @@ const PAIRS_OF_A_PART: usize = 500;
 
 /// Stores pairs, which are in ascending order, as a run. Merges it with others of its level.
 pub(super) fn add(transaction: &Transaction<'_>, pairs: Vec<Pair>) -> Result<(), VaultError> {
-    let (merged, level) = runs_to_merge(transaction)?;
-    let mut output = RunWriter::new(transaction)?;
-    if merged.is_empty() {
-        for pair in pairs {
-            output.push(pair)?;
-        }
-    } else {
-        merge(transaction, &merged, pairs, &mut output)?;
+    let mut all = all_runs(transaction)?;
+    let merged = take_same_level(&mut all, pairs.len());
+    merge_into_one(transaction, &merged, pairs)
+}
+
+/// Whether [`merge_all`] would save look-ups more than a part of the work. The runs beside the largest one are rewritten
+/// only if they have grown to a third of it, so that a few new entries do not rewrite the whole index.
+pub(super) fn is_worth_merging(connection: &Connection) -> Result<bool, VaultError> {
+    let pairs = all_runs(connection)?.into_iter().map(|run| run.pairs());
+    let (mut largest, mut sum) = (0, 0);
+    for pairs in pairs {
+        largest = largest.max(pairs);
+        sum += pairs;
     }
-    output.end(level)?;
-    for run in merged {
-        transaction
-            .prepare_cached("DELETE FROM session_part WHERE id BETWEEN ?1 AND ?2")?
-            .execute(params![run.parts.start, run.parts.end - 1])?;
-        transaction
-            .prepare_cached("DELETE FROM session_run WHERE id = ?1")?
-            .execute([run.id])?;
-    }
-    Ok(())
+    Ok((sum - largest) * 3 >= largest && sum > 0)
+}
+
+/// Makes one run of all.
+pub(super) fn merge_all(transaction: &Transaction<'_>) -> Result<(), VaultError> {
+    merge_into_one(transaction, &all_runs(transaction)?, Vec::new())
 }
 
 /// Calls `see` with the pairs whose hash is from `first` to `last`, as long as it returns true.
@@ -88,44 +90,74 @@ pub(in crate::vault) fn upgrade(transaction: &Transaction<'_>) -> Result<(), Vau
     let mut pairs = transaction.prepare("SELECT hash, entry FROM session_index ORDER BY hash, entry")?;
     let mut rows = pairs.query([])?;
     let mut output = RunWriter::new(transaction)?;
-    let mut count = 0;
     while let Some(row) = rows.next()? {
         output.push((row.get(0)?, row.get(1)?))?;
-        count += 1;
     }
-    if count > 0 {
-        let runs = (count / MOST_RECENT).max(1);
-        output.end(i64::from(runs.ilog(RUNS_OF_A_LEVEL)))?;
-    }
-    Ok(())
+    output.end()
 }
 
 /// A run, as it is read for a merge.
 struct Run {
     id: i64,
+    level: u32,
     parts: std::ops::Range<i64>,
 }
 
-/// Returns the runs that are merged with a new one, and the level of the result.
-fn runs_to_merge(transaction: &Transaction<'_>) -> Result<(Vec<Run>, i64), VaultError> {
-    let mut of_level = transaction
-        .prepare_cached("SELECT id, first_part, first_part + length(fences) / 8 FROM session_run WHERE level = ?1")?;
-    let mut merged = Vec::new();
-    for level in 0.. {
-        let runs: Vec<Run> = of_level
-            .query_map([level], |row| {
-                Ok(Run {
-                    id: row.get(0)?,
-                    parts: row.get(1)?..row.get(2)?,
-                })
-            })?
-            .collect::<Result<_, _>>()?;
-        if runs.len() + 1 < RUNS_OF_A_LEVEL {
-            return Ok((merged, level));
-        }
-        merged.extend(runs);
+impl Run {
+    /// Returns how many pairs the run has at most.
+    fn pairs(&self) -> usize {
+        usize::try_from(self.parts.end - self.parts.start).unwrap_or(0) * PAIRS_OF_A_PART
     }
-    Ok((merged, 0))
+}
+
+/// Returns the level of a run with so many pairs.
+fn level(pairs: usize) -> u32 {
+    (pairs / MOST_RECENT).max(1).ilog(RUNS_OF_A_LEVEL)
+}
+
+fn all_runs(connection: &Connection) -> Result<Vec<Run>, VaultError> {
+    let mut runs =
+        connection.prepare_cached("SELECT id, level, first_part, first_part + length(fences) / 8 FROM session_run")?;
+    let runs = runs.query_map([], |row| {
+        Ok(Run {
+            id: row.get(0)?,
+            level: row.get(1)?,
+            parts: row.get(2)?..row.get(3)?,
+        })
+    })?;
+    Ok(runs.collect::<Result<_, _>>()?)
+}
+
+/// Takes those runs out of `all` that are merged with a new one of so many pairs.
+fn take_same_level(all: &mut Vec<Run>, mut pairs: usize) -> Vec<Run> {
+    let mut taken = Vec::new();
+    for at in 0.. {
+        let of_level = all.iter().filter(|run| run.level == at).count();
+        if level(pairs) < at || of_level + 1 < RUNS_OF_A_LEVEL {
+            break;
+        }
+        for run in all.extract_if(.., |run| run.level == at) {
+            pairs += run.pairs();
+            taken.push(run);
+        }
+    }
+    taken
+}
+
+/// Replaces the runs by one, which also has the new pairs.
+fn merge_into_one(transaction: &Transaction<'_>, merged: &[Run], new: Vec<Pair>) -> Result<(), VaultError> {
+    let mut output = RunWriter::new(transaction)?;
+    merge(transaction, merged, new, &mut output)?;
+    output.end()?;
+    for run in merged {
+        transaction
+            .prepare_cached("DELETE FROM session_part WHERE id BETWEEN ?1 AND ?2")?
+            .execute(params![run.parts.start, run.parts.end - 1])?;
+        transaction
+            .prepare_cached("DELETE FROM session_run WHERE id = ?1")?
+            .execute([run.id])?;
+    }
+    Ok(())
 }
 
 /// Passes the pairs of the runs and the new ones on, in ascending order.
@@ -242,9 +274,15 @@ impl<'a> RunWriter<'a> {
         Ok(())
     }
 
-    fn end(mut self, level: i64) -> Result<(), VaultError> {
+    /// Ends the run. Without a pair, there is none.
+    fn end(mut self) -> Result<(), VaultError> {
+        let whole = usize::try_from(self.next_part - self.first_part).unwrap_or(0);
+        let level = level(whole * PAIRS_OF_A_PART + self.part.len() / PAIR);
         if !self.part.is_empty() {
             self.end_part()?;
+        }
+        if self.fences.is_empty() {
+            return Ok(());
         }
         self.transaction
             .prepare_cached("INSERT INTO session_run (level, first_part, fences) VALUES (?1, ?2, ?3)")?
@@ -272,7 +310,7 @@ mod tests {
     use super::*;
     use crate::vault::migrations;
 
-    const PAIRS: i64 = 3_000;
+    const PAIRS: i64 = MOST_RECENT as i64;
 
     /// Returns pairs whose hashes are spread over all numbers. Every tenth hash is 7.
     fn pairs(run: i64) -> Vec<Pair> {
@@ -298,43 +336,57 @@ mod tests {
         found
     }
 
+    fn levels(connection: &Connection) -> Vec<u32> {
+        let runs = all_runs(connection).expect("the runs");
+        runs.iter().map(|run| run.level).collect()
+    }
+
     #[test]
     fn runs_are_merged_and_keep_every_pair() {
+        const RUNS: i64 = 9;
         let mut connection = Connection::open_in_memory().expect("the database opens");
         migrations::create(&mut connection).expect("the tables are created");
+        let transaction = connection.transaction().expect("the transaction begins");
         let mut all = Vec::new();
-        for run in 0..21 {
-            let transaction = connection.transaction().expect("the transaction begins");
-            add(&transaction, pairs(run)).expect("the run is written");
-            transaction.commit().expect("the transaction commits");
-            all.extend(pairs(run));
-            all.sort_unstable();
-            for &(hash, entry) in all.iter().step_by(997) {
-                assert!(found(&connection, hash, hash).contains(&(hash, entry)), "{hash}");
+        let holds = |all: &[Pair]| {
+            for &(hash, entry) in all.iter().step_by(9_973) {
+                assert!(found(&transaction, hash, hash).contains(&(hash, entry)), "{hash}");
             }
             let some = all[all.len() / 3].0..=all[all.len() / 2].0;
             let expected: Vec<_> = all.iter().copied().filter(|(hash, _)| some.contains(hash)).collect();
-            assert_eq!(found(&connection, *some.start(), *some.end()), expected);
+            assert_eq!(found(&transaction, *some.start(), *some.end()), expected);
+            let mut count = 0;
+            each(&transaction, |_| count += 1).expect("all are read");
+            assert_eq!(count, all.len());
+            let parts: usize = transaction
+                .query_row("SELECT count(*) FROM session_part", [], |row| row.get(0))
+                .expect("a number");
+            let least = all.len() / PAIRS_OF_A_PART;
+            assert!(
+                (least..least + 4).contains(&parts),
+                "nothing is left of merged runs: {parts}"
+            );
+        };
+        for run in 0..RUNS {
+            add(&transaction, pairs(run)).expect("the run is written");
+            all.extend(pairs(run));
+            all.sort_unstable();
+            holds(&all);
         }
-        let mut levels = connection
-            .prepare("SELECT level FROM session_run ORDER BY id")
-            .expect("a statement");
-        let levels: Vec<i64> = levels
-            .query_map([], |row| row.get(0))
-            .and_then(Iterator::collect)
-            .expect("levels");
-        assert_eq!(levels, [2, 1, 0]);
-        let mut count = 0;
-        each(&connection, |_| count += 1).expect("all are read");
-        assert_eq!(count, 21 * PAIRS);
-        let parts: i64 = connection
-            .query_row("SELECT count(*) FROM session_part", [], |row| row.get(0))
-            .expect("a number");
-        let least = 21 * PAIRS / PAIRS_OF_A_PART as i64;
-        assert!(
-            (least..least + 3).contains(&parts),
-            "nothing is left of merged runs: {parts}"
-        );
+        assert_eq!(levels(&transaction), [1, 1, 0]);
+        assert!(is_worth_merging(&transaction).expect("an answer"));
+        merge_all(&transaction).expect("the runs are merged");
+        holds(&all);
+        assert_eq!(levels(&transaction), [1]);
+        // Few pairs stay beside the large run, however many runs they come in.
+        for few in pairs(RUNS).chunks(50).take(10) {
+            assert!(!is_worth_merging(&transaction).expect("an answer"));
+            add(&transaction, few.to_vec()).expect("the run is written");
+            all.extend(few);
+            all.sort_unstable();
+            holds(&all);
+        }
+        assert_eq!(levels(&transaction), [1, 0]);
     }
 
     #[test]

@@ -70,6 +70,34 @@ fn every_entry_is_found_before_and_after_it_is_merged() {
 }
 
 #[test]
+fn a_tidied_index_has_few_recent_entries_and_keeps_every_entry() {
+    let mut connection = Connection::open_in_memory().expect("the database opens");
+    migrations::create(&mut connection).expect("the tables are created");
+    let mut recent = RecentSessions::default();
+    let mut first = 1;
+    // Many hashes, and many transactions with a few.
+    for counts in [vec![5_000], vec![10; 40], vec![1]] {
+        let is_due = counts != [1];
+        for count in counts {
+            recent = batch(&mut connection, recent, first, count);
+            first += count;
+        }
+        assert_eq!(can_tidy(&connection).expect("an answer"), is_due);
+        let transaction = connection.transaction().expect("the transaction begins");
+        recent = tidy(&transaction, recent).expect("the index is tidied");
+        transaction.commit().expect("the transaction commits");
+        assert!(!can_tidy(&connection).expect("an answer"));
+        let read = RecentSessions::read(&connection).expect("the recent sessions are read");
+        assert_eq!(read.sorted, recent.sorted, "memory and file hold the same pairs");
+        assert_eq!(recent.sorted.is_empty(), is_due);
+        for entry in 1..first {
+            let found = places(&connection, name(entry)).expect("the look-up succeeds").of_name;
+            assert!(found.contains(&EntryId(entry)), "entry {entry}");
+        }
+    }
+}
+
+#[test]
 fn a_session_is_found_in_every_room_and_a_flood_of_rooms_hides_no_name() {
     let mut connection = Connection::open_in_memory().expect("the database opens");
     migrations::create(&mut connection).expect("the tables are created");
