@@ -90,10 +90,6 @@ impl<'a> OpenedEntry<'a> {
         &self.session
     }
 
-    pub(crate) fn sender_key(&self) -> &[u8; 32] {
-        &self.sender_key
-    }
-
     pub(crate) fn shared_history(&self) -> bool {
         self.fields
             .shared_history

@@ -21,7 +21,7 @@ pub struct DownloadPolicy {
     #[uniffi(default = false)]
     pub needs_charging: bool,
     /// Number of cores that open keys at the same time: at least 1, at most as many as the device has. `None`, the
-    /// default, means all of them.
+    /// default, means all of them, or all but one with a sink, which needs a core, too.
     #[uniffi(default = None)]
     pub cores: Option<u32>,
     /// Number of rooms that are requested at the same time: 1 to 16, 4 by default. A run with a budget requests at

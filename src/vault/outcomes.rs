@@ -22,7 +22,6 @@ pub(crate) enum Outcome {
     Opened {
         first_known_index: u32,
         shared_history: bool,
-        sender_key: [u8; 32],
         fingerprint: Fingerprint,
     },
     Failed(FailureReason),
@@ -170,8 +169,8 @@ struct NoteOutcome<'a> {
 impl<'a> NoteOutcome<'a> {
     fn new(transaction: &'a Transaction<'_>, batch: BatchId) -> Result<Self, VaultError> {
         let insert = transaction.prepare_cached(
-            "INSERT INTO opened (entry, batch, failure, first_index, shared_history, sender_key, fingerprint)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO opened (entry, batch, failure, first_index, shared_history, fingerprint)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
         Ok(Self { batch, insert })
     }
@@ -181,7 +180,6 @@ impl<'a> NoteOutcome<'a> {
             Outcome::Opened {
                 first_known_index,
                 shared_history,
-                sender_key,
                 fingerprint,
             } => self.insert.execute(params![
                 entry,
@@ -189,7 +187,6 @@ impl<'a> NoteOutcome<'a> {
                 0,
                 first_known_index,
                 shared_history,
-                sender_key,
                 fingerprint
             ])?,
             Outcome::Failed(reason) => self.insert.execute(params![
@@ -198,7 +195,6 @@ impl<'a> NoteOutcome<'a> {
                 reason.code(),
                 None::<u32>,
                 None::<bool>,
-                None::<Vec<u8>>,
                 None::<Vec<u8>>
             ])?,
         };

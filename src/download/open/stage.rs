@@ -51,7 +51,12 @@ impl OpenStage {
     /// Blocks.
     pub(crate) fn work(&self) -> Result<(), VaultError> {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let workers = self.phase.policy.cores.map_or(cores, |most| cores.min(most as usize));
+        let workers = match (self.phase.policy.cores, &self.deliveries) {
+            (Some(most), _) => cores.min(most as usize),
+            // The sink needs a core, too, and usually takes longer for a key than opening it does.
+            (None, Some(_)) => (cores - 1).max(1),
+            (None, None) => cores,
+        };
         settle_copies(&self.phase)?;
         // Delivery of an earlier pass must be over before its entries are claimed again.
         for pass in 0.. {
@@ -215,7 +220,6 @@ impl OpenStage {
             Outcome::Opened {
                 first_known_index: found.first_known_index(),
                 shared_history: found.shared_history(),
-                sender_key: *found.sender_key(),
                 fingerprint: self.phase.context.vault.fingerprint(found.session()),
             }
         })
