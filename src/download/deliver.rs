@@ -165,26 +165,35 @@ impl DeliverStage {
     async fn commit(&self, pages: Vec<OpenedPage>, answers: Vec<SinkAnswer>) -> Result<(), VaultError> {
         let progress = self.phase.download.progress.clone();
         let commit = move |writer: &mut Writer| {
-            let mut demoted = Vec::new();
+            let (mut demoted, mut unusable) = (Vec::new(), Vec::new());
             let answers: Vec<_> = pages
                 .iter()
                 .flat_map(|page| &page.entries)
                 .zip(answers)
-                .map(|(&(entry, version), answer)| match answer {
-                    SinkAnswer::Imported | SinkAnswer::Known => (entry, version, DeliveredAnswer::Taken),
-                    SinkAnswer::Refused { reason } => (entry, version, DeliveredAnswer::Refused(reason)),
-                    SinkAnswer::Unconnected { local_is_direct } => {
-                        if local_is_direct {
-                            demoted.push(entry);
+                .filter_map(|(&(entry, version), answer)| {
+                    let answer = match answer {
+                        SinkAnswer::Imported | SinkAnswer::Known => DeliveredAnswer::Taken,
+                        SinkAnswer::Refused { reason } => DeliveredAnswer::Refused(reason),
+                        SinkAnswer::Unconnected { local_is_direct } => {
+                            demoted.extend(local_is_direct.then_some(entry));
+                            DeliveredAnswer::Refused(UNCONNECTED.to_owned())
                         }
-                        (entry, version, DeliveredAnswer::Refused(UNCONNECTED.to_owned()))
-                    }
+                        SinkAnswer::Invalid => {
+                            unusable.push(entry);
+                            return None;
+                        }
+                    };
+                    Some((entry, version, answer))
                 })
                 .collect();
             let numbers: Vec<_> = pages.iter().map(|page| page.number).collect();
             // All pages of a batch are of one queue.
             let queue = &pages[0].queue;
+            if !demoted.is_empty() || !unusable.is_empty() {
+                queue.look_again();
+            }
             let through = queue.mark_with(&numbers, Passed::Delivered);
+            writer.mark_unusable(&unusable)?;
             writer.commit_delivered(&answers, through)?;
             for number in numbers {
                 queue.settle(number, Passed::Delivered);

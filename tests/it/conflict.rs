@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyferry::{
     ConflictCause, DownloadPolicy, KeyBackupClient, KeyConflict, PauseCause, RoomKeyLookup, RunBudget, RunOutcome,
-    SecretString,
+    SecretString, SinkAnswer,
 };
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, TrueKey};
 
@@ -125,6 +125,47 @@ async fn the_first_room_of_a_session_stays_the_first_when_fetched_again() {
     );
     for (first, _) in twins(&homeserver) {
         assert_eq!(delivered_rooms(&setup, &first.session_id), [first.room_id]);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_the_sink_cannot_use_makes_way_for_another_copy() {
+    for (answer, failed, refused) in [
+        (SinkAnswer::Invalid, 1, 0),
+        (SinkAnswer::Unconnected { local_is_direct: true }, 0, 1),
+    ] {
+        let homeserver = with_twins();
+        let setup = Setup::with_sink(&homeserver);
+        let (first, twin) = twins(&homeserver).remove(0);
+        let sink = setup.sink.as_ref().expect("a sink");
+        sink.limit_batches(100);
+        *sink.answers.lock().expect("not poisoned") =
+            Some((first.room_id.clone(), first.session_id.clone(), answer.clone()));
+        // The copies come in two answers, and are opened together.
+        let client = setup.open().await;
+        homeserver.set_faults(vec![
+            Fault::from(FaultKind::Stall { after_bytes: 300_000 }).on(EndpointKind::AllKeys),
+        ]);
+        let report = client.download().run(budget(2_000)).await;
+        assert_eq!(report.outcome, RunOutcome::OutOfBudget);
+        homeserver.set_faults(Vec::new());
+        client.download().run(RunBudget::default()).await;
+        let unlocked = client.unlock(setup.recovery_key()).await;
+        unlocked.expect("the recovery key fits");
+
+        let report = client.download().run(RunBudget::default()).await;
+
+        let failures: u64 = report.summary.failures.iter().map(|failure| failure.count).sum();
+        assert_eq!(
+            (failures, report.summary.refused, report.summary.delivered),
+            (failed, refused, KEYS - TWINS),
+            "{answer:?}"
+        );
+        assert_eq!(
+            delivered_rooms(&setup, &first.session_id),
+            [first.room_id, twin.room_id],
+            "{answer:?}"
+        );
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     new_sessions::NewSessions,
 };
 use crate::{
-    backup::RoomKey,
+    backup::{RoomKey, ratchet::Ratchet},
     crypto::sink::{SinkAnswer, SinkError},
 };
 
@@ -85,7 +85,7 @@ impl<'a> Delivery<'a> {
         let mut new = NewSessions::default();
         for (position, key) in keys {
             let Ok(room_id) = <&RoomId>::try_from(key.room_id.as_str()) else {
-                self.answers[position] = Some(refused(INVALID));
+                self.answers[position] = Some(no_form(&key));
                 continue;
             };
             if self.repeated.contains(&key.session_id) || self.may_have(local, room_id, &key.session_id).await {
@@ -96,7 +96,7 @@ impl<'a> Delivery<'a> {
             let is_added = export(&key, &mut self.signing_keys).is_some_and(|exported| new.add(&exported, marked));
             self.answers[position] = Some(match is_added {
                 true => SinkAnswer::Imported,
-                false => refused(INVALID),
+                false => no_form(&key),
             });
         }
         new.save(self.machine.store(), self.marks)
@@ -129,7 +129,7 @@ impl<'a> Delivery<'a> {
         // One copy of a session at a time: the next is then compared with what the store has by then.
         for (position, key) in waiting.iter().filter(|(_, key)| seen.insert(&key.session_id)) {
             match export(key, &mut self.signing_keys) {
-                None => self.answers[*position] = Some(refused(INVALID)),
+                None => self.answers[*position] = Some(no_form(key)),
                 Some(exported) => offers.push(Offer {
                     position: *position,
                     presence: local.offer(&exported.room_id, &exported.session_id),
@@ -146,5 +146,10 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// The reason for refusing a key that matrix-sdk-crypto has no form for.
-const INVALID: &str = "invalid key or room id";
+/// Returns the answer for a key that matrix-sdk-crypto has no form for.
+fn no_form(key: &RoomKey) -> SinkAnswer {
+    match Ratchet::of(key) {
+        Some(_) => refused("invalid sender key or room id"),
+        None => SinkAnswer::Invalid,
+    }
+}

@@ -111,6 +111,7 @@ impl RoomKeySink for OlmMachineSink {
             batch_keys: self.pace.batch_keys(),
             grace_ms: GRACE_MS,
             by_session_id: self.by_session_id,
+            checks_keys: true,
         })
     }
 }

@@ -132,6 +132,9 @@ impl<'a> FinishedPages<'a> {
             .filter(|page| !page.interrupted)
             .map(|page| page.opened.number)
             .collect();
+        if !unusable.is_empty() {
+            self.queue.look_again();
+        }
         let copies = self.phase.writer.with(|writer| {
             // The mark is read and moved under the writer's lock: it never passes a page that is not committed.
             let through = self.queue.mark_with(&ended, Passed::Opened);

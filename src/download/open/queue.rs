@@ -50,6 +50,8 @@ pub(crate) struct SinkPages {
     pub(crate) keys: usize,
     /// Whether entries are claimed in the order of their session ids.
     pub(crate) by_session: bool,
+    /// Whether keys are checked before the sink gets them.
+    pub(crate) are_checked: bool,
     /// Pages that may be under way beside one batch in the sink and the next one: one with each worker.
     pub(crate) with_workers: usize,
 }
@@ -129,6 +131,11 @@ impl PageQueue {
         self.with_sink.load(Ordering::SeqCst)
     }
 
+    /// Whether keys must be checked before the sink gets them.
+    pub(crate) fn checks_keys(&self) -> bool {
+        self.sink.are_checked
+    }
+
     /// Sets the maximum number of keys in a batch.
     pub(crate) fn set_batch(&self, keys: usize) {
         self.batch.store(keys, Ordering::SeqCst);
@@ -203,6 +210,14 @@ impl PageQueue {
         self.claims
             .lock()
             .map_or(EntryId::NONE, |mut claims| claims.mark(passed).with(pages))
+    }
+
+    /// Has everything examined again from the start by the next pass or run, because entries that this one passed
+    /// over for the sink may be due now.
+    pub(crate) fn look_again(&self) {
+        if let Ok(mut claims) = self.claims.lock() {
+            claims.mark(Passed::Delivered).go_back();
+        }
     }
 
     /// Records that the page has passed and is durable.

@@ -77,6 +77,7 @@ impl Filled {
 const BY_SESSION: SinkPages = SinkPages {
     keys: 10,
     by_session: true,
+    are_checked: true,
     with_workers: 100,
 };
 

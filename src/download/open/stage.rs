@@ -97,6 +97,7 @@ impl OpenStage {
         let pages = limits.map(|limits| SinkPages {
             keys: PAGE_KEYS.min(limits.batch_keys as usize),
             by_session: limits.by_session_id,
+            are_checked: !limits.checks_keys,
             with_workers: workers,
         });
         let queue = PageQueue::new(
@@ -207,8 +208,8 @@ impl OpenStage {
     ) -> Result<Outcome, FailureReason> {
         key.open(body, &entry.session, buffer, |found| {
             if let Some(opened) = opened {
-                // A key that no crypto library accepts is not offered to the sink.
-                if Ratchet::import(found.session()).is_none() {
+                // A key that no crypto library accepts is not offered to a sink that does not check it.
+                if opened.queue.checks_keys() && Ratchet::import(found.session()).is_none() {
                     return Outcome::Failed(FailureReason::InvalidSessionKey);
                 }
                 if let Some(origin) = &room.origin {

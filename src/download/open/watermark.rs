@@ -90,6 +90,12 @@ impl Watermark {
         self.holds += 1;
     }
 
+    /// Puts the mark back to the beginning for the rest of the pass, because entries behind it are due again.
+    pub(super) fn go_back(&mut self) {
+        self.through = EntryId::NONE;
+        self.holds += 1;
+    }
+
     pub(super) fn settle(&mut self, number: Option<u64>) {
         match number {
             Some(number) => {
@@ -150,6 +156,17 @@ mod tests {
         mark.claim(4, EntryId(30), true);
         mark.settle(Some(4));
         assert_eq!((mark.through, mark.pages.len()), (EntryId(22), 1));
+    }
+
+    #[test]
+    fn a_mark_that_went_back_stays_there() {
+        let mut mark = Watermark::at(EntryId(10));
+        mark.claim(0, EntryId(20), true);
+        mark.claim(1, EntryId(30), true);
+        mark.settle(Some(0));
+        mark.go_back();
+        mark.settle(Some(1));
+        assert_eq!((mark.through, mark.with(&[])), (EntryId::NONE, EntryId::NONE));
     }
 
     #[test]

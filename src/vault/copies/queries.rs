@@ -143,7 +143,7 @@ impl Writer {
         })
     }
 
-    /// Records that the keys of opened entries cannot be used after all.
+    /// Records that the keys of opened entries cannot be used after all. Other copies of them may count now.
     pub(crate) fn mark_unusable(&mut self, entries: &[EntryId]) -> Result<(), VaultError> {
         if entries.is_empty() {
             return Ok(());
@@ -154,13 +154,16 @@ impl Writer {
                     continue;
                 };
                 let reason = FailureReason::InvalidSessionKey.code();
-                change(tx, &room_hash, &session, |_| {
+                let copies = change(tx, &room_hash, &session, |_| {
                     tx.execute(
                         "UPDATE opened SET failure = ?2, first_index = NULL, fingerprint = NULL WHERE entry = ?1",
                         params![entry, reason],
                     )?;
                     Ok(())
                 })?;
+                if copies.len() > 1 {
+                    look_again(tx)?;
+                }
             }
             Ok(())
         })

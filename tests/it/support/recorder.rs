@@ -24,6 +24,8 @@ pub(crate) struct Recorder {
     pub(crate) fails_after: Mutex<Option<usize>>,
     /// The session to refuse.
     pub(crate) refuses: Mutex<Option<String>>,
+    /// A room and a session, and the answer to their key.
+    pub(crate) answers: Mutex<Option<(String, String, SinkAnswer)>>,
     pub(crate) limits: Mutex<SinkLimits>,
 }
 
@@ -42,13 +44,17 @@ impl RoomKeySink for Recorder {
             *left -= 1;
         }
         let refuses = self.refuses.lock().expect("not poisoned").clone();
+        let special = self.answers.lock().expect("not poisoned").clone();
         self.batches.lock().expect("not poisoned").push(keys.len());
         let answers = keys
             .iter()
-            .map(|key| match &refuses {
-                Some(session) if *session == key.session_id => SinkAnswer::Refused {
+            .map(|key| match (&refuses, &special) {
+                (Some(session), _) if *session == key.session_id => SinkAnswer::Refused {
                     reason: "not this one".to_owned(),
                 },
+                (_, Some((room, session, answer))) if *room == key.room_id && *session == key.session_id => {
+                    answer.clone()
+                }
                 _ => SinkAnswer::Imported,
             })
             .collect();
