@@ -70,7 +70,7 @@ fn measure(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Fa
     }
     let phone = phone::measure(&options)?;
     let uploads = upload::measure(&options)?;
-    let report = report::markdown(&results, &uploads, &phone, options.rounds);
+    let report = report::markdown(&results, &uploads, &phone, &options);
     say(&report);
     if let Some(directory) = &options.write_to {
         let directory = Path::new(directory);

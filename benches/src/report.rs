@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::{
+    arguments::Options,
     scenario::{Measured, Row},
     sizes,
     statistics::Spread,
@@ -11,16 +12,18 @@ use crate::{
 };
 
 /// Returns the whole report. Writing into a string does not fail.
-pub(crate) fn markdown(results: &[Measured], uploads: &[Table], phone: &[Table], rounds: usize) -> String {
+pub(crate) fn markdown(results: &[Measured], uploads: &[Table], phone: &[Table], options: &Options) -> String {
     let mut text = String::from("# Benchmark\n\n![The figures as a picture](restore.svg)\n\n");
     let _ = writeln!(
         text,
-        "Made by `cargo run --release -p keyferry-bench -- --rounds {rounds} --write-to docs/bench`, on {}.\n\n\
+        "Made by `cargo run --release -p keyferry-bench -- {}--write-to docs/bench`, on {}.\n\n\
          Each contestant runs in its own process, one after the other in every round; time and memory are measured \
          from outside. Figures are the median (least to most). Homeserver and contestant share the machine. Memory is \
          how much the peak grows after the process is ready to begin; code is what of it are pages of the program, \
          which the kernel drops when it needs memory. Processor time is that of all cores together; \
-         written is what went to the disk.",
+         written is what went to the disk. Rows with (before) are an earlier commit; those with (as it ships) are built \
+         with the profile `mobile`.",
+        asked_for(options),
         machine()
     );
     for measured in results {
@@ -91,6 +94,26 @@ fn line(row: &Row, keys: u64) -> String {
 pub(crate) fn spread(spread: &Spread, digits: usize) -> String {
     let Spread { least, median, most } = spread;
     format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
+}
+
+/// Returns the arguments that decide what is measured.
+fn asked_for(options: &Options) -> String {
+    let sizes: Vec<_> = options.large_keys.iter().map(u64::to_string).collect();
+    let mut text = format!(
+        "--rounds {} --keys {} --large-keys {} ",
+        options.rounds,
+        options.keys,
+        if sizes.is_empty() { "0".to_owned() } else { sizes.join(",") }
+    );
+    let programs = [
+        ("--before", options.before.is_some()),
+        ("--shipped", options.shipped.is_some()),
+        ("--synapse", options.synapse.is_some()),
+    ];
+    for (name, _) in programs.iter().filter(|(_, is_given)| *is_given) {
+        let _ = write!(text, "{name} … ");
+    }
+    text
 }
 
 /// Describes the machine that was measured on, as the kernel does.

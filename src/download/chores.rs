@@ -57,7 +57,10 @@ pub(super) async fn tidy(phase: &PhaseContext) -> Result<(), VaultError> {
         return Ok(());
     }
     match phase.in_vault(Writer::tidy_session_index).await {
-        Err(VaultError::DiskFull) => Ok(log::debug!("look-ups stay slower: the disk is full")),
+        Err(VaultError::DiskFull) => {
+            log::debug!("look-ups stay slower: the disk is full");
+            Ok(())
+        }
         result => result,
     }
 }
