@@ -1,8 +1,10 @@
 //! What UniFFI exports is documented for Kotlin and Swift too: no link syntax of Rust may be in these docs.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use syn::{Attribute, Field, ImplItemFn, Item, Meta, TraitItemFn, Variant, visit::Visit};
+
+use crate::support::sources::rust_files;
 
 /// Collects the doc comments of exported items that hold Rust links.
 #[derive(Default)]
@@ -75,22 +77,13 @@ impl Visit<'_> for Docs {
     }
 }
 
-fn read(docs: &mut Docs, directory: &Path) {
-    for entry in fs::read_dir(directory).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            read(docs, &path);
-        } else {
-            let text = fs::read_to_string(&path).expect("a source");
-            docs.visit_file(&syn::parse_file(&text).expect("Rust"));
-        }
-    }
-}
-
 #[test]
 fn exported_docs_hold_no_rust_links() {
     let mut docs = Docs::default();
-    read(&mut docs, &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    for path in rust_files("src") {
+        let text = fs::read_to_string(path).expect("a source");
+        docs.visit_file(&syn::parse_file(&text).expect("Rust"));
+    }
     assert!(docs.items > 50, "only {} exported items were found", docs.items);
     assert!(docs.with_links.is_empty(), "{:#?}", docs.with_links);
 }

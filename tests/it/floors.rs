@@ -13,6 +13,8 @@ use std::{
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{Attribute, ItemFn, ItemMod, ItemUse, UseTree, visit::Visit};
 
+use crate::support::sources::rust_files;
+
 /// The modules of the crate from the top down. Each may import from its own floor and from the floors below.
 const FLOORS: [&[&str]; 7] = [
     &["client"],
@@ -137,6 +139,19 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(is_test)
 }
 
+/// Returns the module that a file below `root` holds.
+fn name_of(path: &Path, root: &str) -> Name {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
+    let below = path
+        .strip_prefix(root)
+        .expect("a file below the root")
+        .with_extension("");
+    let parts = below.iter().map(|part| part.to_str().expect("a name").to_owned());
+    parts
+        .filter(|part| !["mod", "lib", "main"].contains(&part.as_str()))
+        .collect()
+}
+
 /// The files of a crate and the edges between them.
 struct SourceTree {
     files: BTreeMap<Name, File>,
@@ -144,31 +159,24 @@ struct SourceTree {
 
 impl SourceTree {
     fn read(root: &str) -> Self {
-        let mut tree = Self { files: BTreeMap::new() };
-        tree.read_directory(&Path::new(env!("CARGO_MANIFEST_DIR")).join(root), &Name::new());
-        tree
-    }
-
-    fn read_directory(&mut self, directory: &Path, name: &Name) {
-        for entry in fs::read_dir(directory).expect("a directory") {
-            let path = entry.expect("an entry").path();
-            let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
-            let name = match stem {
-                "mod" | "lib" | "main" => name.clone(),
-                _ => [name.as_slice(), &[stem.to_owned()]].concat(),
-            };
-            if path.is_dir() {
-                self.read_directory(&path, &name);
-            } else if !stem.ends_with("tests") && stem != "fuzzing" {
-                let text = fs::read_to_string(&path).expect("a source");
-                let mut file = File {
-                    name: name.clone(),
-                    ..File::default()
-                };
-                file.visit_file(&syn::parse_file(&text).expect("Rust"));
-                self.files.insert(name, file);
+        let mut files = BTreeMap::new();
+        for path in rust_files(root) {
+            let name = name_of(&path, root);
+            if name
+                .last()
+                .is_some_and(|last| last.ends_with("tests") || last == "fuzzing")
+            {
+                continue;
             }
+            let text = fs::read_to_string(&path).expect("a source");
+            let mut file = File {
+                name: name.clone(),
+                ..File::default()
+            };
+            file.visit_file(&syn::parse_file(&text).expect("Rust"));
+            files.insert(name, file);
         }
+        Self { files }
     }
 
     /// Returns the file in which a path ends, following re-exports.

@@ -1,16 +1,12 @@
 //! Checks that no statement of the vault reads through a table that has a row for each entry. In a backup of a million
 //! keys, that takes half a second, and SQLite may keep what it has read in memory.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use proc_macro2::{TokenStream, TokenTree};
 use rusqlite::Connection;
 
-use crate::support::{Setup, homeserver};
+use crate::support::{Setup, homeserver, sources::rust_files};
 
 /// Tables with a row for each entry.
 const LARGE: [&str; 6] = ["confirmed", "delivered", "entry", "opened", "served", "trimmed"];
@@ -34,7 +30,9 @@ async fn no_statement_reads_through_a_large_table() {
     setup.open_unlocked().await.shutdown();
     let vault = Connection::open(setup.vault_file()).expect("the vault");
     let (mut statements, mut seen) = (Vec::new(), 0);
-    for file in sources(Path::new("src/vault")) {
+    let mut files = rust_files("src/vault");
+    files.retain(|file| !file.ends_with("tests.rs"));
+    for file in files {
         statements.extend(texts(&file));
     }
     let constants: BTreeMap<&str, &str> = statements
@@ -83,20 +81,6 @@ fn steps(vault: &Connection, sql: &str) -> Vec<String> {
         steps.push(row.get(3).expect("a text"));
     }
     steps
-}
-
-/// Returns the source files in a directory and below, without those of tests.
-fn sources(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).expect("the sources are here") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
-            files.push(path);
-        }
-    }
-    files
 }
 
 /// Returns the strings of a file, without those of its tests, which come last.

@@ -16,6 +16,7 @@ pub(crate) mod sessions;
 mod setup;
 pub(crate) mod sinks;
 mod small_disk;
+pub(crate) mod sources;
 pub(crate) mod transport;
 mod truth;
 
