@@ -2,15 +2,22 @@
 
 use std::{fs::File, sync::Arc};
 
-use keyferry::{DownloadPolicy, FailureCount, FailureReason, KeyBackupClient, RoomKeyLookup, RunReport, ServerNews};
+use keyferry::{
+    DownloadPolicy, FailureCount, FailureReason, KeyBackupClient, OlmMachineSink, RoomKeyLookup, RunReport, ServerNews,
+};
 use keyferry_test_homeserver::{EndpointKind, Fault, Homeserver, TrueKey};
-use matrix_sdk_crypto::decrypt_room_key_export;
+use matrix_sdk_crypto::{
+    decrypt_room_key_export,
+    vodozemac::{Ed25519PublicKey, base64_decode, base64_encode},
+};
 use serde_json::{Value, json};
 
 use crate::support::{
     Setup, assert_true,
     backup_entry::{from_index, plaintext, public_key, room, rooms, seal, version_info},
-    homeserver, run_to_completion, status,
+    homeserver, run_to_completion,
+    sessions::machines,
+    status,
 };
 
 /// A server with two keys of one room, and a client that names that room first.
@@ -281,6 +288,41 @@ async fn a_message_older_than_the_key_requests_a_better_copy() {
     scene.assert_found(&client, &scene.key).await;
     assert_is(scene.fetch(&client, Some(100)).await, &scene.key);
     assert_eq!(scene.homeserver.requests().total(), 0);
+}
+
+/// Either keyferry checks the key before the sink gets it, or the sink does.
+#[tokio::test]
+async fn a_key_that_no_crypto_library_reads_counts_as_failed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [machine, _] = machines(directory.path()).await;
+    for sink in [
+        None,
+        Some(OlmMachineSink::new(machine.clone())),
+        Some(OlmMachineSink::new(machine).silent()),
+    ] {
+        let mut scene = Scene::new(true);
+        let id = (0..=u8::MAX)
+            .map(|byte| [byte; 32])
+            .find(|id| Ed25519PublicKey::from_slice(id).is_err())
+            .expect("bytes that are no point of the curve");
+        let mut session = base64_decode(&scene.key.session_key).expect("base64");
+        let end = session.len() - id.len();
+        session[end..].copy_from_slice(&id);
+        scene.key.session_id = base64_encode(id);
+        scene.key.session_key = base64_encode(session);
+        scene.serve("2", &scene.entry(&scene.key));
+        let client = match sink {
+            None => scene.client().await,
+            Some(sink) => scene.setup.open_with_sink(sink).await,
+        };
+        let report = run(&client).await;
+        let failure = FailureCount {
+            reason: FailureReason::InvalidSessionKey,
+            count: 1,
+        };
+        assert_eq!(report.summary.failures, [failure]);
+        assert_eq!((report.summary.opened, report.summary.delivered), (1, 1));
+    }
 }
 
 #[tokio::test]
