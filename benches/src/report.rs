@@ -103,7 +103,11 @@ fn asked_for(options: &Options) -> String {
         "--rounds {} --keys {} --large-keys {} ",
         options.rounds,
         options.keys,
-        if sizes.is_empty() { "0".to_owned() } else { sizes.join(",") }
+        if sizes.is_empty() {
+            "0".to_owned()
+        } else {
+            sizes.join(",")
+        }
     );
     let programs = [
         ("--before", options.before.is_some()),
