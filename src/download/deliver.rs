@@ -189,11 +189,10 @@ impl DeliverStage {
             let numbers: Vec<_> = pages.iter().map(|page| page.number).collect();
             // All pages of a batch are of one queue.
             let queue = &pages[0].queue;
-            if !demoted.is_empty() || !unusable.is_empty() {
+            if writer.mark_unusable(&unusable)? || !demoted.is_empty() {
                 queue.look_again();
             }
             let through = queue.mark_with(&numbers, Passed::Delivered);
-            writer.mark_unusable(&unusable)?;
             writer.commit_delivered(&answers, through)?;
             for number in numbers {
                 queue.settle(number, Passed::Delivered);

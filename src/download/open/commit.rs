@@ -17,7 +17,7 @@ use crate::{
     backup::RoomKey,
     download::{ArrivedRoomKeys, phase::PhaseContext},
     ids::{EntryId, VersionRowId},
-    vault::{Judged, OpenedCopies, Outcome, VaultError},
+    vault::{Judged, OpenedCopies, Outcome, VaultError, Writer},
 };
 
 /// Entries per transaction.
@@ -132,14 +132,11 @@ impl<'a> FinishedPages<'a> {
             .filter(|page| !page.interrupted)
             .map(|page| page.opened.number)
             .collect();
-        if !unusable.is_empty() {
-            self.queue.look_again();
-        }
         let copies = self.phase.writer.with(|writer| {
             // The mark is read and moved under the writer's lock: it never passes a page that is not committed.
             let through = self.queue.mark_with(&ended, Passed::Opened);
             let copies = writer.commit_opened(&outcomes, through)?;
-            writer.mark_unusable(&unusable)?;
+            self.mark_unusable(writer, &unusable)?;
             for page in &ended {
                 self.queue.settle(*page, Passed::Opened);
             }
@@ -167,6 +164,10 @@ impl<'a> FinishedPages<'a> {
                 match settle_copy(self.phase, &connection, entry)? {
                     SettledCopy::Judged(one) => judged.push(one),
                     SettledCopy::NotForTheSink => left_out.push(entry),
+                    SettledCopy::Unusable => {
+                        self.phase.writer.with(|writer| self.mark_unusable(writer, &[entry]))?;
+                        left_out.push(entry);
+                    }
                 }
             }
             self.phase
@@ -175,6 +176,15 @@ impl<'a> FinishedPages<'a> {
         }
         left_out.extend(judged.iter().filter(|one| !one.counts).map(|one| one.entry));
         Ok((judged, left_out))
+    }
+
+    /// Records that the keys of entries cannot be used. Copies of them that were passed over may be due then. Both happen
+    /// under the writer's lock: no batch that is delivered meanwhile moves the mark past them.
+    fn mark_unusable(&self, writer: &mut Writer, entries: &[EntryId]) -> Result<(), VaultError> {
+        if writer.mark_unusable(entries)? {
+            self.queue.look_again();
+        }
+        Ok(())
     }
 
     fn send_on(&self, mut page: FinishedPage, judged: &[Judged], left_out: &[EntryId]) {

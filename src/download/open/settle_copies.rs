@@ -14,8 +14,10 @@ const AT_A_TIME: usize = 500;
 pub(super) enum SettledCopy {
     /// Says whether the sink gets the copy, and whether its history may be shared.
     Judged(Judged),
-    /// The copy was replaced by another one, can never be used, or waits for a decryption key.
+    /// The copy was replaced by another one, or waits for a decryption key.
     NotForTheSink,
+    /// The copy can never be used. The caller records that.
+    Unusable,
 }
 
 /// Settles copies that an earlier run opened and did not, or could not, compare.
@@ -30,7 +32,9 @@ pub(super) fn settle_copies(phase: &PhaseContext) -> Result<(), VaultError> {
             if phase.stop.winds_down() {
                 return Ok(());
             }
-            settle_copy(phase, &connection, entry)?;
+            if let SettledCopy::Unusable = settle_copy(phase, &connection, entry)? {
+                phase.writer.with(|writer| writer.mark_unusable(&[entry]))?;
+            }
         }
     }
 }
@@ -52,10 +56,7 @@ pub(super) fn settle_copy(
     };
     let judged = match comparer.compare(&copies, entry) {
         Compared::Placed(placement) => place(phase, entry, placement)?,
-        Compared::Unusable => {
-            phase.writer.with(|writer| writer.mark_unusable(&[entry]))?;
-            None
-        }
+        Compared::Unusable => return Ok(SettledCopy::Unusable),
         // Settled in a run after the version is unlocked.
         Compared::Locked => None,
     };

@@ -143,12 +143,14 @@ impl Writer {
         })
     }
 
-    /// Records that the keys of opened entries cannot be used after all. Other copies of them may count now.
-    pub(crate) fn mark_unusable(&mut self, entries: &[EntryId]) -> Result<(), VaultError> {
+    /// Records that the keys of opened entries cannot be used after all. Returns whether other copies of them may count
+    /// now, so that delivery has to look again.
+    pub(crate) fn mark_unusable(&mut self, entries: &[EntryId]) -> Result<bool, VaultError> {
         if entries.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.write(|tx| {
+            let mut has_others = false;
             for &entry in entries {
                 let Some((room_hash, session)) = name_of(tx, entry)? else {
                     continue;
@@ -161,11 +163,12 @@ impl Writer {
                     )?;
                     Ok(())
                 })?;
-                if copies.len() > 1 {
-                    look_again(tx)?;
-                }
+                has_others |= copies.len() > 1;
             }
-            Ok(())
+            if has_others {
+                look_again(tx)?;
+            }
+            Ok(has_others)
         })
     }
 }

@@ -42,8 +42,8 @@ impl Writer {
         Ok(result)
     }
 
-    /// Makes look-ups of sessions cheaper, in one transaction: a tenth of a second for a million entries. This is for
-    /// the end of a run that has fetched everything.
+    /// Makes look-ups of sessions cheaper, in one transaction that writes at most 16 bytes for each entry. This is for the
+    /// end of a run that has fetched everything.
     pub(crate) fn tidy_session_index(&mut self) -> Result<(), VaultError> {
         let recent = self.take_recent_sessions();
         let recent = self.write(|tx| match recent {

@@ -7,7 +7,7 @@ use crate::{ids::EntryId, vault::seal::NameHash};
 
 /// Size of a hash in bytes.
 const HASH: usize = 8;
-/// Transactions, and recent hashes, that a look-up reads through in about two microseconds.
+/// Transactions, and recent hashes, that a look-up may have to read through once everything has been fetched.
 const FEW_ROWS: i64 = 16;
 const FEW_HASHES: i64 = 1_000;
 

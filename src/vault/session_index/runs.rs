@@ -3,7 +3,7 @@
 //! A run is never changed. It is kept in parts of a page each, and the row of the run has the first hash of every part,
 //! so that a look-up reads a page of each run. The level of a run follows from its size. As soon as there are
 //! [`RUNS_OF_A_LEVEL`] runs of one level, they become one. While a million entries come in, they are in at most nine
-//! runs, and each of them is written four times. Once all have come, [`merge_all`] makes one run of them.
+//! runs, and each of them is written four times. Once everything has been fetched, [`merge_all`] makes one run of them.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -19,13 +19,12 @@ const PAIRS_OF_A_PART: usize = 500;
 
 /// Stores pairs, which are in ascending order, as a run. Merges it with others of its level.
 pub(super) fn add(transaction: &Transaction<'_>, pairs: Vec<Pair>) -> Result<(), VaultError> {
-    let mut all = all_runs(transaction)?;
-    let merged = take_same_level(&mut all, pairs.len());
+    let merged = of_same_level(all_runs(transaction)?, pairs.len());
     merge_into_one(transaction, &merged, pairs)
 }
 
-/// Whether [`merge_all`] would save look-ups more than a part of the work. The runs beside the largest one are rewritten
-/// only if they have grown to a third of it, so that a few new entries do not rewrite the whole index.
+/// Whether [`merge_all`] is worth its cost: the runs beside the largest one have grown to a third of it. A few new entries
+/// do not rewrite the whole index.
 pub(super) fn is_worth_merging(connection: &Connection) -> Result<bool, VaultError> {
     let pairs = all_runs(connection)?.into_iter().map(|run| run.pairs());
     let (mut largest, mut sum) = (0, 0);
@@ -128,8 +127,8 @@ fn all_runs(connection: &Connection) -> Result<Vec<Run>, VaultError> {
     Ok(runs.collect::<Result<_, _>>()?)
 }
 
-/// Takes those runs out of `all` that are merged with a new one of so many pairs.
-fn take_same_level(all: &mut Vec<Run>, mut pairs: usize) -> Vec<Run> {
+/// Returns those of all runs that are merged with a new one of so many pairs.
+fn of_same_level(mut all: Vec<Run>, mut pairs: usize) -> Vec<Run> {
     let mut taken = Vec::new();
     for at in 0.. {
         let of_level = all.iter().filter(|run| run.level == at).count();
