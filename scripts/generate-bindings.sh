@@ -54,7 +54,7 @@ case "$language" in
     rm -rf "$generated"
     mkdir -p "$generated"
     cp -R "$fresh/." "$generated"
-    tell_exceptions "$generated/org/matrix/keyferry/ffi/keyferry.kt"
+    tell_exceptions "$generated/io/keyferry/ffi/keyferry.kt"
     ;;
   swift)
     generated=bindings/swift/Sources

@@ -58,7 +58,7 @@ mod platform {
 mod platform {
     pub(super) fn init(level: log::LevelFilter) {
         // Fails if the app has set up a logger of its own, which then stays in use.
-        let _ = oslog::OsLogger::new("org.matrix.keyferry")
+        let _ = oslog::OsLogger::new("io.keyferry")
             .level_filter(log::LevelFilter::Off)
             .category_level_filter(super::OURS, level)
             .category_level_filter(super::CRYPTO, super::CRYPTO_LEVEL)

@@ -19,7 +19,7 @@ rm -rf "$out/aar" "$out/compiled" "$out/gen"
 mkdir -p "$out/aar" "$out/compiled" "$out/gen"
 unzip -q "$aar" -d "$out/aar"
 
-python3 "$here/merge-manifests.py" org.matrix.keyferry.example "$app/AndroidManifest.xml" "$out/AndroidManifest.xml" \
+python3 "$here/merge-manifests.py" io.keyferry.example "$app/AndroidManifest.xml" "$out/AndroidManifest.xml" \
   "$out/aar/AndroidManifest.xml" "$libraries"/*/AndroidManifest.xml
 
 # Later ones win: those of the app.

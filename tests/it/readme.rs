@@ -4,11 +4,11 @@
 /// where `README` is `README.md`.
 const SOURCES: [(&str, &[&str]); 5] = [
     (
-        "bindings/kotlin/src/test/kotlin/org/matrix/keyferry/ReadmeSnippet.kt",
+        "bindings/kotlin/src/test/kotlin/io/keyferry/ReadmeSnippet.kt",
         &["README"],
     ),
     (
-        "bindings/kotlin/src/test/kotlin/org/matrix/keyferry/ReadmeSignIn.kt",
+        "bindings/kotlin/src/test/kotlin/io/keyferry/ReadmeSignIn.kt",
         &["README"],
     ),
     (
@@ -20,7 +20,7 @@ const SOURCES: [(&str, &[&str]); 5] = [
         &["README"],
     ),
     (
-        "tests/android/src/test/kotlin/org/matrix/keyferry/docs/Snippets.kt",
+        "tests/android/src/test/kotlin/io/keyferry/docs/Snippets.kt",
         &["README", "docs/android.md"],
     ),
 ];

@@ -4,11 +4,11 @@ plugins {
 }
 
 android {
-    namespace = "org.matrix.keyferry.example"
+    namespace = "io.keyferry.example"
     compileSdk = 35
 
     defaultConfig {
-        applicationId = "org.matrix.keyferry.example"
+        applicationId = "io.keyferry.example"
         minSdk = 24
         targetSdk = 34
         versionCode = 1
@@ -29,5 +29,5 @@ kotlin {
 }
 
 dependencies {
-    implementation("org.matrix.keyferry:keyferry-android:0.1.0")
+    implementation("io.keyferry:keyferry-android:0.1.0")
 }

@@ -94,7 +94,7 @@ public final class KeyBackup: KeyBackupProtocol {
     /// Begins to write lines about the library's work to the log of the app: a line for each run, and what went wrong,
     /// without secrets and without names of rooms. Call it once, when the app starts; later calls change nothing.
     ///
-    /// On Apple systems the lines go to the unified log, under the subsystem `org.matrix.keyferry`.
+    /// On Apple systems the lines go to the unified log, under the subsystem `io.keyferry`.
     public static func startLogging(_ level: KeyBackupLogLevel = .info) {
         initLogging(level: level)
     }

@@ -17,7 +17,7 @@ public final class KeychainKeyring: Keyring {
     ///   - service: The service of the items.
     ///   - accessGroup: A Keychain access group, if an app extension opens the same vault. The app and the extension need
     ///     it among their entitlements. `nil`: the app's own group.
-    public init(service: String = "org.matrix.keyferry", accessGroup: String? = nil) {
+    public init(service: String = "io.keyferry", accessGroup: String? = nil) {
         self.service = service
         self.accessGroup = accessGroup
     }

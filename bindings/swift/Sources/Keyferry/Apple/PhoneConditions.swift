@@ -79,7 +79,7 @@ public final class PhoneConditions: @unchecked Sendable {
         self.reporter = reporter
         self.network = network
         self.observers = observers
-        network.start(queue: DispatchQueue(label: "org.matrix.keyferry.network", qos: .utility))
+        network.start(queue: DispatchQueue(label: "io.keyferry.network", qos: .utility))
     }
 
     /// Whether iOS has started this process for work in the background. An app extension has no application.

@@ -1,0 +1,14 @@
+package io.keyferry.example
+
+import android.app.Application
+import io.keyferry.KeyBackup
+import io.keyferry.android.KeyBackupProvider
+import io.keyferry.android.open
+
+/** Opens the key backup for whoever needs it first: a screen, or a worker in a process without any. */
+class ExampleApplication : Application(), KeyBackupProvider {
+    override suspend fun openKeyBackup(userId: String): KeyBackup? =
+        Session.load(this, userId)?.let { session ->
+            KeyBackup.open(this, session.account) { session.accessToken }
+        }
+}
