@@ -61,7 +61,7 @@ async fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         .on_preference_changed(|notice| println!("another device has changed the preference: {:?}", notice.now.value))
         .on_conflict(|conflict| println!("meanwhile another device has chosen {:?}", conflict.theirs.value))
         .on_wake_up(|wake_up| match wake_up {
-            Some(wake_up) => println!("asks for a wake-up in {} ms", wake_up.not_before_ms),
+            Some(wake_up) => println!("asks for a wake-up in {} ms", wake_up.not_before.0),
             None => println!("cancels the wake-up"),
         });
     let host = Arc::new(host);

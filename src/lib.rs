@@ -48,9 +48,11 @@ mod job;
 mod locked;
 mod logging;
 mod lookup;
+mod milliseconds;
 mod on_demand;
 mod preference;
 mod random;
+mod remedy;
 mod reset;
 mod secret;
 mod sharing;
@@ -80,16 +82,18 @@ pub use homeserver::{
     FileDownload, FileDownloads, HttpExchange, HttpHead, HttpHeader, HttpMethod, HttpRequest, HttpTransport,
     TokenRequest, TransportError,
 };
-pub use job::{BlockedReason, PauseCause, RunBudget, RunFailure, RunHolder};
+pub use job::{AccessError, BlockedReason, PauseCause, RunBudget, RunFailure, RunHolder};
 pub use logging::{LogLevel, init_logging};
-pub use lookup::{KeyProof, LookupError, RoomKeyLookup, RoomKeyPage};
-pub use on_demand::{OnDemandError, RoomFetch, ServerNews};
+pub use lookup::{KeyProof, RoomKeyLookup, RoomKeyPage};
+pub use milliseconds::Milliseconds;
+pub use on_demand::{RoomFetch, ServerNews};
 pub use preference::*;
+pub use remedy::Remedy;
 pub use reset::*;
 pub use secret::{SecretBytes, SecretString};
 pub use sharing::RoomHistoryShareability;
 pub use unlock::{UnlockError, UnlockSecret, UnlockedBackup};
-pub use upload::{KeyUpload, PendingUpload, UploadError, UploadHindrance, UploadOutcome, UploadReport, UploadStatus};
+pub use upload::{KeyUpload, PendingUpload, UploadHindrance, UploadOutcome, UploadReport, UploadStatus};
 pub use wake_up::{WakeUp, WakeUpPurpose};
 
 uniffi::setup_scaffolding!();

@@ -1,6 +1,6 @@
 //! Counts the keys of a room that may be shared with later members (MSC4268), from the flags in the backup.
 
-use crate::{job::Jobs, lookup::LookupError};
+use crate::job::{AccessError, Jobs};
 
 /// The number of keys of a room, by whether they may be shared with people who are invited later (MSC4268).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
@@ -20,7 +20,7 @@ pub struct RoomHistoryShareability {
 pub(crate) async fn room_history_shareability(
     jobs: &Jobs,
     room_id: String,
-) -> Result<RoomHistoryShareability, LookupError> {
+) -> Result<RoomHistoryShareability, AccessError> {
     let counts = jobs.read(move |vault| vault.sharing_counts(&room_id)).await?;
     Ok(RoomHistoryShareability {
         shareable: counts.shareable,

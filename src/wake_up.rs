@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::milliseconds::Milliseconds;
 use async_trait::async_trait;
 
 /// What a wake-up is for.
@@ -22,8 +23,8 @@ pub enum WakeUpPurpose {
 /// When it is useful to wake the app, and what the work then needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct WakeUp {
-    /// Earliest useful time, in milliseconds from now.
-    pub not_before_ms: u64,
+    /// Time from now after which it is of use.
+    pub not_before: Milliseconds,
     /// Whether the work needs a network.
     pub needs_network: bool,
     /// Whether the work needs a network that is not metered.

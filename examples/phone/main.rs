@@ -27,8 +27,8 @@ use std::{
 
 use crypto::with_crypto;
 use keyferry::{
-    Account, ClientOptions, DownloadPolicy, KeyBackupClient, PauseCause, ReqwestTransport, ResetCause, ResetOutcome,
-    RoomKeySink, RunBudget, RunOutcome, SecretBytes, UnlockSecret, VaultProtection,
+    Account, ClientOptions, DownloadPolicy, KeyBackupClient, Milliseconds, PauseCause, ReqwestTransport, ResetCause,
+    ResetOutcome, RoomKeySink, RunBudget, RunOutcome, SecretBytes, UnlockSecret, VaultProtection,
 };
 use lexopt::{Arg, ValueExt};
 use serde_json::{Value, json};
@@ -123,10 +123,10 @@ async fn live() -> Result<bool, Box<dyn Error>> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             [job @ ("run" | "reset"), limit @ ..] => {
-                let max_duration_ms = limit.first().map(|limit| limit.parse()).transpose()?;
+                let max_duration = limit.first().map(|limit| limit.parse().map(Milliseconds)).transpose()?;
                 let (client, is_reset) = (client.clone(), *job == "reset");
                 run = Some(tokio::spawn(async move {
-                    let budget = RunBudget { max_duration_ms };
+                    let budget = RunBudget { max_duration };
                     if is_reset {
                         reset(&client, budget).await
                     } else {

@@ -4,8 +4,9 @@ use super::KeyBackupClient;
 use crate::{
     blocking::blocking,
     export::{ExportError, ExportSummary},
-    lookup::{KeyProof, LookupError, RoomKeyLookup, RoomKeyPage},
-    on_demand::{OnDemandError, RoomFetch, ServerNews},
+    job::AccessError,
+    lookup::{KeyProof, RoomKeyLookup, RoomKeyPage},
+    on_demand::{RoomFetch, ServerNews},
     secret::SecretString,
     sharing::{self, RoomHistoryShareability},
     unlock::{self, UnlockError, UnlockSecret, UnlockedBackup},
@@ -33,8 +34,8 @@ impl KeyBackupClient {
     /// `close_lookups` takes a little longer.
     ///
     /// # Errors
-    /// A `LookupError`; `LookupError.Locked` only if the vault has the entry.
-    pub async fn find_room_key(&self, room_id: String, session_id: String) -> Result<RoomKeyLookup, LookupError> {
+    /// An `AccessError`; `AccessError.Locked` only if the vault has the entry.
+    pub async fn find_room_key(&self, room_id: String, session_id: String) -> Result<RoomKeyLookup, AccessError> {
         self.lookup.find_room_key(room_id, session_id).await
     }
 
@@ -42,8 +43,8 @@ impl KeyBackupClient {
     /// page, then the `next` of the previous page.
     ///
     /// # Errors
-    /// A `LookupError`.
-    pub async fn room_keys(&self, room_id: String, after: Option<i64>, limit: u32) -> Result<RoomKeyPage, LookupError> {
+    /// An `AccessError`.
+    pub async fn room_keys(&self, room_id: String, after: Option<i64>, limit: u32) -> Result<RoomKeyPage, AccessError> {
         self.lookup.page(room_id, after, limit).await
     }
 
@@ -57,13 +58,13 @@ impl KeyBackupClient {
     /// rooms.
     ///
     /// # Errors
-    /// A `LookupError`.
+    /// An `AccessError`.
     pub async fn prove_room_key(
         &self,
         room_id: String,
         session_id: String,
         event_json: String,
-    ) -> Result<KeyProof, LookupError> {
+    ) -> Result<KeyProof, AccessError> {
         let proof = self.lookup.prove_room_key(room_id, session_id, event_json).await?;
         if proof == KeyProof::Proved {
             self.download.ask_for_a_run().await;
@@ -91,32 +92,32 @@ impl KeyBackupClient {
     /// is decrypted, because its plaintext names the room; `prove_room_key` records that proof.
     ///
     /// # Errors
-    /// An `OnDemandError`.
+    /// An `AccessError`.
     pub async fn fetch_session(
         &self,
         room_id: String,
         session_id: String,
         better_than: Option<u32>,
-    ) -> Result<RoomKeyLookup, OnDemandError> {
+    ) -> Result<RoomKeyLookup, AccessError> {
         self.on_demand.fetch_session(room_id, session_id, better_than).await
     }
 
     /// Fetches all keys of a room, for messages that cannot be decrypted right now. The server is asked unless the
     /// vault is known to have them all; calls for the same room at the same time share one download. When this
     /// returns, the keys can be looked up; the sink gets them in a run. A large room that takes the vault past
-    /// `DownloadPolicy.max_vault_bytes` stops there with `OnDemandError.OnHold` for `PauseCause.DiskLimit`.
+    /// `DownloadPolicy.max_vault_bytes` stops there with `AccessError.OnHold` for `PauseCause.DiskLimit`.
     ///
     /// # Errors
-    /// An `OnDemandError`; every whole entry that arrived before it is kept.
-    pub async fn fetch_room(&self, room_id: String) -> Result<RoomFetch, OnDemandError> {
+    /// An `AccessError`; every whole entry that arrived before it is kept.
+    pub async fn fetch_room(&self, room_id: String) -> Result<RoomFetch, AccessError> {
         self.on_demand.fetch_room(room_id).await
     }
 
     /// Asks the server, with one small request, whether it has anything new, and asks the host for a run if it does.
     ///
     /// # Errors
-    /// An `OnDemandError`.
-    pub async fn refresh(&self) -> Result<ServerNews, OnDemandError> {
+    /// An `AccessError`.
+    pub async fn refresh(&self) -> Result<ServerNews, AccessError> {
         self.on_demand.refresh().await
     }
 
@@ -125,8 +126,8 @@ impl KeyBackupClient {
     /// never be opened are left out.
     ///
     /// # Errors
-    /// A `LookupError`.
-    pub async fn room_history_shareability(&self, room_id: String) -> Result<RoomHistoryShareability, LookupError> {
+    /// An `AccessError`.
+    pub async fn room_history_shareability(&self, room_id: String) -> Result<RoomHistoryShareability, AccessError> {
         self.lookup.may_look_up()?;
         sharing::room_history_shareability(&self.jobs, room_id).await
     }

@@ -1,6 +1,9 @@
 //! The reasons why a client could not be opened.
 
-use crate::vault::{OpenVaultError, VaultMeaning};
+use crate::{
+    remedy::Remedy,
+    vault::{OpenVaultError, VaultMeaning},
+};
 
 /// A client could not be opened. Nothing is left half made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
@@ -49,6 +52,24 @@ pub enum OpenError {
     /// A bug in the crate or in a callback of the app; the log has details.
     #[error("the vault could not be opened because of a bug")]
     Internal,
+}
+
+impl OpenError {
+    /// Returns what an app can do about this error.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::UnusableDataDir | Self::KeyringUnavailable { key_lost: false } | Self::VaultInUse => Remedy::Retry,
+            Self::WrongVaultKey => Remedy::AskUser,
+            Self::KeyringUnavailable { key_lost: true } | Self::VaultDamaged => Remedy::SetVaultAside,
+            Self::VaultTooNew => Remedy::UpdateApp,
+            Self::DiskFull => Remedy::FreeSpace,
+            Self::InvalidHomeserverUrl
+            | Self::InvalidAccount
+            | Self::OtherProtection
+            | Self::OtherAccount
+            | Self::Internal => Remedy::Report,
+        }
+    }
 }
 
 impl From<OpenVaultError> for OpenError {

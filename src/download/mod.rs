@@ -40,7 +40,6 @@ pub use telling::{
     },
     report::{CompletionProof, MissingKeys, RunOutcome, RunReport},
     status::{
-        DownloadProgress, DownloadStage, DownloadStatus, DownloadSummary, FailureCount, StatusError, VersionState,
-        VersionStatus,
+        DownloadProgress, DownloadStage, DownloadStatus, DownloadSummary, FailureCount, VersionState, VersionStatus,
     },
 };

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     backup::completeness::Settled,
     job::{BlockedReason, JobEnd, NextRun, QUARTER_HOUR, RunFailure, RunHandle},
+    milliseconds::Milliseconds,
     vault::{KeyCounts, VaultError, VersionRow},
 };
 
@@ -176,7 +177,7 @@ impl From<Result<Finished, JobEnd>> for RunOutcome {
             Err(JobEnd::OutOfBudget) => Self::OutOfBudget,
             Err(JobEnd::Blocked { reason, retry_after }) => Self::Blocked {
                 reason,
-                retry_after_ms: retry_after.map(|wait| wait.as_millis() as u64),
+                retry_after: retry_after.map(Milliseconds::from),
             },
             Err(JobEnd::Failed { reason }) => Self::Failed { reason },
         }

@@ -5,7 +5,7 @@ mod file;
 use std::{
     collections::{HashMap, hash_map::Entry},
     fs,
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -26,10 +26,11 @@ use crate::{
     context::Context,
     decryption_keys::DecryptionKeys,
     ids::{EntryId, VersionRowId},
-    job::Jobs,
+    job::{AccessError, Jobs},
     locked::locked,
+    remedy::Remedy,
     secret::SecretString,
-    vault::{Connection, ListedEntry, StoredCopy, StoredEntry, VaultError, VaultMeaning},
+    vault::{Connection, ListedEntry, StoredCopy, StoredEntry, VaultError},
 };
 
 /// Keys in memory at a time.
@@ -57,44 +58,45 @@ pub enum ExportError {
     /// The passphrase is empty.
     #[error("the passphrase is empty")]
     EmptyPassphrase,
-    /// The file cannot be written, or the disk is full.
+    /// The file cannot be written: the user can choose another place.
     #[error("the file cannot be written")]
     UnwritableFile,
     /// `cancel_export` was called, or the client was shut down.
     #[error("the export was cancelled")]
     Cancelled,
-    /// The vault cannot be read now. Passes by itself.
-    #[error("the vault cannot be accessed")]
-    VaultInaccessible,
-    /// The vault was deleted, set aside or replaced after this client was opened: shut the client down and open
-    /// another one.
-    #[error("the vault is gone")]
-    VaultGone,
-    /// The vault is damaged.
-    #[error("the vault is damaged")]
-    VaultDamaged,
-    /// There is a bug in keyferry: the log says more.
-    #[error("a bug in the crate")]
-    Internal,
+    /// The vault cannot be read, or the disk is full.
+    #[error(transparent)]
+    Access {
+        /// What was not accessible.
+        #[from]
+        error: AccessError,
+    },
+}
+
+impl ExportError {
+    /// Returns what an app can do about this error.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::EmptyPassphrase | Self::UnwritableFile => Remedy::AskUser,
+            Self::Cancelled => Remedy::Retry,
+            Self::Access { error } => error.remedy(),
+        }
+    }
 }
 
 impl From<VaultError> for ExportError {
     fn from(error: VaultError) -> Self {
-        match error.meaning() {
-            VaultMeaning::Busy | VaultMeaning::Overtaken | VaultMeaning::Inaccessible | VaultMeaning::DiskFull => {
-                Self::VaultInaccessible
-            }
-            VaultMeaning::Gone => Self::VaultGone,
-            VaultMeaning::Damaged => Self::VaultDamaged,
-            VaultMeaning::Bug => Self::Internal,
-        }
+        AccessError::from(error).into()
     }
 }
 
 impl From<std::io::Error> for ExportError {
     fn from(error: std::io::Error) -> Self {
         log::warn!("the export cannot be written: {error}");
-        Self::UnwritableFile
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => AccessError::DiskFull.into(),
+            _ => Self::UnwritableFile,
+        }
     }
 }
 
@@ -133,7 +135,9 @@ impl Export {
             drop(turn);
             result
         };
-        blocking(work).await.unwrap_or(Err(ExportError::Internal))
+        blocking(work)
+            .await
+            .unwrap_or(Err(ExportError::from(AccessError::Internal)))
     }
 
     fn begin(&self) -> Arc<AtomicBool> {

@@ -227,7 +227,7 @@ impl Homeserver {
             url: format!("{}/_matrix/client/v3/{}", self.base, request.path),
             headers,
             body: request.body.clone(),
-            idle_timeout_ms: MAX_SILENCE.as_millis() as u64,
+            idle_timeout: MAX_SILENCE.into(),
         })
     }
 }

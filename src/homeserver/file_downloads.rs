@@ -20,7 +20,7 @@ use super::{HttpHead, HttpRequest, TransportError};
 #[uniffi::export(foreign)]
 pub trait FileDownloads: Send + Sync {
     /// Starts a download into a file, unless there is one of that name. The rules of `HttpTransport` apply: follow no
-    /// redirects, store the body decompressed, cache nothing. The OS may extend `idle_timeout_ms` as it sees fit.
+    /// redirects, store the body decompressed, cache nothing. The OS may extend `idle_timeout` as it sees fit.
     ///
     /// # Errors
     /// `TransportError.Failed` if the download cannot even be started.

@@ -49,7 +49,7 @@ fn client() -> Result<Client, TransportError> {
 
 impl HttpTransport for ReqwestTransport {
     fn start(&self, request: HttpRequest) -> Result<Arc<dyn HttpExchange>, TransportError> {
-        let idle_timeout = Duration::from_millis(request.idle_timeout_ms);
+        let idle_timeout = Duration::from(request.idle_timeout);
         let client = {
             let mut kept = locked(&self.client);
             match &*kept {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::milliseconds::Milliseconds;
 use async_trait::async_trait;
 
 /// Sends requests to the homeserver. Implemented by the app.
@@ -68,9 +69,9 @@ pub struct HttpRequest {
     pub headers: Vec<HttpHeader>,
     /// The body of a PUT or POST, up to 4 MiB; `None` (null, nil) for a GET or DELETE.
     pub body: Option<Vec<u8>>,
-    /// Milliseconds of silence (no head, no byte of the body) after which to fail with `TransportError.Timeout`. The
+    /// Length of a silence (no head, no byte of the body) after which to fail with `TransportError.Timeout`. The
     /// request as a whole has no time limit: a large backup takes minutes.
-    pub idle_timeout_ms: u64,
+    pub idle_timeout: Milliseconds,
 }
 
 /// The HTTP method of a request.

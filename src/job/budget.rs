@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::stop::{StopCause, StopSignal};
+use crate::milliseconds::Milliseconds;
 
 /// The part of its budget that a run reserves for winding up, at most half of the budget.
 const FOR_THE_END: Duration = Duration::from_millis(250);
@@ -10,10 +11,10 @@ const FOR_THE_END: Duration = Duration::from_millis(250);
 /// How much a run may take. The default has no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct RunBudget {
-    /// Milliseconds after which the run returns even if it is not done; less than 1,000 is of little use. `None`: no
+    /// Time after which the run returns even if it is not done; less than a second is of little use. `None`: no
     /// limit.
     #[uniffi(default = None)]
-    pub max_duration_ms: Option<u64>,
+    pub max_duration: Option<Milliseconds>,
 }
 
 /// The time slice of a run with a budget.
@@ -28,7 +29,7 @@ impl Slice {
     pub(super) fn begin(budget: RunBudget) -> Option<Self> {
         Some(Self {
             began: Instant::now(),
-            limit: Duration::from_millis(budget.max_duration_ms?),
+            limit: budget.max_duration?.into(),
         })
     }
 

@@ -10,8 +10,9 @@
 //! - `budget`, `stop`: the end of a run
 //! - `outcome`, `next_run`: how a run ended, and when to wake the app for the next one; `waking`: the wake-ups of all jobs;
 //!   `run_requests`: requests for a run of one job
-//! - `vault_access`: work with the vault, outside a run or taking turns with it
+//! - `vault_access`: work with the vault, outside a run or taking turns with it; `access_error`: why a call failed
 
+mod access_error;
 mod budget;
 mod cause;
 mod conditions;
@@ -31,6 +32,7 @@ mod tests;
 mod vault_access;
 mod waking;
 
+pub use access_error::AccessError;
 pub use budget::RunBudget;
 pub use cause::PauseCause;
 pub(crate) use cause::{Work, WorkSet};
@@ -46,5 +48,5 @@ pub(crate) use run::{ActiveRun, run};
 pub(crate) use run_requests::RunRequests;
 pub(crate) use slot::RunHandle;
 pub(crate) use stop::{StopCause, StopSignal, Wake};
-pub(crate) use vault_access::{NoAccess, in_writer};
+pub(crate) use vault_access::in_writer;
 pub(crate) use waking::{Occasion, WakesUp};

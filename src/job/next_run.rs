@@ -48,7 +48,7 @@ impl RemainingWork {
     pub(crate) fn wake_up(self, after: Duration, conditions: &Conditions) -> WakeUp {
         let bytes = self.network_bytes.unwrap_or(0);
         WakeUp {
-            not_before_ms: after.as_millis() as u64,
+            not_before: after.into(),
             needs_network: self.network_bytes.is_some(),
             needs_unmetered: bytes > conditions.metered_bytes,
             needs_charging: conditions.needs_charging,
@@ -99,7 +99,7 @@ impl NextRun {
             Self::Keep | Self::Never => None,
             Self::After(after) => Some(left.wake_up(after, conditions)),
             Self::Look(after) => Some(WakeUp {
-                not_before_ms: after.as_millis() as u64,
+                not_before: after.into(),
                 needs_network: true,
                 needs_unmetered: false,
                 needs_charging: conditions.needs_charging,
@@ -129,6 +129,7 @@ impl NextRun {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::milliseconds::Milliseconds;
 
     const LEFT: RemainingWork = RemainingWork {
         network_bytes: Some(1_000),
@@ -183,7 +184,7 @@ mod tests {
         assert!(!offline.needs_network && !offline.needs_unmetered);
         assert_eq!(offline.expected_bytes, 0);
         let look = wake_up(NextRun::Look(Duration::from_secs(5)), LEFT).expect("a wake-up");
-        assert!(look.needs_network && !look.needs_unmetered && look.not_before_ms == 5_000);
+        assert!(look.needs_network && !look.needs_unmetered && look.not_before == Milliseconds(5_000));
         assert_eq!(wake_up(NextRun::Never, LEFT), None);
     }
 }

@@ -6,6 +6,7 @@ use super::{cause::PauseCause, gate::Restraints};
 use crate::{
     clock::this_process,
     homeserver::{HomeserverError, TransportError},
+    remedy::Remedy,
     vault::{LeaseRow, VaultError, VaultMeaning},
 };
 
@@ -216,4 +217,21 @@ pub enum RunFailure {
     VaultDamaged,
     /// A bug in the crate or in a callback of the app; the log has details.
     Internal,
+}
+
+impl RunFailure {
+    /// Returns what an app can do about this failure.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::NoBackup => Remedy::CreateBackup,
+            Self::UnsupportedAlgorithm => Remedy::UpdateApp,
+            Self::NotSignedIn { .. } => Remedy::SignIn,
+            Self::BackupNotServed | Self::Overtaken => Remedy::Retry,
+            Self::Tls => Remedy::AskUser,
+            Self::DiskFull => Remedy::FreeSpace,
+            Self::VaultGone => Remedy::Reopen,
+            Self::VaultDamaged => Remedy::SetVaultAside,
+            Self::RefusedByServer | Self::Internal => Remedy::Report,
+        }
+    }
 }

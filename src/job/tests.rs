@@ -19,6 +19,7 @@ use crate::{
     homeserver::{
         AccessTokens, Homeserver, HttpExchange, HttpRequest, HttpTransport, NoToken, TokenRequest, TransportError,
     },
+    milliseconds::Milliseconds,
     secret::SecretString,
     vault::{OpenVaultError, Protection, Vault, VaultError, Writer},
     wake_up::{WakeUp, WakeUpPurpose, WakeUps},
@@ -88,8 +89,8 @@ impl NoteRooms {
         }
     }
 
-    async fn run(&self, max_duration_ms: Option<u64>) -> Result<(), JobEnd> {
-        let result = self.run_once(RunBudget { max_duration_ms }).await;
+    async fn run(&self, max_duration: Option<Milliseconds>) -> Result<(), JobEnd> {
+        let result = self.run_once(RunBudget { max_duration }).await;
         let next = match &result {
             Ok(()) => NextRun::Never,
             Err(end) => end.next_run(),
@@ -189,7 +190,7 @@ async fn a_pause_stops_a_job_and_frees_its_lease_until_it_resumes() {
     assert_eq!(result, Err(held.clone()));
     assert!(
         job.last_wake_up()
-            .is_some_and(|wake_up| wake_up.not_before_ms > 0 && !wake_up.needs_network)
+            .is_some_and(|wake_up| wake_up.not_before > Milliseconds(0) && !wake_up.needs_network)
     );
     assert_eq!(job.run(None).await, Err(held));
 
@@ -210,10 +211,13 @@ async fn a_job_keeps_its_budget_and_asks_for_its_wake_up() {
     let directory = tempfile::tempdir().expect("a directory");
     let job = NoteRooms::new(directory.path(), 1_000_000);
     let began = Instant::now();
-    assert_eq!(job.run(Some(600)).await, Err(JobEnd::OutOfBudget));
+    assert_eq!(job.run(Some(Milliseconds(600))).await, Err(JobEnd::OutOfBudget));
     assert!(began.elapsed() < Duration::from_secs(30));
     assert!(job.noted() > 0);
-    assert!(job.last_wake_up().is_some_and(|wake_up| wake_up.not_before_ms == 0));
+    assert!(
+        job.last_wake_up()
+            .is_some_and(|wake_up| wake_up.not_before == Milliseconds(0))
+    );
 }
 
 #[tokio::test]
@@ -249,5 +253,5 @@ async fn a_dropped_job_ends_and_none_begins_after_a_shutdown() {
     assert_eq!(job.noted(), noted);
     assert!(job.jobs.shut_down().is_some());
     assert_eq!(job.run(None).await, Err(JobEnd::Stopped));
-    assert_eq!(job.jobs.read(|_| Ok(())).await, Err(NoAccess::ShutDown));
+    assert_eq!(job.jobs.read(|_| Ok(())).await, Err(AccessError::ShutDown));
 }

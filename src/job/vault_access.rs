@@ -2,34 +2,18 @@
 
 use std::time::Instant;
 
-use super::jobs::Jobs;
+use super::{access_error::AccessError, jobs::Jobs};
 use crate::{
     blocking::blocking,
-    vault::{BUSY_TIMEOUT, Connection, SharedWriter, VaultError, VaultMeaning, Writer},
+    vault::{BUSY_TIMEOUT, Connection, SharedWriter, VaultError, Writer},
 };
-
-/// Why the vault could not be read or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoAccess {
-    /// The client is shut down.
-    ShutDown,
-    Vault(VaultMeaning),
-}
-
-impl From<VaultError> for NoAccess {
-    fn from(error: VaultError) -> Self {
-        // What SQLite reported reaches only the log.
-        log::warn!("the vault could not be read or written: {error}");
-        Self::Vault(error.meaning())
-    }
-}
 
 impl Jobs {
     /// Reads from the vault, outside any run.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
-    ) -> Result<T, NoAccess> {
+    ) -> Result<T, AccessError> {
         self.in_vault(None, work).await
     }
 
@@ -38,7 +22,7 @@ impl Jobs {
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
-    ) -> Result<T, NoAccess> {
+    ) -> Result<T, AccessError> {
         let lent = self.current().and_then(|run| run.lent_writer());
         self.in_vault(lent, work).await
     }
@@ -47,9 +31,9 @@ impl Jobs {
         &self,
         lent: Option<SharedWriter>,
         work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
-    ) -> Result<T, NoAccess> {
+    ) -> Result<T, AccessError> {
         if self.gate.now().is_shut_down() {
-            return Err(NoAccess::ShutDown);
+            return Err(AccessError::ShutDown);
         }
         let (vault, at_work) = (self.vault.clone(), self.begin_request());
         // Even if the future is dropped, the work counts as active until it ends.

@@ -3,10 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{
-    open_vault::OpenVault,
-    records::{LookupError, RoomKeyLookup},
-};
+use super::{open_vault::OpenVault, records::RoomKeyLookup};
 use crate::{
     backup::{
         FailureReason, RoomKey,
@@ -16,6 +13,7 @@ use crate::{
     },
     compare::Compared,
     ids::EntryId,
+    job::AccessError,
     vault::{CopyState, Placement, StoredCopy, room_number},
 };
 
@@ -42,7 +40,7 @@ impl InRoom {
         room_id: &str,
         id: &SessionId,
         mut copies: Vec<StoredCopy>,
-    ) -> Result<Self, LookupError> {
+    ) -> Result<Self, AccessError> {
         let hash = vault.connection.room_hash(room_id);
         let mut other_rooms = Vec::new();
         for copy in copies.iter().filter(|copy| copy.room_hash != hash && copy.is_opened()) {
@@ -64,7 +62,7 @@ impl InRoom {
     }
 
     /// Opens the copies that have never been opened, compares them, and opens the copy that counts.
-    fn open_all(&mut self, vault: &OpenVault, room_id: &str, id: &SessionId) -> Result<(), LookupError> {
+    fn open_all(&mut self, vault: &OpenVault, room_id: &str, id: &SessionId) -> Result<(), AccessError> {
         for position in 0..self.copies.len() {
             let copy = &self.copies[position];
             if copy.state != CopyState::Unopened || copy.body.is_empty() {
@@ -82,7 +80,7 @@ impl InRoom {
                     state
                 }
                 Ok(Err(reason)) => CopyState::Failed(reason),
-                Err(LookupError::Locked) => {
+                Err(AccessError::Locked) => {
                     self.is_locked = true;
                     continue;
                 }
@@ -152,7 +150,7 @@ impl InRoom {
         Some((best.entry, key))
     }
 
-    pub(super) fn answer(&self) -> Result<RoomKeyLookup, LookupError> {
+    pub(super) fn answer(&self) -> Result<RoomKeyLookup, AccessError> {
         if let Some((_, key)) = self.best() {
             return Ok(RoomKeyLookup::Found {
                 key,
@@ -163,7 +161,7 @@ impl InRoom {
             return Ok(RoomKeyLookup::Trimmed);
         }
         if self.is_locked {
-            return Err(LookupError::Locked);
+            return Err(AccessError::Locked);
         }
         let failures = self.copies.iter().rev().filter_map(|copy| match copy.state {
             CopyState::Failed(reason) => Some(reason),
@@ -182,7 +180,7 @@ impl InRoom {
         room_id: &str,
         id: &SessionId,
         event: &MegolmEvent,
-    ) -> Result<Proved, LookupError> {
+    ) -> Result<Proved, AccessError> {
         let mut any = false;
         for copy in self
             .copies
@@ -203,7 +201,7 @@ impl InRoom {
         }
         match any {
             true => Ok(Proved::No),
-            false if self.is_locked => Err(LookupError::Locked),
+            false if self.is_locked => Err(AccessError::Locked),
             false => Ok(Proved::NotHere),
         }
     }

@@ -8,7 +8,7 @@ mod in_room;
 mod open_vault;
 mod records;
 
-pub use records::{KeyProof, LookupError, RoomKeyLookup, RoomKeyPage};
+pub use records::{KeyProof, RoomKeyLookup, RoomKeyPage};
 
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +20,7 @@ use crate::{
     blocking::blocking,
     decryption_keys::DecryptionKeys,
     ids::EntryId,
-    job::{Gate, PauseCause, Work},
+    job::{AccessError, Gate, PauseCause, Work},
     locked::locked,
     vault::{ListedEntry, StoredEntry, Vault},
 };
@@ -63,7 +63,7 @@ impl Lookup {
         *locked(&self.state) = LookupState::ShutDown;
     }
 
-    fn with<T>(&self, work: impl FnOnce(&OpenVault) -> Result<T, LookupError>) -> Result<T, LookupError> {
+    fn with<T>(&self, work: impl FnOnce(&OpenVault) -> Result<T, AccessError>) -> Result<T, AccessError> {
         let mut state = locked(&self.state);
         if matches!(*state, LookupState::Closed) {
             let open = OpenVault::new(self.vault.clone(), self.keys.clone())?;
@@ -71,22 +71,22 @@ impl Lookup {
         }
         match &*state {
             LookupState::Open(vault) => work(vault),
-            LookupState::Closed | LookupState::ShutDown => Err(LookupError::ShutDown),
+            LookupState::Closed | LookupState::ShutDown => Err(AccessError::ShutDown),
         }
     }
 
-    pub(crate) fn find(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, LookupError> {
+    pub(crate) fn find(&self, room_id: &str, session_id: &str) -> Result<RoomKeyLookup, AccessError> {
         self.with(|vault| self.find_in(vault, room_id, &SessionId::parse(session_id)))
     }
 
-    fn find_in(&self, vault: &OpenVault, room_id: &str, id: &SessionId) -> Result<RoomKeyLookup, LookupError> {
+    fn find_in(&self, vault: &OpenVault, room_id: &str, id: &SessionId) -> Result<RoomKeyLookup, AccessError> {
         let copies = vault.connection.copies(room_id, id)?;
         let in_room = InRoom::of(vault, room_id, id, copies)?;
         in_room.answer()
     }
 
     /// Opens an entry that was just fetched and is not stored, and compares it with the copies in the vault.
-    pub(crate) fn open_alone(&self, entry: &StoredEntry) -> Result<RoomKeyLookup, LookupError> {
+    pub(crate) fn open_alone(&self, entry: &StoredEntry) -> Result<RoomKeyLookup, AccessError> {
         self.with(|vault| {
             let opened = vault.open(entry.version, &entry.room_id, &entry.session, &entry.body)?;
             let key = match opened {
@@ -109,7 +109,7 @@ impl Lookup {
     }
 
     /// Checks whether an event proves one of the copies of a session, and notes that in the vault.
-    fn prove(&self, room_id: &str, id: &SessionId, event: &MegolmEvent) -> Result<KeyProof, LookupError> {
+    fn prove(&self, room_id: &str, id: &SessionId, event: &MegolmEvent) -> Result<KeyProof, AccessError> {
         let proved = self.with(|vault| {
             let copies = vault.connection.copies(room_id, id)?;
             let in_room = InRoom::of(vault, room_id, id, copies)?;
@@ -126,7 +126,7 @@ impl Lookup {
         }
     }
 
-    fn room_keys(&self, room_id: &str, after: EntryId, limit: usize) -> Result<RoomKeyPage, LookupError> {
+    fn room_keys(&self, room_id: &str, after: EntryId, limit: usize) -> Result<RoomKeyPage, AccessError> {
         self.with(|vault| {
             let page = vault.connection.room_entries(room_id, after, limit)?;
             let last = page.entries.last().map(|listed| listed.entry.id);
@@ -143,12 +143,12 @@ impl Lookup {
                 match opened {
                     Ok(key) => keys.extend(key),
                     // The version of this entry is not unlocked; others may be.
-                    Err(LookupError::Locked) => locked = true,
+                    Err(AccessError::Locked) => locked = true,
                     Err(error) => return Err(error),
                 }
             }
             if locked && keys.is_empty() && next.is_none() {
-                return Err(LookupError::Locked);
+                return Err(AccessError::Locked);
             }
             Ok(RoomKeyPage {
                 keys,
@@ -163,7 +163,7 @@ impl Lookup {
         vault: &OpenVault,
         room_id: &str,
         entry: &StoredEntry,
-    ) -> Result<Option<RoomKey>, LookupError> {
+    ) -> Result<Option<RoomKey>, AccessError> {
         let copies = vault.connection.copies(room_id, &entry.session)?;
         let in_room = InRoom::of(vault, room_id, &entry.session, copies)?;
         Ok(in_room.best().filter(|(best, _)| *best == entry.id).map(|(_, key)| key))
@@ -174,7 +174,7 @@ impl Lookup {
         self: &Arc<Self>,
         room_id: String,
         session_id: String,
-    ) -> Result<RoomKeyLookup, LookupError> {
+    ) -> Result<RoomKeyLookup, AccessError> {
         self.look_up(move |lookup| lookup.find(&room_id, &session_id)).await
     }
 
@@ -184,7 +184,7 @@ impl Lookup {
         room_id: String,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<RoomKeyPage, LookupError> {
+    ) -> Result<RoomKeyPage, AccessError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         self.look_up(move |lookup| lookup.room_keys(&room_id, EntryId(after.unwrap_or(0)), limit))
             .await
@@ -196,7 +196,7 @@ impl Lookup {
         room_id: String,
         session_id: String,
         event_json: String,
-    ) -> Result<KeyProof, LookupError> {
+    ) -> Result<KeyProof, AccessError> {
         let Some(event) = MegolmEvent::parse(&event_json) else {
             return Ok(KeyProof::NotProved);
         };
@@ -211,8 +211,8 @@ impl Lookup {
     /// during this call: iOS kills an app that is suspended with an open database.
     pub(crate) async fn look_up<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, LookupError> + Send + 'static,
-    ) -> Result<T, LookupError> {
+        work: impl FnOnce(&Self) -> Result<T, AccessError> + Send + 'static,
+    ) -> Result<T, AccessError> {
         self.may_look_up()?;
         let lookup = self.clone();
         let answer = blocking(move || {
@@ -222,13 +222,13 @@ impl Lookup {
             }
             answer
         });
-        answer.await.unwrap_or(Err(LookupError::Internal))
+        answer.await.unwrap_or(Err(AccessError::Internal))
     }
 
     /// Fails if look-ups are not allowed now.
-    pub(crate) fn may_look_up(&self) -> Result<(), LookupError> {
+    pub(crate) fn may_look_up(&self) -> Result<(), AccessError> {
         match self.gate.now().causes().stop(Work::AskVault) {
-            true => Err(LookupError::Inaccessible),
+            true => Err(AccessError::VaultInaccessible),
             false => Ok(()),
         }
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::records::LookupError;
 use crate::{
     backup::{FailureReason, RoomKey, decryption::BackupDecryptionKey, ratchet::Ratchet, session_id::SessionId},
     compare::Comparer,
     decryption_keys::DecryptionKeys,
     ids::VersionRowId,
+    job::AccessError,
     vault::{Connection, CopyState, Fingerprint, StoredCopy, Vault},
 };
 
@@ -23,7 +23,7 @@ pub(super) struct OpenVault {
 }
 
 impl OpenVault {
-    pub(super) fn new(vault: Vault, shared: Arc<DecryptionKeys>) -> Result<Self, LookupError> {
+    pub(super) fn new(vault: Vault, shared: Arc<DecryptionKeys>) -> Result<Self, AccessError> {
         let connection = vault.connect()?;
         let keys = shared.snapshot(&connection)?;
         Ok(Self {
@@ -48,7 +48,7 @@ impl OpenVault {
         Some(self.vault.fingerprint(&session))
     }
 
-    fn key(&self, version: VersionRowId) -> Result<Option<Arc<BackupDecryptionKey>>, LookupError> {
+    fn key(&self, version: VersionRowId) -> Result<Option<Arc<BackupDecryptionKey>>, AccessError> {
         if let Some(key) = self.keys.get(version).or_else(|| self.shared.get(version)) {
             return Ok(Some(key));
         }
@@ -63,9 +63,9 @@ impl OpenVault {
         room_id: &str,
         id: &SessionId,
         body: &[u8],
-    ) -> Result<Result<RoomKey, FailureReason>, LookupError> {
-        let key = self.key(version)?.ok_or(LookupError::Locked)?;
-        let origin = self.connection.last_known_origin(version)?.ok_or(LookupError::Locked)?;
+    ) -> Result<Result<RoomKey, FailureReason>, AccessError> {
+        let key = self.key(version)?.ok_or(AccessError::Locked)?;
+        let origin = self.connection.last_known_origin(version)?.ok_or(AccessError::Locked)?;
         let opened = key.open(body, id, &mut Zeroizing::default(), |opened| {
             Ratchet::import(opened.session()).map(|_| opened.room_key(room_id, &origin))
         });

@@ -1,10 +1,6 @@
-//! The results and errors of look-ups.
+//! The results of look-ups.
 
-use crate::{
-    backup::{FailureReason, RoomKey},
-    job::NoAccess,
-    vault::{VaultError, VaultMeaning},
-};
+use crate::backup::{FailureReason, RoomKey};
 
 /// The result of looking for the key of a session in a room.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
@@ -44,53 +40,6 @@ pub struct RoomKeyPage {
     pub keys: Vec<RoomKey>,
     /// Pass this as `after` to get the next page; `None` on the last page.
     pub next: Option<i64>,
-}
-
-/// A key could not be looked up.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
-#[uniffi::export(Display)]
-#[non_exhaustive]
-pub enum LookupError {
-    /// The entry is in the vault, but its backup version has not been unlocked: call `unlock`.
-    #[error("the backup is not unlocked")]
-    Locked,
-    /// Another process has been writing for more than five seconds, the disk is full, or the phone is locked. Passes
-    /// by itself.
-    #[error("the vault cannot be accessed")]
-    Inaccessible,
-    /// The vault was deleted, set aside or replaced after this client was opened: shut the client down, and open
-    /// another one.
-    #[error("the vault is gone")]
-    Gone,
-    /// The vault is damaged: shut the client down, call `set_vault_aside`, and open another client.
-    #[error("the vault is damaged")]
-    Damaged,
-    /// A bug in this crate. The log has details.
-    #[error("a bug in the crate")]
-    Internal,
-    /// The client has been shut down.
-    #[error("the client is shut down")]
-    ShutDown,
-}
-
-impl From<NoAccess> for LookupError {
-    fn from(reason: NoAccess) -> Self {
-        match reason {
-            NoAccess::ShutDown => Self::ShutDown,
-            NoAccess::Vault(
-                VaultMeaning::Busy | VaultMeaning::Overtaken | VaultMeaning::Inaccessible | VaultMeaning::DiskFull,
-            ) => Self::Inaccessible,
-            NoAccess::Vault(VaultMeaning::Gone) => Self::Gone,
-            NoAccess::Vault(VaultMeaning::Damaged) => Self::Damaged,
-            NoAccess::Vault(VaultMeaning::Bug) => Self::Internal,
-        }
-    }
-}
-
-impl From<VaultError> for LookupError {
-    fn from(error: VaultError) -> Self {
-        NoAccess::from(error).into()
-    }
 }
 
 /// The result of `prove_room_key`: whether an event shows that a key is genuine.

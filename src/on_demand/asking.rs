@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{OnDemand, OnDemandError};
+use super::OnDemand;
 use crate::{
     backup::version::VersionInfo,
     context::Context,
     download::KeyDownload,
     homeserver::{HomeserverError, silence_after},
-    job::{AtWork, Jobs, PauseCause, Work},
+    job::{AccessError, AtWork, Jobs, PauseCause, Work},
     vault::{Connection, VaultError, VersionRow},
 };
 
@@ -32,8 +32,8 @@ pub(super) struct Asking<'a> {
 
 impl OnDemand {
     /// Returns permission to make requests, or the reason why none may be made now.
-    pub(super) async fn asking(&self) -> Result<Asking<'_>, OnDemandError> {
-        let context = self.jobs.context().ok_or(OnDemandError::ShutDown)?;
+    pub(super) async fn asking(&self) -> Result<Asking<'_>, AccessError> {
+        let context = self.jobs.context().ok_or(AccessError::ShutDown)?;
         let asking = Asking {
             context,
             jobs: &self.jobs,
@@ -44,8 +44,8 @@ impl OnDemand {
             return Err(refusal);
         }
         match asking.vault(|vault| vault.retry_after()).await? {
-            Some(wait) => Err(OnDemandError::Unreachable {
-                retry_after_ms: Some(wait.as_millis() as u64),
+            Some(wait) => Err(AccessError::Unreachable {
+                retry_after: Some(wait.into()),
             }),
             None => Ok(asking),
         }
@@ -63,7 +63,7 @@ impl Drop for Asking<'_> {
 impl Asking<'_> {
     /// Returns the version that runs work on, or else the newest one that is not known to be gone. Asks the server if
     /// the vault has neither.
-    pub(super) async fn version(&self) -> Result<VersionRow, OnDemandError> {
+    pub(super) async fn version(&self) -> Result<VersionRow, AccessError> {
         let known = self.vault(|vault| {
             let current = vault.current_version()?.filter(|version| !version.gone);
             let newest = vault.versions()?.into_iter().rev().find(|version| !version.gone);
@@ -77,10 +77,10 @@ impl Asking<'_> {
 
     /// Asks the server for a version by its number, and returns whether it has changed. Call it if the server had
     /// nothing: that answer counts only if the version is still there.
-    pub(super) async fn same_version(&self, version: &VersionRow) -> Result<SameVersion, OnDemandError> {
+    pub(super) async fn same_version(&self, version: &VersionRow) -> Result<SameVersion, AccessError> {
         let info = match self.server(self.context.homeserver.version(&version.version)).await {
             Ok(info) => info,
-            Err(OnDemandError::NoBackup) => return Ok(SameVersion::Gone),
+            Err(AccessError::NoBackup) => return Ok(SameVersion::Gone),
             Err(error) => return Err(error),
         };
         let now = self
@@ -94,7 +94,7 @@ impl Asking<'_> {
     }
 
     /// Asks the server for the current version, and notes it in the vault.
-    pub(super) async fn current_version(&self) -> Result<VersionRow, OnDemandError> {
+    pub(super) async fn current_version(&self) -> Result<VersionRow, AccessError> {
         let info: VersionInfo = self.server(self.context.homeserver.current_version()).await?;
         let keys = self.context.keys.clone();
         self.vault(move |vault| {
@@ -114,13 +114,13 @@ impl Asking<'_> {
     pub(super) async fn server<T>(
         &self,
         request: impl Future<Output = Result<T, HomeserverError>>,
-    ) -> Result<T, OnDemandError> {
+    ) -> Result<T, AccessError> {
         let mut restraints = self.jobs.gate.changes();
         let error = tokio::select! {
             biased;
             // The sender lives as long as the download: the wait cannot fail.
             _ = restraints.wait_for(|now| !now.allows(Work::AskServer)) => {
-                return Err(self.refusal().unwrap_or(OnDemandError::Unreachable { retry_after_ms: None }));
+                return Err(self.refusal().unwrap_or(AccessError::Unreachable { retry_after: None }));
             }
             answer = request => match answer {
                 Ok(answer) => return Ok(answer),
@@ -132,17 +132,17 @@ impl Asking<'_> {
         };
         self.vault(move |vault| vault.write(|tx| tx.keep_retry_after(wait)))
             .await?;
-        Err(OnDemandError::Unreachable {
-            retry_after_ms: Some(wait.as_millis() as u64),
+        Err(AccessError::Unreachable {
+            retry_after: Some(wait.into()),
         })
     }
 
     /// Fails if the vault has reached its size limit.
-    pub(super) async fn check_disk_limit(&self) -> Result<(), OnDemandError> {
+    pub(super) async fn check_disk_limit(&self) -> Result<(), AccessError> {
         let conditions = *self.jobs.gate.now().conditions();
         let is_full = move |vault: &mut Connection| conditions.is_vault_full(vault);
         match conditions.has_vault_limit() && self.vault(is_full).await? {
-            true => Err(OnDemandError::OnHold {
+            true => Err(AccessError::OnHold {
                 causes: vec![PauseCause::DiskLimit],
             }),
             false => Ok(()),
@@ -153,8 +153,8 @@ impl Asking<'_> {
     pub(super) async fn vault<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Connection) -> Result<T, VaultError> + Send + 'static,
-    ) -> Result<T, OnDemandError> {
-        Ok(self.jobs.write(work).await?)
+    ) -> Result<T, AccessError> {
+        self.jobs.write(work).await
     }
 
     /// Reports that new entries of a room are in the vault, so that a run opens and delivers them.
@@ -163,7 +163,7 @@ impl Asking<'_> {
     }
 
     /// Returns the reason why the server may not be asked now; `None` if it may.
-    fn refusal(&self) -> Option<OnDemandError> {
+    fn refusal(&self) -> Option<AccessError> {
         let restraints = self.jobs.gate.now();
         if restraints.allows(Work::AskServer) {
             return None;
@@ -171,9 +171,9 @@ impl Asking<'_> {
         let causes = restraints.causes();
         let causes: Vec<_> = causes.iter().filter(|cause| cause.stops(Work::AskServer)).collect();
         Some(if causes.is_empty() {
-            OnDemandError::ShutDown
+            AccessError::ShutDown
         } else {
-            OnDemandError::OnHold { causes }
+            AccessError::OnHold { causes }
         })
     }
 }

@@ -17,7 +17,7 @@ mod records;
 mod room;
 mod session;
 
-pub use records::{OnDemandError, RoomFetch, ServerNews};
+pub use records::{RoomFetch, ServerNews};
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use session::WantedSession;
 
 use crate::{
     download::KeyDownload,
-    job::Jobs,
+    job::{AccessError, Jobs},
     lookup::{Lookup, RoomKeyLookup},
 };
 
@@ -35,8 +35,8 @@ pub(crate) struct OnDemand {
     jobs: Arc<Jobs>,
     download: Arc<KeyDownload>,
     lookup: Arc<Lookup>,
-    session_flights: Flights<WantedSession, Result<RoomKeyLookup, OnDemandError>>,
-    room_flights: Flights<String, Result<RoomFetch, OnDemandError>>,
+    session_flights: Flights<WantedSession, Result<RoomKeyLookup, AccessError>>,
+    room_flights: Flights<String, Result<RoomFetch, AccessError>>,
 }
 
 impl OnDemand {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{
-    OnDemand, OnDemandError, RoomFetch,
+    OnDemand, RoomFetch,
     asking::{Asking, SameVersion},
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     },
     homeserver::{HomeserverError, KeysRequest},
     ids::VersionRowId,
+    job::AccessError,
     locked::locked,
     vault::{Connection, EntryBatch, VersionRow},
 };
@@ -27,7 +28,7 @@ const PART_BYTES: usize = 32 * 1024;
 
 impl OnDemand {
     /// Fetches all keys of a room, unless the vault has them.
-    pub(crate) async fn fetch_room(&self, room_id: String) -> Result<RoomFetch, OnDemandError> {
+    pub(crate) async fn fetch_room(&self, room_id: String) -> Result<RoomFetch, AccessError> {
         self.room_flights
             .join(room_id.clone(), || self.fetch_room_once(&room_id))
             .await
@@ -35,7 +36,7 @@ impl OnDemand {
 }
 
 impl OnDemand {
-    async fn fetch_room_once(&self, room_id: &str) -> Result<RoomFetch, OnDemandError> {
+    async fn fetch_room_once(&self, room_id: &str) -> Result<RoomFetch, AccessError> {
         let asking = self.asking().await?;
         let mut version = asking.version().await?;
         if room_is_complete(&asking, &version, room_id).await? {
@@ -51,8 +52,8 @@ impl OnDemand {
         }
         match fetch(&asking, &version, room_id).await {
             // Either the room has no keys, or the version is gone.
-            Err(OnDemandError::NoBackup) => match asking.same_version(&version).await? {
-                SameVersion::Still(_) | SameVersion::Moved => Err(OnDemandError::Refused),
+            Err(AccessError::NoBackup) => match asking.same_version(&version).await? {
+                SameVersion::Still(_) | SameVersion::Moved => Err(AccessError::RefusedByServer),
                 // The room may be in the version that is current now.
                 SameVersion::Gone => {
                     let current = asking.current_version().await?;
@@ -64,12 +65,12 @@ impl OnDemand {
     }
 }
 
-async fn room_is_complete(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Result<bool, OnDemandError> {
+async fn room_is_complete(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Result<bool, AccessError> {
     let (id, room) = (version.id, room_id.to_owned());
     asking.vault(move |vault| vault.room_is_complete(id, &room)).await
 }
 
-async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Result<RoomFetch, OnDemandError> {
+async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Result<RoomFetch, AccessError> {
     let request = KeysRequest::OneRoom(room_id.to_owned());
     let body = asking
         .server(asking.context.homeserver.keys(&version.version, &request))
@@ -96,7 +97,7 @@ async fn fetch(asking: &Asking<'_>, version: &VersionRow, room_id: &str) -> Resu
         // Some servers give the same answer for a version that is gone.
         ended = match asking.same_version(version).await {
             Ok(SameVersion::Still(_)) => Ok(()),
-            Ok(SameVersion::Moved | SameVersion::Gone) => Err(OnDemandError::NoBackup),
+            Ok(SameVersion::Moved | SameVersion::Gone) => Err(AccessError::NoBackup),
             Err(error) => Err(error),
         };
     }
@@ -119,7 +120,7 @@ async fn take(
     chunk: &[u8],
     reader: &mut BackupReader,
     room: &mut IncomingRoom<'_>,
-) -> Result<(), OnDemandError> {
+) -> Result<(), AccessError> {
     for part in chunk.chunks(PART_BYTES) {
         reader.push(part, room).map_err(HomeserverError::from)?;
         if room.batch.len() >= BATCH_ENTRIES || room.batch.bodies.len() >= BATCH_BYTES {
@@ -135,7 +136,7 @@ async fn take(
 }
 
 /// Stores the batch.
-async fn keep(asking: &Asking<'_>, room: &mut IncomingRoom<'_>) -> Result<(), OnDemandError> {
+async fn keep(asking: &Asking<'_>, room: &mut IncomingRoom<'_>) -> Result<(), AccessError> {
     if room.batch.is_empty() {
         return Ok(());
     }

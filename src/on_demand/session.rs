@@ -1,7 +1,7 @@
 //! Fetches the key of one session.
 
 use super::{
-    OnDemand, OnDemandError,
+    OnDemand,
     asking::{Asking, SameVersion},
 };
 use crate::{
@@ -12,7 +12,8 @@ use crate::{
     },
     homeserver::HomeserverError,
     ids::{EntryId, VersionRowId},
-    lookup::{LookupError, RoomKeyLookup},
+    job::AccessError,
+    lookup::RoomKeyLookup,
     vault::{Connection, EntryBatch, StoredEntry, VersionRow},
 };
 
@@ -23,7 +24,7 @@ impl OnDemand {
         room_id: String,
         session_id: String,
         better_than: Option<u32>,
-    ) -> Result<RoomKeyLookup, OnDemandError> {
+    ) -> Result<RoomKeyLookup, AccessError> {
         let wanted = WantedSession {
             room_id,
             session_id,
@@ -65,7 +66,7 @@ impl WantedSession {
 }
 
 impl OnDemand {
-    async fn fetch_session_once(&self, wanted: &WantedSession) -> Result<RoomKeyLookup, OnDemandError> {
+    async fn fetch_session_once(&self, wanted: &WantedSession) -> Result<RoomKeyLookup, AccessError> {
         let WantedSession {
             room_id, session_id, ..
         } = wanted;
@@ -73,16 +74,16 @@ impl OnDemand {
         match &in_vault {
             // The server may have a better copy, or one in a version that is unlocked.
             Ok(RoomKeyLookup::NotFound | RoomKeyLookup::Trimmed | RoomKeyLookup::Unusable { .. })
-            | Err(LookupError::Locked) => {}
-            _ => return Ok(in_vault?),
+            | Err(AccessError::Locked) => {}
+            _ => return in_vault,
         }
         let asking = self.asking().await?;
         let mut version = match asking.version().await {
-            Err(OnDemandError::NoBackup) if in_vault != Ok(RoomKeyLookup::NotFound) => return what_is_left(in_vault),
+            Err(AccessError::NoBackup) if in_vault != Ok(RoomKeyLookup::NotFound) => return what_is_left(in_vault),
             version => version?,
         };
         if in_vault.is_err() && !asking.context.keys.can_open(&version) {
-            return Err(OnDemandError::Locked);
+            return Err(AccessError::Locked);
         }
         // Tries twice if the backup has changed, but never as often as a server could make it change.
         for _ in 0..2 {
@@ -118,7 +119,7 @@ impl OnDemand {
                 SameVersion::Moved => break,
                 SameVersion::Gone => match asking.current_version().await {
                     Ok(current) => version = current,
-                    Err(OnDemandError::NoBackup) => break,
+                    Err(AccessError::NoBackup) => break,
                     Err(error) => return Err(error),
                 },
             }
@@ -126,7 +127,7 @@ impl OnDemand {
         what_is_left(in_vault)
     }
 
-    async fn find_for_event(&self, wanted: &WantedSession) -> Result<RoomKeyLookup, LookupError> {
+    async fn find_for_event(&self, wanted: &WantedSession) -> Result<RoomKeyLookup, AccessError> {
         let (room_id, session_id) = (wanted.room_id.clone(), wanted.session_id.clone());
         let found = self
             .lookup
@@ -142,7 +143,7 @@ impl OnDemand {
         version: VersionRowId,
         wanted: &WantedSession,
         body: &[u8],
-    ) -> Result<RoomKeyLookup, OnDemandError> {
+    ) -> Result<RoomKeyLookup, AccessError> {
         let mut packed = Vec::new();
         entry::pack(RawEntry::Json(body), &mut packed);
         let entry = StoredEntry {
@@ -157,7 +158,7 @@ impl OnDemand {
     }
 }
 
-async fn note_missing(asking: &Asking<'_>, version: VersionRow, wanted: &WantedSession) -> Result<(), OnDemandError> {
+async fn note_missing(asking: &Asking<'_>, version: VersionRow, wanted: &WantedSession) -> Result<(), AccessError> {
     let (room_id, name) = (wanted.room_id.clone(), wanted.name());
     asking
         .vault(move |vault| vault.note_missing(&version, &room_id, &name))
@@ -165,7 +166,7 @@ async fn note_missing(asking: &Asking<'_>, version: VersionRow, wanted: &WantedS
 }
 
 /// Returns the vault's result for a key that the server does not have.
-fn what_is_left(in_vault: Result<RoomKeyLookup, LookupError>) -> Result<RoomKeyLookup, OnDemandError> {
+fn what_is_left(in_vault: Result<RoomKeyLookup, AccessError>) -> Result<RoomKeyLookup, AccessError> {
     Ok(match in_vault? {
         RoomKeyLookup::Trimmed => RoomKeyLookup::NotFound,
         in_vault => in_vault,
@@ -178,7 +179,7 @@ async fn keep(
     room_id: &str,
     session_id: &str,
     body: &[u8],
-) -> Result<(), OnDemandError> {
+) -> Result<(), AccessError> {
     // A captive portal also answers 200.
     if !is_entry(body) {
         return Err(HomeserverError::NotTheHomeserver.into());

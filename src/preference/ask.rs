@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    PreferenceError, PreferenceForm,
+    PreferenceForm,
     wire::{FormReading, Reading},
 };
 use crate::{
     homeserver::{Homeserver, HomeserverError, Retry, TransportError},
-    job::RunBudget,
+    job::{AccessError, RunBudget},
 };
 
 /// How long a user should wait for an answer in a settings screen, or at sign-in.
@@ -31,7 +31,7 @@ pub(super) enum TimeLimit {
 impl TimeLimit {
     /// Returns the time limit that a budget sets, from now on.
     pub(super) fn of(budget: RunBudget) -> Self {
-        let limit = budget.max_duration_ms.map_or(BACKGROUND, Duration::from_millis);
+        let limit = budget.max_duration.map_or(BACKGROUND, Duration::from);
         let now = Instant::now();
         Self::Until(now.checked_add(limit).unwrap_or(now + BACKGROUND))
     }
@@ -67,7 +67,7 @@ async fn read_form(homeserver: &Homeserver, form: PreferenceForm) -> Result<Form
 }
 
 /// Asks the server whether the account has a key backup.
-pub(super) async fn backup_exists(homeserver: &Homeserver) -> Result<bool, PreferenceError> {
+pub(super) async fn backup_exists(homeserver: &Homeserver) -> Result<bool, AccessError> {
     let ask = patiently(|| homeserver.current_version());
     match until_deadline(TimeLimit::Interactive.deadline(), ask).await {
         Some(Ok(_)) => Ok(true),

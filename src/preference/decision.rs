@@ -18,7 +18,7 @@ pub enum PreferencePolicy {
         /// always read.
         write_unstable: bool,
     },
-    /// Neither reads nor writes the preference: every call that would do so fails with `PreferenceError.OptedOut`,
+    /// Neither reads nor writes the preference: every call that would do so fails with `AccessError.NotConfigured`,
     /// and no request is made.
     OptOut,
 }

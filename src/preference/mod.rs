@@ -31,8 +31,8 @@ pub use ledger::PreferenceNotice;
 pub use object::KeyBackupPreference;
 pub(crate) use parties::PreferenceListener;
 pub use records::{
-    AccountDataEvent, PendingPreference, PendingReason, PreferenceConflict, PreferenceError, PreferenceResolution,
-    PreferenceWrite, SignInDecision,
+    AccountDataEvent, PendingPreference, PendingReason, PreferenceConflict, PreferenceResolution, PreferenceWrite,
+    SignInDecision,
 };
 #[cfg(any(fuzzing, test))]
 pub(crate) use wire::read_forms;

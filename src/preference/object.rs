@@ -5,9 +5,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{
-    AccountDataEvent, DecisionReason, DeterminedPolicy, PendingPreference, PendingReason, PreferenceError,
-    PreferenceForm, PreferencePolicy, PreferenceValue, PreferenceWrite, SharedPreference, SignInDecision,
-    UndeterminedPolicy,
+    AccountDataEvent, DecisionReason, DeterminedPolicy, PendingPreference, PendingReason, PreferenceForm,
+    PreferencePolicy, PreferenceValue, PreferenceWrite, SharedPreference, SignInDecision, UndeterminedPolicy,
     ask::{TimeLimit, backup_exists},
     decision::{ChosenHere, Decision, choices_differ, decide},
     ledger::{Ledger, NextStep, Seen},
@@ -18,7 +17,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    job::{Jobs, RunBudget},
+    job::{AccessError, Jobs, RunBudget},
     until_shut_down::UntilShutDown,
 };
 
@@ -57,8 +56,8 @@ impl KeyBackupPreference {
     /// most about 20 seconds, plus the time that the host takes to answer.
     ///
     /// # Errors
-    /// Any `PreferenceError`: nothing is decided or written then. Leave backups as they are, and call this again.
-    pub async fn decide_at_sign_in(&self) -> Result<SignInDecision, PreferenceError> {
+    /// Any `AccessError`: nothing is decided or written then. Leave backups as they are, and call this again.
+    pub async fn decide_at_sign_in(&self) -> Result<SignInDecision, AccessError> {
         let (parties, part) = self.take_part()?;
         self.unless_closed(self.decide(&parties, part)).await
     }
@@ -78,10 +77,9 @@ impl KeyBackupPreference {
     /// ```
     ///
     /// # Errors
-    /// `PreferenceError.OptedOut`, `PreferenceError.ShutDown`, or an error of the vault (`Inaccessible`, `Gone`,
-    /// `Damaged`, `Internal`): the choice is not stored then. A failure of the network is not an error here: the
-    /// result is `PreferenceWrite.Pending`.
-    pub async fn set_enabled(&self, enabled: bool) -> Result<PreferenceWrite, PreferenceError> {
+    /// `AccessError.NotConfigured`, `AccessError.ShutDown`, or an error of the vault: the choice is not stored then. A
+    /// failure of the network is not an error here: the result is `PreferenceWrite.Pending`.
+    pub async fn set_enabled(&self, enabled: bool) -> Result<PreferenceWrite, AccessError> {
         let (parties, part) = self.take_part()?;
         self.unless_closed(async {
             schedule_first(&parties).await;
@@ -89,7 +87,7 @@ impl KeyBackupPreference {
                 Ok(number) => number,
                 Err(error) => {
                     reschedule(&parties, None, None).await;
-                    return Err(error.into());
+                    return Err(error);
                 }
             };
             let intent = Intent::Made(number);
@@ -107,9 +105,8 @@ impl KeyBackupPreference {
     /// `budget` it takes at most two minutes; the app's own callbacks may add some seconds.
     ///
     /// # Errors
-    /// `PreferenceError.OptedOut`, `PreferenceError.ShutDown`, or an error of the vault (`Inaccessible`, `Gone`,
-    /// `Damaged`, `Internal`).
-    pub async fn flush(&self, budget: RunBudget) -> Result<Option<PreferenceWrite>, PreferenceError> {
+    /// `AccessError.NotConfigured`, `AccessError.ShutDown`, or an error of the vault.
+    pub async fn flush(&self, budget: RunBudget) -> Result<Option<PreferenceWrite>, AccessError> {
         let (parties, part) = self.take_part()?;
         let patience = TimeLimit::of(budget);
         self.unless_closed(async {
@@ -128,8 +125,8 @@ impl KeyBackupPreference {
     /// `PreferencePolicy.OptOut`.
     ///
     /// # Errors
-    /// `PreferenceError.ShutDown`, or an error of the vault (`Inaccessible`, `Gone`, `Damaged`, `Internal`).
-    pub async fn pending(&self) -> Result<Option<PendingPreference>, PreferenceError> {
+    /// `AccessError.ShutDown`, or an error of the vault.
+    pub async fn pending(&self) -> Result<Option<PendingPreference>, AccessError> {
         let ledger = read_ledger(&self.parties()?.jobs).await?;
         Ok(ledger.wish.map(|wish| PendingPreference {
             enabled: wish.enabled,
@@ -145,8 +142,8 @@ impl KeyBackupPreference {
     /// also works with `PreferencePolicy.OptOut`.
     ///
     /// # Errors
-    /// `PreferenceError.ShutDown`, or an error of the vault (`Inaccessible`, `Gone`, `Damaged`, `Internal`).
-    pub async fn last_seen(&self) -> Result<Option<SharedPreference>, PreferenceError> {
+    /// `AccessError.ShutDown`, or an error of the vault.
+    pub async fn last_seen(&self) -> Result<Option<SharedPreference>, AccessError> {
         Ok(read_ledger(&self.parties()?.jobs).await?.seen.shared())
     }
 
@@ -154,14 +151,14 @@ impl KeyBackupPreference {
     /// (`JobHost.on_preference_changed`). Does not switch backups on or off. Takes at most about 10 seconds.
     ///
     /// # Errors
-    /// Any `PreferenceError`.
-    pub async fn refresh(&self) -> Result<SharedPreference, PreferenceError> {
+    /// Any `AccessError`.
+    pub async fn refresh(&self) -> Result<SharedPreference, AccessError> {
         let (parties, _) = self.take_part()?;
         self.unless_closed(async {
             let ledger = self.writer.read(&parties).await?;
             change(&parties.jobs, Ledger::first_sight_is_told).await?;
             self.writer.news.tell(&parties).await;
-            ledger.seen.shared().ok_or(PreferenceError::Internal)
+            ledger.seen.shared().ok_or(AccessError::Internal)
         })
         .await
     }
@@ -172,9 +169,8 @@ impl KeyBackupPreference {
     /// be either. Does not switch backups on or off.
     ///
     /// # Errors
-    /// `PreferenceError.OptedOut`, `PreferenceError.ShutDown`, or an error of the vault (`Inaccessible`, `Gone`,
-    /// `Damaged`, `Internal`).
-    pub async fn account_data_arrived(&self, events: Vec<AccountDataEvent>) -> Result<(), PreferenceError> {
+    /// `AccessError.NotConfigured`, `AccessError.ShutDown`, or an error of the vault.
+    pub async fn account_data_arrived(&self, events: Vec<AccountDataEvent>) -> Result<(), AccessError> {
         let (parties, _) = self.take_part()?;
         let seen = seen_in(&events);
         if seen == Seen::default() {
@@ -210,26 +206,23 @@ impl KeyBackupPreference {
         self.parties.shut_down();
     }
 
-    async fn unless_closed<T>(
-        &self,
-        work: impl Future<Output = Result<T, PreferenceError>>,
-    ) -> Result<T, PreferenceError> {
+    async fn unless_closed<T>(&self, work: impl Future<Output = Result<T, AccessError>>) -> Result<T, AccessError> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
             // The sender lives as long as `self`: the wait cannot fail.
-            _ = closed.wait_for(|closed| *closed) => Err(PreferenceError::ShutDown),
+            _ = closed.wait_for(|closed| *closed) => Err(AccessError::ShutDown),
             result = work => result,
         }
     }
 
-    fn parties(&self) -> Result<Arc<Parties>, PreferenceError> {
-        self.parties.get().ok_or(PreferenceError::ShutDown)
+    fn parties(&self) -> Result<Arc<Parties>, AccessError> {
+        self.parties.get().ok_or(AccessError::ShutDown)
     }
 
-    fn take_part(&self) -> Result<(Arc<Parties>, Part), PreferenceError> {
+    fn take_part(&self) -> Result<(Arc<Parties>, Part), AccessError> {
         match self.policy {
-            PreferencePolicy::OptOut => Err(PreferenceError::OptedOut),
+            PreferencePolicy::OptOut => Err(AccessError::NotConfigured),
             PreferencePolicy::TakePart {
                 determined,
                 undetermined,
@@ -245,7 +238,7 @@ impl KeyBackupPreference {
         }
     }
 
-    async fn decide(&self, parties: &Parties, part: Part) -> Result<SignInDecision, PreferenceError> {
+    async fn decide(&self, parties: &Parties, part: Part) -> Result<SignInDecision, AccessError> {
         let (read, exists) = tokio::join!(self.writer.read(parties), backup_exists(&parties.homeserver));
         let (mut ledger, backup_exists) = (read?, exists?);
         let mut decision = part.decide(ledger)?;
@@ -294,7 +287,7 @@ impl KeyBackupPreference {
             backups,
             reason,
             ask_user,
-            preference: ledger.seen.shared().ok_or(PreferenceError::Internal)?,
+            preference: ledger.seen.shared().ok_or(AccessError::Internal)?,
             backup_exists,
             write,
         })
@@ -302,8 +295,8 @@ impl KeyBackupPreference {
 }
 
 impl Part {
-    fn decide(self, ledger: Ledger) -> Result<Decision, PreferenceError> {
-        let shared = ledger.seen.shared().ok_or(PreferenceError::Internal)?;
+    fn decide(self, ledger: Ledger) -> Result<Decision, AccessError> {
+        let shared = ledger.seen.shared().ok_or(AccessError::Internal)?;
         let chosen_here = ledger.wish.map(|wish| ChosenHere {
             enabled: wish.enabled,
             by_user: wish.by_user,

@@ -1,13 +1,11 @@
-//! The records that the preference passes to apps, and its errors.
+//! The records that the preference passes to apps.
 
 use std::time::Duration;
 
 use super::{DecisionReason, PreferenceValue, SharedPreference};
 use crate::{
-    backup::limits::MAX_ASKED_WAIT,
     homeserver::{HomeserverError, Meaning},
-    job::NoAccess,
-    vault::VaultMeaning,
+    milliseconds::Milliseconds,
 };
 
 /// The result of `KeyBackupPreference.decide_at_sign_in`: what to do about backups on this device, and why.
@@ -40,9 +38,9 @@ pub enum PreferenceWrite {
     Pending {
         /// What prevents the write.
         reason: PendingReason,
-        /// How long to wait before trying again, in milliseconds from now (30 seconds to 24 hours); `None` if waiting
+        /// How long to wait before trying again (30 seconds to 24 hours); `None` if waiting
         /// does not help.
-        retry_after_ms: Option<u64>,
+        retry_after: Option<Milliseconds>,
     },
     /// Another device had chosen the opposite. The host took that value (`PreferenceResolution.TakeTheirs`), or a
     /// choice of the policy gave way to it. Act on that value.
@@ -119,75 +117,6 @@ pub struct AccountDataEvent {
     pub event_type: String,
     /// The content of the event, as JSON text.
     pub content_json: String,
-}
-
-/// The preference could not be read or stored. Nothing has been decided or written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
-#[uniffi::export(Display)]
-#[non_exhaustive]
-pub enum PreferenceError {
-    /// The app has chosen to take no part (`PreferencePolicy.OptOut`). No request was made.
-    #[error("this app takes no part in the preference")]
-    OptedOut,
-    /// The homeserver cannot be reached, has a fault, asks to slow down, or something else (such as a captive portal)
-    /// answers in its place. Passes by itself. It says nothing about the preference.
-    #[error("the homeserver cannot be reached")]
-    Unreachable {
-        /// How long the server asks to wait, in milliseconds (at most one hour); `None` if it does not ask.
-        retry_after_ms: Option<u64>,
-    },
-    /// The access token is not accepted, or the app provided none.
-    #[error("the account is not signed in")]
-    NotSignedIn {
-        /// Whether the server says that it still knows the device.
-        soft_logout: bool,
-    },
-    /// The homeserver refuses the request, or its certificate is not trusted.
-    #[error("the homeserver refuses the request")]
-    Refused,
-    /// The vault cannot be read or written now: another process has been writing for more than five seconds, the disk
-    /// is full, or the phone is locked. Passes by itself.
-    #[error("the vault cannot be accessed")]
-    Inaccessible,
-    /// The vault was deleted, set aside or replaced after this client was opened: shut the client down, and open
-    /// another one.
-    #[error("the vault is gone")]
-    Gone,
-    /// The vault is damaged: shut the client down, call `set_vault_aside`, and open another client.
-    #[error("the vault is damaged")]
-    Damaged,
-    /// A bug in this crate. The log has details.
-    #[error("a bug in the crate")]
-    Internal,
-    /// The client has been shut down.
-    #[error("the client is shut down")]
-    ShutDown,
-}
-
-impl From<NoAccess> for PreferenceError {
-    fn from(reason: NoAccess) -> Self {
-        match reason {
-            NoAccess::ShutDown => Self::ShutDown,
-            NoAccess::Vault(
-                VaultMeaning::Busy | VaultMeaning::Overtaken | VaultMeaning::Inaccessible | VaultMeaning::DiskFull,
-            ) => Self::Inaccessible,
-            NoAccess::Vault(VaultMeaning::Gone) => Self::Gone,
-            NoAccess::Vault(VaultMeaning::Damaged) => Self::Damaged,
-            NoAccess::Vault(VaultMeaning::Bug) => Self::Internal,
-        }
-    }
-}
-
-impl From<HomeserverError> for PreferenceError {
-    fn from(error: HomeserverError) -> Self {
-        match error.meaning() {
-            Meaning::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
-            Meaning::Refused | Meaning::NothingThere => Self::Refused,
-            Meaning::Passes | Meaning::ServerFault => Self::Unreachable {
-                retry_after_ms: asked_to_wait(&error).map(|wait| wait.min(MAX_ASKED_WAIT).as_millis() as u64),
-            },
-        }
-    }
 }
 
 impl From<&HomeserverError> for PendingReason {

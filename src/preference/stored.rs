@@ -6,7 +6,7 @@ use super::{
     wire::FormReading,
 };
 use crate::{
-    job::{Jobs, NoAccess},
+    job::{AccessError, Jobs},
     vault::{Connection, FormCodes, PreferenceRow, WishRow},
 };
 
@@ -14,7 +14,7 @@ use crate::{
 pub(super) async fn change<T: Send + 'static>(
     jobs: &Jobs,
     change: impl Fn(&mut Ledger) -> T + Send + 'static,
-) -> Result<T, NoAccess> {
+) -> Result<T, AccessError> {
     let write = move |vault: &mut Connection| {
         vault.change_preference(|row| {
             let mut ledger = Ledger::from(*row);
@@ -27,7 +27,7 @@ pub(super) async fn change<T: Send + 'static>(
 }
 
 /// Reads the ledger.
-pub(super) async fn read_ledger(jobs: &Jobs) -> Result<Ledger, NoAccess> {
+pub(super) async fn read_ledger(jobs: &Jobs) -> Result<Ledger, AccessError> {
     let row = jobs.read(|vault| vault.preference()).await?;
     Ok(row.into())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ledger::WishNumber, parties::Parties, stored::read_ledger};
 use crate::{
-    job::NoAccess,
+    job::AccessError,
     wake_up::{self, WakeUp, WakeUpPurpose},
 };
 
@@ -23,7 +23,8 @@ pub(super) async fn schedule_first(parties: &Parties) {
 /// a wake-up for that one; if there is no wish, cancels the wake-up. Checks again afterwards, because the last
 /// request counts.
 pub(super) async fn reschedule(parties: &Parties, number: Option<WishNumber>, wait: Option<Duration>) {
-    let wished = async || -> Result<_, NoAccess> { Ok(read_ledger(&parties.jobs).await?.wish.map(|wish| wish.number)) };
+    let wished =
+        async || -> Result<_, AccessError> { Ok(read_ledger(&parties.jobs).await?.wish.map(|wish| wish.number)) };
     let Ok(mut current) = wished().await else {
         schedule(parties, wait).await;
         return;
@@ -44,7 +45,7 @@ pub(super) async fn reschedule(parties: &Parties, number: Option<WishNumber>, wa
 
 async fn schedule(parties: &Parties, wait: Option<Duration>) {
     let wake_up = wait.map(|wait| WakeUp {
-        not_before_ms: wait.as_millis() as u64,
+        not_before: wait.into(),
         needs_network: true,
         needs_unmetered: false,
         needs_charging: false,

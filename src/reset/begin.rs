@@ -12,15 +12,17 @@ use super::{
 };
 use crate::{
     backup::{base64::BASE64, version::VersionInfo},
+    crypto::CryptoError,
     homeserver::{HomeserverError, Retry},
-    preference::{PreferenceError, PreferenceWrite},
+    job::AccessError,
+    preference::PreferenceWrite,
     random::random,
     secret::SecretString,
     vault::Connection,
 };
 
 /// Returns what a reset would mean.
-pub(super) async fn prepare(parties: &Parties, cause: ResetCause) -> Result<ResetReadiness, ResetError> {
+pub(super) async fn prepare(parties: &Parties, cause: ResetCause) -> Result<ResetReadiness, AccessError> {
     let has_backup = match current_version(parties).await {
         Ok(info) => Some(info.is_some()),
         Err(error) => {
@@ -53,7 +55,7 @@ pub(super) async fn move_to_a_new_key(
     accepted: &[KeyLoss],
 ) -> Result<(), ResetError> {
     let stopped = check(parties).await?;
-    let current = current_version(parties).await?.ok_or(ResetError::NoBackup)?;
+    let current = current_version(parties).await?.ok_or(AccessError::NoBackup)?;
     let losses = not_accepted(&holdings(parties).await?.0.losses(), accepted);
     if !losses.is_empty() {
         return Err(ResetError::LosesKeys { losses });
@@ -64,7 +66,7 @@ pub(super) async fn move_to_a_new_key(
 /// Puts new secret storage around the key of the current version.
 pub(super) async fn rotate_storage(parties: &Parties) -> Result<(), ResetError> {
     let crypto = crypto_of(parties)?;
-    let current = current_version(parties).await?.ok_or(ResetError::NoBackup)?;
+    let current = current_version(parties).await?.ok_or(AccessError::NoBackup)?;
     let keys = parties.context.keys.clone();
     let find = move |vault: &mut Connection| {
         let keys = keys.snapshot(vault)?;
@@ -74,7 +76,7 @@ pub(super) async fn rotate_storage(parties: &Parties) -> Result<(), ResetError> 
             .filter(|version| version.public_key == current.public_key);
         Ok(same.find_map(|version| Some(keys.get(version.id)?.as_bytes().clone())))
     };
-    let key = parties.jobs.read(find).await?.ok_or(ResetError::Locked)?;
+    let key = parties.jobs.read(find).await?.ok_or(AccessError::Locked)?;
     let homeserver = &parties.context.homeserver;
     let before = default_storage_key(homeserver).await?;
     crypto.secrets.prepare_storage(true).await?;
@@ -84,9 +86,10 @@ pub(super) async fn rotate_storage(parties: &Parties) -> Result<(), ResetError> 
     let read = crypto.secrets.read_secret(name()).await?;
     let after = default_storage_key(homeserver).await?;
     if after.is_none() || after == before {
-        return Err(ResetError::CryptoRefuses {
+        return Err(CryptoError::Refused {
             reason: "secret storage was not renewed".to_owned(),
-        });
+        }
+        .into());
     }
     match read == Some(secret) {
         true => Ok(()),
@@ -96,8 +99,8 @@ pub(super) async fn rotate_storage(parties: &Parties) -> Result<(), ResetError> 
     }
 }
 
-pub(super) fn crypto_of(parties: &Parties) -> Result<&ResetCrypto, ResetError> {
-    parties.crypto.as_ref().ok_or(ResetError::NoCrypto)
+pub(super) fn crypto_of(parties: &Parties) -> Result<&ResetCrypto, AccessError> {
+    parties.crypto.as_ref().ok_or(AccessError::NotConfigured)
 }
 
 /// Checks what every reset needs, and returns the one that was stopped before.
@@ -139,7 +142,7 @@ async fn begin(
 /// Writes the preference, and fails unless the server has it. An app that takes no part in it has none to write.
 pub(super) async fn set_preference(parties: &Parties, enabled: bool) -> Result<(), ResetError> {
     match parties.preference.set_enabled(enabled).await {
-        Ok(PreferenceWrite::Written) | Err(PreferenceError::OptedOut) => Ok(()),
+        Ok(PreferenceWrite::Written) | Err(AccessError::NotConfigured) => Ok(()),
         Ok(_) => Err(ResetError::PreferenceNotConfirmed),
         Err(error) => Err(error.into()),
     }
@@ -166,8 +169,8 @@ pub(super) async fn current_version(parties: &Parties) -> Result<Option<VersionI
 }
 
 /// Reads what the vault holds, and whether it knows any version.
-pub(super) async fn holdings(parties: &Parties) -> Result<(Holdings, bool), ResetError> {
+pub(super) async fn holdings(parties: &Parties) -> Result<(Holdings, bool), AccessError> {
     let keys = parties.context.keys.clone();
     let read = move |vault: &mut Connection| Ok((Holdings::read(vault, &keys)?, vault.current_version()?.is_some()));
-    Ok(parties.jobs.read(read).await?)
+    parties.jobs.read(read).await
 }

@@ -12,8 +12,9 @@ use super::{
     wake_up::cancel_wake_up,
 };
 use crate::{
+    crypto::CryptoError,
     homeserver::{HomeserverError, Retry},
-    job::RunBudget,
+    job::{AccessError, RunBudget},
     vault::Connection,
 };
 
@@ -23,7 +24,7 @@ const MOST_VERSIONS: usize = 200;
 /// Deletes an old version after the new one is proved.
 pub(super) async fn delete_version(parties: &Parties, version: &str, accepted: &[KeyLoss]) -> Result<(), ResetError> {
     let state = proved(parties).await?;
-    let current = current_version(parties).await?.ok_or(ResetError::NoBackup)?;
+    let current = current_version(parties).await?.ok_or(AccessError::NoBackup)?;
     if current.version == version {
         return Err(ResetError::CurrentVersion);
     }
@@ -65,7 +66,7 @@ pub(super) async fn turn_off(parties: &Parties, accepted: &[KeyLoss]) -> Result<
         delete(parties, &info.version).await?;
         current = current_version(parties).await?;
     }
-    Err(ResetError::Refused)
+    Err(AccessError::RefusedByServer.into())
 }
 
 /// Deletes versions that the server still has although it names none as current.
@@ -100,7 +101,7 @@ async fn prove_again(parties: &Parties) -> Result<(), ResetError> {
     match run(parties, crypto_of(parties)?, RunBudget::default()).await {
         ResetOutcome::Completed => Ok(()),
         ResetOutcome::Halted { why } => Err(ResetError::Halted { why }),
-        ResetOutcome::CryptoRefuses { reason } => Err(ResetError::CryptoRefuses { reason }),
+        ResetOutcome::CryptoRefuses { reason } => Err(CryptoError::Refused { reason }.into()),
         outcome => {
             log::info!("the new version could not be proved again: {outcome:?}");
             Err(ResetError::NotProved)
@@ -125,7 +126,7 @@ async fn delete(parties: &Parties, version: &str) -> Result<(), ResetError> {
     {
         Err(given_up) if given_up.error == HomeserverError::NotFound => {}
         Err(given_up) => return Err(given_up.error.into()),
-        Ok(_) => return Err(ResetError::Refused),
+        Ok(_) => return Err(AccessError::RefusedByServer.into()),
     }
     let number = version.to_owned();
     parties.jobs.write(move |vault| vault.mark_number_gone(&number)).await?;

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     context::Context,
     download::KeyDownload,
-    job::{Jobs, Occasion, RunBudget, RunRequests, WakesUp},
+    job::{AccessError, Jobs, Occasion, RunBudget, RunRequests, WakesUp},
     preference::KeyBackupPreference,
     until_shut_down::UntilShutDown,
     vault::Connection,
@@ -94,8 +94,8 @@ impl BackupReset {
         ask_now(parties).await
     }
 
-    fn parties(&self) -> Result<Arc<Parties>, ResetError> {
-        self.parties.get().ok_or(ResetError::ShutDown)
+    fn parties(&self) -> Result<Arc<Parties>, AccessError> {
+        self.parties.get().ok_or(AccessError::ShutDown)
     }
 }
 
@@ -121,8 +121,8 @@ impl BackupReset {
     /// and changes nothing; without a network it answers from what the vault knows.
     ///
     /// # Errors
-    /// `ResetError.ShutDown`, or an error of the vault.
-    pub async fn prepare_reset(&self, cause: ResetCause) -> Result<ResetReadiness, ResetError> {
+    /// `AccessError.ShutDown`, or an error of the vault.
+    pub async fn prepare_reset(&self, cause: ResetCause) -> Result<ResetReadiness, AccessError> {
         let parties = self.parties()?;
         begin::prepare(&parties, cause).boxed().await
     }
@@ -216,16 +216,16 @@ impl BackupReset {
     /// Returns how far the reset under way has come, or the last one; `None` if there was none. Needs no network.
     ///
     /// # Errors
-    /// `ResetError.ShutDown`, or an error of the vault.
-    pub async fn status(&self) -> Result<Option<ResetStatus>, ResetError> {
-        Ok(read_status(&self.parties()?.jobs).await?)
+    /// `AccessError.ShutDown`, or an error of the vault.
+    pub async fn status(&self) -> Result<Option<ResetStatus>, AccessError> {
+        read_status(&self.parties()?.jobs).await
     }
 
     /// Puts new secret storage around the same backup: for a user who has lost the recovery key, on a device that can
     /// open the backup. Nothing is uploaded and nothing deleted, and other devices go on backing up.
     ///
     /// # Errors
-    /// `ResetError.Locked` if this device cannot open the backup; any other `ResetError`.
+    /// `AccessError.Locked` if this device cannot open the backup; any other `ResetError`.
     pub async fn rotate_storage(&self) -> Result<(), ResetError> {
         let parties = self.parties()?;
         let _turn = self.turn.lock().await;

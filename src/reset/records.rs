@@ -2,6 +2,7 @@
 
 use crate::{
     job::{BlockedReason, JobEnd, PauseCause, RunFailure, RunHolder},
+    milliseconds::Milliseconds,
     wake_up::WakeUp,
 };
 
@@ -217,8 +218,8 @@ pub enum ResetOutcome {
     Blocked {
         /// What the run waits for.
         reason: BlockedReason,
-        /// Minimum time to wait before the next run, in milliseconds; `None` if unknown.
-        retry_after_ms: Option<u64>,
+        /// Minimum time to wait before the next run; `None` if unknown.
+        retry_after: Option<Milliseconds>,
     },
     /// The reset cannot go on by itself.
     Failed {
@@ -262,7 +263,7 @@ impl From<JobEnd> for ResetOutcome {
             JobEnd::OutOfBudget => Self::OutOfBudget,
             JobEnd::Blocked { reason, retry_after } => Self::Blocked {
                 reason,
-                retry_after_ms: retry_after.map(|wait| wait.as_millis() as u64),
+                retry_after: retry_after.map(Milliseconds::from),
             },
             JobEnd::Failed { reason } => Self::Failed { reason },
         }

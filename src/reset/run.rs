@@ -95,12 +95,12 @@ async fn one_segment(
 
 /// Returns what is left of a budget; `None` if that is too little to begin anything.
 fn time_left(budget: RunBudget, began: Instant) -> Option<RunBudget> {
-    let Some(most) = budget.max_duration_ms else {
+    let Some(most) = budget.max_duration else {
         return Some(budget);
     };
-    let left = Duration::from_millis(most).checked_sub(began.elapsed())?;
+    let left = Duration::from(most).checked_sub(began.elapsed())?;
     (left >= LEAST_TIME).then_some(RunBudget {
-        max_duration_ms: Some(left.as_millis() as u64),
+        max_duration: Some(left.into()),
     })
 }
 
@@ -137,7 +137,7 @@ fn of_download(outcome: RunOutcome) -> ResetOutcome {
         RunOutcome::Paused { causes } => ResetOutcome::Paused { causes },
         RunOutcome::Stopped => ResetOutcome::Stopped,
         RunOutcome::OutOfBudget => ResetOutcome::OutOfBudget,
-        RunOutcome::Blocked { reason, retry_after_ms } => ResetOutcome::Blocked { reason, retry_after_ms },
+        RunOutcome::Blocked { reason, retry_after } => ResetOutcome::Blocked { reason, retry_after },
         RunOutcome::NeedsUnlock { versions } => ResetOutcome::NeedsUnlock { versions },
         RunOutcome::Failed { reason } => ResetOutcome::Failed { reason },
         // The new version has changed while it was read.

@@ -5,12 +5,12 @@ use base64::Engine;
 use super::{records::ResetStatus, steps::Move};
 use crate::{
     backup::base64::BASE64,
-    job::{Jobs, NoAccess},
+    job::{AccessError, Jobs},
     vault::{Connection, VaultError},
 };
 
 /// Reads how far the reset has come; `None` if there was none.
-pub(super) async fn read_status(jobs: &Jobs) -> Result<Option<ResetStatus>, NoAccess> {
+pub(super) async fn read_status(jobs: &Jobs) -> Result<Option<ResetStatus>, AccessError> {
     jobs.read(|vault| {
         let row = vault.backup_move()?;
         row.map(|row| status_of(vault, &Move::from(row))).transpose()

@@ -35,8 +35,8 @@ pub(super) async fn ask_for_the_next(
         ResetOutcome::Paused { causes } => JobEnd::Paused { causes: causes.clone() }.next_run(),
         ResetOutcome::Stopped => NextRun::Never,
         ResetOutcome::OutOfBudget => JobEnd::OutOfBudget.next_run(),
-        ResetOutcome::Blocked { reason, retry_after_ms } => {
-            let retry_after = retry_after_ms.map(Duration::from_millis);
+        ResetOutcome::Blocked { reason, retry_after } => {
+            let retry_after = retry_after.map(Duration::from);
             let reason = reason.clone();
             JobEnd::Blocked { reason, retry_after }.next_run()
         }

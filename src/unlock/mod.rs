@@ -17,10 +17,11 @@ use crate::{
     },
     blocking::blocking,
     context::Context,
-    homeserver::{HomeserverError, Meaning},
-    job::{Jobs, NoAccess},
+    homeserver::HomeserverError,
+    job::{AccessError, Jobs},
+    remedy::Remedy,
     secret::{KeyBytes, SecretString},
-    vault::{Connection, VaultMeaning, VersionRow},
+    vault::{Connection, VersionRow},
 };
 
 /// What a user or an app unlocks a backup with.
@@ -77,75 +78,38 @@ pub enum UnlockError {
     /// Neither secret storage nor the backup was set up with a passphrase: ask for the recovery key.
     #[error("there is no passphrase to unlock with")]
     NoPassphrase,
-    /// The account has no key backup on the server.
-    #[error("there is no key backup")]
-    NoBackup,
     /// This version of keyferry does not support the backup or its key derivation.
     #[error("the backup cannot be unlocked by this version")]
     Unsupported,
-    /// The homeserver cannot be reached, or something else answers in its place. Passes by itself.
-    #[error("the homeserver cannot be reached")]
-    Unreachable,
-    /// The homeserver was reached, but answers with a fault (5xx). Try again later.
-    #[error("the homeserver has a fault")]
-    ServerFault,
-    /// The access token is not accepted, or the app returned none.
-    #[error("the account is not signed in")]
-    NotSignedIn {
-        /// Whether the server says that the device is still known (a soft logout).
-        soft_logout: bool,
+    /// The homeserver or the vault gave no answer, or the account has no key backup.
+    #[error(transparent)]
+    Access {
+        /// What was not accessible.
+        #[from]
+        error: AccessError,
     },
-    /// The homeserver refuses the request.
-    #[error("the homeserver refuses the request")]
-    Refused,
-    /// The vault cannot be written now: another process has been writing for longer than five seconds, the disk is
-    /// full, or the phone is locked. Passes by itself.
-    #[error("the vault cannot be accessed")]
-    Inaccessible,
-    /// The vault was deleted, set aside or replaced after this client was opened: shut the client down and open
-    /// another one.
-    #[error("the vault is gone")]
-    Gone,
-    /// The vault is damaged: shut the client down, call `set_vault_aside`, and open another client.
-    #[error("the vault is damaged")]
-    Damaged,
-    /// There is a bug in keyferry: the log says more.
-    #[error("a bug in the crate")]
-    Internal,
-    /// The client has been shut down.
-    #[error("the client is shut down")]
-    ShutDown,
 }
 
-impl From<NoAccess> for UnlockError {
-    fn from(reason: NoAccess) -> Self {
-        match reason {
-            NoAccess::ShutDown => Self::ShutDown,
-            NoAccess::Vault(
-                VaultMeaning::Busy | VaultMeaning::Overtaken | VaultMeaning::Inaccessible | VaultMeaning::DiskFull,
-            ) => Self::Inaccessible,
-            NoAccess::Vault(VaultMeaning::Gone) => Self::Gone,
-            NoAccess::Vault(VaultMeaning::Damaged) => Self::Damaged,
-            NoAccess::Vault(VaultMeaning::Bug) => Self::Internal,
+impl UnlockError {
+    /// Returns what an app can do about this error.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::NotAKey | Self::Mistyped | Self::WrongKey | Self::NoPassphrase => Remedy::AskUser,
+            Self::Unsupported => Remedy::UpdateApp,
+            Self::Access { error } => error.remedy(),
         }
     }
 }
 
 impl From<HomeserverError> for UnlockError {
     fn from(error: HomeserverError) -> Self {
-        match error.meaning() {
-            Meaning::NothingThere => Self::NoBackup,
-            Meaning::NotSignedIn { soft_logout } => Self::NotSignedIn { soft_logout },
-            Meaning::Refused => Self::Refused,
-            Meaning::Passes => Self::Unreachable,
-            Meaning::ServerFault => Self::ServerFault,
-        }
+        AccessError::from(error).into()
     }
 }
 
 /// Finds the decryption key of a backup version, and keeps it for every version that it opens.
 pub(crate) async fn unlock(jobs: &Jobs, secret: UnlockSecret) -> Result<UnlockedBackup, UnlockError> {
-    let context = jobs.context().ok_or(UnlockError::ShutDown)?;
+    let context = jobs.context().ok_or(AccessError::ShutDown)?;
     // Report a typing error before using the network.
     let candidate = match &secret {
         UnlockSecret::RecoveryKey { text } => {

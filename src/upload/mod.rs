@@ -20,5 +20,5 @@ pub use object::KeyUpload;
 pub(crate) use outbox::Outbox;
 #[cfg(any(fuzzing, test))]
 pub(crate) use page::read_page;
-pub use records::{PendingUpload, UploadError, UploadHindrance, UploadOutcome, UploadReport, UploadStatus};
+pub use records::{PendingUpload, UploadHindrance, UploadOutcome, UploadReport, UploadStatus};
 pub(crate) use send::{Announced, SendEnd, Sender, Sent, Target, end_of};

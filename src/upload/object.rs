@@ -8,14 +8,17 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    records::{PendingUpload, UploadError, UploadHindrance, UploadReport, UploadStatus},
+    records::{PendingUpload, UploadHindrance, UploadReport, UploadStatus},
     run::{Flushed, hindrance, work},
 };
 use crate::{
     backup::limits::USUAL_ENTRY_BYTES,
     crypto::RoomKeySource,
     homeserver::{HomeserverError, Retry},
-    job::{self, JobEnd, Jobs, NextRun, Occasion, RemainingWork, RunBudget, RunRequests, WakesUp, Work, WorkSet},
+    job::{
+        self, AccessError, JobEnd, Jobs, NextRun, Occasion, RemainingWork, RunBudget, RunRequests, WakesUp, Work,
+        WorkSet,
+    },
     locked::locked,
     until_shut_down::UntilShutDown,
     wake_up::{WakeUp, WakeUpPurpose},
@@ -57,9 +60,9 @@ impl KeyUpload {
         }
     }
 
-    fn source(&self) -> Result<Arc<dyn RoomKeySource>, UploadError> {
-        let source = self.source.as_ref().ok_or(UploadError::NoSource)?;
-        source.get().ok_or(UploadError::ShutDown)
+    fn source(&self) -> Result<Arc<dyn RoomKeySource>, AccessError> {
+        let source = self.source.as_ref().ok_or(AccessError::NotConfigured)?;
+        source.get().ok_or(AccessError::ShutDown)
     }
 }
 
@@ -81,8 +84,8 @@ impl KeyUpload {
     /// Returns what a logout would lose. Needs no network.
     ///
     /// # Errors
-    /// Any `UploadError`.
-    pub async fn pending_upload(&self) -> Result<PendingUpload, UploadError> {
+    /// Any `AccessError`.
+    pub async fn pending_upload(&self) -> Result<PendingUpload, AccessError> {
         let source = self.source()?;
         let counts = source.count_room_keys().await?;
         Ok(PendingUpload {
@@ -94,10 +97,10 @@ impl KeyUpload {
     /// Returns how complete the backup is, and what keeps it from being complete. Makes one small request.
     ///
     /// # Errors
-    /// Any `UploadError`. That the server cannot be asked is no error here, but `UploadStatus.hindrance`.
-    pub async fn upload_status(&self) -> Result<UploadStatus, UploadError> {
+    /// Any `AccessError`. That the server cannot be asked is no error here, but `UploadStatus.hindrance`.
+    pub async fn upload_status(&self) -> Result<UploadStatus, AccessError> {
         let source = self.source()?;
-        let context = self.jobs.context().ok_or(UploadError::ShutDown)?;
+        let context = self.jobs.context().ok_or(AccessError::ShutDown)?;
         let counts = source.count_room_keys().await?;
         let in_use = source.backup_in_use().await?;
         let asked = Retry::while_a_user_waits().request(|| context.homeserver.current_version());

@@ -1,8 +1,8 @@
 //! What apps read about keeping the backup up to date.
 
 use crate::{
-    crypto::CryptoError,
     job::{BlockedReason, JobEnd, PauseCause, RunFailure, RunHolder},
+    milliseconds::Milliseconds,
     wake_up::WakeUp,
 };
 
@@ -100,8 +100,8 @@ pub enum UploadOutcome {
     Blocked {
         /// What it waits for.
         reason: BlockedReason,
-        /// Minimum time to wait before the next call, in milliseconds; `None` if unknown.
-        retry_after_ms: Option<u64>,
+        /// Minimum time to wait before the next call; `None` if unknown.
+        retry_after: Option<Milliseconds>,
     },
     /// Uploads cannot go on by themselves.
     Failed {
@@ -119,40 +119,9 @@ impl From<JobEnd> for UploadOutcome {
             JobEnd::OutOfBudget => Self::OutOfBudget,
             JobEnd::Blocked { reason, retry_after } => Self::Blocked {
                 reason,
-                retry_after_ms: retry_after.map(|wait| wait.as_millis() as u64),
+                retry_after: retry_after.map(Milliseconds::from),
             },
             JobEnd::Failed { reason } => Self::Failed { reason },
-        }
-    }
-}
-
-/// A question about uploads could not be answered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
-#[uniffi::export(Display)]
-#[non_exhaustive]
-pub enum UploadError {
-    /// The client was opened without a `RoomKeySource`.
-    #[error("the app gave no access to its crypto")]
-    NoSource,
-    /// The app's crypto is not available now. Passes by itself.
-    #[error("the app's crypto is not available now")]
-    CryptoUnavailable,
-    /// The app's crypto refuses.
-    #[error("the app's crypto refuses: {reason}")]
-    CryptoRefuses {
-        /// What `CryptoError.Refused` said.
-        reason: String,
-    },
-    /// The client has been shut down.
-    #[error("the client is shut down")]
-    ShutDown,
-}
-
-impl From<CryptoError> for UploadError {
-    fn from(error: CryptoError) -> Self {
-        match error {
-            CryptoError::Unavailable { .. } => Self::CryptoUnavailable,
-            CryptoError::Refused { reason } => Self::CryptoRefuses { reason },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! "Complete" is proved, not assumed: answers that prove nothing, and rooms that cannot be fetched.
 
 use keyferry::{
-    BlockedReason, MissingKeys, OnDemandError, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, VersionState,
+    AccessError, BlockedReason, MissingKeys, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, VersionState,
 };
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ async fn a_backup_that_is_not_served_is_reported_and_single_keys_still_work() {
     let found = client.fetch_session(key.room_id.clone(), key.session_id, None).await;
     assert!(matches!(found, Ok(RoomKeyLookup::Found { .. })), "{found:?}");
     let room = client.fetch_room(key.room_id).await;
-    assert_eq!(room, Err(OnDemandError::ServerFault), "not an empty room");
+    assert_eq!(room, Err(AccessError::ServerFault), "not an empty room");
     // The download waits for the retry, and the next run reports the same failure.
     let report = client.download().run(RunBudget::default()).await;
     let reason = RunFailure::BackupNotServed;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use keyferry::{
-    BlockedReason, HostError, MissingKeys, OnDemandError, RunBudget, RunFailure, RunOutcome, RunReport, TokenRequest,
+    AccessError, BlockedReason, HostError, Milliseconds, MissingKeys, RunBudget, RunFailure, RunOutcome, RunReport,
+    TokenRequest,
 };
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::json;
@@ -145,15 +146,15 @@ async fn each_answer_has_its_outcome() {
         homeserver.set_faults(Vec::new());
         let RunOutcome::Blocked {
             reason: found,
-            retry_after_ms,
+            retry_after,
         } = report.outcome
         else {
             panic!("{fault:?}: {:?}", report.outcome)
         };
         assert_eq!(found, reason, "{fault:?}");
         assert!(
-            retry_after_ms.is_some_and(|ms| ms >= at_least_ms),
-            "{fault:?}: {retry_after_ms:?}"
+            retry_after.is_some_and(|wait| wait.0 >= at_least_ms),
+            "{fault:?}: {retry_after:?}"
         );
     }
 }
@@ -173,10 +174,14 @@ async fn an_app_without_a_token_now_is_asked_again_later_and_one_that_is_signed_
         panic!("{:?}", report.outcome);
     };
     assert_eq!(reason, BlockedReason::NoAccessToken);
-    assert!(report.wake_up.is_some_and(|wake_up| wake_up.not_before_ms >= 10_000));
+    assert!(
+        report
+            .wake_up
+            .is_some_and(|wake_up| wake_up.not_before >= Milliseconds(10_000))
+    );
     assert_eq!(
         client.refresh().await,
-        Err(OnDemandError::Unreachable { retry_after_ms: None })
+        Err(AccessError::Unreachable { retry_after: None })
     );
 
     fail(Some(HostError::SignedOut));

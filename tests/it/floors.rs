@@ -42,6 +42,8 @@ const FLOORS: [&[&str]; 7] = [
         "locked",
         "until_shut_down",
         "ids",
+        "remedy",
+        "milliseconds",
     ],
 ];
 

@@ -177,7 +177,7 @@ async fn a_foreign_write_lock_blocks_a_run_until_it_is_released() {
     let outcome = here.download().run(SECOND).await.outcome;
     let blocked = RunOutcome::Blocked {
         reason: BlockedReason::VaultBusy { by: None },
-        retry_after_ms: None,
+        retry_after: None,
     };
     assert_eq!(outcome, blocked);
     // A run continues as soon as the lock is free.

@@ -9,6 +9,7 @@ mod completeness;
 mod conflict;
 mod dishonest;
 mod disk;
+mod errors;
 mod export;
 mod exported_docs;
 mod faults;

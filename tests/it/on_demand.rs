@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keyferry::{KeyBackupClient, OnDemandError, RoomFetch, RoomKeyLookup, RunBudget, RunOutcome, ServerNews};
+use keyferry::{AccessError, KeyBackupClient, RoomFetch, RoomKeyLookup, RunBudget, RunOutcome, ServerNews};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 
 use crate::support::{
@@ -10,12 +10,12 @@ use crate::support::{
     spawn_run, start,
 };
 
-async fn fetch(client: &KeyBackupClient, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, OnDemandError> {
+async fn fetch(client: &KeyBackupClient, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, AccessError> {
     let truth = homeserver.truth().key(index);
     client.fetch_session(truth.room_id, truth.session_id, None).await
 }
 
-fn assert_found(answer: Result<RoomKeyLookup, OnDemandError>, homeserver: &Homeserver, index: u64) {
+fn assert_found(answer: Result<RoomKeyLookup, AccessError>, homeserver: &Homeserver, index: u64) {
     match answer {
         Ok(RoomKeyLookup::Found { key, .. }) => assert_true(&key, &homeserver.truth().key(index)),
         other => panic!("{other:?}"),
@@ -98,7 +98,7 @@ async fn a_room_is_fetched_whole_and_only_once() {
         Fault::from(FaultKind::CutBody { after_bytes: 600_000 }).on(EndpointKind::RoomKeys),
     ]);
     let cut = client.fetch_room(homeserver.truth().room_id(2)).await;
-    assert_eq!(cut, Err(OnDemandError::Unreachable { retry_after_ms: None }));
+    assert_eq!(cut, Err(AccessError::Unreachable { retry_after: None }));
     homeserver.set_faults(Vec::new());
     let rest = client
         .fetch_room(homeserver.truth().room_id(2))
@@ -207,11 +207,11 @@ async fn a_room_wanted_earlier_is_first_in_the_next_run() {
 }
 
 trait FindOf {
-    async fn find_room_key_of(&self, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, OnDemandError>;
+    async fn find_room_key_of(&self, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, AccessError>;
 }
 
 impl FindOf for Arc<KeyBackupClient> {
-    async fn find_room_key_of(&self, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, OnDemandError> {
+    async fn find_room_key_of(&self, homeserver: &Homeserver, index: u64) -> Result<RoomKeyLookup, AccessError> {
         let truth = homeserver.truth().key(index);
         let found = self.find_room_key(truth.room_id, truth.session_id).await;
         Ok(found.expect("a look-up"))

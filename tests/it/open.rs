@@ -201,11 +201,11 @@ async fn calls_after_shutdown_report_it_and_callbacks_are_released() {
     client.shutdown();
     assert_eq!(
         client.download().status().await.err(),
-        Some(keyferry::StatusError::ShutDown)
+        Some(keyferry::AccessError::ShutDown)
     );
     assert_eq!(
         client.find_room_key("!a".to_owned(), "s".to_owned()).await.err(),
-        Some(keyferry::LookupError::ShutDown)
+        Some(keyferry::AccessError::ShutDown)
     );
     let download = client.download();
     for answer in [
@@ -216,9 +216,9 @@ async fn calls_after_shutdown_report_it_and_callbacks_are_released() {
         download.prioritise_rooms(vec!["!a".to_owned()]).await,
         download.crypto_store_was_replaced().await,
     ] {
-        assert_eq!(answer, Err(keyferry::StatusError::ShutDown));
+        assert_eq!(answer, Err(keyferry::AccessError::ShutDown));
     }
-    assert_eq!(client.refresh().await, Err(keyferry::OnDemandError::ShutDown));
+    assert_eq!(client.refresh().await, Err(keyferry::AccessError::ShutDown));
     drop(setup);
     assert_eq!((host.strong_count(), sink.strong_count()), (0, 0));
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use keyferry::{BlockedReason, DownloadPolicy, LookupError, OnDemandError, PauseCause, RunBudget, RunOutcome};
+use keyferry::{AccessError, BlockedReason, DownloadPolicy, Milliseconds, PauseCause, RunBudget, RunOutcome};
 use keyferry_test_homeserver::{EndpointKind, Fault};
 use serde_json::json;
 
@@ -111,7 +111,7 @@ async fn the_offline_cause_stops_fetching_but_not_opening() {
     assert_eq!((report.summary.opened, homeserver.requests().total()), (fetched, 0));
     assert_eq!(
         client.fetch_room(homeserver.truth().room_id(9)).await,
-        Err(OnDemandError::OnHold {
+        Err(AccessError::OnHold {
             causes: vec![PauseCause::Offline]
         })
     );
@@ -210,12 +210,12 @@ async fn locked_storage_makes_lookups_inaccessible_until_it_is_unlocked() {
             .find_room_key(truth.room_id.clone(), truth.session_id.clone())
             .await
     };
-    assert_eq!(find().await, Err(LookupError::Inaccessible));
+    assert_eq!(find().await, Err(AccessError::VaultInaccessible));
     assert!(matches!(
         client
             .fetch_session(truth.room_id.clone(), truth.session_id.clone(), None)
             .await,
-        Err(OnDemandError::Inaccessible)
+        Err(AccessError::VaultInaccessible)
     ));
     download.resume(PauseCause::StorageLocked).await.expect("it resumes");
     assert!(find().await.is_ok());
@@ -236,14 +236,14 @@ async fn a_rate_limit_holds_for_all_requests_and_after_a_restart() {
     let report = client.download().run(RunBudget::default()).await;
     assert!(matches!(
         report.outcome,
-        RunOutcome::Blocked { reason: BlockedReason::RateLimited, retry_after_ms: Some(ms) } if ms > 500_000
+        RunOutcome::Blocked { reason: BlockedReason::RateLimited, retry_after: Some(wait) } if wait.0 > 500_000
     ));
     let truth = homeserver.truth().key(3);
     let answer = client.fetch_session(truth.room_id, truth.session_id, None).await;
     assert!(matches!(
         answer,
-        Err(OnDemandError::Unreachable {
-            retry_after_ms: Some(_)
+        Err(AccessError::Unreachable {
+            retry_after: Some(Milliseconds(_))
         })
     ));
     assert_eq!(homeserver.requests().total(), 0);

@@ -335,7 +335,7 @@ async fn without_a_vault_key_a_restart_needs_the_recovery_key() {
     assert!(status.restart_needs_recovery_key && !status.unlocked);
     let truth = homeserver.truth().key(0);
     let found = again.find_room_key(truth.room_id, truth.session_id).await;
-    assert_eq!(found, Err(keyferry::LookupError::Locked));
+    assert_eq!(found, Err(keyferry::AccessError::Locked));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use keyferry::{HttpMethod, HttpRequest, HttpTransport, ReqwestTransport};
+use keyferry::{HttpMethod, HttpRequest, HttpTransport, Milliseconds, ReqwestTransport};
 
 /// The maximum that `HttpExchange::next_chunk` names.
 const MOST: usize = 256 * 1024;
@@ -31,7 +31,7 @@ async fn the_chunks_of_a_fast_server_keep_to_their_maximum_and_lose_nothing() {
         url,
         headers: Vec::new(),
         body: None,
-        idle_timeout_ms: 10_000,
+        idle_timeout: Milliseconds(10_000),
     };
     let exchange = transport.start(request).expect("an exchange");
     assert_eq!(exchange.head().await.expect("a head").status, 200);

@@ -9,8 +9,8 @@ use std::{
 };
 
 use keyferry::{
-    ClientOptions, LookupError, OpenError, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, StatusError,
-    VaultProtection, set_vault_aside,
+    AccessError, ClientOptions, OpenError, RoomKeyLookup, RunBudget, RunFailure, RunOutcome, VaultProtection,
+    set_vault_aside,
 };
 use keyferry_test_homeserver::Homeserver;
 
@@ -129,7 +129,7 @@ async fn a_vault_without_its_segments_is_damaged() {
     let client = setup.open().await;
     let truth = homeserver.truth().key(5);
     let found = client.find_room_key(truth.room_id, truth.session_id).await;
-    assert_eq!(found, Err(LookupError::Damaged));
+    assert_eq!(found, Err(AccessError::VaultDamaged));
     client.close_lookups().await;
     client.shutdown();
     recovers_after_setting_aside(&setup, &homeserver).await;
@@ -153,7 +153,9 @@ async fn some_keys_are_lost(setup: &Setup, homeserver: &Homeserver) {
         match found {
             Ok(RoomKeyLookup::Found { key, .. }) => assert_true(&key, &truth),
             // A key that damage has removed from an index looks like one that was never there.
-            Ok(RoomKeyLookup::NotFound | RoomKeyLookup::Unusable { .. }) | Err(LookupError::Damaged) => damaged += 1,
+            Ok(RoomKeyLookup::NotFound | RoomKeyLookup::Unusable { .. }) | Err(AccessError::VaultDamaged) => {
+                damaged += 1
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -176,7 +178,7 @@ async fn a_vault_that_is_deleted_under_a_run_is_noticed() {
     fs::remove_dir_all(setup.vault_directory()).expect("it can be deleted");
     let report = run.await.expect("it ends");
     assert_eq!(report.outcome, GONE);
-    assert_eq!(download.status().await.err(), Some(StatusError::Gone));
+    assert_eq!(download.status().await.err(), Some(AccessError::VaultGone));
     assert_eq!(download.run(RunBudget::default()).await.outcome, GONE);
     client.shutdown();
     let client = setup.open_unlocked().await;
@@ -204,11 +206,11 @@ async fn a_vault_in_use_is_not_set_aside_and_old_clients_report_it_gone() {
         .expect("it moves")
         .expect("there was one");
     let new = setup.open_unlocked().await;
-    assert_eq!(old.download().status().await.err(), Some(StatusError::Gone));
+    assert_eq!(old.download().status().await.err(), Some(AccessError::VaultGone));
     assert_eq!(old.download().run(RunBudget::default()).await.outcome, GONE);
     let key = homeserver.truth().key(1);
     let found = old.find_room_key(key.room_id, key.session_id).await;
-    assert_eq!(found, Err(LookupError::Gone));
+    assert_eq!(found, Err(AccessError::VaultGone));
     let status = new.download().status().await.expect("a status");
     assert_eq!((status.summary.fetched, status.running), (0, None));
     assert_eq!(new.download().run(RunBudget::default()).await.outcome, WHOLE);

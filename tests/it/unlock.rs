@@ -1,6 +1,6 @@
 //! Unlocking: every right secret works, and each way to be wrong has its own error.
 
-use keyferry::{RunBudget, UnlockError, UnlockSecret};
+use keyferry::{AccessError, RunBudget, UnlockError, UnlockSecret};
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use serde_json::json;
 
@@ -163,13 +163,16 @@ async fn a_fault_of_the_server_is_not_reported_as_a_wrong_secret() {
     let homeserver = homeserver(10, 1);
     let secret = || recovery_key(&homeserver.account().recovery_key);
     for (fault, error) in [
-        (FaultKind::NotJson, UnlockError::Unreachable),
-        (status(502, json!("<html>")), UnlockError::ServerFault),
+        (
+            FaultKind::NotJson,
+            AccessError::Unreachable { retry_after: None }.into(),
+        ),
+        (status(502, json!("<html>")), AccessError::ServerFault.into()),
         (
             status(401, json!({ "errcode": "M_UNKNOWN_TOKEN", "soft_logout": true })),
-            UnlockError::NotSignedIn { soft_logout: true },
+            AccessError::NotSignedIn { soft_logout: true }.into(),
         ),
-        (status(404, json!("<html>")), UnlockError::Refused),
+        (status(404, json!("<html>")), AccessError::RefusedByServer.into()),
     ] {
         homeserver.set_faults(vec![Fault::from(fault.clone())]);
         assert_eq!(attempt(&homeserver, secret()).await, Err(error), "{fault:?}");
@@ -183,7 +186,7 @@ async fn a_fault_of_the_server_is_not_reported_as_a_wrong_secret() {
     }
     homeserver.set_faults(Vec::new());
     homeserver.set_version_state(VersionAction::Delete);
-    assert_eq!(attempt(&homeserver, secret()).await, Err(UnlockError::NoBackup));
+    assert_eq!(attempt(&homeserver, secret()).await, Err(AccessError::NoBackup.into()));
 }
 
 #[tokio::test]

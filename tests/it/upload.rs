@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use keyferry::{
-    ClientOptions, KeyBackupClient, OlmMachineSource, PauseCause, PendingUpload, RoomKeyLookup, RunBudget, UploadError,
-    UploadHindrance, UploadOutcome,
+    AccessError, ClientOptions, KeyBackupClient, Milliseconds, OlmMachineSource, PauseCause, PendingUpload,
+    RoomKeyLookup, RunBudget, UploadHindrance, UploadOutcome,
 };
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind, Homeserver, VersionAction};
 use matrix_sdk_crypto::{OlmMachine, olm::SenderData, store::types::BackupDecryptionKey};
@@ -148,10 +148,10 @@ async fn what_keeps_keys_from_being_uploaded_is_named() {
 
     let device = Setup::new(&app.homeserver);
     let client = device.open().await;
-    assert_eq!(client.upload().pending_upload().await, Err(UploadError::NoSource));
+    assert_eq!(client.upload().pending_upload().await, Err(AccessError::NotConfigured));
     client.shutdown();
     app.client.shutdown();
-    assert_eq!(upload.pending_upload().await, Err(UploadError::ShutDown));
+    assert_eq!(upload.pending_upload().await, Err(AccessError::ShutDown));
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn an_upload_that_failed_goes_on_and_asks_for_its_wake_up() {
     assert_eq!(report.uploaded, 100);
     let wake_up = report.wake_up.expect("it was asked for");
     assert!(
-        wake_up.not_before_ms >= 1_800_000 && wake_up.needs_network,
+        wake_up.not_before >= Milliseconds(1_800_000) && wake_up.needs_network,
         "{wake_up:?}"
     );
     let asked = || *app.setup.host.upload_wake_up.lock().expect("not poisoned");
@@ -183,7 +183,7 @@ async fn an_upload_that_failed_goes_on_and_asks_for_its_wake_up() {
     download.stop().await.expect("it is stored");
     assert_eq!(asked(), None);
     download.start().await.expect("it is stored");
-    assert_eq!(asked().expect("it is asked for").not_before_ms, 0);
+    assert_eq!(asked().expect("it is asked for").not_before, Milliseconds(0));
     assert_eq!(app.flush().await, (UploadOutcome::Completed, 50));
     assert_eq!(asked(), None);
     download.start().await.expect("it is stored");
@@ -206,7 +206,10 @@ async fn the_end_of_a_pause_asks_for_an_upload_that_was_held() {
     assert_eq!(asked(), None);
     download.resume(PauseCause::User).await.expect("it is stored");
     let wake_up = asked().expect("it is asked for");
-    assert!(wake_up.not_before_ms == 0 && wake_up.expected_bytes > 0, "{wake_up:?}");
+    assert!(
+        wake_up.not_before == Milliseconds(0) && wake_up.expected_bytes > 0,
+        "{wake_up:?}"
+    );
     download.stop().await.expect("it is stored");
     assert_eq!(asked(), None, "a stop cancels the wake-up");
     download.start().await.expect("it is stored");

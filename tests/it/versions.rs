@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use keyferry::{
-    HttpExchange, HttpRequest, RunBudget, RunFailure, RunOutcome, ServerNews, TransportError, VersionState,
+    HttpExchange, HttpRequest, Milliseconds, RunBudget, RunFailure, RunOutcome, ServerNews, TransportError,
+    VersionState,
 };
 use keyferry_test_homeserver::{Config, EndpointKind, Homeserver, VersionAction};
 
@@ -317,7 +318,7 @@ async fn an_unreachable_older_version_does_not_delay_the_current_one() {
         client.unlock(setup.recovery_key()).await.expect("it fits");
         let download = client.download();
         let budget = RunBudget {
-            max_duration_ms: silent.then_some(700),
+            max_duration: silent.then_some(Milliseconds(700)),
         };
         let first = download.run(budget).await.outcome;
         assert_ne!(first, WHOLE);

@@ -1,6 +1,6 @@
 //! The host is asked for a wake-up when, and only when, there is something to do.
 
-use keyferry::{PauseCause, RunBudget, RunOutcome};
+use keyferry::{Milliseconds, PauseCause, RunBudget, RunOutcome};
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind};
 
 use crate::support::{COUNTED, Setup, WHOLE, budget, homeserver, needs_unlock, slow, spawn_run};
@@ -33,7 +33,7 @@ async fn a_run_that_never_returns_has_asked_for_a_wake_up() {
     let dropped = tokio::time::timeout(std::time::Duration::from_millis(300), run.run(RunBudget::default())).await;
     assert!(dropped.is_err());
     let kept = *setup.host.download_wake_up.lock().expect("not poisoned");
-    assert!(kept.is_some_and(|wake_up| wake_up.not_before_ms > 0));
+    assert!(kept.is_some_and(|wake_up| wake_up.not_before > Milliseconds(0)));
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_blocked_run_asks_for_no_wake_up_before_its_wait_ends() {
     let client = setup.open_unlocked().await;
     let report = client.download().run(RunBudget::default()).await;
     let wake_up = report.wake_up.expect("a wake-up");
-    assert!((120_000..140_000).contains(&wake_up.not_before_ms), "{wake_up:?}");
+    assert!((120_000..140_000).contains(&wake_up.not_before.0), "{wake_up:?}");
     assert_eq!(homeserver.requests().of(EndpointKind::AllKeys), 1);
 }
 
@@ -98,6 +98,10 @@ async fn a_request_made_while_a_run_ends_is_not_forgotten() {
         .await
         .expect("it is noted");
     let report = run.await.expect("it ends");
-    assert!(report.wake_up.is_some_and(|wake_up| wake_up.not_before_ms == 0));
+    assert!(
+        report
+            .wake_up
+            .is_some_and(|wake_up| wake_up.not_before == Milliseconds(0))
+    );
     assert_eq!(client.download().run(RunBudget::default()).await.outcome, WHOLE);
 }

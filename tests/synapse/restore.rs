@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use keyferry::{KeyBackupClient, OlmMachineSink, RunBudget, RunOutcome, UnlockSecret};
+use keyferry::{KeyBackupClient, Milliseconds, OlmMachineSink, RunBudget, RunOutcome, UnlockSecret};
 use matrix_sdk_crypto::{
     DecryptionSettings, EncryptionSettings, OlmMachine, TrustRequirement, store::types::BackupDecryptionKey,
 };
@@ -78,7 +78,7 @@ async fn a_backup_on_synapse_is_restored_and_decrypts_messages() {
         let report = client
             .download()
             .run(RunBudget {
-                max_duration_ms: budget,
+                max_duration: budget.map(Milliseconds),
             })
             .await;
         assert!(

@@ -63,7 +63,7 @@ async fn restore(
     if goal != Goal::Fetched {
         app::unlock(&client, account).await?;
     }
-    let report = client.download().run(RunBudget { max_duration_ms: None }).await;
+    let report = client.download().run(RunBudget { max_duration: None }).await;
     let (is_wanted, reached) = match (goal, &report.outcome) {
         (Goal::Fetched, RunOutcome::NeedsUnlock { .. }) => (true, report.summary.fetched),
         (Goal::Opened, RunOutcome::Completed { .. }) => (true, report.summary.opened),

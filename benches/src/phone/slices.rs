@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use keyferry::{ReqwestTransport, RoomKeySink, RunBudget, RunOutcome};
+use keyferry::{Milliseconds, ReqwestTransport, RoomKeySink, RunBudget, RunOutcome};
 use keyferry_test_homeserver::Config;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
@@ -176,9 +176,9 @@ pub(super) fn work(orders: &Orders) -> Result<(), Failure> {
         }
         Ok::<_, Failure>(client)
     })?;
-    let max_duration_ms = orders.max_duration_ms;
+    let max_duration = orders.max_duration_ms.map(Milliseconds);
     child::answer(client, |client| {
-        let report = runtime.block_on(client.download().run(RunBudget { max_duration_ms }));
+        let report = runtime.block_on(client.download().run(RunBudget { max_duration }));
         match report.outcome {
             RunOutcome::Completed { .. } | RunOutcome::OutOfBudget => Ok(Slice {
                 is_completed: report.outcome != RunOutcome::OutOfBudget,

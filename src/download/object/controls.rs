@@ -2,8 +2,8 @@
 
 use crate::{
     blocking::blocking,
-    download::{DownloadPolicy, KeyDownload, StatusError, fetch::valid_room_ids},
-    job::{Occasion, PauseCause, UserCommand, Work},
+    download::{DownloadPolicy, KeyDownload, fetch::valid_room_ids},
+    job::{AccessError, Occasion, PauseCause, UserCommand, Work},
     vault::{Connection, UserIntent},
 };
 
@@ -21,9 +21,9 @@ impl KeyDownload {
     /// the sink do.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if a pause by the user (`PauseCause.User`) cannot be stored in the vault. It then
+    /// Fails with an `AccessError` if a pause by the user (`PauseCause.User`) cannot be stored in the vault. It then
     /// holds until the process ends.
-    pub async fn pause(&self, cause: PauseCause) -> Result<(), StatusError> {
+    pub async fn pause(&self, cause: PauseCause) -> Result<(), AccessError> {
         let kept = match cause {
             PauseCause::User => self.keep_intent(UserIntent::Pause, false).await,
             _ => {
@@ -42,8 +42,8 @@ impl KeyDownload {
     /// needs `start`.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if `cause` is `PauseCause.User` and the vault cannot be written.
-    pub async fn resume(&self, cause: PauseCause) -> Result<(), StatusError> {
+    /// Fails with an `AccessError` if `cause` is `PauseCause.User` and the vault cannot be written.
+    pub async fn resume(&self, cause: PauseCause) -> Result<(), AccessError> {
         match cause {
             PauseCause::User => self.keep_intent(UserIntent::Download, false).await?,
             _ => self.jobs.gate.release(cause),
@@ -61,8 +61,8 @@ impl KeyDownload {
     /// Returns once nothing is running any more.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if this cannot be stored in the vault. It then holds until the process ends.
-    pub async fn stop(&self) -> Result<(), StatusError> {
+    /// Fails with an `AccessError` if this cannot be stored in the vault. It then holds until the process ends.
+    pub async fn stop(&self) -> Result<(), AccessError> {
         let kept = self.keep_intent(UserIntent::Stop, true).await;
         self.settle(None).await;
         self.jobs.cancel_wake_ups().await;
@@ -74,8 +74,8 @@ impl KeyDownload {
     /// opened.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be written.
-    pub async fn start(&self) -> Result<(), StatusError> {
+    /// Fails with an `AccessError` if the vault cannot be written.
+    pub async fn start(&self) -> Result<(), AccessError> {
         self.keep_intent(UserIntent::Download, true).await?;
         self.jobs.ask_for_runs(Occasion::UserDecided).await;
         Ok(())
@@ -99,15 +99,14 @@ impl KeyDownload {
     /// ignores the rest.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be written. A run under way still moves the rooms to the front.
-    pub async fn prioritise_rooms(&self, room_ids: Vec<String>) -> Result<(), StatusError> {
+    /// Fails with an `AccessError` if the vault cannot be written. A run under way still moves the rooms to the front.
+    pub async fn prioritise_rooms(&self, room_ids: Vec<String>) -> Result<(), AccessError> {
         let mut rooms = valid_room_ids(room_ids);
         rooms.truncate(MOST_WANTED_ROOMS);
         self.wanted.want(&rooms);
-        Ok(self
-            .jobs
+        self.jobs
             .write(move |vault| vault.write(|tx| tx.prioritise(&rooms)))
-            .await?)
+            .await
     }
 
     /// Changes what the download may use. A run under way follows at once.
@@ -120,7 +119,7 @@ impl KeyDownload {
 
 impl KeyDownload {
     /// Stores what the user wants in the vault. A stopped download changes only if `restarts_stopped` is set.
-    async fn keep_intent(&self, intent: UserIntent, restarts_stopped: bool) -> Result<(), StatusError> {
+    async fn keep_intent(&self, intent: UserIntent, restarts_stopped: bool) -> Result<(), AccessError> {
         self.jobs.gate.follow_user(UserCommand {
             intent,
             restarts_stopped,
@@ -130,7 +129,7 @@ impl KeyDownload {
         let write = move |vault: &mut Connection| {
             gate.write_user_commands(|word| vault.keep_user_intent(word.intent, word.restarts_stopped))
         };
-        Ok(self.jobs.write(write).await?)
+        self.jobs.write(write).await
     }
 
     /// Waits until no work runs that `cause` stops; `None` stands for `stop`.

@@ -4,8 +4,8 @@ use base64::Engine;
 
 use crate::{
     backup::{base64::BASE64, limits::MAX_VERSION_CHARS},
-    download::{KeyDownload, StatusError},
-    job::Occasion,
+    download::KeyDownload,
+    job::{AccessError, Occasion},
     vault::Connection,
 };
 
@@ -17,8 +17,8 @@ impl KeyDownload {
     /// cannot be a version: empty, `.`, `..`, or longer than 128 characters.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be written.
-    pub async fn include_version(&self, version: String) -> Result<(), StatusError> {
+    /// Fails with an `AccessError` if the vault cannot be written.
+    pub async fn include_version(&self, version: String) -> Result<(), AccessError> {
         let is_one =
             (1..=MAX_VERSION_CHARS).contains(&version.chars().count()) && !matches!(version.as_str(), "." | "..");
         if is_one {
@@ -37,13 +37,13 @@ impl KeyDownload {
     /// each of its `MissingKeys`, and the `public_key` that `status` reports for that version.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be written.
-    pub async fn accept_shortfall(&self, version: String, public_key: String, most: u64) -> Result<bool, StatusError> {
+    /// Fails with an `AccessError` if the vault cannot be written.
+    pub async fn accept_shortfall(&self, version: String, public_key: String, most: u64) -> Result<bool, AccessError> {
         let Some(key) = BASE64.decode(&public_key).ok().and_then(|key| key.try_into().ok()) else {
             return Ok(false);
         };
         let accept = move |vault: &mut Connection| vault.accept_shortfall(&version, &key, most);
-        Ok(self.jobs.write(accept).await?)
+        self.jobs.write(accept).await
     }
 
     /// Gives up a version that can never be unlocked: run outcomes no longer name it. Its fetched entries stay in the
@@ -51,8 +51,8 @@ impl KeyDownload {
     /// version with this number.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be written.
-    pub async fn give_up_version(&self, version: String) -> Result<bool, StatusError> {
+    /// Fails with an `AccessError` if the vault cannot be written.
+    pub async fn give_up_version(&self, version: String) -> Result<bool, AccessError> {
         let is_given_up = self.jobs.write(move |vault| vault.give_up_version(&version)).await?;
         if is_given_up {
             // A reset may have waited for this.

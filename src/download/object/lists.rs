@@ -4,9 +4,10 @@ use crate::{
     backup::{FailureReason, session_id::SessionId},
     download::{
         ArrivalCursor, ArrivedPage, ArrivedRoomKeys, ConflictCause, ConflictPage, EntryPage, EntryRef, KeyConflict,
-        KeyDownload, RefusedEntry, RefusedPage, StatusError,
+        KeyDownload, RefusedEntry, RefusedPage,
     },
     ids::{BatchId, EntryId},
+    job::AccessError,
     vault::{Connection, HeldBackCause, VaultError},
 };
 
@@ -24,8 +25,8 @@ impl KeyDownload {
     /// `next` where the app keeps its own state, and continue there next time.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be read.
-    pub async fn arrived_since(&self, cursor: ArrivalCursor, limit: u32) -> Result<ArrivedPage, StatusError> {
+    /// Fails with an `AccessError` if the vault cannot be read.
+    pub async fn arrived_since(&self, cursor: ArrivalCursor, limit: u32) -> Result<ArrivedPage, AccessError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let rows = self
             .jobs
@@ -58,13 +59,13 @@ impl KeyDownload {
     /// the first page, then the `next` of the page before.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be read.
+    /// Fails with an `AccessError` if the vault cannot be read.
     pub async fn failures(
         &self,
         reason: FailureReason,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<EntryPage, StatusError> {
+    ) -> Result<EntryPage, AccessError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let rows = self
             .jobs
@@ -78,19 +79,19 @@ impl KeyDownload {
     /// the server, or someone else who can write to the backup, is moving or forging keys.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be read.
-    pub async fn conflicts(&self, after: Option<i64>, limit: u32) -> Result<ConflictPage, StatusError> {
+    /// Fails with an `AccessError` if the vault cannot be read.
+    pub async fn conflicts(&self, after: Option<i64>, limit: u32) -> Result<ConflictPage, AccessError> {
         let limit = limit.clamp(1, MAX_CONFLICTS) as usize;
         let read = move |vault: &mut Connection| conflict_page(vault, EntryId(after.unwrap_or(0)), limit);
-        Ok(self.jobs.read(read).await?)
+        self.jobs.read(read).await
     }
 
     /// Returns keys that the sink refused, each with the reason, at most `limit` (1 to 10,000) of them. Pass `None`
     /// as `after` for the first page, then the `next` of the page before.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be read.
-    pub async fn refusals(&self, after: Option<i64>, limit: u32) -> Result<RefusedPage, StatusError> {
+    /// Fails with an `AccessError` if the vault cannot be read.
+    pub async fn refusals(&self, after: Option<i64>, limit: u32) -> Result<RefusedPage, AccessError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let rows = self
             .jobs

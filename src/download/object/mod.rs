@@ -14,8 +14,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use super::{
-    DownloadPolicy, DownloadStage, DownloadStatus, DownloadSummary, RunOutcome, RunReport, StatusError, VersionState,
-    VersionStatus,
+    DownloadPolicy, DownloadStage, DownloadStatus, DownloadSummary, RunOutcome, RunReport, VersionState, VersionStatus,
     inventory::Inventory,
     outcome::Finished,
     phases,
@@ -29,7 +28,8 @@ use crate::{
     context::Context,
     decryption_keys::DecryptionKeys,
     job::{
-        self, AFTER_A_KILL, JobEnd, Jobs, NextRun, Occasion, RunBudget, RunHolder, RunRequests, WakesUp, Work, WorkSet,
+        self, AFTER_A_KILL, AccessError, JobEnd, Jobs, NextRun, Occasion, RunBudget, RunHolder, RunRequests, WakesUp,
+        Work, WorkSet,
     },
     locked::locked,
     lookup::Lookup,
@@ -132,10 +132,10 @@ impl KeyDownload {
             .await
     }
 
-    async fn inventory(&self) -> Result<Inventory, StatusError> {
+    async fn inventory(&self) -> Result<Inventory, AccessError> {
         let (keys, has_sink, policy) = (self.keys.clone(), self.has_sink, self.policy.now());
         let read = move |vault: &mut Connection| Inventory::of(vault, &keys, has_sink, &policy);
-        Ok(self.jobs.read(read).await?)
+        self.jobs.read(read).await
     }
 }
 
@@ -194,8 +194,8 @@ impl KeyDownload {
     /// Returns what is in the vault, without using the network, whether or not a run is under way.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be read.
-    pub async fn status(&self) -> Result<DownloadStatus, StatusError> {
+    /// Fails with an `AccessError` if the vault cannot be read.
+    pub async fn status(&self) -> Result<DownloadStatus, AccessError> {
         let (keys, has_sink, read_intent) = (self.keys.clone(), self.has_sink, self.jobs.gate.begin_read());
         let read = move |connection: &mut Connection| {
             let known = Versions::of(connection, has_sink, |version| keys.can_open(version))?;
@@ -234,8 +234,8 @@ impl KeyDownload {
     /// the same effect, without this call.
     ///
     /// # Errors
-    /// Fails with a `StatusError` if the vault cannot be written.
-    pub async fn crypto_store_was_replaced(&self) -> Result<(), StatusError> {
+    /// Fails with an `AccessError` if the vault cannot be written.
+    pub async fn crypto_store_was_replaced(&self) -> Result<(), AccessError> {
         self.jobs.write(Connection::deliver_again).await?;
         self.ask_for_a_run().await;
         Ok(())

@@ -207,7 +207,7 @@ impl Figures {
             rooms: self.rooms,
             bytes_downloaded: self.bytes,
             keys_per_second: 0,
-            time_left_ms: None,
+            time_left: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::status::{DownloadProgress, DownloadStage};
+use crate::milliseconds::Milliseconds;
 
 /// The period over which the rate is measured.
 pub(super) const RATE_WINDOW: Duration = Duration::from_secs(3);
@@ -37,7 +38,10 @@ impl Rate {
             if elapsed_ms >= LEAST_TIME.as_millis() as u64 {
                 progress.keys_per_second = done.saturating_sub(*before) * 1_000 / elapsed_ms;
                 let left = all.saturating_sub(done);
-                progress.time_left_ms = left.saturating_mul(1_000).checked_div(progress.keys_per_second);
+                progress.time_left = left
+                    .saturating_mul(1_000)
+                    .checked_div(progress.keys_per_second)
+                    .map(Milliseconds);
             }
         }
         self.samples.push_back((now, progress.stage, done));
@@ -60,10 +64,13 @@ mod tests {
             ..DownloadProgress::default()
         };
         let mut rate = Rate::default();
-        assert_eq!(rate.complete(fetching(0), at(0)).time_left_ms, None);
+        assert_eq!(rate.complete(fetching(0), at(0)).time_left, None);
         let second = rate.complete(fetching(2_000), at(1));
-        assert_eq!((second.keys_per_second, second.time_left_ms), (2_000, Some(4_000)));
+        assert_eq!(
+            (second.keys_per_second, second.time_left),
+            (2_000, Some(Milliseconds(4_000)))
+        );
         let stalled = rate.complete(fetching(2_000), at(5));
-        assert_eq!((stalled.keys_per_second, stalled.time_left_ms), (0, None));
+        assert_eq!((stalled.keys_per_second, stalled.time_left), (0, None));
     }
 }

@@ -3,6 +3,7 @@
 use super::status::DownloadSummary;
 use crate::{
     job::{BlockedReason, PauseCause, RunFailure, RunHolder},
+    milliseconds::Milliseconds,
     wake_up::WakeUp,
 };
 
@@ -59,8 +60,8 @@ pub enum RunOutcome {
     Blocked {
         /// What the run waits for.
         reason: BlockedReason,
-        /// Minimum time to wait before the next run, in milliseconds; `None` if unknown.
-        retry_after_ms: Option<u64>,
+        /// Minimum time to wait before the next run; `None` if unknown.
+        retry_after: Option<Milliseconds>,
     },
     /// Everything was fetched, and some of it is locked. Ask the user for the recovery key of these versions, or give
     /// them up with `KeyDownload.give_up_version`; then run again.

@@ -2,8 +2,8 @@
 
 use crate::{
     backup::FailureReason,
-    job::{NoAccess, PauseCause, RunHolder},
-    vault::VaultMeaning,
+    job::{PauseCause, RunHolder},
+    milliseconds::Milliseconds,
 };
 
 /// What the vault holds of the current backup version, with a few figures for all versions.
@@ -99,8 +99,8 @@ pub struct DownloadProgress {
     pub bytes_downloaded: u64,
     /// Keys per second in the current stage, over the last 3 seconds; 0 until known.
     pub keys_per_second: u64,
-    /// Milliseconds left in the current stage at that rate; `None` if unknown.
-    pub time_left_ms: Option<u64>,
+    /// Time left in the current stage at that rate; `None` if unknown.
+    pub time_left: Option<Milliseconds>,
 }
 
 /// Everything that can be said about a download without the network. `KeyDownload.status` returns it.
@@ -168,44 +168,4 @@ pub enum VersionState {
     Short,
     /// The server no longer has the version. Its fetched entries are kept, with the decryption key.
     Gone,
-}
-
-/// Why the vault could not be read or written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
-#[uniffi::export(Display)]
-#[non_exhaustive]
-pub enum StatusError {
-    /// The client is shut down. Open another one.
-    #[error("the client is shut down")]
-    ShutDown,
-    /// Another process has been writing to the vault for more than five seconds. Passes by itself.
-    #[error("the vault is busy")]
-    Busy,
-    /// The vault cannot be read or written now: usually the phone is locked, or the disk is full. Passes by itself,
-    /// or when there is room.
-    #[error("the vault cannot be accessed")]
-    Inaccessible,
-    /// The vault was deleted, set aside or replaced since this client was opened. Shut the client down, and open
-    /// another one.
-    #[error("the vault is gone")]
-    Gone,
-    /// The vault is damaged. Shut the client down, call `set_vault_aside`, and open another client.
-    #[error("the vault is damaged")]
-    Damaged,
-    /// A bug in the crate. The log says more.
-    #[error("a bug in the crate")]
-    Internal,
-}
-
-impl From<NoAccess> for StatusError {
-    fn from(reason: NoAccess) -> Self {
-        match reason {
-            NoAccess::ShutDown => Self::ShutDown,
-            NoAccess::Vault(VaultMeaning::Busy | VaultMeaning::Overtaken) => Self::Busy,
-            NoAccess::Vault(VaultMeaning::Inaccessible | VaultMeaning::DiskFull) => Self::Inaccessible,
-            NoAccess::Vault(VaultMeaning::Gone) => Self::Gone,
-            NoAccess::Vault(VaultMeaning::Damaged) => Self::Damaged,
-            NoAccess::Vault(VaultMeaning::Bug) => Self::Internal,
-        }
-    }
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{EndedWish, Intent, PreferenceWriter, Turn};
 use crate::{
     homeserver::{HomeserverError, Meaning, Retry},
-    job::NoAccess,
+    job::AccessError,
     preference::{
         PreferenceForm, PreferenceWrite,
         ask::{read_both, until_deadline},
@@ -43,7 +43,7 @@ impl Attempt<'_> {
         &mut self,
         intent: &mut Intent,
         last: &mut Option<EndedWish>,
-    ) -> Result<Option<Turn>, NoAccess> {
+    ) -> Result<Option<Turn>, AccessError> {
         let before = read_ledger(&self.parties.jobs).await?;
         if is_over(*intent, before) {
             return Ok(Some(Turn::Ended(write_of(self.about, before, last.as_ref()))));
@@ -77,7 +77,7 @@ impl Attempt<'_> {
         &mut self,
         mut ledger: Ledger,
         last: &mut Option<EndedWish>,
-    ) -> Result<Option<Turn>, NoAccess> {
+    ) -> Result<Option<Turn>, AccessError> {
         while let Some(wish) = ledger.wish {
             if self.about.is_some_and(|about| about != wish.number) {
                 return Ok(None);
@@ -109,7 +109,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn put(&self, wish: Wish, form: PreferenceForm) -> Result<Put, NoAccess> {
+    async fn put(&self, wish: Wish, form: PreferenceForm) -> Result<Put, AccessError> {
         let write_unstable = self.write_unstable;
         let is_due = change(&self.parties.jobs, move |ledger| {
             ledger.mark_attempted(wish, form, write_unstable)
@@ -146,7 +146,7 @@ async fn end(
     wish: Wish,
     write: PreferenceWrite,
     last: &mut Option<EndedWish>,
-) -> Result<Ledger, NoAccess> {
+) -> Result<Ledger, AccessError> {
     let (ended, ledger) = change(&parties.jobs, move |ledger| (ledger.end_wish(wish.number), *ledger)).await?;
     if ended {
         *last = Some(EndedWish {

@@ -12,8 +12,7 @@ use tokio::time::Instant;
 use attempt::Attempt;
 
 use super::{
-    PendingReason, PreferenceConflict, PreferenceError, PreferenceForm, PreferenceResolution, PreferenceWrite,
-    SharedPreference,
+    PendingReason, PreferenceConflict, PreferenceForm, PreferenceResolution, PreferenceWrite, SharedPreference,
     ask::{TimeLimit, patiently, read_both, soon, until_deadline},
     ledger::{Ledger, Seen, Wish, WishNumber},
     news::News,
@@ -23,8 +22,8 @@ use super::{
     wake_up::reschedule,
     wire::FormReading,
 };
-use crate::locked::locked;
-use crate::{homeserver::HomeserverError, job::NoAccess};
+use crate::{homeserver::HomeserverError, job::AccessError};
+use crate::{locked::locked, milliseconds::Milliseconds};
 
 /// The purpose of a call to [`PreferenceWriter::write`].
 #[derive(Clone, Copy, Debug)]
@@ -77,9 +76,9 @@ enum Turn {
 
 impl PreferenceWriter {
     /// Reads both forms and notes them. Reads them again if a write or a sync has changed the ledger meanwhile.
-    pub(super) async fn read(&self, parties: &Parties) -> Result<Ledger, PreferenceError> {
+    pub(super) async fn read(&self, parties: &Parties) -> Result<Ledger, AccessError> {
         let deadline = TimeLimit::Interactive.deadline();
-        let out_of_time = || PreferenceError::Unreachable { retry_after_ms: None };
+        let out_of_time = || AccessError::Unreachable { retry_after: None };
         let _turn = until_deadline(deadline, self.turn.lock())
             .await
             .ok_or_else(out_of_time)?;
@@ -101,7 +100,7 @@ impl PreferenceWriter {
 
     /// Notes what a sync brings. If it may be a late echo of our own write, asks the server for the current value
     /// instead.
-    pub(super) async fn observe(&self, parties: &Parties, seen: Seen) -> Result<(), NoAccess> {
+    pub(super) async fn observe(&self, parties: &Parties, seen: Seen) -> Result<(), AccessError> {
         let known = read_ledger(&parties.jobs).await?.seen;
         let may_be_an_echo = PreferenceForm::ALL.into_iter().any(|form| match seen.get(form) {
             Some(reading @ FormReading::Says(enabled)) => {
@@ -123,7 +122,7 @@ impl PreferenceWriter {
         write_unstable: bool,
         mut intent: Intent,
         patience: TimeLimit,
-    ) -> Result<Option<PreferenceWrite>, PreferenceError> {
+    ) -> Result<Option<PreferenceWrite>, AccessError> {
         let mut deadline = patience.deadline();
         loop {
             let turn = self.turn(parties, write_unstable, &mut intent, deadline).await;
@@ -148,9 +147,9 @@ impl PreferenceWriter {
                 // No wish was made, so there is none to keep for later.
                 Ok(Turn::Failed(None, error)) if is_choosing(intent) => return Err(error.into()),
                 Ok(Turn::OutOfTime(None)) if is_choosing(intent) => {
-                    return Err(PreferenceError::Unreachable { retry_after_ms: None });
+                    return Err(AccessError::Unreachable { retry_after: None });
                 }
-                Err(error) if is_choosing(intent) => return Err(error.into()),
+                Err(error) if is_choosing(intent) => return Err(error),
                 Ok(Turn::Failed(about, error)) => (about, PendingReason::from(&error), asked_to_wait(&error)),
                 Ok(Turn::OutOfTime(about)) => (about, PendingReason::OutOfTime, None),
                 Err(_) => (None, PendingReason::Vault, None),
@@ -165,7 +164,7 @@ impl PreferenceWriter {
         write_unstable: bool,
         intent: &mut Intent,
         deadline: Option<Instant>,
-    ) -> Result<Turn, NoAccess> {
+    ) -> Result<Turn, AccessError> {
         let about = match *intent {
             Intent::Made(number) => Some(number),
             Intent::Flush | Intent::Choose(_) => None,
@@ -195,7 +194,7 @@ impl PreferenceWriter {
         wish: Wish,
         theirs: SharedPreference,
         patience: TimeLimit,
-    ) -> Result<Asked, NoAccess> {
+    ) -> Result<Asked, AccessError> {
         let Ok(_asking) = self.asking.try_lock() else {
             return Ok(Asked::Later);
         };
@@ -264,7 +263,7 @@ impl PreferenceWriter {
         reschedule(parties, Some(number), wait).await;
         Some(PreferenceWrite::Pending {
             reason,
-            retry_after_ms: wait.map(|wait| wait.as_millis() as u64),
+            retry_after: wait.map(Milliseconds::from),
         })
     }
 

@@ -251,9 +251,7 @@ async fn a_week(play: &mut Play) -> RunOutcome {
         assert!(requests <= MOST_REQUESTS_IN_A_WEEK, "{requests} requests in a week");
         let report = play.run().await;
         // A host may wake the client late, but never early.
-        let wait = report
-            .wake_up
-            .map_or(WEEK, |wake_up| Duration::from_millis(wake_up.not_before_ms));
+        let wait = report.wake_up.map_or(WEEK, |wake_up| wake_up.not_before.into());
         let wait = wait.max(Duration::from_secs(1));
         play.let_pass(wait.min(left));
         left = left.saturating_sub(wait);

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use keyferry::{
-    ClientOptions, DownloadPolicy, OnDemandError, PauseCause, PreferenceWrite, RoomKeyLookup, RunBudget, RunFailure,
-    RunOutcome,
+    AccessError, ClientOptions, DownloadPolicy, Milliseconds, PauseCause, PreferenceWrite, RoomKeyLookup, RunBudget,
+    RunFailure, RunOutcome,
 };
 use keyferry_test_homeserver::{Config, EndpointKind, Fault, FaultKind};
 use serde_json::json;
@@ -33,8 +33,8 @@ async fn endless_answers_and_gzip_bombs_are_refused() {
             reason: RunFailure::RefusedByServer,
         };
         assert_eq!(report.outcome, refused, "{fault:?}");
-        let in_ms = report.wake_up.map(|wake_up| wake_up.not_before_ms);
-        assert_eq!(in_ms, Some(6 * 60 * 60 * 1_000), "{fault:?}");
+        let in_ms = report.wake_up.map(|wake_up| wake_up.not_before);
+        assert_eq!(in_ms, Some(Milliseconds(6 * 60 * 60 * 1_000)), "{fault:?}");
         homeserver.set_faults(Vec::new());
         client.unlock(setup.recovery_key()).await.expect("it fits");
         for (endpoint, key) in [(EndpointKind::SessionKey, true), (EndpointKind::RoomKeys, false)] {
@@ -47,7 +47,7 @@ async fn endless_answers_and_gzip_bombs_are_refused() {
                     .map(drop),
                 false => client.fetch_room(truth.room_id).await.map(drop),
             };
-            assert_eq!(answer, Err(OnDemandError::Refused), "{fault:?} {endpoint:?}");
+            assert_eq!(answer, Err(AccessError::RefusedByServer), "{fault:?} {endpoint:?}");
         }
         // If the request for all keys fails, the keys are fetched room by room.
         homeserver.set_faults(vec![Fault::from(fault.clone()).on(EndpointKind::AllKeys)]);
@@ -128,7 +128,7 @@ async fn a_room_fetched_on_demand_stops_when_the_vault_is_full() {
     let client = setup.open_with(options).await.expect("it opens");
     client.unlock(setup.recovery_key()).await.expect("it fits");
     let key = homeserver.truth().key(1);
-    let on_hold = OnDemandError::OnHold {
+    let on_hold = AccessError::OnHold {
         causes: vec![PauseCause::DiskLimit],
     };
     assert_eq!(client.fetch_room(key.room_id.clone()).await, Err(on_hold));

@@ -10,7 +10,7 @@ use std::{
 };
 
 use keyferry::{
-    DeterminedPolicy, HttpMethod, PendingReason, PreferenceError, PreferencePolicy, PreferenceResolution,
+    AccessError, DeterminedPolicy, HttpMethod, Milliseconds, PendingReason, PreferencePolicy, PreferenceResolution,
     PreferenceValue, PreferenceWrite, RunBudget, TransportError, UndeterminedPolicy,
 };
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind};
@@ -70,7 +70,7 @@ async fn an_offline_wish_outlives_a_restart_and_is_written_later() {
     let write = client.preference().set_enabled(false).await.expect("it is kept");
     assert_eq!(pending(&write), &PendingReason::Unreachable);
     let wake_up = *setup.host.preference_wake_up.lock().expect("not poisoned");
-    assert!(wake_up.is_some_and(|wake_up| wake_up.needs_network && wake_up.not_before_ms >= 30_000));
+    assert!(wake_up.is_some_and(|wake_up| wake_up.needs_network && wake_up.not_before >= Milliseconds(30_000)));
     let later = client
         .preference()
         .flush(RunBudget::default())
@@ -128,11 +128,11 @@ async fn the_answer_to_a_write_determines_its_pending_reason() {
             let write = client.preference().set_enabled(true).await.expect("it is kept");
             assert_eq!(pending(&write), &reason, "{fault:?}");
             let wake_up = *setup.host.preference_wake_up.lock().expect("not poisoned");
-            let wait = wake_up.expect("a wake-up").not_before_ms;
+            let wait = wake_up.expect("a wake-up").not_before;
             match fault {
-                FaultKind::Status { code: 429, .. } => assert_eq!(wait, 120_000),
-                FaultKind::Status { code: 403, .. } => assert_eq!(wait, 86_400_000),
-                _ => assert_eq!(wait, 30_000),
+                FaultKind::Status { code: 429, .. } => assert_eq!(wait, Milliseconds(120_000)),
+                FaultKind::Status { code: 403, .. } => assert_eq!(wait, Milliseconds(86_400_000)),
+                _ => assert_eq!(wait, Milliseconds(30_000)),
             }
             homeserver.set_faults(Vec::new());
             let flushed = client.preference().flush(RunBudget::default()).await;
@@ -294,11 +294,8 @@ async fn a_token_that_expires_is_refreshed_and_a_closed_client_says_so() {
         Ok(PreferenceWrite::Written)
     );
     client.shutdown();
-    assert_eq!(
-        client.preference().set_enabled(true).await,
-        Err(PreferenceError::ShutDown)
-    );
-    assert_eq!(client.preference().pending().await, Err(PreferenceError::ShutDown));
+    assert_eq!(client.preference().set_enabled(true).await, Err(AccessError::ShutDown));
+    assert_eq!(client.preference().pending().await, Err(AccessError::ShutDown));
 }
 
 #[tokio::test]
@@ -336,7 +333,7 @@ async fn a_shutdown_ends_a_write_and_keeps_its_wish() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     client.shutdown();
-    assert_eq!(writing.await.expect("it ends"), Err(PreferenceError::ShutDown));
+    assert_eq!(writing.await.expect("it ends"), Err(AccessError::ShutDown));
     let client = open(&setup, PreferencePolicy::default()).await;
     let kept = client.preference().pending().await.expect("it is there");
     assert_eq!(kept.map(|wish| wish.enabled), Some(true));

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keyferry::{
-    DecisionReason, DeterminedPolicy, PendingReason, PreferenceError, PreferencePolicy, PreferenceResolution,
+    AccessError, DecisionReason, DeterminedPolicy, Milliseconds, PendingReason, PreferencePolicy, PreferenceResolution,
     PreferenceSource, PreferenceValue, PreferenceWrite, RunBudget, TransportError, UndeterminedPolicy,
 };
 use keyferry_test_homeserver::{EndpointKind, Fault, FaultKind, VersionAction};
@@ -130,19 +130,19 @@ async fn a_client_that_chooses_at_the_same_moment_is_followed() {
 
 #[tokio::test]
 async fn a_failed_request_leads_to_no_decision_and_no_write() {
-    let not_signed_in = || PreferenceError::NotSignedIn { soft_logout: false };
-    let unreachable = || PreferenceError::Unreachable { retry_after_ms: None };
+    let not_signed_in = || AccessError::NotSignedIn { soft_logout: false };
+    let unreachable = || AccessError::Unreachable { retry_after: None };
     // The client retries each case for some seconds.
     let mut cases = JoinSet::new();
     for endpoint in [EndpointKind::GetAccountData, EndpointKind::CurrentVersion] {
         for (fault, error) in [
-            (status(502, json!("<html>")), unreachable()),
+            (status(502, json!("<html>")), AccessError::ServerFault),
             (FaultKind::Silence, unreachable()),
             (FaultKind::CutBody { after_bytes: 1 }, unreachable()),
             (
                 status(429, json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 60_000 })),
-                PreferenceError::Unreachable {
-                    retry_after_ms: Some(60_000),
+                AccessError::Unreachable {
+                    retry_after: Some(Milliseconds(60_000)),
                 },
             ),
             (FaultKind::NotJson, unreachable()),
@@ -155,12 +155,12 @@ async fn a_failed_request_leads_to_no_decision_and_no_write() {
             (status(401, json!({ "errcode": "M_UNKNOWN_TOKEN" })), not_signed_in()),
             (
                 status(403, json!({ "errcode": "M_FORBIDDEN" })),
-                PreferenceError::Refused,
+                AccessError::RefusedByServer,
             ),
-            (status(404, json!("<html>")), PreferenceError::Refused),
+            (status(404, json!("<html>")), AccessError::RefusedByServer),
             (
                 status(404, json!({ "errcode": "M_UNRECOGNIZED" })),
-                PreferenceError::Refused,
+                AccessError::RefusedByServer,
             ),
         ] {
             cases.spawn(async move {
@@ -199,7 +199,7 @@ async fn an_app_that_takes_no_part_makes_no_request() {
     let setup = Setup::new(&homeserver);
     let client = open(&setup, PreferencePolicy::OptOut).await;
     let preference = client.preference();
-    let opted_out = PreferenceError::OptedOut;
+    let opted_out = AccessError::NotConfigured;
     assert_eq!(preference.decide_at_sign_in().await, Err(opted_out.clone()));
     assert_eq!(preference.set_enabled(true).await, Err(opted_out.clone()));
     assert_eq!(preference.flush(RunBudget::default()).await, Err(opted_out.clone()));
@@ -237,7 +237,7 @@ async fn a_form_that_cannot_be_read_does_not_count_as_missing() {
         });
         let client = open_over(&setup, policy(UndeterminedPolicy::ChooseOn), transport).await;
         let result = client.preference().decide_at_sign_in().await;
-        assert_eq!(result, Err(PreferenceError::Refused), "{unreadable}");
+        assert_eq!(result, Err(AccessError::Tls), "{unreadable}");
         assert_eq!(forms(&homeserver), (None, None));
         assert_eq!(*setup.host.preference_wake_up.lock().expect("not poisoned"), None);
     }

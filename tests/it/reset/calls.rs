@@ -1,8 +1,8 @@
 //! The other calls of a reset: readiness, creation, new storage, cancellation, deletion, turning off.
 
 use keyferry::{
-    ClientOptions, KeyLoss, LossKind, ResetCause, ResetError, ResetOutcome, ResetStep, ResetWay, RunBudget,
-    VaultProtection,
+    AccessError, ClientOptions, KeyLoss, LossKind, Milliseconds, ResetCause, ResetError, ResetOutcome, ResetStep,
+    ResetWay, RunBudget, VaultProtection,
 };
 use keyferry_test_homeserver::{Config, VersionAction};
 use serde_json::json;
@@ -86,7 +86,7 @@ async fn what_a_reset_needs_is_missed_before_anything_is_done() {
     let client = world.setup.open_unlocked().await;
     run_to_completion(&client).await;
     let begun = client.reset().move_backup(ResetCause::BackupDamaged, Vec::new()).await;
-    assert_eq!(begun, Err(ResetError::NoCrypto));
+    assert_eq!(begun, Err(AccessError::NotConfigured.into()));
     assert_eq!(
         client.reset().run(RunBudget::default()).await.outcome,
         ResetOutcome::NothingToDo
@@ -180,7 +180,7 @@ async fn new_secret_storage_opens_the_same_backup() {
     // A device that cannot open the backup cannot put storage around it.
     let world = self::world().await;
     let locked = world.open().await;
-    assert_eq!(locked.reset().rotate_storage().await, Err(ResetError::Locked));
+    assert_eq!(locked.reset().rotate_storage().await, Err(AccessError::Locked.into()));
 }
 
 #[tokio::test]
@@ -191,14 +191,14 @@ async fn the_switch_is_not_begun_without_a_minute_for_it() {
     let begun = reset.move_backup(ResetCause::KeyCompromised, Vec::new()).await;
     begun.expect("it begins");
     let short = RunBudget {
-        max_duration_ms: Some(20_000),
+        max_duration: Some(Milliseconds(20_000)),
     };
     let report = reset.run(short).await;
     assert_eq!(report.outcome, ResetOutcome::OutOfBudget);
     assert_eq!(report.status.expect("a status").step, ResetStep::SecretsKept);
     assert_eq!(world.homeserver.versions(), ["1"]);
     let long = RunBudget {
-        max_duration_ms: Some(90_000),
+        max_duration: Some(Milliseconds(90_000)),
     };
     assert_eq!(reset.run(long).await.outcome, ResetOutcome::Completed);
 }
@@ -231,8 +231,8 @@ async fn turning_off_deletes_every_version_and_keeps_every_key() {
 async fn a_run_without_a_reset_asks_for_no_wake_up_however_short_it_is() {
     let world = world().await;
     let reset = world.open().await.reset();
-    for max_duration_ms in [None, Some(100)] {
-        let report = reset.run(RunBudget { max_duration_ms }).await;
+    for max_duration in [None, Some(Milliseconds(100))] {
+        let report = reset.run(RunBudget { max_duration }).await;
         assert_eq!((report.outcome, report.wake_up), (ResetOutcome::NothingToDo, None));
     }
 }

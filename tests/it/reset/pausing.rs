@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keyferry::{BackupReset, PauseCause, ResetCause, ResetOutcome, ResetReport, ResetStep, RunBudget, RunOutcome};
+use keyferry::{
+    BackupReset, Milliseconds, PauseCause, ResetCause, ResetOutcome, ResetReport, ResetStep, RunBudget, RunOutcome,
+};
 use keyferry_test_homeserver::Config;
 use tokio::task::JoinHandle;
 
@@ -49,7 +51,7 @@ async fn a_paused_move_has_stopped_when_the_pause_returns_and_goes_on_afterwards
     let (world, client) = begun().await;
     let reset = client.reset();
     let wake_up = *world.setup.host.reset_wake_up.lock().expect("not poisoned");
-    assert_eq!(wake_up.expect("it was asked for").not_before_ms, 0);
+    assert_eq!(wake_up.expect("it was asked for").not_before, Milliseconds(0));
     let run = spawn(&reset);
     is_sending(&world).await;
     client.download().pause(PauseCause::User).await.expect("it is stored");
@@ -81,14 +83,14 @@ async fn the_end_of_a_pause_asks_for_the_move_too() {
     assert!(matches!(report.outcome, ResetOutcome::Paused { .. }), "{report:?}");
     assert_eq!(asked(), None);
     download.resume(PauseCause::User).await.expect("it is stored");
-    assert_eq!(asked().expect("it is asked for").not_before_ms, 0);
+    assert_eq!(asked().expect("it is asked for").not_before, Milliseconds(0));
 
     download.stop().await.expect("it is stored");
     assert_eq!(asked(), None, "a stop cancels the wake-up");
     download.resume(PauseCause::User).await.expect("it is stored");
     assert_eq!(asked(), None, "only a start ends a stop");
     download.start().await.expect("it is stored");
-    assert_eq!(asked().expect("it is asked for").not_before_ms, 0);
+    assert_eq!(asked().expect("it is asked for").not_before, Milliseconds(0));
 
     // A new process has not run anything yet.
     let client = world.open().await;
@@ -109,12 +111,12 @@ async fn a_move_under_way_is_asked_for_again_in_case_it_is_killed() {
     let run = spawn(&client.reset());
     is_sending(&world).await;
     let asked = *world.setup.host.reset_wake_up.lock().expect("not poisoned");
-    assert_eq!(asked.expect("it is asked for").not_before_ms, 600_000);
+    assert_eq!(asked.expect("it is asked for").not_before, Milliseconds(600_000));
     // The end of a cause that did not hold the move asks for no run beside it.
     let over = client.download().resume(PauseCause::Offline).await;
     over.expect("nothing is stored");
     let asked = *world.setup.host.reset_wake_up.lock().expect("not poisoned");
-    assert_eq!(asked.expect("it is asked for").not_before_ms, 600_000);
+    assert_eq!(asked.expect("it is asked for").not_before, Milliseconds(600_000));
     client.download().end_run();
     run.await.expect("it does not panic");
 }
@@ -181,14 +183,14 @@ async fn a_dropped_move_leaves_nothing_behind_and_small_budgets_complete_it() {
     let mut runs = 0;
     loop {
         let budget = RunBudget {
-            max_duration_ms: Some(2_000),
+            max_duration: Some(Milliseconds(2_000)),
         };
         let report = reset.run(budget).await;
         runs += 1;
         match report.outcome {
             ResetOutcome::Completed => break,
             ResetOutcome::OutOfBudget => {
-                assert_eq!(report.wake_up.expect("it goes on at once").not_before_ms, 0);
+                assert_eq!(report.wake_up.expect("it goes on at once").not_before, Milliseconds(0));
             }
             outcome => panic!("{outcome:?}"),
         }

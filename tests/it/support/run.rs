@@ -1,6 +1,6 @@
 //! Runs, and how they end.
 
-use keyferry::{CompletionProof, KeyBackupClient, RunBudget, RunOutcome, RunReport, UnlockSecret};
+use keyferry::{CompletionProof, KeyBackupClient, Milliseconds, RunBudget, RunOutcome, RunReport, UnlockSecret};
 use keyferry_test_homeserver::Homeserver;
 use tokio::task::JoinHandle;
 
@@ -26,7 +26,7 @@ pub(crate) fn needs_unlock(versions: &[&str]) -> RunOutcome {
 /// Returns a budget of this many milliseconds.
 pub(crate) const fn budget(max_duration_ms: u64) -> RunBudget {
     RunBudget {
-        max_duration_ms: Some(max_duration_ms),
+        max_duration: Some(Milliseconds(max_duration_ms)),
     }
 }
 
