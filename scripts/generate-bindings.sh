@@ -34,27 +34,11 @@ put() {
   cmp -s "$1" "$2" || cp "$1" "$2"
 }
 
-# The generator makes an exception's message from its fields, which must not be shown, and has Rust's sentence only in
-# toString(). This makes Rust's sentence the message; toString() then is that of any exception: class name and
-# message.
-tell_exceptions() {
-  sed -E '/^sealed class [A-Za-z]+: kotlin\.Exception\(\)/,/companion object ErrorHandler/ {
-    /^ +override val message$/ {
-      N
-      d
-    }
-    s/override fun toString\(\): String \{/override val message: String get() {/
-  }' "$1" > "$fresh/told"
-  cp "$fresh/told" "$1"
-}
-
 case "$language" in
   kotlin)
     generated=bindings/kotlin/src/generated/kotlin
-    rm -rf "$generated"
-    mkdir -p "$generated"
-    cp -R "$fresh/." "$generated"
-    tell_exceptions "$generated/io/keyferry/ffi/keyferry.kt"
+    scripts/tidy-kotlin.py < "$fresh/io/keyferry/keyferry.kt" > "$fresh/tidy.kt"
+    put "$fresh/tidy.kt" "$generated/io/keyferry/keyferry.kt"
     ;;
   swift)
     generated=bindings/swift/Sources

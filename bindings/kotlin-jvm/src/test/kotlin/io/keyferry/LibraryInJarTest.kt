@@ -6,9 +6,6 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.Account
-import io.keyferry.ffi.ClientOptions
-import io.keyferry.ffi.VaultProtection
 
 internal class LibraryInJarTest {
     @TempDir

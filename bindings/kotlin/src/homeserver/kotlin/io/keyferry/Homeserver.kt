@@ -6,12 +6,8 @@ import java.net.http.HttpClient
 import java.net.http.HttpRequest
 import java.net.http.HttpResponse
 import java.nio.file.Path
-import io.keyferry.ffi.Account
-import io.keyferry.ffi.ClientOptions
-import io.keyferry.ffi.HttpHeader
-import io.keyferry.ffi.HttpMethod
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.VaultProtection
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.seconds
 
 /** Runs the test homeserver in its own process, which ends when its standard input is closed. */
 internal class Homeserver(vararg arguments: String) : AutoCloseable {
@@ -34,12 +30,12 @@ internal class Homeserver(vararg arguments: String) : AutoCloseable {
     )
 
     /** Makes a request as the library does, for tests of a transport alone. */
-    fun request(path: String, idleTimeoutMs: ULong = 60_000u) = io.keyferry.ffi.HttpRequest(
+    fun request(path: String, idleTimeout: Duration = 60.seconds) = io.keyferry.HttpRequest(
         HttpMethod.GET,
         text("homeserver_url") + "/_matrix/client/v3" + path,
         listOf(HttpHeader("Authorization", "Bearer $accessToken")),
         null,
-        idleTimeoutMs,
+        idleTimeout,
     )
 
     fun setFaults(json: String) {

@@ -1,14 +1,6 @@
 package io.keyferry
 
 import java.util.concurrent.CopyOnWriteArrayList
-import io.keyferry.ffi.BackupSigner
-import io.keyferry.ffi.BackupTarget
-import io.keyferry.ffi.NewBackup
-import io.keyferry.ffi.RoomKey
-import io.keyferry.ffi.RoomKeySource
-import io.keyferry.ffi.SecretKeeper
-import io.keyferry.ffi.SourceCounts
-import io.keyferry.ffi.SourcePage
 
 private const val DEFAULT_KEY = "m.secret_storage.default_key"
 private const val OWN_KEY = "small"

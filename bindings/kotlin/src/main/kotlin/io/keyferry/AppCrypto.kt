@@ -1,16 +1,5 @@
 package io.keyferry
 
-import io.keyferry.ffi.BackupSigner
-import io.keyferry.ffi.BackupTarget
-import io.keyferry.ffi.ClientOptions
-import io.keyferry.ffi.CryptoException
-import io.keyferry.ffi.NewBackup
-import io.keyferry.ffi.RoomKey
-import io.keyferry.ffi.RoomKeySource
-import io.keyferry.ffi.SecretKeeper
-import io.keyferry.ffi.SourceCounts
-import io.keyferry.ffi.SourcePage
-
 /** Returns the options with the app's crypto, each part so that an `Error` of it reaches Rust as "not now". */
 internal fun ClientOptions.with(
     secretKeeper: SecretKeeper?,

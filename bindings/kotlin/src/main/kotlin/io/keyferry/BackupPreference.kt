@@ -3,13 +3,6 @@ package io.keyferry
 import kotlin.time.Duration
 import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.asSharedFlow
-import io.keyferry.ffi.AccountDataEvent
-import io.keyferry.ffi.KeyBackupPreference
-import io.keyferry.ffi.PendingPreference
-import io.keyferry.ffi.PreferenceNotice
-import io.keyferry.ffi.PreferenceWrite
-import io.keyferry.ffi.SharedPreference
-import io.keyferry.ffi.SignInDecision
 
 /** The user's preference over the generated client. */
 internal class BackupPreference(

@@ -2,12 +2,6 @@ package io.keyferry
 
 import kotlin.time.Duration
 import kotlinx.coroutines.flow.SharedFlow
-import io.keyferry.ffi.AccountDataEvent
-import io.keyferry.ffi.PendingPreference
-import io.keyferry.ffi.PreferenceNotice
-import io.keyferry.ffi.PreferenceWrite
-import io.keyferry.ffi.SharedPreference
-import io.keyferry.ffi.SignInDecision
 
 /**
  * The user's preference on whether room keys are backed up, which all their clients share (MSC4287). Get it from
@@ -33,7 +27,7 @@ public interface BackupPreferenceApi {
      * if (decision.askUser) backup.preference.setEnabled(askUser(default = decision.backups))
      * ```
      *
-     * @throws io.keyferry.ffi.PreferenceException if nothing could be decided: leave backups as they are and
+     * @throws AccessException if nothing could be decided: leave backups as they are and
      *   call this again
      */
     public suspend fun decideAtSignIn(): SignInDecision
@@ -45,7 +39,7 @@ public interface BackupPreferenceApi {
      *
      * If the coroutine is cancelled, the choice may have been kept: [pending] returns it then.
      *
-     * @throws io.keyferry.ffi.PreferenceException if the choice could not be kept. A server that cannot be
+     * @throws AccessException if the choice could not be kept. A server that cannot be
      *   reached is no exception: the result is [PreferenceWrite.Pending] then
      */
     public suspend fun setEnabled(enabled: Boolean): PreferenceWrite
@@ -56,7 +50,7 @@ public interface BackupPreferenceApi {
      *
      * @param budget time after which this returns; `null`: two minutes at most
      * @return `null` if no choice is pending; then no request is made
-     * @throws io.keyferry.ffi.PreferenceException if the app takes no part in the preference, or the vault
+     * @throws AccessException if the app takes no part in the preference, or the vault
      *   cannot be read or written
      */
     public suspend fun flush(budget: Duration? = null): PreferenceWrite?
@@ -64,21 +58,21 @@ public interface BackupPreferenceApi {
     /**
      * Returns the choice that is not yet written to the account, or `null`. Uses no network.
      *
-     * @throws io.keyferry.ffi.PreferenceException if the vault cannot be read
+     * @throws AccessException if the vault cannot be read
      */
     public suspend fun pending(): PendingPreference?
 
     /**
      * Returns the account's value as this device saw it last, or `null` if it never did. Uses no network.
      *
-     * @throws io.keyferry.ffi.PreferenceException if the vault cannot be read
+     * @throws AccessException if the vault cannot be read
      */
     public suspend fun lastSeen(): SharedPreference?
 
     /**
      * Reads the account's value from the server, in up to about 10 seconds. A change also comes by [notices].
      *
-     * @throws io.keyferry.ffi.PreferenceException if the value cannot be read
+     * @throws AccessException if the value cannot be read
      */
     public suspend fun refresh(): SharedPreference
 
@@ -86,7 +80,7 @@ public interface BackupPreferenceApi {
      * Takes note of the account data in a sync response. Pass all its events in one call, and the responses one after
      * the other; events of other types are ignored. Changes come by [notices].
      *
-     * @throws io.keyferry.ffi.PreferenceException if the app takes no part in the preference, or the vault
+     * @throws AccessException if the app takes no part in the preference, or the vault
      *   cannot be read or written
      */
     public suspend fun accountDataArrived(events: List<AccountDataEvent>)

@@ -2,13 +2,6 @@ package io.keyferry
 
 import kotlin.time.Duration
 import kotlinx.coroutines.flow.StateFlow
-import io.keyferry.ffi.KeyLoss
-import io.keyferry.ffi.ResetCause
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.ResetProgress
-import io.keyferry.ffi.ResetReadiness
-import io.keyferry.ffi.ResetReport
-import io.keyferry.ffi.ResetStatus
 
 /**
  * Resets the backup without losing a key: creates one, moves it to a new key, deletes old versions, turns backups off.
@@ -37,7 +30,7 @@ public interface BackupResetApi {
      * Returns what a reset would mean: which way is right, what would be lost, what it costs. Makes one small request
      * and changes nothing; without a network it answers from what the vault knows.
      *
-     * @throws io.keyferry.ffi.ResetException if the vault cannot be read
+     * @throws ResetException if the vault cannot be read
      */
     public suspend fun prepareReset(cause: ResetCause): ResetReadiness
 
@@ -46,7 +39,7 @@ public interface BackupResetApi {
      * on (MSC4287), and requests a wake-up. [runReset] does the rest: it keeps the new key in secret storage, creates
      * the version, gives its key to the app's crypto, and uploads every key that this device has.
      *
-     * @throws io.keyferry.ffi.ResetException if it does not begin, such as `BackupExists`
+     * @throws ResetException if it does not begin, such as `BackupExists`
      */
     public suspend fun createBackup()
 
@@ -58,7 +51,7 @@ public interface BackupResetApi {
      * After a reset has stopped ([ResetStatus.stopped]) this begins again, with the same new key.
      *
      * @param accepted losses that the user accepts, as `LosesKeys` or [prepareReset] named them
-     * @throws io.keyferry.ffi.ResetException if it does not begin; `LosesKeys` says which keys the vault lacks
+     * @throws ResetException if it does not begin; `LosesKeys` says which keys the vault lacks
      */
     public suspend fun moveBackup(cause: ResetCause, accepted: List<KeyLoss> = emptyList())
 
@@ -80,7 +73,7 @@ public interface BackupResetApi {
     /**
      * Gives a reset up that has changed nothing on the server yet.
      *
-     * @throws io.keyferry.ffi.ResetException `NotUnderWay` if there is none, or if the new version may exist
+     * @throws ResetException `NotUnderWay` if there is none, or if the new version may exist
      *   already: then let it complete
      */
     public suspend fun cancelReset()
@@ -88,7 +81,7 @@ public interface BackupResetApi {
     /**
      * Returns how far the reset under way has come, or the last one; `null` if there was none. Uses no network.
      *
-     * @throws io.keyferry.ffi.ResetException if the vault cannot be read
+     * @throws ResetException if the vault cannot be read
      */
     public suspend fun resetStatus(): ResetStatus?
 
@@ -96,7 +89,7 @@ public interface BackupResetApi {
      * Puts new secret storage around the same backup: for a user who has lost the recovery key, on a device that can
      * open the backup. Nothing is uploaded and nothing deleted, and other devices go on backing up.
      *
-     * @throws io.keyferry.ffi.ResetException `Locked` if this device cannot open the backup, and others
+     * @throws ResetException `Locked` if this device cannot open the backup, and others
      */
     public suspend fun rotateStorage()
 
@@ -105,7 +98,7 @@ public interface BackupResetApi {
      * once more if it has changed since it was proved, which may take as long as a download.
      *
      * @param accepted losses that the user accepts, as `LosesKeys` named them
-     * @throws io.keyferry.ffi.ResetException `NotProved` while the reset has not completed; `LosesKeys` if keys
+     * @throws ResetException `NotProved` while the reset has not completed; `LosesKeys` if keys
      *   would be lost; and others
      */
     public suspend fun deleteVersion(version: String, accepted: List<KeyLoss> = emptyList())
@@ -115,7 +108,7 @@ public interface BackupResetApi {
      * vault keeps every key.
      *
      * @param accepted losses that the user accepts, as `LosesKeys` named them
-     * @throws io.keyferry.ffi.ResetException `LosesKeys` if keys would be lost: nothing was changed then,
+     * @throws ResetException `LosesKeys` if keys would be lost: nothing was changed then,
      *   unless they are in an older version that came to light when a newer one was deleted; and others
      */
     public suspend fun turnOff(accepted: List<KeyLoss> = emptyList())

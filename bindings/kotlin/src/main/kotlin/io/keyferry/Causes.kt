@@ -5,8 +5,6 @@ import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
 import kotlinx.coroutines.withContext
-import io.keyferry.ffi.KeyDownload
-import io.keyferry.ffi.PauseCause
 
 /**
  * Reports pause causes to the download. [PauseCause.IN_BACKGROUND] holds while the app is in the background, except in

@@ -3,8 +3,6 @@ package io.keyferry
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.withTimeoutOrNull
-import io.keyferry.ffi.WakeUp
-import io.keyferry.ffi.WakeUpPurpose
 
 /** How long a call that was cancelled may take to end. It takes a fraction of a second. */
 private val TIME_TO_END = 10.seconds

@@ -3,20 +3,6 @@ package io.keyferry
 import kotlinx.coroutines.channels.BufferOverflow
 import kotlinx.coroutines.flow.MutableSharedFlow
 import kotlinx.coroutines.flow.MutableStateFlow
-import io.keyferry.ffi.ArrivedRoomKeys
-import io.keyferry.ffi.ConflictNotice
-import io.keyferry.ffi.DownloadProgress
-import io.keyferry.ffi.DownloadStage
-import io.keyferry.ffi.DownloadStatus
-import io.keyferry.ffi.HostException
-import io.keyferry.ffi.JobHost
-import io.keyferry.ffi.PreferenceConflict
-import io.keyferry.ffi.PreferenceNotice
-import io.keyferry.ffi.PreferenceResolution
-import io.keyferry.ffi.ResetProgress
-import io.keyferry.ffi.TokenRequest
-import io.keyferry.ffi.WakeUp
-import io.keyferry.ffi.WakeUpPurpose
 
 /** Events that are kept for a slow collector of arrivals or notices. */
 private const val ANNOUNCEMENTS_KEPT = 64
@@ -100,7 +86,7 @@ private val NOTHING_YET = DownloadProgress(
     rooms = 0u,
     bytesDownloaded = 0u,
     keysPerSecond = 0u,
-    timeLeftMs = null,
+    timeLeft = null,
 )
 
 /** Returns the progress to show before the first run of this process. */

@@ -4,48 +4,12 @@ import java.io.File
 import java.util.concurrent.ConcurrentLinkedQueue
 import kotlin.time.Duration
 import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asSharedFlow
-import io.keyferry.ffi.ArrivalCursor
-import io.keyferry.ffi.ArrivedPage
-import io.keyferry.ffi.ArrivedRoomKeys
-import io.keyferry.ffi.BackupSigner
-import io.keyferry.ffi.ClientOptions
-import io.keyferry.ffi.ConflictNotice
-import io.keyferry.ffi.DownloadPolicy
-import io.keyferry.ffi.DownloadProgress
-import io.keyferry.ffi.DownloadStatus
-import io.keyferry.ffi.EntryRef
-import io.keyferry.ffi.ExportSummary
-import io.keyferry.ffi.FailureReason
-import io.keyferry.ffi.HttpTransport
-import io.keyferry.ffi.KeyBackupClient
-import io.keyferry.ffi.KeyConflict
-import io.keyferry.ffi.KeyDownload
-import io.keyferry.ffi.KeyProof
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.PreferenceConflict
-import io.keyferry.ffi.PreferenceResolution
-import io.keyferry.ffi.RefusedEntry
-import io.keyferry.ffi.ResetReport
-import io.keyferry.ffi.RoomFetch
-import io.keyferry.ffi.RoomHistoryShareability
-import io.keyferry.ffi.RoomKey
-import io.keyferry.ffi.RoomKeyLookup
-import io.keyferry.ffi.RoomKeySink
-import io.keyferry.ffi.RoomKeySource
-import io.keyferry.ffi.RunReport
-import io.keyferry.ffi.SecretKeeper
-import io.keyferry.ffi.ServerNews
-import io.keyferry.ffi.StatusException
-import io.keyferry.ffi.TokenRequest
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.UnlockedBackup
-import io.keyferry.ffi.UploadReport
-import io.keyferry.ffi.WakeUp
-import io.keyferry.ffi.WakeUpPurpose
+import kotlinx.coroutines.withContext
 
 private const val KEYS_OF_A_PAGE = 500u
 private const val NAMES_OF_A_PAGE = 2_000u
@@ -66,15 +30,13 @@ private const val NAMES_OF_A_PAGE = 2_000u
  * `keyferry-android`.
  */
 public class KeyBackup private constructor(
-    /** The generated client that this class wraps, for calls that are missing here. */
-    public val client: KeyBackupClient,
+    private val client: KeyBackupClient,
     private val callbacks: HostCallbacks,
     private val runs: Runs,
     private val reset: ResetCalls,
     upload: UploadCalls,
 ) : KeyBackupApi, BackupResetApi by reset, KeyUploadApi by upload {
-    /** The generated download that this class wraps, for calls that are missing here. */
-    public val download: KeyDownload = client.download()
+    private val download: KeyDownload = client.download()
 
     override val progress: StateFlow<DownloadProgress> = callbacks.runs.progress
     override val state: StateFlow<KeyBackupState> = callbacks.runs.state
@@ -185,6 +147,8 @@ public class KeyBackup private constructor(
 
     override suspend fun giveUpVersion(version: String): Boolean = download.giveUpVersion(version)
 
+    override suspend fun cryptoStoreWasReplaced(): Unit = download.cryptoStoreWasReplaced()
+
     override suspend fun exportRoomKeys(passphrase: String, file: File): ExportSummary =
         client.exportRoomKeys(passphrase, file.path)
 
@@ -225,7 +189,7 @@ public class KeyBackup private constructor(
          * @param backupSigner signs a new backup version
          * @param roomKeySource gives out the keys of the app's crypto. Alone it is enough to keep an existing backup up
          *   to date
-         * @throws io.keyferry.ffi.OpenException if the options are invalid or the vault cannot be opened;
+         * @throws OpenException if the options are invalid or the vault cannot be opened;
          *   nothing is left half made
          */
         public suspend fun open(
@@ -240,7 +204,7 @@ public class KeyBackup private constructor(
             secretKeeper: SecretKeeper? = null,
             backupSigner: BackupSigner? = null,
             roomKeySource: RoomKeySource? = null,
-        ): KeyBackup {
+        ): KeyBackup = withContext(Dispatchers.IO) { // The first call loads the library, which takes a while.
             val callbacks = HostCallbacks(accessToken, roomsByPriority, resolvePreferenceConflict, scheduleWakeUp)
             val withCrypto = options.with(secretKeeper, backupSigner, roomKeySource)
             val client = KeyBackupClient.open(withCrypto, transport, callbacks, sink?.let(::OneAtATimeSink))
@@ -248,13 +212,13 @@ public class KeyBackup private constructor(
             try {
                 callbacks.runs.show(backup.status())
                 backup.reset.showProgress()
-            } catch (_: StatusException) {
+            } catch (_: AccessException) {
                 // These are only the first values of the flows; a run will report the failure.
             } catch (cancelled: CancellationException) {
                 backup.close()
                 throw cancelled
             }
-            return backup
+            backup
         }
 
         private fun of(client: KeyBackupClient, callbacks: HostCallbacks): KeyBackup {
@@ -273,10 +237,10 @@ public class KeyBackup private constructor(
          * decryption key (unlock again), and a preference that was not yet written.
          *
          * @return the place of the old vault, in the same directory, or `null` if there was no vault
-         * @throws io.keyferry.ffi.OpenException `VaultInUse` while the vault is in use, `UnusableDataDir` if
+         * @throws OpenException `VaultInUse` while the vault is in use, `UnusableDataDir` if
          *   it cannot be moved
          */
         public suspend fun setVaultAside(directory: File): File? =
-            io.keyferry.ffi.setVaultAside(directory.path)?.let(::File)
+            io.keyferry.setVaultAside(directory.path)?.let(::File)
     }
 }

@@ -6,31 +6,6 @@ import kotlin.time.Duration.Companion.minutes
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.StateFlow
-import io.keyferry.ffi.ArrivalCursor
-import io.keyferry.ffi.ArrivedPage
-import io.keyferry.ffi.ArrivedRoomKeys
-import io.keyferry.ffi.ConflictNotice
-import io.keyferry.ffi.DownloadPolicy
-import io.keyferry.ffi.DownloadProgress
-import io.keyferry.ffi.DownloadStatus
-import io.keyferry.ffi.EntryRef
-import io.keyferry.ffi.ExportSummary
-import io.keyferry.ffi.FailureReason
-import io.keyferry.ffi.KeyConflict
-import io.keyferry.ffi.KeyProof
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.RefusedEntry
-import io.keyferry.ffi.RoomFetch
-import io.keyferry.ffi.RoomHistoryShareability
-import io.keyferry.ffi.RoomKey
-import io.keyferry.ffi.RoomKeyLookup
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.RunReport
-import io.keyferry.ffi.ServerNews
-import io.keyferry.ffi.StatusException
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.UnlockedBackup
-import io.keyferry.ffi.WakeUpPurpose
 
 /**
  * The key backup of one signed-in account. [KeyBackup] is the implementation. An app that holds one as this interface
@@ -75,7 +50,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * passphrase of secret storage is looked up on the server, and a passphrase takes a second or more of key
      * derivation on a phone.
      *
-     * @throws io.keyferry.ffi.UnlockException if the secret is mistyped or opens no known version, or if the
+     * @throws UnlockException if the secret is mistyped or opens no known version, or if the
      *   server or the vault cannot be reached
      */
     public suspend fun unlock(secret: UnlockSecret): UnlockedBackup
@@ -123,7 +98,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
     /**
      * Returns what the vault holds. Uses no network, and may be called during a run.
      *
-     * @throws StatusException if the vault cannot be read
+     * @throws AccessException if the vault cannot be read
      */
     public suspend fun status(): DownloadStatus
 
@@ -132,7 +107,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * `docs/background-execution.md` has a table of the work that each one stops. Returns when that work has stopped,
      * in a fraction of a second. Only the user's pause is kept over restarts.
      *
-     * @throws io.keyferry.ffi.StatusException if the user's pause cannot be kept over a restart; it holds
+     * @throws AccessException if the user's pause cannot be kept over a restart; it holds
      *   until then nevertheless
      */
     public suspend fun pause(cause: PauseCause = PauseCause.USER)
@@ -141,7 +116,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * Ends a [pause] for [cause]. If no other cause holds the download, a run under way continues, or a wake-up is
      * requested: also for a reset under way, and for an upload that was held since the backup was opened.
      *
-     * @throws io.keyferry.ffi.StatusException if the end of the user's pause cannot be written to the vault
+     * @throws AccessException if the end of the user's pause cannot be written to the vault
      */
     public suspend fun resume(cause: PauseCause = PauseCause.USER)
 
@@ -149,7 +124,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * Gives the download up until [start], also over restarts, and with it resets and uploads: a run under way ends,
      * the vault keeps what it has, and no wake-up is requested. Returns when the run has ended.
      *
-     * @throws io.keyferry.ffi.StatusException if the stop cannot be kept over a restart; it holds until then
+     * @throws AccessException if the stop cannot be kept over a restart; it holds until then
      *   nevertheless
      */
     public suspend fun stop()
@@ -157,7 +132,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
     /**
      * Ends a [stop], or a pause by the user, and requests a wake-up, as [resume] does.
      *
-     * @throws io.keyferry.ffi.StatusException if the vault cannot be written
+     * @throws AccessException if the vault cannot be written
      */
     public suspend fun start()
 
@@ -181,7 +156,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * Looks a key up in the vault, without network. Costs about one decryption; the first call after [open] or
      * [closeLookups] costs a little more. [fetchSession] also asks the server.
      *
-     * @throws io.keyferry.ffi.LookupException if the vault cannot be read; `Locked` if the entry is there and
+     * @throws AccessException if the vault cannot be read; `Locked` if the entry is there and
      *   its version is not unlocked
      */
     public suspend fun findRoomKey(roomId: String, sessionId: String): RoomKeyLookup
@@ -200,7 +175,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * @param roomId the room that the message is in
      * @param betterThan the first index of the app's copy of the key, for a message from before that index: a key that
      *   begins no earlier counts as `NotFound`. `null` if the app has no copy
-     * @throws io.keyferry.ffi.OnDemandException if the key could not be looked for: `Locked` until the backup
+     * @throws AccessException if the key could not be looked for: `Locked` until the backup
      *   is unlocked, `OnHold` while a [pause] stops requests, `Unreachable` and others for failures of the server or
      *   the vault
      */
@@ -210,7 +185,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * Fetches all keys of a room that are not in the vault. They can be looked up when this returns; the sink gets
      * them in a run.
      *
-     * @throws io.keyferry.ffi.OnDemandException if not all of them could be fetched; every entry that arrived
+     * @throws AccessException if not all of them could be fetched; every entry that arrived
      *   before is kept
      */
     public suspend fun fetchRoom(roomId: String): RoomFetch
@@ -218,7 +193,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
     /**
      * Asks the server, by one small request, whether it has anything new. If it has, a wake-up is requested.
      *
-     * @throws io.keyferry.ffi.OnDemandException if the server could not be asked
+     * @throws AccessException if the server could not be asked
      */
     public suspend fun refresh(): ServerNews
 
@@ -226,7 +201,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * Moves these rooms to the front, the first one first: they are fetched, opened and delivered before all others,
      * at once during a run, otherwise in the next run. Only the first 1,000 of a call count.
      *
-     * @throws io.keyferry.ffi.StatusException if the vault cannot be written; a run under way follows
+     * @throws AccessException if the vault cannot be written; a run under way follows
      *   nevertheless
      */
     public suspend fun prioritiseRooms(roomIds: List<String>)
@@ -237,7 +212,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * session that [conflicts] lists has failed to decrypt a message.
      *
      * @param eventJson the JSON of the event, or of its content, as the server sent it; at most 256 KiB
-     * @throws io.keyferry.ffi.LookupException if the vault cannot be read
+     * @throws AccessException if the vault cannot be read
      */
     public suspend fun proveRoomKey(roomId: String, sessionId: String, eventJson: String): KeyProof
 
@@ -246,7 +221,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * and those for which that is not known yet. Leaves out keys that can never be opened. Needs no network and no
      * unlock.
      *
-     * @throws io.keyferry.ffi.LookupException if the vault cannot be read
+     * @throws AccessException if the vault cannot be read
      */
     public suspend fun roomHistoryShareability(roomId: String): RoomHistoryShareability
 
@@ -260,7 +235,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * Returns the keys of a room, each once. They are read from the vault while they are collected, 500 at a time.
      * Keys that cannot be opened are left out.
      *
-     * The flow throws `LookupException` if the vault cannot be read or the backup is not unlocked.
+     * The flow throws [AccessException] if the vault cannot be read or the backup is not unlocked.
      */
     public fun roomKeys(roomId: String): Flow<RoomKey>
 
@@ -276,23 +251,23 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * }
      * ```
      *
-     * The flow throws `StatusException` if the vault cannot be read.
+     * The flow throws [AccessException] if the vault cannot be read.
      */
     public fun arrivedSince(cursor: ArrivalCursor = ArrivalCursor()): Flow<ArrivedPage>
 
-    /** Returns the entries that failed for [reason]. The flow throws `StatusException` if the vault cannot be read. */
+    /** Returns the entries that failed for [reason]. The flow throws [AccessException] if the vault cannot be read. */
     public fun failures(reason: FailureReason): Flow<EntryRef>
 
     /**
      * Returns the copies of keys that are held back, each with the copy that counts in its place. The server, or
      * someone who can write to the backup, may be moving or forging keys: see [proveRoomKey].
      *
-     * The flow throws `StatusException` if the vault cannot be read.
+     * The flow throws [AccessException] if the vault cannot be read.
      */
     public fun conflicts(): Flow<KeyConflict>
 
     /**
-     * Returns the keys that the sink refused, with its reasons. The flow throws `StatusException` if the vault cannot
+     * Returns the keys that the sink refused, with its reasons. The flow throws [AccessException] if the vault cannot
      * be read.
      */
     public fun refusals(): Flow<RefusedEntry>
@@ -302,7 +277,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * it for a number that the app knows from its own crypto store. Requests a wake-up. Does nothing for a text that
      * cannot be a version (empty, `.`, `..`, or over 128 characters).
      *
-     * @throws io.keyferry.ffi.StatusException if the vault cannot be written
+     * @throws AccessException if the vault cannot be written
      */
     public suspend fun includeVersion(version: String)
 
@@ -313,7 +288,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * @param publicKey the public key of the version, from `VersionStatus`: version numbers can repeat
      * @param most how many keys may be missing; 0 withdraws the acceptance
      * @return `false` if the vault knows no such version with that public key
-     * @throws io.keyferry.ffi.StatusException if the vault cannot be written
+     * @throws AccessException if the vault cannot be written
      */
     public suspend fun acceptShortfall(version: String, publicKey: String, most: ULong): Boolean
 
@@ -322,9 +297,17 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * vault, still encrypted, and a later unlock takes it up again.
      *
      * @return `false` if the vault knows no version of that number
-     * @throws io.keyferry.ffi.StatusException if the vault cannot be written
+     * @throws AccessException if the vault cannot be written
      */
     public suspend fun giveUpVersion(version: String): Boolean
+
+    /**
+     * Notes that the app's crypto store has been replaced by an empty one: every key is delivered to the sink again. The
+     * vault keeps its keys; those that its policy has removed are fetched again.
+     *
+     * @throws AccessException if the vault cannot be written
+     */
+    public suspend fun cryptoStoreWasReplaced()
 
     /**
      * Writes every key of the vault to an encrypted key export file, as Element imports it (client-server API, "Key
@@ -332,7 +315,7 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
      * it. The file appears whole or not at all: cancelling the coroutine leaves none. One export at a time: another
      * one waits.
      *
-     * @throws io.keyferry.ffi.ExportException if the passphrase is empty, the file cannot be written, or the
+     * @throws ExportException if the passphrase is empty, the file cannot be written, or the
      *   vault cannot be read
      */
     public suspend fun exportRoomKeys(passphrase: String, file: File): ExportSummary

@@ -1,13 +1,5 @@
 package io.keyferry
 
-import io.keyferry.ffi.BlockedReason
-import io.keyferry.ffi.DownloadProgress
-import io.keyferry.ffi.DownloadStatus
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.RunFailure
-import io.keyferry.ffi.RunOutcome
-
 /** What a screen shows about the download: how far it is, and what it waits for. */
 public sealed interface KeyBackupState {
     /** How far the download is. */

@@ -1,10 +1,6 @@
 package io.keyferry
 
 import kotlin.time.Duration
-import io.keyferry.ffi.PendingUpload
-import io.keyferry.ffi.UploadOutcome
-import io.keyferry.ffi.UploadReport
-import io.keyferry.ffi.UploadStatus
 
 /**
  * Uploads room keys that the app's crypto has and the backup has not. A part of [KeyBackupApi]. Needs the app's crypto:
@@ -18,7 +14,7 @@ public interface KeyUploadApi {
     /**
      * Returns what a logout would lose. Uses no network.
      *
-     * @throws io.keyferry.ffi.UploadException if the app's crypto does not say
+     * @throws AccessException if the app's crypto does not say
      */
     public suspend fun pendingUpload(): PendingUpload
 
@@ -26,7 +22,7 @@ public interface KeyUploadApi {
      * Returns how complete the backup is, and what keeps it from being complete. Makes one small request. That the
      * server cannot be asked is no exception: [UploadStatus.hindrance] says so.
      *
-     * @throws io.keyferry.ffi.UploadException if the app's crypto does not say
+     * @throws AccessException if the app's crypto does not say
      */
     public suspend fun uploadStatus(): UploadStatus
 

@@ -8,10 +8,6 @@ import kotlinx.coroutines.withContext
 import okhttp3.Call
 import okhttp3.Callback
 import okhttp3.Response
-import io.keyferry.ffi.HttpExchange
-import io.keyferry.ffi.HttpHead
-import io.keyferry.ffi.HttpHeader
-import io.keyferry.ffi.TransportException
 
 /** One call under way. [head] and [nextChunk] come one at a time; [cancel] may come at any time. */
 internal class OkHttpExchange(private val call: Call) : HttpExchange {

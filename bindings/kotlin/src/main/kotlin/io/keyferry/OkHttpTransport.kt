@@ -10,11 +10,6 @@ import okhttp3.Headers
 import okhttp3.OkHttpClient
 import okhttp3.Request
 import okhttp3.RequestBody.Companion.toRequestBody
-import io.keyferry.ffi.HttpExchange
-import io.keyferry.ffi.HttpMethod
-import io.keyferry.ffi.HttpRequest
-import io.keyferry.ffi.HttpTransport
-import io.keyferry.ffi.TransportException
 
 /**
  * An [HttpTransport] over OkHttp. It reads a body only when the next chunk is requested, so that memory stays flat
@@ -45,7 +40,7 @@ public class OkHttpTransport(client: OkHttpClient? = null) : HttpTransport {
     internal val connections: ConnectionPool get() = client.connectionPool
 
     override fun start(request: HttpRequest): HttpExchange {
-        val idle = request.idleTimeoutMs.coerceAtMost(Int.MAX_VALUE.toULong()).toLong()
+        val idle = request.idleTimeout.inWholeMilliseconds.coerceAtMost(Int.MAX_VALUE.toLong())
         val patient = client.newBuilder()
             .readTimeout(idle, TimeUnit.MILLISECONDS)
             // A request that creates something must not be sent again.

@@ -2,8 +2,6 @@ package io.keyferry
 
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
-import io.keyferry.ffi.ArrivalCursor
-import io.keyferry.ffi.ArrivedPage
 
 /** Reads a list from the vault page by page, while it is collected. */
 internal fun <T> pages(read: suspend (after: Long?) -> Pair<List<T>, Long?>): Flow<T> = flow {

@@ -3,16 +3,6 @@ package io.keyferry
 import kotlin.time.Duration
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
-import io.keyferry.ffi.BackupReset
-import io.keyferry.ffi.KeyDownload
-import io.keyferry.ffi.KeyLoss
-import io.keyferry.ffi.ResetCause
-import io.keyferry.ffi.ResetException
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.ResetProgress
-import io.keyferry.ffi.ResetReadiness
-import io.keyferry.ffi.ResetReport
-import io.keyferry.ffi.ResetStatus
 
 /** The reset over the generated client. */
 internal class ResetCalls(

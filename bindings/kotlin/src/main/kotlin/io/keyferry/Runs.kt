@@ -13,14 +13,6 @@ import kotlinx.coroutines.async
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeoutOrNull
-import io.keyferry.ffi.KeyDownload
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.ResetReport
-import io.keyferry.ffi.RunHolder
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.RunReport
-import io.keyferry.ffi.UploadOutcome
-import io.keyferry.ffi.UploadReport
 
 /** Time after which a cancelled run is told to end once more: it may not have begun the first time. */
 private val A_MOMENT = 20.milliseconds

@@ -4,12 +4,6 @@ import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.update
-import io.keyferry.ffi.DownloadProgress
-import io.keyferry.ffi.DownloadStatus
-import io.keyferry.ffi.KeyDownload
-import io.keyferry.ffi.ResetReport
-import io.keyferry.ffi.RunReport
-import io.keyferry.ffi.StatusException
 
 /**
  * Keeps the state of the download: from the runs of this process, and from the progress that they report. A run of a
@@ -52,7 +46,7 @@ internal class StateOfRuns(nothingYet: DownloadProgress) {
     suspend fun follow(download: KeyDownload) {
         try {
             follow(download.status())
-        } catch (_: StatusException) {
+        } catch (_: AccessException) {
             return
         }
     }

@@ -12,7 +12,6 @@ import javax.net.ssl.SSLException
 import javax.net.ssl.SSLHandshakeException
 import javax.net.ssl.SSLPeerUnverifiedException
 import okhttp3.Call
-import io.keyferry.ffi.TransportException
 
 /**
  * Translates an exception of OkHttp or of the platform: into one that passes by itself, or one that needs attention.

@@ -2,11 +2,6 @@ package io.keyferry
 
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.RunFailure
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.UploadOutcome
-import io.keyferry.ffi.WakeUp
 
 /** What a worker should do after [work]. */
 public sealed interface WorkOutcome {
@@ -23,7 +18,7 @@ public sealed interface WorkOutcome {
      */
     public data class Retry(val wakeUp: WakeUp?) : WorkOutcome {
         /** How long to wait at least, from now; `null` if that is not known. */
-        public val notBefore: Duration? get() = wakeUp?.let { it.notBeforeMs.toLong().milliseconds }
+        public val notBefore: Duration? get() = wakeUp?.notBefore
     }
 
     /** The work cannot continue by itself: the user or the app has to act on [reason]. */

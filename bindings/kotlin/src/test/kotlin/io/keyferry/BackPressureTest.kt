@@ -12,9 +12,6 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.HttpExchange
-import io.keyferry.ffi.HttpRequest
-import io.keyferry.ffi.HttpTransport
 
 internal class BackPressureTest {
     @TempDir

@@ -14,8 +14,6 @@ import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.DownloadStage
-import io.keyferry.ffi.WakeUpPurpose
 
 private const val KEYS = 10_000
 

@@ -19,9 +19,6 @@ import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.DownloadStage
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.RunOutcome
 
 private const val KEYS = 10_000
 

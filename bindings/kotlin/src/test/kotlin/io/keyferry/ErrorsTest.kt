@@ -7,21 +7,6 @@ import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.BlockedReason
-import io.keyferry.ffi.ExportException
-import io.keyferry.ffi.HostException
-import io.keyferry.ffi.LookupException
-import io.keyferry.ffi.OnDemandException
-import io.keyferry.ffi.OpenException
-import io.keyferry.ffi.ResetException
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.RunFailure
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.StatusException
-import io.keyferry.ffi.UnlockException
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.VaultProtection
-import io.keyferry.ffi.WakeUpPurpose
 
 internal class ErrorsTest {
     @TempDir
@@ -54,7 +39,7 @@ internal class ErrorsTest {
         assertEquals(null, KeyBackup.setVaultAside(vault))
         homeserver.open(directory).use { backup ->
             backup.unlock(homeserver.recoveryKey)
-            thrownBy<StatusException.Gone> { left.status() }
+            thrownBy<AccessException.VaultGone> { left.status() }
             assertEquals(RunOutcome.Failed(RunFailure.VaultGone), left.run().outcome)
             assertCompleted(backup.run().outcome)
         }
@@ -117,12 +102,12 @@ internal class ErrorsTest {
         val backup = homeserver.open(directory)
         backup.close()
         backup.close()
-        thrownBy<StatusException.ShutDown> { backup.status() }
-        thrownBy<LookupException.ShutDown> { backup.findRoomKey("!room", "session") }
+        thrownBy<AccessException.ShutDown> { backup.status() }
+        thrownBy<AccessException.ShutDown> { backup.findRoomKey("!room", "session") }
         thrownBy<ExportException.Cancelled> { backup.exportRoomKeys("passphrase", directory.resolve("keys").toFile()) }
-        thrownBy<StatusException.ShutDown> { backup.pause() }
-        thrownBy<OnDemandException.ShutDown> { backup.refresh() }
-        thrownBy<ResetException.ShutDown> { backup.resetStatus() }
+        thrownBy<AccessException.ShutDown> { backup.pause() }
+        thrownBy<AccessException.ShutDown> { backup.refresh() }
+        thrownBy<AccessException.ShutDown> { backup.resetStatus() }
         assertEquals(RunOutcome.Paused(emptyList()), backup.run().outcome)
         assertEquals(ResetOutcome.Paused(emptyList()), backup.runReset().outcome)
         for (purpose in WakeUpPurpose.entries) assertEquals(WorkOutcome.Success, backup.work(purpose), "$purpose")

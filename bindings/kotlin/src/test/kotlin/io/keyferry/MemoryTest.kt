@@ -12,10 +12,6 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.condition.EnabledOnOs
 import org.junit.jupiter.api.condition.OS
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.HttpExchange
-import io.keyferry.ffi.HttpRequest
-import io.keyferry.ffi.HttpTransport
-import io.keyferry.ffi.SinkAnswer
 
 /** The heap of these tests has its full size from the start (pom.xml), so any growth is native memory. */
 @EnabledOnOs(OS.LINUX, disabledReason = "reads the memory of the process from /proc")

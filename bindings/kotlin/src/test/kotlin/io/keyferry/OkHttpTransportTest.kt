@@ -1,6 +1,7 @@
 package io.keyferry
 
 import java.net.ServerSocket
+import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.async
 import kotlinx.coroutines.delay
@@ -9,9 +10,6 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
-import io.keyferry.ffi.HttpExchange
-import io.keyferry.ffi.HttpHeader
-import io.keyferry.ffi.TransportException
 
 private const val ALL_KEYS = "/room_keys/keys?version=1"
 
@@ -74,9 +72,9 @@ internal class OkHttpTransportTest {
     @Test
     fun `a silent server causes a timeout`() = withHomeserver { homeserver ->
         homeserver.setFaults("""[{"kind":"silence","times":1},{"kind":"stall","after_bytes":100}]""")
-        thrownBy<TransportException.Timeout> { transport.start(homeserver.request(ALL_KEYS, 300u)).head() }
+        thrownBy<TransportException.Timeout> { transport.start(homeserver.request(ALL_KEYS, 300.milliseconds)).head() }
         thrownBy<TransportException.Timeout> {
-            transport.start(homeserver.request(ALL_KEYS, 300u)).apply { head() }.all()
+            transport.start(homeserver.request(ALL_KEYS, 300.milliseconds)).apply { head() }.all()
         }
     }
 

@@ -7,11 +7,6 @@ import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.KeyProof
-import io.keyferry.ffi.OnDemandException
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.RoomKeyLookup
-import io.keyferry.ffi.ServerNews
 
 private const val KEYS = 300
 private const val ROOMS = 3
@@ -60,10 +55,10 @@ internal class OnDemandTest {
         homeserver.open(directory).use { backup ->
             val (room, session) = homeserver.firstKey()
             backup.pause(PauseCause.OFFLINE)
-            val held = thrownBy<OnDemandException.OnHold> { backup.fetchSession(room, session) }
+            val held = thrownBy<AccessException.OnHold> { backup.fetchSession(room, session) }
             assertEquals(listOf(PauseCause.OFFLINE), held.causes)
             backup.resume(PauseCause.OFFLINE)
-            thrownBy<OnDemandException.Locked> { backup.fetchSession(room, session) }
+            thrownBy<AccessException.Locked> { backup.fetchSession(room, session) }
         }
     }
 

@@ -10,10 +10,6 @@ import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.DownloadPolicy
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.WakeUpPurpose
 
 internal class PausingTest {
     @TempDir

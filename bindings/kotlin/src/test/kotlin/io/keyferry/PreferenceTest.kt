@@ -2,9 +2,9 @@ package io.keyferry
 
 import java.nio.file.Path
 import java.util.concurrent.CopyOnWriteArrayList
+import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.withTimeout
-import kotlin.time.Duration.Companion.seconds
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertInstanceOf
@@ -12,18 +12,6 @@ import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.AccountDataEvent
-import io.keyferry.ffi.DecisionReason
-import io.keyferry.ffi.DeterminedPolicy
-import io.keyferry.ffi.PendingReason
-import io.keyferry.ffi.PreferenceException
-import io.keyferry.ffi.PreferencePolicy
-import io.keyferry.ffi.PreferenceResolution
-import io.keyferry.ffi.PreferenceSource
-import io.keyferry.ffi.PreferenceValue
-import io.keyferry.ffi.PreferenceWrite
-import io.keyferry.ffi.UndeterminedPolicy
-import io.keyferry.ffi.WakeUp
 
 private const val STABLE = "m.key_backup"
 private const val UNSTABLE = "m.org.matrix.custom.backup_disabled"
@@ -124,12 +112,12 @@ internal class PreferenceTest {
         val choosing = PreferencePolicy.TakePart(DeterminedPolicy.FOLLOW, UndeterminedPolicy.CHOOSE_ON, true)
         homeserver.open(directory.resolve("first"), choosing).use { backup ->
             homeserver.setFaults("""[{"kind":"not_json","endpoint":"get_account_data"}]""")
-            thrownBy<PreferenceException.Unreachable> { backup.preference.decideAtSignIn() }
+            thrownBy<AccessException.Unreachable> { backup.preference.decideAtSignIn() }
             homeserver.setFaults("[]")
         }
         homeserver.open(directory.resolve("second"), PreferencePolicy.OptOut).use { backup ->
-            thrownBy<PreferenceException.OptedOut> { backup.preference.setEnabled(true) }
-            thrownBy<PreferenceException.OptedOut> { backup.preference.decideAtSignIn() }
+            thrownBy<AccessException.NotConfigured> { backup.preference.setEnabled(true) }
+            thrownBy<AccessException.NotConfigured> { backup.preference.decideAtSignIn() }
         }
         assertNull(homeserver.accountData(STABLE))
     }

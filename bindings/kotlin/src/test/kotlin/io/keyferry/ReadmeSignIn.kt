@@ -1,8 +1,5 @@
 package io.keyferry
 
-import io.keyferry.ffi.PreferenceValue
-import io.keyferry.ffi.PreferenceWrite
-
 /** Whether backups are to be on. The snippet in the README, compiled and run. */
 internal suspend fun signIn(backup: KeyBackup, askUser: suspend (default: PreferenceValue) -> Boolean): Boolean {
     // README begin

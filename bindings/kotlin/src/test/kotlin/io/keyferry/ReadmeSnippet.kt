@@ -2,16 +2,6 @@ package io.keyferry
 
 import java.io.File
 import kotlin.time.Duration.Companion.minutes
-import io.keyferry.ffi.Account
-import io.keyferry.ffi.ClientOptions
-import io.keyferry.ffi.KeyLoss
-import io.keyferry.ffi.Keyring
-import io.keyferry.ffi.ResetCause
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.RoomKeySink
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.VaultProtection
 
 /** The snippets in the README, compiled. */
 @Suppress("unused")

@@ -17,20 +17,6 @@ import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.BlockedReason
-import io.keyferry.ffi.CryptoException
-import io.keyferry.ffi.KeyLoss
-import io.keyferry.ffi.LossKind
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.ResetCause
-import io.keyferry.ffi.ResetException
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.ResetProgress
-import io.keyferry.ffi.ResetStep
-import io.keyferry.ffi.ResetWay
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.WakeUpPurpose
 
 private const val KEYS = 2_000
 
@@ -215,7 +201,8 @@ internal class ResetTest {
     fun `without the app's crypto there is no reset`() = test {
         Homeserver("--keys", "10", "--rooms", "1").use { homeserver ->
             homeserver.open(directory).use { backup ->
-                thrownBy<ResetException.NoCrypto> { backup.moveBackup(ResetCause.BACKUP_DAMAGED) }
+                val refusal = thrownBy<ResetException.Access> { backup.moveBackup(ResetCause.BACKUP_DAMAGED) }
+                assertInstanceOf(AccessException.NotConfigured::class.java, refusal.error)
                 assertEquals(ResetOutcome.NothingToDo, backup.runReset().outcome)
             }
         }

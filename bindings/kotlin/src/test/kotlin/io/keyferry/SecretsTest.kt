@@ -1,23 +1,9 @@
 package io.keyferry
 
+import kotlin.time.Duration.Companion.milliseconds
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
-import io.keyferry.ffi.Account
-import io.keyferry.ffi.BackupOrigin
-import io.keyferry.ffi.BackupTarget
-import io.keyferry.ffi.ClientOptions
-import io.keyferry.ffi.FileDownload
-import io.keyferry.ffi.HttpHeader
-import io.keyferry.ffi.HttpMethod
-import io.keyferry.ffi.HttpRequest
-import io.keyferry.ffi.NewBackup
-import io.keyferry.ffi.RoomKey
-import io.keyferry.ffi.RoomKeyLookup
-import io.keyferry.ffi.RoomKeyPage
-import io.keyferry.ffi.TransportException
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.VaultProtection
 
 internal class SecretsTest {
     private val secret = "EsTc"
@@ -36,7 +22,7 @@ internal class SecretsTest {
             UnlockSecret.DecryptionKey(secret),
             VaultProtection.Passphrase(secret),
             ClientOptions(account, "/a", VaultProtection.Key(secret.toByteArray())),
-            HttpRequest(HttpMethod.GET, "https://a", listOf(HttpHeader("Authorization", secret)), null, 1u),
+            HttpRequest(HttpMethod.GET, "https://a", listOf(HttpHeader("Authorization", secret)), null, 1.milliseconds),
             RoomKeyPage(listOf(key), null),
             NewBackup(BackupTarget("2", "public"), secret),
             // `PrintingTest` checks every exception.

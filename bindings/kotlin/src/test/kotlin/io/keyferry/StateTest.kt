@@ -10,7 +10,6 @@ import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.PauseCause
 
 private const val KEYS = 500
 

@@ -10,15 +10,6 @@ import kotlinx.coroutines.delay
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.Assertions.assertInstanceOf
-import io.keyferry.ffi.CompletionProof
-import io.keyferry.ffi.HttpTransport
-import io.keyferry.ffi.RoomKey
-import io.keyferry.ffi.RoomKeySink
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.SinkAnswer
-import io.keyferry.ffi.SinkLimits
-import io.keyferry.ffi.WakeUp
-import io.keyferry.ffi.WakeUpPurpose
 
 /** The outcome of a run that got the whole backup in one answer. */
 internal val WHOLE = RunOutcome.Completed(CompletionProof.WHOLE, 0u)

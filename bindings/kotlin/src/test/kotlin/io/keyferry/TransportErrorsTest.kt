@@ -16,7 +16,6 @@ import okhttp3.OkHttpClient
 import okhttp3.Request
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Test
-import io.keyferry.ffi.TransportException
 
 internal class TransportErrorsTest {
     private val call = OkHttpClient().newCall(Request.Builder().url("http://localhost/").build())

@@ -7,14 +7,6 @@ import org.junit.jupiter.api.Assertions.assertNotNull
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.BlockedReason
-import io.keyferry.ffi.CryptoException
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.PendingUpload
-import io.keyferry.ffi.UploadException
-import io.keyferry.ffi.UploadHindrance
-import io.keyferry.ffi.UploadOutcome
-import io.keyferry.ffi.WakeUpPurpose
 
 private const val KEYS = 100
 
@@ -59,13 +51,13 @@ internal class UploadTest {
         crypto.hasOneToUpload()
         for (failure in listOf(CryptoException.Unavailable("locked"), NotImplementedError("on purpose"))) {
             crypto.onCall = { throw failure }
-            thrownBy<UploadException.CryptoUnavailable> { backup.pendingUpload() }
+            thrownBy<AccessException.CryptoUnavailable> { backup.pendingUpload() }
             val blocked = assertInstanceOf(UploadOutcome.Blocked::class.java, backup.flushUploads().outcome)
             assertEquals(BlockedReason.CryptoUnavailable, blocked.reason)
             assertNotNull(wakeUps.last(WakeUpPurpose.UPLOAD))
         }
         crypto.onCall = { throw CryptoException.Refused("not trusted") }
-        assertEquals("not trusted", thrownBy<UploadException.CryptoRefuses> { backup.pendingUpload() }.reason)
+        assertEquals("not trusted", thrownBy<AccessException.CryptoRefuses> { backup.pendingUpload() }.reason)
         assertEquals(UploadOutcome.CryptoRefuses("not trusted"), backup.flushUploads().outcome)
         crypto.onCall = {}
         assertEquals(UploadOutcome.Completed, backup.flushUploads().outcome)
@@ -76,8 +68,8 @@ internal class UploadTest {
     fun `without a source nothing can be uploaded`() = test {
         Homeserver("--keys", "10", "--rooms", "1").use { homeserver ->
             homeserver.open(directory).use { backup ->
-                thrownBy<UploadException.NoSource> { backup.pendingUpload() }
-                thrownBy<UploadException.NoSource> { backup.uploadStatus() }
+                thrownBy<AccessException.NotConfigured> { backup.pendingUpload() }
+                thrownBy<AccessException.NotConfigured> { backup.uploadStatus() }
             }
         }
     }

@@ -1,6 +1,7 @@
 package io.keyferry
 
 import java.nio.file.Path
+import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineStart
@@ -12,15 +13,12 @@ import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.WakeUp
-import io.keyferry.ffi.WakeUpPurpose
 
 internal class WakeUpTest {
     @TempDir
     lateinit var directory: Path
 
-    private val wakeUp = WakeUp(0u, true, false, false, 0u)
+    private val wakeUp = WakeUp(Duration.ZERO, true, false, false, 0u)
 
     @Test
     fun `a wake-up is requested while keys are left, and cancelled when a run completes`() = test {
@@ -43,7 +41,7 @@ internal class WakeUpTest {
     fun `wake-ups are held back only while work of their purpose runs, and the last one is returned`() = test {
         val held = HeldWakeUps()
         assertFalse(held.hold(WakeUpPurpose.DOWNLOAD, wakeUp))
-        val later = wakeUp.copy(notBeforeMs = 5u)
+        val later = wakeUp.copy(notBefore = 5.milliseconds)
         val (result, last) = held.duringTurn {
             assertFalse(held.hold(WakeUpPurpose.PREFERENCE_WRITE, wakeUp))
             assertTrue(held.hold(WakeUpPurpose.DOWNLOAD, wakeUp) && held.hold(WakeUpPurpose.DOWNLOAD, later))

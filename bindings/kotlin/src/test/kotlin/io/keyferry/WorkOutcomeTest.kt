@@ -1,22 +1,13 @@
 package io.keyferry
 
+import kotlin.time.Duration.Companion.milliseconds
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Test
-import io.keyferry.ffi.BlockedReason
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.ResetStop
-import io.keyferry.ffi.RunFailure
-import io.keyferry.ffi.RunHolder
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.UploadHindrance
-import io.keyferry.ffi.UploadOutcome
-import io.keyferry.ffi.WakeUp
 
 internal class WorkOutcomeTest {
     private val wakeUp = WakeUp(
-        notBeforeMs = 7u,
+        notBefore = 7.milliseconds,
         needsNetwork = true,
         needsUnmetered = false,
         needsCharging = false,

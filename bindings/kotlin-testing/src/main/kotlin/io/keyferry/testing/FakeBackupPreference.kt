@@ -1,17 +1,17 @@
 package io.keyferry.testing
 
+import io.keyferry.AccountDataEvent
+import io.keyferry.BackupPreferenceApi
+import io.keyferry.DecisionReason
+import io.keyferry.PendingPreference
+import io.keyferry.PreferenceNotice
+import io.keyferry.PreferenceSource
+import io.keyferry.PreferenceValue
+import io.keyferry.PreferenceWrite
+import io.keyferry.SharedPreference
+import io.keyferry.SignInDecision
 import kotlin.time.Duration
 import kotlinx.coroutines.flow.MutableSharedFlow
-import io.keyferry.BackupPreferenceApi
-import io.keyferry.ffi.AccountDataEvent
-import io.keyferry.ffi.DecisionReason
-import io.keyferry.ffi.PendingPreference
-import io.keyferry.ffi.PreferenceNotice
-import io.keyferry.ffi.PreferenceSource
-import io.keyferry.ffi.PreferenceValue
-import io.keyferry.ffi.PreferenceWrite
-import io.keyferry.ffi.SharedPreference
-import io.keyferry.ffi.SignInDecision
 
 /** The preference of a [FakeKeyBackup]: an account's value in memory. */
 public class FakeBackupPreference : BackupPreferenceApi {

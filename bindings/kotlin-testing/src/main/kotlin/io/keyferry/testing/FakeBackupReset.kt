@@ -1,22 +1,22 @@
 package io.keyferry.testing
 
+import io.keyferry.BackupResetApi
+import io.keyferry.KeyLoss
+import io.keyferry.ResetCause
+import io.keyferry.ResetException
+import io.keyferry.ResetOutcome
+import io.keyferry.ResetProgress
+import io.keyferry.ResetReadiness
+import io.keyferry.ResetReport
+import io.keyferry.ResetStatus
+import io.keyferry.ResetStep
+import io.keyferry.ResetStop
+import io.keyferry.ResetWay
+import io.keyferry.WakeUp
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.MutableStateFlow
-import io.keyferry.BackupResetApi
-import io.keyferry.ffi.KeyLoss
-import io.keyferry.ffi.ResetCause
-import io.keyferry.ffi.ResetException
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.ResetProgress
-import io.keyferry.ffi.ResetReadiness
-import io.keyferry.ffi.ResetReport
-import io.keyferry.ffi.ResetStatus
-import io.keyferry.ffi.ResetStep
-import io.keyferry.ffi.ResetStop
-import io.keyferry.ffi.ResetWay
-import io.keyferry.ffi.WakeUp
 
 /** The reset of a [FakeKeyBackup]: it answers what a test has set, and keeps how far the reset is. */
 public class FakeBackupReset internal constructor(private val core: FakeCore) : BackupResetApi {

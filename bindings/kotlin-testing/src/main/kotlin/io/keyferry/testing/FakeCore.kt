@@ -1,8 +1,8 @@
 package io.keyferry.testing
 
+import io.keyferry.PauseCause
 import java.util.concurrent.CopyOnWriteArrayList
 import kotlinx.coroutines.flow.MutableStateFlow
-import io.keyferry.ffi.PauseCause
 
 /** What the parts of a [FakeKeyBackup] share: the calls that were made, the failures to throw, and what holds runs. */
 internal class FakeCore {

@@ -1,5 +1,37 @@
 package io.keyferry.testing
 
+import io.keyferry.ArrivalCursor
+import io.keyferry.ArrivedPage
+import io.keyferry.ArrivedRoomKeys
+import io.keyferry.BackupResetApi
+import io.keyferry.ConflictNotice
+import io.keyferry.DownloadPolicy
+import io.keyferry.DownloadProgress
+import io.keyferry.DownloadStage
+import io.keyferry.DownloadStatus
+import io.keyferry.DownloadSummary
+import io.keyferry.EntryRef
+import io.keyferry.ExportSummary
+import io.keyferry.FailureReason
+import io.keyferry.KeyBackupApi
+import io.keyferry.KeyBackupState
+import io.keyferry.KeyConflict
+import io.keyferry.KeyProof
+import io.keyferry.KeyUploadApi
+import io.keyferry.PauseCause
+import io.keyferry.RefusedEntry
+import io.keyferry.RoomFetch
+import io.keyferry.RoomHistoryShareability
+import io.keyferry.RoomKey
+import io.keyferry.RoomKeyLookup
+import io.keyferry.RunOutcome
+import io.keyferry.RunReport
+import io.keyferry.ServerNews
+import io.keyferry.UnlockException
+import io.keyferry.UnlockSecret
+import io.keyferry.UnlockedBackup
+import io.keyferry.WakeUpPurpose
+import io.keyferry.WorkOutcome
 import java.io.File
 import java.util.concurrent.CopyOnWriteArrayList
 import kotlin.time.Duration
@@ -11,38 +43,6 @@ import kotlinx.coroutines.flow.asFlow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.flowOf
 import kotlinx.coroutines.flow.update
-import io.keyferry.BackupResetApi
-import io.keyferry.KeyBackupApi
-import io.keyferry.KeyBackupState
-import io.keyferry.KeyUploadApi
-import io.keyferry.WorkOutcome
-import io.keyferry.ffi.ArrivalCursor
-import io.keyferry.ffi.ArrivedPage
-import io.keyferry.ffi.ArrivedRoomKeys
-import io.keyferry.ffi.ConflictNotice
-import io.keyferry.ffi.DownloadPolicy
-import io.keyferry.ffi.DownloadProgress
-import io.keyferry.ffi.DownloadStage
-import io.keyferry.ffi.DownloadStatus
-import io.keyferry.ffi.DownloadSummary
-import io.keyferry.ffi.EntryRef
-import io.keyferry.ffi.ExportSummary
-import io.keyferry.ffi.FailureReason
-import io.keyferry.ffi.KeyConflict
-import io.keyferry.ffi.KeyProof
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.RefusedEntry
-import io.keyferry.ffi.RoomFetch
-import io.keyferry.ffi.RoomHistoryShareability
-import io.keyferry.ffi.RoomKey
-import io.keyferry.ffi.RoomKeyLookup
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.RunReport
-import io.keyferry.ffi.ServerNews
-import io.keyferry.ffi.UnlockException
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.UnlockedBackup
-import io.keyferry.ffi.WakeUpPurpose
 
 internal const val VERSION: String = "1"
 
@@ -52,7 +52,7 @@ internal const val VERSION: String = "1"
  * ```
  * val backup = FakeKeyBackup(FakeRun.ofKeys(1_000u), recoveryKey = "EsTc …")
  * backup.keys += RoomKey(…)                      // look-ups find it
- * backup.failNext(StatusException.Busy())        // the next call that can fail throws it
+ * backup.failNext(AccessException.VaultInaccessible())        // the next call that can fail throws it
  * backup.upload.waiting = 3u                     // keys that wait to be uploaded
  * ```
  *
@@ -223,6 +223,8 @@ public class FakeKeyBackup private constructor(
         called("acceptShortfall") { version == VERSION }
 
     override suspend fun giveUpVersion(version: String): Boolean = called("giveUpVersion") { version == VERSION }
+
+    override suspend fun cryptoStoreWasReplaced(): Unit = called("cryptoStoreWasReplaced") {}
 
     override suspend fun exportRoomKeys(passphrase: String, file: File): ExportSummary = called("exportRoomKeys") {
         file.writeText("-----BEGIN MEGOLM SESSION DATA-----\n-----END MEGOLM SESSION DATA-----\n")

@@ -1,13 +1,13 @@
 package io.keyferry.testing
 
-import kotlin.time.Duration
 import io.keyferry.KeyUploadApi
-import io.keyferry.ffi.PendingUpload
-import io.keyferry.ffi.UploadHindrance
-import io.keyferry.ffi.UploadOutcome
-import io.keyferry.ffi.UploadReport
-import io.keyferry.ffi.UploadStatus
-import io.keyferry.ffi.WakeUp
+import io.keyferry.PendingUpload
+import io.keyferry.UploadHindrance
+import io.keyferry.UploadOutcome
+import io.keyferry.UploadReport
+import io.keyferry.UploadStatus
+import io.keyferry.WakeUp
+import kotlin.time.Duration
 
 /** The upload of a [FakeKeyBackup]: keys that wait until [flushUploads] completes. */
 public class FakeKeyUpload internal constructor(private val core: FakeCore) : KeyUploadApi {

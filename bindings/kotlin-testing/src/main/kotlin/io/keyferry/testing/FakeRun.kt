@@ -1,12 +1,12 @@
 package io.keyferry.testing
 
+import io.keyferry.CompletionProof
+import io.keyferry.DownloadProgress
+import io.keyferry.DownloadStage
+import io.keyferry.RunOutcome
+import io.keyferry.WakeUp
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
-import io.keyferry.ffi.CompletionProof
-import io.keyferry.ffi.DownloadProgress
-import io.keyferry.ffi.DownloadStage
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.WakeUp
 
 /**
  * What one run of a [FakeKeyBackup] does: shows this [progress], step by step, and ends with this [outcome].
@@ -44,7 +44,7 @@ public fun fakeProgress(
     fetched: ULong = 0u,
     delivered: ULong = 0u,
     keysPerSecond: ULong = 0u,
-    timeLeftMs: ULong? = null,
+    timeLeft: Duration? = null,
 ): DownloadProgress = DownloadProgress(
     stage = stage,
     total = total,
@@ -59,5 +59,5 @@ public fun fakeProgress(
     rooms = 0u,
     bytesDownloaded = 0u,
     keysPerSecond = keysPerSecond,
-    timeLeftMs = timeLeftMs,
+    timeLeft = timeLeft,
 )

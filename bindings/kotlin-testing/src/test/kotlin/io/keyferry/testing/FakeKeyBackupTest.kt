@@ -1,5 +1,27 @@
 package io.keyferry.testing
 
+import io.keyferry.BlockedReason
+import io.keyferry.DownloadStage
+import io.keyferry.KeyBackupApi
+import io.keyferry.KeyLoss
+import io.keyferry.LossKind
+import io.keyferry.PauseCause
+import io.keyferry.PreferenceValue
+import io.keyferry.PreferenceWrite
+import io.keyferry.ResetCause
+import io.keyferry.ResetException
+import io.keyferry.ResetOutcome
+import io.keyferry.ResetStep
+import io.keyferry.ResetStop
+import io.keyferry.RunFailure
+import io.keyferry.RunOutcome
+import io.keyferry.AccessException
+import io.keyferry.UnlockException
+import io.keyferry.UnlockSecret
+import io.keyferry.UploadHindrance
+import io.keyferry.UploadOutcome
+import io.keyferry.WakeUpPurpose
+import io.keyferry.WorkOutcome
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.async
 import kotlinx.coroutines.flow.first
@@ -8,28 +30,6 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
-import io.keyferry.KeyBackupApi
-import io.keyferry.WorkOutcome
-import io.keyferry.ffi.BlockedReason
-import io.keyferry.ffi.DownloadStage
-import io.keyferry.ffi.KeyLoss
-import io.keyferry.ffi.LossKind
-import io.keyferry.ffi.PauseCause
-import io.keyferry.ffi.PreferenceValue
-import io.keyferry.ffi.PreferenceWrite
-import io.keyferry.ffi.ResetCause
-import io.keyferry.ffi.ResetException
-import io.keyferry.ffi.ResetOutcome
-import io.keyferry.ffi.ResetStep
-import io.keyferry.ffi.ResetStop
-import io.keyferry.ffi.RunFailure
-import io.keyferry.ffi.RunOutcome
-import io.keyferry.ffi.StatusException
-import io.keyferry.ffi.UnlockException
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.UploadHindrance
-import io.keyferry.ffi.UploadOutcome
-import io.keyferry.ffi.WakeUpPurpose
 
 internal class FakeKeyBackupTest {
     @Test
@@ -68,8 +68,8 @@ internal class FakeKeyBackupTest {
     @Test
     fun `failures are thrown in their order, once each`() = runBlocking {
         val backup = FakeKeyBackup()
-        backup.failNext(StatusException.Busy())
-        assertInstanceOf(StatusException.Busy::class.java, runCatching { backup.status() }.exceptionOrNull())
+        backup.failNext(AccessException.VaultInaccessible())
+        assertInstanceOf(AccessException.VaultInaccessible::class.java, runCatching { backup.status() }.exceptionOrNull())
         assertTrue(backup.status().causes.isEmpty())
         assertEquals(listOf("status", "status"), backup.calls)
     }
@@ -77,7 +77,7 @@ internal class FakeKeyBackupTest {
     @Test
     fun `a preference that could not be written stays pending`() = runBlocking {
         val backup = FakeKeyBackup()
-        backup.preference.write = PreferenceWrite.Pending(io.keyferry.ffi.PendingReason.Unreachable, null)
+        backup.preference.write = PreferenceWrite.Pending(io.keyferry.PendingReason.Unreachable, null)
         backup.preference.setEnabled(true)
         assertEquals(PreferenceValue.UNDETERMINED, backup.preference.value)
         backup.preference.write = PreferenceWrite.Written

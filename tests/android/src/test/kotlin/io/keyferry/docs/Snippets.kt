@@ -7,45 +7,15 @@ import android.app.Application
 import android.content.Context
 import android.net.ConnectivityManager
 import android.net.NetworkCapabilities
+import io.keyferry.*
+import io.keyferry.testing.FakeKeyBackup
+import io.keyferry.testing.FakeRun
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.flow.filterNotNull
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.launch
 import okhttp3.OkHttpClient
-import io.keyferry.KeyBackup
-import io.keyferry.KeyBackupApi
-import io.keyferry.OkHttpTransport
-import io.keyferry.android.KeyBackupAction
-import io.keyferry.android.KeyBackupProgressView
-import io.keyferry.android.KeyBackupProvider
-import io.keyferry.android.KeyBackupWork
-import io.keyferry.android.forget
-import io.keyferry.android.keyBackup
-import io.keyferry.android.keyBackupDirectory
-import io.keyferry.android.keyBackupError
-import io.keyferry.android.keyBackupResetDetail
-import io.keyferry.android.open
-import io.keyferry.ffi.Account
-import io.keyferry.ffi.BackupSigner
-import io.keyferry.ffi.DownloadPolicy
-import io.keyferry.ffi.OpenException
-import io.keyferry.ffi.ResetCause
-import io.keyferry.ffi.ResetReadiness
-import io.keyferry.ffi.ResetStep
-import io.keyferry.ffi.ResetWay
-import io.keyferry.ffi.RoomKey
-import io.keyferry.ffi.RoomKeyLookup
-import io.keyferry.ffi.RoomKeySink
-import io.keyferry.ffi.RoomKeySource
-import io.keyferry.ffi.SecretKeeper
-import io.keyferry.ffi.SinkAnswer
-import io.keyferry.ffi.UnlockException
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.WakeUpPurpose
-import io.keyferry.roomKeySink
-import io.keyferry.testing.FakeKeyBackup
-import io.keyferry.testing.FakeRun
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.shadows.ShadowNetworkCapabilities
 
@@ -148,8 +118,7 @@ private suspend fun openOrStartAgain(context: Context, session: Session): KeyBac
     return try {
         open()
     } catch (failure: OpenException) {
-        val isLost = failure is OpenException.VaultDamaged || failure is OpenException.KeyringUnavailable && failure.keyLost
-        if (!isLost) throw failure
+        if (failure.remedy != Remedy.SET_VAULT_ASIDE) throw failure
         KeyBackup.setVaultAside(keyBackupDirectory(context, session.account.userId))
         open()
     }

@@ -1,14 +1,14 @@
 package io.keyferry.shrunk
 
+import io.keyferry.Account
+import io.keyferry.ClientOptions
+import io.keyferry.KeyBackup
+import io.keyferry.SinkAnswer
+import io.keyferry.UnlockSecret
+import io.keyferry.VaultProtection
+import io.keyferry.roomKeySink
 import java.io.File
 import kotlinx.coroutines.runBlocking
-import io.keyferry.KeyBackup
-import io.keyferry.ffi.Account
-import io.keyferry.ffi.ClientOptions
-import io.keyferry.ffi.UnlockSecret
-import io.keyferry.ffi.VaultProtection
-import io.keyferry.roomKeySink
-import io.keyferry.ffi.SinkAnswer
 
 /** A program that R8 shrinks: restores a backup into a sink, and prints how many keys came. */
 fun main(arguments: Array<String>): Unit = runBlocking {

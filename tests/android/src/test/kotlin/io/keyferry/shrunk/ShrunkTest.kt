@@ -1,5 +1,6 @@
 package io.keyferry.shrunk
 
+import io.keyferry.Homeserver
 import java.io.File
 import java.util.concurrent.TimeUnit
 import org.junit.Assert.assertEquals
@@ -7,7 +8,6 @@ import org.junit.Assert.assertTrue
 import org.junit.Rule
 import org.junit.Test
 import org.junit.rules.TemporaryFolder
-import io.keyferry.Homeserver
 
 /** Shrinks a small program by R8, with the rules in our AAR and no others of its own, and lets it restore a backup. */
 internal class ShrunkTest {

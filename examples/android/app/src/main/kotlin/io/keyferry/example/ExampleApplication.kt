@@ -1,9 +1,7 @@
 package io.keyferry.example
 
 import android.app.Application
-import io.keyferry.KeyBackup
-import io.keyferry.android.KeyBackupProvider
-import io.keyferry.android.open
+import io.keyferry.*
 
 /** Opens the key backup for whoever needs it first: a screen, or a worker in a process without any. */
 class ExampleApplication : Application(), KeyBackupProvider {

@@ -10,24 +10,13 @@ import android.view.View
 import android.widget.Button
 import android.widget.EditText
 import android.widget.TextView
-import java.io.File
+import io.keyferry.*
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.MainScope
 import kotlinx.coroutines.cancel
 import kotlinx.coroutines.launch
-import kotlinx.coroutines.withContext
-import io.keyferry.KeyBackup
-import io.keyferry.android.KeyBackupAction
-import io.keyferry.android.KeyBackupProgressView
-import io.keyferry.android.KeyBackupWork
-import io.keyferry.android.forget
-import io.keyferry.android.keyBackup
-import io.keyferry.android.keyBackupError
-import io.keyferry.ffi.Account
-import io.keyferry.ffi.UnlockSecret
 
 private const val EXPORT_REQUEST = 1
 
@@ -120,17 +109,8 @@ class MainActivity : Activity() {
     }
 
     private suspend fun export(target: Uri) {
-        // The library writes a file whole or not at all. A document can only be written as a stream.
-        val file = File(cacheDir, "export.txt")
-        try {
-            val summary = backup()?.exportRoomKeys(text(R.id.passphrase), file) ?: return
-            withContext(Dispatchers.IO) {
-                contentResolver.openOutputStream(target)?.use { output -> file.inputStream().use { it.copyTo(output) } }
-            }
-            say(getString(R.string.exported, summary.exported.toLong()))
-        } finally {
-            file.delete()
-        }
+        val summary = backup()?.exportRoomKeys(this, text(R.id.passphrase), target) ?: return
+        say(getString(R.string.exported, summary.exported.toLong()))
     }
 
     private suspend fun signOut() {

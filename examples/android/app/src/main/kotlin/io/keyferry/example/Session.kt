@@ -2,7 +2,7 @@ package io.keyferry.example
 
 import android.content.Context
 import android.content.SharedPreferences
-import io.keyferry.ffi.Account
+import io.keyferry.*
 
 /** A signed-in account. A real app has one already, and keeps its token in a safer place than this. */
 data class Session(val account: Account, val accessToken: String) {
