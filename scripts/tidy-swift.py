@@ -5,7 +5,7 @@
 - The cases of errors begin with a small letter, as Swift's do.
 - Comments write names as Swift does.
 - Calls that may be ended at any moment end with their task.
-- Numbers of milliseconds are of the type Duration, or Date.
+- Lengths of time are of the type Duration, and points in time of the type Date.
 - A section "# Errors" of a comment becomes "- Throws:".
 
 Fails if it does not find what it is for, because the generator has changed then.
@@ -89,44 +89,22 @@ def camel(name):
     return first + "".join(word.capitalize() for word in rest)
 
 
-def with_durations(text):
-    """Makes a Duration, or a Date, of what is a number of milliseconds."""
-    for name, type_, take, give in (
-        ("retryAfter", "Duration", ".milliseconds({})", "{}.milliseconds"),
-        ("notBefore", "Duration", ".milliseconds({})", "{}.milliseconds"),
-        ("timeLeft", "Duration", ".milliseconds({})", "{}.milliseconds"),
-        ("idleTimeout", "Duration", ".milliseconds({})", "{}.milliseconds"),
-        ("maxDuration", "Duration", ".milliseconds({})", "{}.milliseconds"),
-        ("since", "Date", "Date(millisecondsSince1970: {})", "{}.millisecondsSince1970"),
-    ):
-        text = changed(rf"\b{name}Ms: UInt64\b", f"{name}: {type_}", text)
-        text = re.sub(
-            rf"\b{name}Ms: (try )?(FfiConverterOptionUInt64\.read\(from: &buf\))",
-            rf"{name}: \1\2.map {{ {take.format('$0')} }}",
-            text,
-        )
-        text = re.sub(
-            rf"\b{name}Ms: (FfiConverterUInt64\.read\(from: &buf\))", rf"{name}: {take.format(chr(92) + '1')}", text
-        )
-        text = re.sub(
-            rf"FfiConverterOptionUInt64\.write\(((?:value\.)?{name})Ms,",
-            rf"FfiConverterOptionUInt64.write({give.format(chr(92) + '1?')},",
-            text,
-        )
-        text = re.sub(
-            rf"FfiConverterUInt64\.write\(((?:value\.)?{name})Ms,",
-            rf"FfiConverterUInt64.write({give.format(chr(92) + '1')},",
-            text,
-        )
-        text = re.sub(rf"\b{name}Ms\b", name, text)
-    for unit, without in (
-        (r"\* Milliseconds (after|left|of)", r"* Time \1"),
-        (r", in milliseconds( from now)?\b(?! since)", r"\1"),
+def with_plain_types(text):
+    """Writes types as apps know them, in place of the names that they have in the crate."""
+    text = changed(r"^public typealias Milliseconds = Duration\n", "", text)
+    return changed(r"\bMilliseconds\b", "Duration", text)
+
+
+def with_dates(text):
+    """Makes a Date of what is a number of milliseconds since 1970."""
+    text = changed(r"\bsinceMs: UInt64\b", "since: Date", text)
+    for before, after in (
+        (r"\bsinceMs: (?:try )?(FfiConverterUInt64\.read\(from: &buf\))", r"since: Date(millisecondsSince1970: \1)"),
+        (r"FfiConverterUInt64\.write\(value\.sinceMs,", "FfiConverterUInt64.write(value.since.millisecondsSince1970,"),
+        (r"\bsinceMs\b", "since"),
         ("in milliseconds since 1970", "by the clock of the device"),
-        ("less than 1,000 is", "less than a second is"),
-        ("5,000 if the server", "5 seconds if the server"),
     ):
-        text = changed(unit, without, text)
+        text = changed(before, after, text)
     return text
 
 
@@ -200,7 +178,7 @@ private struct SentOnce<Value>: @unchecked Sendable {
 
 
 STEPS = [
-    with_every_name, with_checked_tasks, hide, with_cancellation, with_small_cases, named_as_here, with_durations,
+    with_every_name, with_checked_tasks, hide, with_cancellation, with_small_cases, named_as_here, with_plain_types, with_dates,
     with_throws,
 ]
 

@@ -22,7 +22,7 @@ public protocol BackupPreferenceProtocol: Sendable {
     /// }
     /// ```
     ///
-    /// - Throws: A `PreferenceError` if nothing could be decided: leave backups as they are and call this again.
+    /// - Throws: An ``AccessError`` if nothing could be decided: leave backups as they are and call this again.
     func decideAtSignIn() async throws -> SignInDecision
 
     /// Keeps the user's choice to turn backups on or off, and writes it to the account. The choice is durable when
@@ -30,7 +30,7 @@ public protocol BackupPreferenceProtocol: Sendable {
     /// Takes up to about 10 seconds, plus the time that `resolvePreferenceConflict` takes to answer. Cancelling the
     /// task does not take the choice back.
     ///
-    /// - Throws: A `PreferenceError` if the choice could not be kept. A server that cannot be reached is no error:
+    /// - Throws: An ``AccessError`` if the choice could not be kept. A server that cannot be reached is no error:
     ///   the result is `PreferenceWrite.pending` then.
     func setEnabled(_ enabled: Bool) async throws -> PreferenceWrite
 
@@ -39,31 +39,31 @@ public protocol BackupPreferenceProtocol: Sendable {
     ///
     /// - Parameter budget: Time after which this returns; `nil`: two minutes at most.
     /// - Returns: `nil` if no choice is pending; then no request is made.
-    /// - Throws: A `PreferenceError` if the app takes no part in the preference, or the vault cannot be read or written. A
+    /// - Throws: An ``AccessError`` if the app takes no part in the preference, or the vault cannot be read or written. A
     ///   `CancellationError` if the task is cancelled; the choice stays pending.
     @discardableResult
     func flush(budget: Duration?) async throws -> PreferenceWrite?
 
     /// Returns the choice that is not yet written to the account, or `nil`. Uses no network.
     ///
-    /// - Throws: A `PreferenceError` if the vault cannot be read.
+    /// - Throws: An ``AccessError`` if the vault cannot be read.
     func pending() async throws -> PendingPreference?
 
     /// Returns the account's value as this device saw it last, or `nil` if it never did. Uses no network.
     ///
-    /// - Throws: A `PreferenceError` if the vault cannot be read.
+    /// - Throws: An ``AccessError`` if the vault cannot be read.
     func lastSeen() async throws -> SharedPreference?
 
     /// Reads the account's value from the server, in up to about 10 seconds. A change also comes by ``notices``.
     ///
-    /// - Throws: A `PreferenceError` if the value cannot be read, and a `CancellationError` if the task is cancelled.
+    /// - Throws: An ``AccessError`` if the value cannot be read, and a `CancellationError` if the task is cancelled.
     @discardableResult
     func refresh() async throws -> SharedPreference
 
     /// Takes note of the account data in a sync response. Pass all its events in one call, and the responses one
     /// after the other; events of other types are ignored. Changes come by ``notices``.
     ///
-    /// - Throws: A `PreferenceError` if the app takes no part in the preference, or the vault cannot be read or
+    /// - Throws: An ``AccessError`` if the app takes no part in the preference, or the vault cannot be read or
     ///   written.
     func accountDataArrived(_ events: [AccountDataEvent]) async throws
 }

@@ -95,31 +95,31 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
 
     /// Returns what the vault holds. Uses no network, and may be called during a run.
     ///
-    /// - Throws: A ``StatusError`` if the vault cannot be read.
+    /// - Throws: An ``AccessError`` if the vault cannot be read.
     func status() async throws -> DownloadStatus
 
     /// Holds the download for a cause until ``resume(_:)`` is called with it. Several causes can hold at once;
     /// `docs/background-execution.md` has a table of the work that each one stops. Returns when that work has stopped, in
     /// a fraction of a second. Only the user's pause is kept over restarts.
     ///
-    /// - Throws: A ``StatusError`` if the user's pause cannot be kept over a restart; it holds until then nevertheless.
+    /// - Throws: An ``AccessError`` if the user's pause cannot be kept over a restart; it holds until then nevertheless.
     func pause(_ cause: PauseCause) async throws
 
     /// Ends a ``pause(_:)`` for a cause. If no other cause holds the download, a run under way continues, or a wake-up is
     /// requested: also for a reset under way, and for an upload that was held since the backup was opened.
     ///
-    /// - Throws: A ``StatusError`` if the end of the user's pause cannot be written to the vault.
+    /// - Throws: An ``AccessError`` if the end of the user's pause cannot be written to the vault.
     func resume(_ cause: PauseCause) async throws
 
     /// Gives the download up until ``start()``, also over restarts, and with it resets and uploads: a run under way ends,
     /// the vault keeps what it has, and no wake-up is requested. Returns when the run has ended.
     ///
-    /// - Throws: A ``StatusError`` if the stop cannot be kept over a restart; it holds until then nevertheless.
+    /// - Throws: An ``AccessError`` if the stop cannot be kept over a restart; it holds until then nevertheless.
     func stop() async throws
 
     /// Ends a ``stop()``, or a pause by the user, and requests a wake-up, as ``resume(_:)`` does.
     ///
-    /// - Throws: A ``StatusError`` if the vault cannot be written.
+    /// - Throws: An ``AccessError`` if the vault cannot be written.
     func start() async throws
 
     /// Waits until no run and no request of the download is at work and none of them holds a database, lock, connection
@@ -129,7 +129,7 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
     /// Moves these rooms to the front, the first one first: they are fetched, opened and delivered before all others, at
     /// once during a run, otherwise in the next run. Only the first 1,000 of a call count.
     ///
-    /// - Throws: A ``StatusError`` if the vault cannot be written; a run under way follows nevertheless.
+    /// - Throws: An ``AccessError`` if the vault cannot be written; a run under way follows nevertheless.
     func prioritiseRooms(_ roomIDs: [String]) async throws
 
     /// Changes what the download may use. A run under way follows at once. Values out of bounds are brought within them.
@@ -154,7 +154,7 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
     ///   - roomID: The room that the message is in.
     ///   - betterThan: The first index of the app's copy of the key, for a message from before that index: a key that
     ///     begins no earlier counts as `notFound`. `nil` if the app has no copy.
-    /// - Throws: An ``OnDemandError`` if the key could not be looked for: `locked` until the backup is unlocked, `onHold`
+    /// - Throws: An ``AccessError`` if the key could not be looked for: `locked` until the backup is unlocked, `onHold`
     ///   while a ``pause(_:)`` stops requests, `unreachable` and others for failures of the server or the vault. A
     ///   `CancellationError` if the task is cancelled.
     func fetchSession(_ sessionID: String, in roomID: String, betterThan: UInt32?) async throws -> RoomKeyLookup
@@ -163,14 +163,14 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
     /// a run.
     ///
     /// - Returns: How many keys are new, and whether the server was asked.
-    /// - Throws: An ``OnDemandError`` if not all of them could be fetched, and a `CancellationError` if the task is
+    /// - Throws: An ``AccessError`` if not all of them could be fetched, and a `CancellationError` if the task is
     ///   cancelled; every entry that arrived before is kept.
     @discardableResult
     func fetchRoom(_ roomID: String) async throws -> RoomFetch
 
     /// Asks the server, by one small request, whether it has anything new. If it has, a wake-up is requested.
     ///
-    /// - Throws: An ``OnDemandError`` if the server could not be asked, and a `CancellationError` if the task is cancelled.
+    /// - Throws: An ``AccessError`` if the server could not be asked, and a `CancellationError` if the task is cancelled.
     @discardableResult
     func refresh() async throws -> ServerNews
 
@@ -179,7 +179,7 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
     /// Looks a key up in the vault, without network. Costs about one decryption; the first call after opening or
     /// ``closeLookups()`` costs a little more. ``fetchSession(_:in:betterThan:)`` also asks the server.
     ///
-    /// - Throws: A ``LookupError`` if the vault cannot be read; `locked` if the entry is there and its version is not
+    /// - Throws: An ``AccessError`` if the vault cannot be read; `locked` if the entry is there and its version is not
     ///   unlocked.
     func roomKey(session sessionID: String, in roomID: String) async throws -> RoomKeyLookup
 
@@ -190,26 +190,26 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
     /// for try await key in backup.roomKeys(in: roomID) { show(key.sessionId) }
     /// ```
     ///
-    /// The stream ends with a ``LookupError`` if the vault cannot be read or the backup is not unlocked.
+    /// The stream ends with an ``AccessError`` if the vault cannot be read or the backup is not unlocked.
     func roomKeys(in roomID: String) -> AsyncThrowingStream<RoomKey, any Error>
 
     /// Returns the keys that arrived after a cursor and up to now, in the order of arrival, in pages of at most 2,000. No
     /// key is left out, and none comes twice unless the backup has got a better copy of it. Keep `next` of the last page
     /// that was handled with the app's own state.
     ///
-    /// The stream ends with a ``StatusError`` if the vault cannot be read.
+    /// The stream ends with an ``AccessError`` if the vault cannot be read.
     func arrived(since cursor: ArrivalCursor) -> AsyncThrowingStream<ArrivedPage, any Error>
 
-    /// Returns the entries that failed for a reason. The stream ends with a ``StatusError`` if the vault cannot be read.
+    /// Returns the entries that failed for a reason. The stream ends with an ``AccessError`` if the vault cannot be read.
     func failures(for reason: FailureReason) -> AsyncThrowingStream<EntryRef, any Error>
 
     /// Returns the copies of keys that are held back, each with the copy that counts in its place. The server, or someone
     /// who can write to the backup, may be moving or forging keys: see ``prove(session:in:by:)``.
     ///
-    /// The stream ends with a ``StatusError`` if the vault cannot be read.
+    /// The stream ends with an ``AccessError`` if the vault cannot be read.
     func conflicts() -> AsyncThrowingStream<KeyConflict, any Error>
 
-    /// Returns the keys that the sink refused, with its reasons. The stream ends with a ``StatusError`` if the vault cannot
+    /// Returns the keys that the sink refused, with its reasons. The stream ends with an ``AccessError`` if the vault cannot
     /// be read.
     func refusals() -> AsyncThrowingStream<RefusedEntry, any Error>
 
@@ -221,13 +221,13 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
     ///   - sessionID: The session that the event was encrypted with.
     ///   - roomID: The room that the event is in.
     ///   - event: The JSON of the event, or of its content, as the server sent it; at most 256 KiB.
-    /// - Throws: A ``LookupError`` if the vault cannot be read.
+    /// - Throws: An ``AccessError`` if the vault cannot be read.
     func prove(session sessionID: String, in roomID: String, by event: String) async throws -> KeyProof
 
     /// Counts the keys of a room that may be shared with people who are invited later (MSC4268), those that may not, and
     /// those for which that is not known yet. Leaves out keys that can never be opened. Needs no network and no unlock.
     ///
-    /// - Throws: A ``LookupError`` if the vault cannot be read.
+    /// - Throws: An ``AccessError`` if the vault cannot be read.
     func roomHistoryShareability(of roomID: String) async throws -> RoomHistoryShareability
 
     /// Closes the database that look-ups keep open, and wipes the decryption keys that they hold in memory. Call it before
@@ -251,7 +251,7 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
     /// for a number that the app knows from its own crypto store. Requests a wake-up. Does nothing for a text that cannot
     /// be a version (empty, `.`, `..`, or over 128 characters).
     ///
-    /// - Throws: A ``StatusError`` if the vault cannot be written.
+    /// - Throws: An ``AccessError`` if the vault cannot be written.
     func include(version: String) async throws
 
     /// Accepts that the server does not return all the keys that it counts in a version. If at most `most` are missing,
@@ -262,20 +262,20 @@ public protocol KeyBackupProtocol: KeyBackupResetProtocol, KeyBackupUploadProtoc
     ///   - publicKey: The public key of the version, from ``VersionStatus``: version numbers can repeat.
     ///   - most: How many keys may be missing; 0 withdraws the acceptance.
     /// - Returns: False if the vault knows no such version with that public key.
-    /// - Throws: A ``StatusError`` if the vault cannot be written.
+    /// - Throws: An ``AccessError`` if the vault cannot be written.
     func acceptShortfall(of version: String, publicKey: String, most: UInt64) async throws -> Bool
 
     /// Gives up a version that the user cannot unlock: outcomes no longer name it. Its fetched entries stay in the vault,
     /// still encrypted, and a later unlock takes it up again.
     ///
     /// - Returns: False if the vault knows no version of that number.
-    /// - Throws: A ``StatusError`` if the vault cannot be written.
+    /// - Throws: An ``AccessError`` if the vault cannot be written.
     func giveUp(version: String) async throws -> Bool
 
     /// Notes that the app's crypto store has been replaced by an empty one: every key is delivered to the sink again. The
     /// vault keeps its keys; those that its policy has removed are fetched again.
     ///
-    /// - Throws: A ``StatusError`` if the vault cannot be written.
+    /// - Throws: An ``AccessError`` if the vault cannot be written.
     func cryptoStoreWasReplaced() async throws
 
     /// Ends everything, wipes keys from memory, discards file downloads of the account and releases the callbacks, for

@@ -9,12 +9,12 @@
 public protocol KeyBackupUploadProtocol: AnyObject, Sendable {
     /// Returns what a logout would lose. Uses no network.
     ///
-    /// - Throws: An ``UploadError`` if the app's crypto cannot be asked.
+    /// - Throws: An ``AccessError`` if the app's crypto cannot be asked.
     func pendingUpload() async throws -> PendingUpload
 
     /// Returns how complete the backup is, and what keeps it from being complete. Makes one small request.
     ///
-    /// - Throws: An ``UploadError`` if the app's crypto cannot be asked. A server that cannot be reached is no error, but
+    /// - Throws: An ``AccessError`` if the app's crypto cannot be asked. A server that cannot be reached is no error, but
     ///   `UploadStatus.hindrance`.
     func uploadStatus() async throws -> UploadStatus
 

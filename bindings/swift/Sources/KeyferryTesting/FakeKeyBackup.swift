@@ -6,7 +6,7 @@ import Keyferry
 /// ```swift
 /// let backup = FakeKeyBackup(.of(keys: 1_000), recoveryKey: "EsTc …")
 /// backup.keys = [RoomKey(…)]                 // look-ups find it
-/// backup.failNext(StatusError.busy)          // the next call that can fail throws it
+/// backup.failNext(AccessError.vaultInaccessible)          // the next call that can fail throws it
 /// ```
 public final class FakeKeyBackup: KeyBackupProtocol, @unchecked Sendable {
     public let preference = FakeBackupPreference()
@@ -99,7 +99,7 @@ public final class FakeKeyBackup: KeyBackupProtocol, @unchecked Sendable {
     @discardableResult
     public func unlock(with secret: UnlockSecret) async throws -> UnlockedBackup {
         try called("unlock")
-        if isClosed { throw UnlockError.shutDown }
+        if isClosed { throw UnlockError.access(error: .shutDown) }
         if let recoveryKey, secret != .recoveryKey(text: recoveryKey) { throw UnlockError.wrongKey }
         lock.withLock { content.isUnlocked = true }
         return UnlockedBackup(

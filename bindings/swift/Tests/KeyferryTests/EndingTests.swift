@@ -85,7 +85,7 @@ final class EndingTests: BackupTestCase {
         let nothing = try await KeyBackup.setVaultAside(in: directory)
         XCTAssertNil(nothing)
         let backup = try await open(homeserver, in: directory)
-        await assertThrows(StatusError.gone) { _ = try await left.status() }
+        await assertThrows(AccessError.vaultGone) { _ = try await left.status() }
         let report = await left.run()
         XCTAssertEqual(report.outcome, .failed(reason: .vaultGone))
         left.close()
@@ -108,7 +108,7 @@ final class EndingTests: BackupTestCase {
         let report = try await notHanging { await task.value }
 
         XCTAssertEqual(report.outcome, .paused(causes: []))
-        await assertThrows(StatusError.shutDown) { _ = try await backup.status() }
+        await assertThrows(AccessError.shutDown) { _ = try await backup.status() }
         for _ in 0..<100 where observed != nil { try await Task.sleep(nanoseconds: 50_000_000) }
         XCTAssertNil(observed, "a closed backup keeps the sink alive")
     }

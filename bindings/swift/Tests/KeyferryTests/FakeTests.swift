@@ -35,12 +35,12 @@ final class FakeTests: XCTestCase {
         let report = await backup.run()
         XCTAssertEqual(report.outcome, FakeRun.completed)
 
-        backup.failNext(StatusError.busy)
+        backup.failNext(AccessError.vaultInaccessible)
         do {
             _ = try await backup.status()
             XCTFail("the failure is not thrown")
         } catch {
-            XCTAssertEqual(error as? StatusError, .busy)
+            XCTAssertEqual(error as? AccessError, .vaultInaccessible)
         }
         let status = try await backup.status()
         XCTAssertTrue(status.fetchComplete)

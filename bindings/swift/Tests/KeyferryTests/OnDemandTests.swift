@@ -104,16 +104,16 @@ final class OnDemandTests: BackupTestCase {
         let wanted = try XCTUnwrap(keys.first)
         let backup = try await open(homeserver, in: newDirectory())
 
-        await assertThrows(OnDemandError.locked) {
+        await assertThrows(AccessError.locked) {
             _ = try await backup.fetchSession(wanted.sessionId, in: wanted.roomId)
         }
         try await backup.pause(.offline)
-        await assertThrows(OnDemandError.onHold(causes: [.offline])) { try await backup.refresh() }
+        await assertThrows(AccessError.onHold(causes: [.offline])) { try await backup.refresh() }
         try await backup.resume(.offline)
         homeserver.stop()
-        await assertThrows(OnDemandError.unreachable(retryAfter: nil)) { try await backup.refresh() }
+        await assertThrows(AccessError.unreachable(retryAfter: nil)) { try await backup.refresh() }
         backup.close()
-        await assertThrows(OnDemandError.shutDown) { try await backup.refresh() }
+        await assertThrows(AccessError.shutDown) { try await backup.refresh() }
     }
 
     private func keysOfAnotherDevice(_ homeserver: TestHomeserver) async throws -> [RoomKey] {

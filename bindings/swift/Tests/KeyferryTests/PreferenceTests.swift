@@ -130,14 +130,14 @@ final class PreferenceTests: BackupTestCase {
             newDirectory(),
             .takePart(determined: .follow, undetermined: .chooseOn, writeUnstable: true)
         )
-        await assertThrows(PreferenceError.unreachable(retryAfter: nil)) {
+        await assertThrows(AccessError.unreachable(retryAfter: nil)) {
             _ = try await choosing.preference.decideAtSignIn()
         }
         choosing.close()
         try await homeserver.setFaults("[]")
         let outside = try await open(newDirectory(), .optOut)
-        await assertThrows(PreferenceError.optedOut) { _ = try await outside.preference.setEnabled(true) }
-        await assertThrows(PreferenceError.optedOut) { _ = try await outside.preference.decideAtSignIn() }
+        await assertThrows(AccessError.notConfigured) { _ = try await outside.preference.setEnabled(true) }
+        await assertThrows(AccessError.notConfigured) { _ = try await outside.preference.decideAtSignIn() }
         outside.close()
         let written = try await homeserver.accountData(stable)
         XCTAssertNil(written)

@@ -11,17 +11,17 @@ final class PrintingTests: XCTestCase {
             (CryptoError.unavailable(detail: secret), "the app's crypto is not available now"),
             (ExportError.emptyPassphrase, "the passphrase is empty"),
             (HostError.failed(detail: secret), "the app could not answer"),
-            (LookupError.locked, "the backup is not unlocked"),
-            (OnDemandError.onHold(causes: [.offline]), "requests are on hold"),
+            (AccessError.locked, "the backup is not unlocked"),
+            (AccessError.onHold(causes: [.offline]), "requests are on hold"),
             (OpenError.keyringUnavailable(keyLost: true), "the keyring gave no key"),
-            (PreferenceError.unreachable(retryAfter: .seconds(5)), "the homeserver cannot be reached"),
+            (AccessError.unreachable(retryAfter: .seconds(5)), "the homeserver cannot be reached"),
             (ResetError.losesKeys(losses: [KeyLoss(kind: .failed, keys: 1)]), "keys would be lost"),
             (SinkError.unavailable(detail: secret), "the app's crypto takes no keys now"),
-            (StatusError.shutDown, "the client is shut down"),
+            (AccessError.shutDown, "the client is shut down"),
             (TransportError.failed(detail: secret), "the transport failed"),
-            (UnlockError.notSignedIn(softLogout: true), "the account is not signed in"),
+            (UnlockError.access(error: .notSignedIn(softLogout: true)), "the account is not signed in"),
             (UnlockError.wrongKey, "the key does not fit the backup"),
-            (UploadError.noSource, "the app gave no access to its crypto"),
+            (AccessError.notConfigured, "the client was opened without what this call needs"),
         ]
         for (error, sentence) in sentences {
             XCTAssertEqual("\(error)", sentence)
@@ -39,7 +39,7 @@ final class PrintingTests: XCTestCase {
     func testOutcomesArePrintedWithTheirNamesAndValues() {
         XCTAssertEqual("\(RunOutcome.outOfBudget)", "OutOfBudget")
         let blocked = RunOutcome.blocked(reason: .offline, retryAfter: nil)
-        XCTAssertEqual("\(blocked)", "Blocked { reason: Offline, retry_after_ms: None }")
+        XCTAssertEqual("\(blocked)", "Blocked { reason: Offline, retry_after: None }")
     }
 
     private func errorsOfTheLibrary() throws -> Set<String> {

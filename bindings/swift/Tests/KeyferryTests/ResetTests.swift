@@ -175,11 +175,11 @@ final class ResetTests: BackupTestCase {
     func testWithoutTheAppsCryptoThereIsNoReset() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let backup = try await open(homeserver, in: newDirectory())
-        await assertThrows(ResetError.noCrypto) { try await backup.moveBackup(for: .keyCompromised) }
+        await assertThrows(ResetError.access(error: .notConfigured)) { try await backup.moveBackup(for: .keyCompromised) }
         let report = try await notHanging { await backup.runReset() }
         XCTAssertEqual(report.outcome, .nothingToDo)
         backup.close()
-        await assertThrows(ResetError.shutDown) { _ = try await backup.resetStatus() }
+        await assertThrows(AccessError.shutDown) { _ = try await backup.resetStatus() }
     }
 
     /// Opens a backup and downloads everything.

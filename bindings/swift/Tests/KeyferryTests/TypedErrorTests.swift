@@ -51,7 +51,7 @@ final class TypedErrorTests: BackupTestCase {
             account: homeserver.account, directory: newDirectory(), protection: .noProtection
         ) { _ in throw HostError.signedOut }
 
-        await assertThrows(UnlockError.notSignedIn(softLogout: false)) {
+        await assertThrows(UnlockError.access(error: .notSignedIn(softLogout: false))) {
             try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
         }
         let report = try await notHanging { await backup.run() }
@@ -77,7 +77,7 @@ final class TypedErrorTests: BackupTestCase {
         let backup = try await open(homeserver, in: newDirectory())
         homeserver.stop()
 
-        await assertThrows(UnlockError.unreachable) {
+        await assertThrows(UnlockError.access(error: .unreachable(retryAfter: nil))) {
             try await backup.unlock(with: .recoveryKey(text: homeserver.details.recoveryKey))
         }
         backup.close()

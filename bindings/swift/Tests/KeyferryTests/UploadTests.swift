@@ -60,15 +60,15 @@ final class UploadTests: BackupTestCase {
         let wakeUp = await wakeUps.latest(.upload)
         XCTAssertNotNil(wakeUp)
         await crypto.fail("countRoomKeys", with: CryptoError.refused(reason: "signed out"))
-        await assertThrows(UploadError.cryptoRefuses(reason: "signed out")) { _ = try await backup.pendingUpload() }
+        await assertThrows(AccessError.cryptoRefuses(reason: "signed out")) { _ = try await backup.pendingUpload() }
         backup.close()
     }
 
     func testWithoutASourceThereIsNothingToAsk() async throws {
         let homeserver = try TestHomeserver(keys: 10, rooms: 1)
         let backup = try await open(homeserver, in: newDirectory())
-        await assertThrows(UploadError.noSource) { _ = try await backup.pendingUpload() }
-        await assertThrows(UploadError.noSource) { _ = try await backup.uploadStatus() }
+        await assertThrows(AccessError.notConfigured) { _ = try await backup.pendingUpload() }
+        await assertThrows(AccessError.notConfigured) { _ = try await backup.uploadStatus() }
         backup.close()
     }
 

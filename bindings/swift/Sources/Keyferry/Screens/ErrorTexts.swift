@@ -4,39 +4,49 @@ import Foundation
 // of the app. Printed, an error is the sentence that the library has for logs. Neither has the data of the error: the
 // detail of a callback's failure comes from the app, and may hold anything. Only why the app's crypto refuses is printed.
 
-extension UnlockError: LocalizedError, CustomStringConvertible {
+extension KeyBackupError {
     /// What a user should read.
-    public var errorDescription: String? { Texts.current.text(textName) }
+    public var errorDescription: String? {
+        Texts.current.text((self as? any HasUserText)?.textName ?? "keyferry_error_internal")
+    }
+}
 
+/// Has a text for users.
+protocol HasUserText {
+    /// The name of the text in the resources.
+    var textName: String { get }
+}
+
+extension AccessError: HasUserText {
     var textName: String {
         switch self {
-        case .notAKey: "keyferry_error_not_a_key"
-        case .mistyped: "keyferry_error_mistyped"
-        case .wrongKey: "keyferry_error_wrong_key"
-        case .noPassphrase: "keyferry_error_no_passphrase"
+        case .locked: "keyferry_error_locked"
         case .noBackup: "keyferry_error_no_backup"
-        case .unsupported: "keyferry_error_unsupported"
+        case .onHold: "keyferry_error_on_hold"
         case .unreachable: "keyferry_error_unreachable"
         case .serverFault: "keyferry_error_server_fault"
         case .notSignedIn: "keyferry_error_not_signed_in"
-        case .refused: "keyferry_error_refused"
-        case .inaccessible: "keyferry_error_inaccessible"
-        case .gone: "keyferry_error_gone"
-        case .damaged: "keyferry_error_damaged"
-        case .internal: "keyferry_error_internal"
+        case .refusedByServer: "keyferry_error_refused"
+        case .tls: "keyferry_error_tls"
+        case .cryptoUnavailable: "keyferry_error_crypto_unavailable"
+        case .cryptoRefuses: "keyferry_error_crypto_refuses"
+        case .vaultInaccessible: "keyferry_error_inaccessible"
+        case .diskFull: "keyferry_error_disk_full"
+        case .vaultGone: "keyferry_error_gone"
+        case .vaultDamaged: "keyferry_error_damaged"
         case .shutDown: "keyferry_error_closed"
+        case .notConfigured: "keyferry_error_configuration"
+        case .internal: "keyferry_error_internal"
         }
     }
 }
 
-extension OpenError: LocalizedError, CustomStringConvertible {
-    /// What a user should read.
-    public var errorDescription: String? { Texts.current.text(textName) }
-
+extension OpenError: HasUserText {
     var textName: String {
         switch self {
-        case .invalidHomeserverUrl, .invalidAccount, .unusableDataDir, .wrongVaultKey, .otherProtection, .otherAccount:
+        case .invalidHomeserverUrl, .invalidAccount, .unusableDataDir, .otherProtection, .otherAccount:
             "keyferry_error_configuration"
+        case .wrongVaultKey: "keyferry_error_wrong_vault_key"
         case .keyringUnavailable(keyLost: true): "keyferry_error_keyring_lost"
         case .keyringUnavailable(keyLost: false): "keyferry_error_keyring"
         case .vaultTooNew: "keyferry_error_too_new"
@@ -48,137 +58,43 @@ extension OpenError: LocalizedError, CustomStringConvertible {
     }
 }
 
-extension OnDemandError: LocalizedError, CustomStringConvertible {
-    /// What a user should read.
-    public var errorDescription: String? { Texts.current.text(textName) }
-
+extension UnlockError: HasUserText {
     var textName: String {
         switch self {
-        case .locked: "keyferry_error_locked"
-        case .unreachable: "keyferry_error_unreachable"
-        case .serverFault: "keyferry_error_server_fault"
-        case .notSignedIn: "keyferry_error_not_signed_in"
-        case .refused: "keyferry_error_refused"
-        case .noBackup: "keyferry_error_no_backup"
-        case .onHold: "keyferry_error_on_hold"
-        case .inaccessible: "keyferry_error_inaccessible"
-        case .gone: "keyferry_error_gone"
-        case .damaged: "keyferry_error_damaged"
-        case .internal: "keyferry_error_internal"
-        case .shutDown: "keyferry_error_closed"
+        case .notAKey: "keyferry_error_not_a_key"
+        case .mistyped: "keyferry_error_mistyped"
+        case .wrongKey: "keyferry_error_wrong_key"
+        case .noPassphrase: "keyferry_error_no_passphrase"
+        case .unsupported: "keyferry_error_unsupported"
+        case .access(let error): error.textName
         }
     }
 }
 
-extension StatusError: LocalizedError, CustomStringConvertible {
-    /// What a user should read.
-    public var errorDescription: String? { Texts.current.text(textName) }
-
-    var textName: String {
-        switch self {
-        case .shutDown: "keyferry_error_closed"
-        case .busy: "keyferry_error_busy"
-        case .inaccessible: "keyferry_error_inaccessible"
-        case .gone: "keyferry_error_gone"
-        case .damaged: "keyferry_error_damaged"
-        case .internal: "keyferry_error_internal"
-        }
-    }
-}
-
-extension LookupError: LocalizedError, CustomStringConvertible {
-    /// What a user should read.
-    public var errorDescription: String? { Texts.current.text(textName) }
-
-    var textName: String {
-        switch self {
-        case .locked: "keyferry_error_locked"
-        case .inaccessible: "keyferry_error_inaccessible"
-        case .gone: "keyferry_error_gone"
-        case .damaged: "keyferry_error_damaged"
-        case .internal: "keyferry_error_internal"
-        case .shutDown: "keyferry_error_closed"
-        }
-    }
-}
-
-extension ExportError: LocalizedError, CustomStringConvertible {
-    /// What a user should read.
-    public var errorDescription: String? { Texts.current.text(textName) }
-
+extension ExportError: HasUserText {
     var textName: String {
         switch self {
         case .emptyPassphrase: "keyferry_error_empty_passphrase"
         case .unwritableFile: "keyferry_error_unwritable"
         case .cancelled: "keyferry_error_cancelled"
-        case .vaultInaccessible: "keyferry_error_inaccessible"
-        case .vaultGone: "keyferry_error_gone"
-        case .vaultDamaged: "keyferry_error_damaged"
-        case .internal: "keyferry_error_internal"
+        case .access(let error): error.textName
         }
     }
 }
 
-extension PreferenceError: LocalizedError, CustomStringConvertible {
-    /// What a user should read.
-    public var errorDescription: String? { Texts.current.text(textName) }
-
+extension ResetError: HasUserText {
     var textName: String {
         switch self {
-        case .optedOut: "keyferry_error_configuration"
-        case .unreachable: "keyferry_error_unreachable"
-        case .notSignedIn: "keyferry_error_not_signed_in"
-        case .refused: "keyferry_error_refused"
-        case .inaccessible: "keyferry_error_inaccessible"
-        case .gone: "keyferry_error_gone"
-        case .damaged: "keyferry_error_damaged"
-        case .internal: "keyferry_error_internal"
-        case .shutDown: "keyferry_error_closed"
-        }
-    }
-}
-
-extension ResetError: LocalizedError, CustomStringConvertible {
-    /// What a user should read.
-    public var errorDescription: String? { Texts.current.text(textName) }
-
-    var textName: String {
-        switch self {
-        case .noCrypto, .cannotKeepSecrets: "keyferry_error_configuration"
+        case .cannotKeepSecrets: "keyferry_error_configuration"
         case .backupExists: "keyferry_error_backup_exists"
-        case .noBackup: "keyferry_error_no_backup"
         case .underWay: "keyferry_error_reset_under_way"
         case .notUnderWay: "keyferry_error_reset_not_under_way"
         case .losesKeys: "keyferry_error_loses_keys"
         case .notProved: "keyferry_error_not_proved"
         case .currentVersion: "keyferry_error_current_version"
-        case .locked: "keyferry_error_locked"
         case .preferenceNotConfirmed: "keyferry_error_preference"
         case .halted(let why): why.textName
-        case .cryptoRefuses: "keyferry_error_crypto_refuses"
-        case .cryptoUnavailable: "keyferry_error_crypto_unavailable"
-        case .unreachable: "keyferry_error_unreachable"
-        case .notSignedIn: "keyferry_error_not_signed_in"
-        case .refused: "keyferry_error_refused"
-        case .inaccessible: "keyferry_error_inaccessible"
-        case .gone: "keyferry_error_gone"
-        case .damaged: "keyferry_error_damaged"
-        case .internal: "keyferry_error_internal"
-        case .shutDown: "keyferry_error_closed"
-        }
-    }
-}
-
-extension UploadError: LocalizedError, CustomStringConvertible {
-    /// What a user should read.
-    public var errorDescription: String? { Texts.current.text(textName) }
-
-    var textName: String {
-        switch self {
-        case .noSource: "keyferry_error_configuration"
-        case .cryptoUnavailable: "keyferry_error_crypto_unavailable"
-        case .cryptoRefuses: "keyferry_error_crypto_refuses"
-        case .shutDown: "keyferry_error_closed"
+        case .access(let error): error.textName
         }
     }
 }

@@ -79,7 +79,7 @@ final class OpeningTests: ApplePhone {
         XCTAssertFalse(FileManager.default.fileExists(atPath: try KeyBackup.directory(for: userID).path))
         XCTAssertFalse(Keychain.items.contains { $0[kSecAttrAccount] as? String == "keyferry \(userID)" })
         XCTAssertTrue(scheduler.pending.isEmpty)
-        await assertThrows(StatusError.shutDown) { _ = try await backup.status() }
+        await assertThrows(AccessError.shutDown) { _ = try await backup.status() }
         try await KeyBackup.forget(userID)
     }
 
@@ -117,7 +117,7 @@ final class OpeningTests: ApplePhone {
         let account = KeyBackupAccount(homeserverUrl: known.homeserverUrl, userId: known.userId, deviceId: "OTHER")
         let next = try await KeyBackup.open(account: account) { _ in token }
         XCTAssertFalse(next === backup)
-        await assertThrows(StatusError.shutDown) { _ = try await backup.status() }
+        await assertThrows(AccessError.shutDown) { _ = try await backup.status() }
         let same = try await KeyBackup.open(account: account) { _ in token }
         XCTAssertTrue(same === next)
     }
@@ -150,7 +150,7 @@ final class OpeningTests: ApplePhone {
         }
         try await forgetting.value
         XCTAssertFalse(FileManager.default.fileExists(atPath: try KeyBackup.directory(for: userID).path))
-        await assertThrows(StatusError.shutDown) { _ = try await backup.status() }
+        await assertThrows(AccessError.shutDown) { _ = try await backup.status() }
     }
 
     func testAKeyringKeepsReplacesAndDeletes() throws {

@@ -128,7 +128,7 @@ struct MoreOfAnApp {
         // docs/ios.md begin
         do {
             return try await session.keyBackup()
-        } catch OpenError.vaultDamaged, OpenError.keyringUnavailable(keyLost: true) {
+        } catch let error as OpenError where error.remedy == .setVaultAside {
             _ = try await KeyBackup.setVaultAside(in: KeyBackup.directory(for: session.account.userId))
             return try await session.keyBackup()
         }
