@@ -7,9 +7,9 @@ use lexopt::{Arg, ValueExt};
 pub(crate) const HELP: &str = "\
 Restores every room key of a Matrix key backup.
 
-  restore [--json] [--verbose]
+  keyferry-restore [--json] [--verbose]
                             a demonstration with 20,000 keys; needs nothing else
-  restore --homeserver URL --user-id ID --device-id ID --data-dir DIR [options]
+  keyferry-restore --homeserver URL --user-id ID --device-id ID --data-dir DIR [options]
 
 Options:
   --access-token TOKEN          or KEYFERRY_ACCESS_TOKEN
@@ -18,7 +18,8 @@ Options:
   --vault-passphrase TEXT       or KEYFERRY_VAULT_PASSPHRASE: keeps the backup's decryption key, sealed
   --export FILE                 writes an encrypted key export file at the end
   --export-passphrase TEXT      the passphrase of that file
-  --olm-store DIR               also delivers the keys to the matrix-sdk crypto store in DIR
+  --olm-store DIR               also delivers the keys to the matrix-sdk crypto store in DIR; needs a build with
+                                the feature olm-store
   --max-seconds N               pauses after N seconds; run the same command to continue
   --json                        prints one line of JSON to standard output, and nothing else
   --verbose                     prints log lines to standard error
@@ -48,6 +49,7 @@ pub(crate) struct Options {
     pub(crate) vault_passphrase: Option<String>,
     pub(crate) export: Option<(PathBuf, String)>,
     pub(crate) olm_store: Option<PathBuf>,
+    pub(crate) is_demo: bool,
     pub(crate) max_seconds: Option<u64>,
     pub(crate) json: bool,
     pub(crate) verbose: bool,

@@ -32,7 +32,7 @@ pub(crate) async fn run(options: Options) -> u8 {
         access_token: text("access_token"),
         recovery_key: Some(text("recovery_key")),
         vault_passphrase: Some("a passphrase for the demonstration".to_owned()),
-        olm_store: Some(directory.path().join("crypto-store")),
+        is_demo: true,
         ..options
     })
     .await

@@ -1,8 +1,8 @@
 //! Restores a whole key backup: from a small homeserver that it starts itself, or from a real account.
 //!
 //! ```text
-//! cargo run --release --example restore
-//! cargo run --release --example restore -- --help
+//! cargo demo
+//! cargo run --release -p keyferry-restore -- --help
 //! ```
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
@@ -12,6 +12,7 @@ mod demo;
 mod host;
 mod report;
 mod restore;
+mod sink;
 
 use std::process::ExitCode;
 

@@ -1,16 +1,13 @@
 //! Restores one account, as an app would do it.
 
-use std::{io::IsTerminal, path::Path, sync::Arc, time::Instant};
+use std::{io::IsTerminal, sync::Arc, time::Instant};
 
 use keyferry::{
-    Account, ClientOptions, KeyBackupClient, LogLevel, OlmMachineSink, ReqwestTransport, RoomKeySink, RunBudget,
-    UnlockError, UnlockSecret, VaultProtection, VersionStatus, init_logging,
+    Account, ClientOptions, KeyBackupClient, LogLevel, Milliseconds, Remedy, ReqwestTransport, RunBudget, UnlockError,
+    UnlockSecret, VaultProtection, VersionStatus, init_logging,
 };
-use matrix_sdk_crypto::OlmMachine;
-use matrix_sdk_sqlite::SqliteCryptoStore;
-use ruma::{OwnedDeviceId, UserId};
 
-use crate::{arguments::Options, exit, host::ExampleHost, report};
+use crate::{arguments::Options, exit, host::ExampleHost, report, sink};
 
 pub(crate) async fn run(options: Options) -> u8 {
     match restore(&options).await {
@@ -49,10 +46,9 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
         LogLevel::Error
     });
     let began = Instant::now();
-    let sink = match &options.olm_store {
-        Some(directory) => Some(open_olm_store(directory, options).await?),
-        None => None,
-    };
+    let sink = sink::open(options)
+        .await
+        .map_err(|message| failure(exit::BAD_ARGUMENTS, "bad_arguments", message))?;
     let transport = ReqwestTransport::new().map_err(|error| failure(exit::FAILED, "failed", error))?;
     let host = Arc::new(ExampleHost::new(options.access_token.clone()));
     let client_options = ClientOptions {
@@ -92,7 +88,7 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
 
     let download = client.download();
     let budget = RunBudget {
-        max_duration_ms: options.max_seconds.map(|seconds| seconds * 1_000),
+        max_duration: options.max_seconds.map(|seconds| Milliseconds(seconds * 1_000)),
     };
     let interrupted = {
         let download = download.clone();
@@ -163,22 +159,11 @@ async fn unlock(client: &KeyBackupClient, options: &Options) -> Result<(), Failu
         UnlockError::NotAKey | UnlockError::Mistyped | UnlockError::WrongKey | UnlockError::NoPassphrase => {
             failure(exit::WRONG_RECOVERY_KEY, "wrong_recovery_key", error)
         }
-        UnlockError::NoBackup => failure(exit::NO_BACKUP, "no_backup", error),
-        UnlockError::NotSignedIn { .. } => failure(exit::NOT_SIGNED_IN, "not_signed_in", error),
-        UnlockError::Unreachable | UnlockError::ServerFault => failure(exit::NOT_FINISHED, "blocked", error),
-        error => failure(exit::FAILED, "failed", error),
+        error => match error.remedy() {
+            Remedy::CreateBackup => failure(exit::NO_BACKUP, "no_backup", error),
+            Remedy::SignIn => failure(exit::NOT_SIGNED_IN, "not_signed_in", error),
+            Remedy::Retry => failure(exit::NOT_FINISHED, "blocked", error),
+            _ => failure(exit::FAILED, "failed", error),
+        },
     })
-}
-
-async fn open_olm_store(directory: &Path, options: &Options) -> Result<Arc<dyn RoomKeySink>, Failure> {
-    let bad = |what: &str| failure(exit::BAD_ARGUMENTS, "bad_arguments", what);
-    let user_id = UserId::parse(&options.user_id).map_err(|_| bad("the user id is invalid"))?;
-    let device_id = OwnedDeviceId::from(options.device_id.as_str());
-    let store = SqliteCryptoStore::open(directory, None)
-        .await
-        .map_err(|_| bad("the crypto store cannot be opened"))?;
-    let machine = OlmMachine::with_store(&user_id, &device_id, store, None)
-        .await
-        .map_err(|_| bad("the crypto store belongs to another account"))?;
-    Ok(Arc::new(OlmMachineSink::new(machine)))
 }
