@@ -27,6 +27,8 @@
 //! | `job` | the machinery that every long job shares |
 //! | `crypto` | the traits that the app's crypto implements |
 //! | `logging` | where log lines go |
+//!
+#![doc = include_str!("examples.md")]
 
 mod backup;
 mod blocking;
@@ -71,8 +73,8 @@ pub use client::{
 #[cfg(feature = "matrix-sdk-sink")]
 pub use crypto::{AccountData, OlmMachineBackupSigner, OlmMachineSecretKeeper, OlmMachineSink, OlmMachineSource};
 pub use crypto::{
-    BackupSigner, BackupTarget, CryptoError, NewBackup, RoomKeySink, RoomKeySource, SecretKeeper, SinkAnswer,
-    SinkError, SinkLimits, SourceCounts, SourcePage,
+    BackupSigner, BackupTarget, CryptoError, KeyFile, KeyFileSink, NewBackup, RoomKeySink, RoomKeySource, SecretKeeper,
+    SinkAnswer, SinkError, SinkLimits, SourceCounts, SourcePage, exported_json, key_file,
 };
 pub use download::*;
 pub use export::{ExportError, ExportSummary};

@@ -23,4 +23,6 @@ pub(crate) mod version;
 
 pub use entry::FailureReason;
 pub(crate) use room_key::RoomKeyContent;
+#[cfg(test)]
+pub(crate) use room_key::example as example_room_key;
 pub use room_key::{BackupOrigin, RoomKey};

@@ -1,11 +1,10 @@
 //! The app's crypto: the traits that it implements, and ready implementations over matrix-sdk-crypto's `OlmMachine`
 //! (feature `matrix-sdk-sink`).
 //!
-//! Apps on matrix-sdk-crypto or on matrix-sdk-crypto-ffi can implement all of them today. matrix-sdk's `Client` keeps
-//! its `OlmMachine` private, and matrix-sdk-ffi cannot import room keys: such apps use look-ups or the export file
-//! instead of a sink, or add one function to their bindings.
+//! `docs/clients.md` says how each client and each SDK joins.
 
 mod error;
+mod key_file;
 #[cfg(feature = "matrix-sdk-sink")]
 mod olm_machine;
 mod secret_keeper;
@@ -14,6 +13,8 @@ mod sink;
 mod source;
 
 pub use error::CryptoError;
+pub(crate) use key_file::KeyExportWriter;
+pub use key_file::{KeyFile, KeyFileSink, exported_json, key_file};
 #[cfg(feature = "matrix-sdk-sink")]
 pub use olm_machine::{AccountData, OlmMachineBackupSigner, OlmMachineSecretKeeper, OlmMachineSink, OlmMachineSource};
 pub use secret_keeper::SecretKeeper;

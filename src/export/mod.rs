@@ -1,11 +1,10 @@
 //! The encrypted key export file: every key that opens, in the form that Element and other clients import.
 
-mod file;
-
 use std::{
     collections::{HashMap, hash_map::Entry},
     fs,
     io::{ErrorKind, Write},
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -13,7 +12,6 @@ use std::{
     },
 };
 
-use file::KeyExportWriter;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -24,6 +22,7 @@ use crate::{
     },
     blocking::blocking,
     context::Context,
+    crypto::KeyExportWriter,
     decryption_keys::DecryptionKeys,
     ids::{EntryId, VersionRowId},
     job::{AccessError, Jobs},
@@ -33,6 +32,8 @@ use crate::{
     vault::{Connection, ListedEntry, StoredCopy, StoredEntry, VaultError},
 };
 
+/// Rounds of the derivation of the file's key from what a person has typed: as many as Element takes.
+const ROUNDS: NonZeroU32 = NonZeroU32::new(500_000).expect("not zero");
 /// Keys in memory at a time.
 const PAGE: usize = 500;
 
@@ -183,7 +184,7 @@ fn write(
     let connection = context.vault.connect()?;
     let mut exporter = Exporter {
         keys: context.keys.snapshot(&connection)?,
-        writer: KeyExportWriter::new(file, passphrase.expose())?,
+        writer: KeyExportWriter::new(file, passphrase.expose(), ROUNDS)?,
         summary: ExportSummary::default(),
         origins: HashMap::new(),
         buffer: Zeroizing::default(),

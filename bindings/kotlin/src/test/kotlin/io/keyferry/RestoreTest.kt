@@ -1,21 +1,19 @@
 package io.keyferry
 
+import java.io.ByteArrayOutputStream
+import java.io.IOException
 import java.nio.file.Files
 import java.nio.file.Path
 import java.util.Collections
+import java.util.concurrent.atomic.AtomicLong
 import kotlin.io.path.readLines
 import kotlinx.coroutines.flow.toList
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Assertions.fail
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import io.keyferry.ffi.DownloadStage
-import io.keyferry.ffi.RoomKey
-import io.keyferry.ffi.RoomKeyLookup
-import io.keyferry.ffi.RoomKeySink
-import io.keyferry.ffi.SinkAnswer
-import io.keyferry.ffi.SinkLimits
 
 private const val KEYS = 2_000
 private const val ROOMS = 20
@@ -83,6 +81,67 @@ internal class RestoreTest {
             assertEquals(KEYS.toULong(), backup.exportRoomKeys("passphrase", export.toFile()).exported)
             assertEquals("-----BEGIN MEGOLM SESSION DATA-----", export.readLines().first())
             assertTrue(Files.size(export) > KEYS * 500L)
+        }
+    }
+
+    @Test
+    fun `keys are exported to a stream, or nothing is written`() = withHomeserver("--keys", "30") { homeserver ->
+        homeserver.open(directory).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            backup.run()
+            val output = ByteArrayOutputStream()
+            thrownBy<ExportException.EmptyPassphrase> { backup.exportRoomKeys("", output) }
+            thrownBy<ExportException.EmptyPassphrase> { backup.exportRoomKeys("") { fail("it is opened") } }
+            assertEquals(0, output.size())
+            assertEquals(30uL, backup.exportRoomKeys("passphrase", output).exported)
+            assertTrue(output.toString().startsWith("-----BEGIN MEGOLM SESSION DATA-----"))
+            thrownBy<ExportException.UnwritableFile> { backup.exportRoomKeys("passphrase") { throw IOException() } }
+        }
+    }
+
+    @Test
+    fun `keys come as files, in halves if a file is refused`() = withHomeserver("--keys", "30") { homeserver ->
+        val files = Collections.synchronizedList(mutableListOf<KeyFile>())
+        val sink = keyFileSink { file ->
+            if (file.keys > 4u) throw CryptoException.Refused("too many")
+            files += file
+        }
+        homeserver.open(directory, sink).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            assertEquals(30uL, backup.run().summary.delivered)
+        }
+        assertEquals(30uL, files.sumOf { it.keys })
+        assertTrue(files.all { it.content.startsWith("-----BEGIN MEGOLM SESSION DATA-----") })
+        assertEquals(files.size, files.map { it.passphrase }.toSet().size)
+    }
+
+    @Test
+    fun `keys of the machine's own backup come as JSON with the version, and all others as files`() {
+        for ((own, isOwn) in listOf("1" to true, "2" to false, null to false)) withHomeserver("--keys", "30") { homeserver ->
+            val (arrays, files) = AtomicLong() to AtomicLong()
+            val sink = cryptoFfiSink(
+                ownVersion = { own },
+                importFromBackup = { json, version ->
+                    assertEquals("1", version)
+                    arrays.addAndGet(json.split("\"session_key\":").size - 1L)
+                },
+                importFile = { file -> files.addAndGet(file.keys.toLong()) },
+            )
+            homeserver.open(directory.resolve("$own"), sink).use { backup ->
+                backup.unlock(homeserver.recoveryKey)
+                assertEquals(30uL, backup.run().summary.delivered)
+            }
+            assertEquals(if (isOwn) 30L to 0L else 0L to 30L, arrays.get() to files.get(), "$own")
+        }
+    }
+
+    @Test
+    fun `a key that is refused alone is listed`() = withHomeserver("--keys", "30") { homeserver ->
+        val sink = keyFileSink { throw CryptoException.Refused("never") }
+        homeserver.open(directory, sink).use { backup ->
+            backup.unlock(homeserver.recoveryKey)
+            assertEquals(30uL, backup.run().summary.refused)
+            assertEquals(List(30) { "never" }, backup.refusals().toList().map { it.reason })
         }
     }
 

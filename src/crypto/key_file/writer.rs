@@ -28,7 +28,6 @@ use crate::{
 const HEADER: &str = "-----BEGIN MEGOLM SESSION DATA-----\n";
 const FOOTER: &str = "\n-----END MEGOLM SESSION DATA-----\n";
 const VERSION: u8 = 1;
-const ITERATIONS: NonZeroU32 = NonZeroU32::new(500_000).expect("not zero");
 /// Characters per line.
 const LINE: usize = 96;
 /// Bytes that are encrypted at a time.
@@ -36,7 +35,7 @@ const BLOCK: usize = 64 * 1024;
 const PADDED: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new());
 
 /// Writes keys into an export file, one at a time.
-pub(super) struct KeyExportWriter<W: Write> {
+pub(crate) struct KeyExportWriter<W: Write> {
     out: EncoderWriter<'static, GeneralPurpose, Lines<BufWriter<W>>>,
     cipher: StreamingEncryptingKey,
     mac: hmac::Context,
@@ -46,8 +45,8 @@ pub(super) struct KeyExportWriter<W: Write> {
 }
 
 impl<W: Write> KeyExportWriter<W> {
-    /// Derives the keys, which takes a moment, and writes the header.
-    pub(super) fn new(out: W, passphrase: &str) -> io::Result<Self> {
+    /// Derives the keys from the passphrase in this many rounds, and writes the header.
+    pub(crate) fn new(out: W, passphrase: &str, rounds: NonZeroU32) -> io::Result<Self> {
         let salt = *random::<16>();
         let mut iv = *random::<16>();
         // Bit 63 is clear in every file, because some implementations count in 64 bits.
@@ -55,7 +54,7 @@ impl<W: Write> KeyExportWriter<W> {
         let mut keys = Zeroizing::new([0; 64]);
         pbkdf2::derive(
             pbkdf2::PBKDF2_HMAC_SHA512,
-            ITERATIONS,
+            rounds,
             &salt,
             passphrase.as_bytes(),
             keys.as_mut_slice(),
@@ -76,7 +75,7 @@ impl<W: Write> KeyExportWriter<W> {
             ciphertext: Vec::new(),
             first: true,
         };
-        for part in [&[VERSION][..], &salt, &iv, &ITERATIONS.get().to_be_bytes()] {
+        for part in [&[VERSION][..], &salt, &iv, &rounds.get().to_be_bytes()] {
             writer.emit(part)?;
         }
         writer.plaintext.push(b'[');
@@ -84,7 +83,7 @@ impl<W: Write> KeyExportWriter<W> {
     }
 
     /// Adds a key.
-    pub(super) fn key(&mut self, key: &RoomKey) -> io::Result<()> {
+    pub(crate) fn key(&mut self, key: &RoomKey) -> io::Result<()> {
         if !std::mem::take(&mut self.first) {
             self.plaintext.push(b',');
         }
@@ -97,7 +96,7 @@ impl<W: Write> KeyExportWriter<W> {
     }
 
     /// Writes the end of the file and returns the output.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.plaintext.push(b']');
         self.encrypt()?;
         let tag = self.mac.clone().sign();
@@ -131,7 +130,7 @@ impl<W: Write> KeyExportWriter<W> {
 
 /// One key in the form of the file.
 #[derive(Serialize)]
-struct ExportedKey<'a> {
+pub(super) struct ExportedKey<'a> {
     room_id: &'a str,
     session_id: &'a str,
     #[serde(flatten)]
@@ -186,7 +185,7 @@ mod tests {
 
     #[test]
     fn an_empty_export_is_valid_and_has_short_lines() {
-        let file = KeyExportWriter::new(Vec::new(), "p")
+        let file = KeyExportWriter::new(Vec::new(), "p", NonZeroU32::MIN)
             .and_then(KeyExportWriter::finish)
             .expect("an export");
         let text = String::from_utf8(file.clone()).expect("text");
