@@ -2,6 +2,7 @@
 
 mod backup;
 mod common;
+mod history;
 mod preference;
 mod reset;
 mod restore;

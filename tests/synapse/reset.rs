@@ -104,7 +104,13 @@ impl Account {
     fn repair(&self) -> String {
         let program = std::env::var("KEYFERRY_SECOND_DEVICE").expect("KEYFERRY_SECOND_DEVICE, see scripts/test.sh");
         let output = Command::new(program)
-            .args([self.synapse.url(), "alice", "alice", self.first_recovery_key()])
+            .args([
+                "repair",
+                self.synapse.url(),
+                "alice",
+                "alice",
+                self.first_recovery_key(),
+            ])
             .output()
             .expect("it runs");
         String::from_utf8(output.stdout).expect("text")
