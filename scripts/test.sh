@@ -2,13 +2,13 @@
 # Runs every test, and installs missing tools with ordinary package managers.
 #
 #   scripts/test.sh            everything
-#   scripts/test.sh rust …     only the named stages: style deny rust chaos synapse kotlin android swift targets example
+#   scripts/test.sh rust …     only the named stages: style deny rust chaos synapse kotlin android swift targets example interop
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
-  stages=(style deny rust chaos synapse kotlin android swift targets example)
+  stages=(style prepare deny rust chaos synapse kotlin android swift targets example interop)
 fi
 
 stage_style() {
@@ -17,15 +17,36 @@ stage_style() {
     apt-get update -q && apt-get install -y -q shellcheck
   }
   cargo fmt --all -- --check
+  cargo fmt --all --manifest-path bindings/matrix-sdk/Cargo.toml -- --check
+  no_twins
   shellcheck scripts/*.sh tests/*/*.sh .ci/run
   scripts/strings.py --check
   cargo clippy --workspace --all-targets --release --locked -- -D warnings
+  RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps -p keyferry --features matrix-sdk-sink,reqwest-transport
+}
+
+# Begins to install what later stages need, beside the first builds: most of it is waiting for the network and the disk. What
+# fails here fails again in its stage.
+stage_prepare() {
+  mkdir -p target
+  { scripts/synapse-venv.sh && scripts/with-swift.sh true; } > target/prepare.log 2>&1 &
+  prepared=$!
+}
+prepared=
+
+
+# Fails if two artifacts for Android have a file of the same name: its class would be in an APK twice.
+no_twins() {
+  local twins
+  twins="$(basename -a bindings/{kotlin/src/{main,exceptions},android/src/main}/kotlin/io/keyferry/*.kt | sort | uniq -d)"
+  [ -z "$twins" ] || { echo "in keyferry-kotlin and in keyferry-android: $twins" >&2; exit 1; }
 }
 
 stage_deny() {
   # scripts/advisories.sh checks the advisories.
   scripts/tool.sh cargo-deny 0.20.2
   PATH="$PWD/target/tools/bin:$PATH" cargo deny --locked check bans licenses sources
+  PATH="$PWD/target/tools/bin:$PATH" cargo deny --locked --manifest-path bindings/matrix-sdk/Cargo.toml check licenses sources
 }
 
 stage_rust() {
@@ -37,8 +58,9 @@ stage_chaos() {
 }
 
 stage_synapse() {
+  [ -z "$prepared" ] || wait "$prepared" || true
   CARGO_TARGET_DIR=target/second-device \
-    cargo build --release --locked --manifest-path tests/second-device/Cargo.toml
+    cargo build --release --locked --manifest-path bindings/matrix-sdk/Cargo.toml --workspace
   cargo build --release --locked --example reset
   KEYFERRY_SYNAPSE_PYTHON="$(scripts/synapse-venv.sh)" \
     KEYFERRY_SECOND_DEVICE="$PWD/target/second-device/release/keyferry-test-second-device" \
@@ -65,8 +87,13 @@ stage_swift() {
 }
 
 stage_example() {
-  cargo run --release --locked --example restore
+  cargo demo
   cargo run --release --locked --example reset
+}
+
+stage_interop() {
+  # trixnity has its own two hundred packages: scripts/interop.sh has it, too.
+  scripts/interop.sh js go
 }
 
 for stage in "${stages[@]}"; do

@@ -5,19 +5,19 @@
 const SOURCES: [(&str, &[&str]); 5] = [
     (
         "bindings/kotlin/src/test/kotlin/io/keyferry/ReadmeSnippet.kt",
-        &["README"],
+        &["README", "docs/reset.md"],
     ),
     (
-        "bindings/kotlin/src/test/kotlin/io/keyferry/ReadmeSignIn.kt",
-        &["README"],
+        "bindings/kotlin/src/test/kotlin/io/keyferry/SignInSnippet.kt",
+        &["docs/preference.md"],
     ),
     (
         "bindings/swift/Tests/KeyferryTests/Docs/Snippets.swift",
-        &["README", "docs/ios.md"],
+        &["README", "docs/ios.md", "docs/reset.md"],
     ),
     (
         "bindings/swift/Tests/KeyferryTests/Docs/SignInSnippet.swift",
-        &["README"],
+        &["docs/preference.md"],
     ),
     (
         "tests/android/src/test/kotlin/io/keyferry/docs/Snippets.kt",

@@ -1,6 +1,6 @@
 import Keyferry
 
-// README begin
+// docs/preference.md begin
 /// Whether backups are to be on. Call it before the app joins a backup, or creates one. An error is no decision: leave
 /// backups as they are, and ask again.
 func signIn(_ backup: KeyBackup, ask: (_ default: PreferenceValue) async -> Bool) async throws -> Bool {
@@ -10,4 +10,4 @@ func signIn(_ backup: KeyBackup, ask: (_ default: PreferenceValue) async -> Bool
     // Create a backup only once the choice is written. What is pending, `flush` writes when the app is woken for it.
     return enabled && (write == nil || write == .written)
 }
-// README end
+// docs/preference.md end

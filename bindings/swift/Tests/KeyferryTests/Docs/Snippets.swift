@@ -148,7 +148,7 @@ struct MoreOfAnApp {
     }
 
     func moveBackup(_ backup: KeyBackup, accept: @Sendable ([KeyLoss]) async -> Bool) async throws {
-        // README begin
+        // docs/reset.md begin
         // docs/ios.md begin
         let losses = try await backup.prepareReset(for: .keyCompromised).losses
         if !losses.isEmpty, await !accept(losses) { return }
@@ -158,7 +158,7 @@ struct MoreOfAnApp {
             try await backup.deleteVersion(old, accepting: losses)
         }
         // docs/ios.md end
-        // README end
+        // docs/reset.md end
     }
 
     func uploadBeforeLogout(_ backup: KeyBackup) async throws -> Bool {

@@ -3,13 +3,13 @@ package io.keyferry
 import java.io.File
 import kotlin.time.Duration.Companion.minutes
 
-/** The snippets in the README, compiled. */
+/** The snippets in the README and in the page on resets, compiled. */
 @Suppress("unused")
 internal suspend fun restore(account: Account, directory: File, keyring: Keyring, sink: RoomKeySink, token: suspend () -> String, typed: String) {
     // README begin
     // Once in a process. `close` it when the account signs out.
     val backup = KeyBackup.open(
-        ClientOptions(account, directory.path, VaultProtection.Keyring(keyring)),
+        ClientOptions(account, directory, VaultProtection.Keyring(keyring)),
         accessToken = { token() },
         sink = sink,
     )
@@ -26,12 +26,12 @@ internal suspend fun restore(account: Account, directory: File, keyring: Keyring
 
 @Suppress("unused")
 internal suspend fun move(backup: KeyBackup, accept: suspend (List<KeyLoss>) -> Boolean) {
-    // README begin
+    // docs/reset.md begin
     val losses = backup.prepareReset(ResetCause.KEY_COMPROMISED).losses // the keys that this device lacks
     if (losses.isNotEmpty() && !accept(losses)) return
     backup.moveBackup(ResetCause.KEY_COMPROMISED, accepted = losses)
     val report = backup.runReset() // a worker carries on what is left
     val old = report.status?.oldVersion
     if (report.outcome is ResetOutcome.Completed && old != null) backup.deleteVersion(old, accepted = losses)
-    // README end
+    // docs/reset.md end
 }
