@@ -69,6 +69,7 @@ stage_synapse() {
 
 stage_kotlin() {
   cargo build --release --locked
+  scripts/surface.sh --check
   scripts/test-kotlin.sh
 }
 
