@@ -46,7 +46,6 @@ stage_deny() {
   # scripts/advisories.sh checks the advisories.
   scripts/tool.sh cargo-deny 0.20.2
   PATH="$PWD/target/tools/bin:$PATH" cargo deny --locked check bans licenses sources
-  PATH="$PWD/target/tools/bin:$PATH" cargo deny --locked --manifest-path bindings/matrix-sdk/Cargo.toml check licenses sources
 }
 
 stage_rust() {

@@ -197,5 +197,5 @@ public object KeyBackupWork {
 
     private const val TAG_BY_USER = "keyferry by user"
 
-    private val NOW = WakeUp(0u, needsNetwork = true, needsUnmetered = false, needsCharging = false, expectedBytes = 0u)
+    private val NOW = WakeUp(Duration.ZERO, needsNetwork = true, needsUnmetered = false, needsCharging = false, expectedBytes = 0u)
 }

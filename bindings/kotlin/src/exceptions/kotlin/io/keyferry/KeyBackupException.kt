@@ -27,7 +27,7 @@ public sealed class KeyBackupException : Exception() {
 }
 
 /** Returns the sentence of the library for an error. Without the library, in an app's unit test, it is the name. */
-internal fun Exception.sentenceOf(sentence: () -> String): String = try {
+internal inline fun Exception.sentenceOf(sentence: () -> String): String = try {
     sentence()
 } catch (_: LinkageError) {
     javaClass.name

@@ -46,7 +46,7 @@ internal class PackedAarTest {
             }
             val sections = output("readelf", "-SW", library.path)
             assertFalse("it has symbols", " .symtab " in sections || " .debug_info " in sections)
-            val symbols = artifacts.resolve("../../../../symbols/${library.parentFile.name}/libkeyferry.so.debug")
+            val symbols = artifacts.resolve("../../../symbols/${library.parentFile.name}/libkeyferry.so.debug")
             assertTrue(" .symtab " in output("readelf", "-SW", symbols.path))
         }
     }
@@ -102,7 +102,7 @@ internal class PackedAarTest {
             permissions.toSet(),
         )
         val services = manifest.children("service").associateBy { it.getAttribute("android:name") }
-        val job = services.getValue(".KeyBackupJobService")
+        val job = services.getValue("io.keyferry.KeyBackupJobService")
         assertEquals("android.permission.BIND_JOB_SERVICE", job.getAttribute("android:permission"))
         assertTrue((manifest.children("service") + manifest.children("receiver")).all { it.getAttribute("android:exported") != "true" })
     }

@@ -196,7 +196,7 @@ internal suspend fun eventually(
 
 internal val Homeserver.userId: String get() = signedIn.userId
 
-internal val AT_ONCE = WakeUp(0u, needsNetwork = true, needsUnmetered = false, needsCharging = false, expectedBytes = 0u)
+internal val AT_ONCE = WakeUp(Duration.ZERO, needsNetwork = true, needsUnmetered = false, needsCharging = false, expectedBytes = 0u)
 
 /** Signs in and unlocks, which asks for a wake-up of the download. */
 internal suspend fun Phone.unlocked(homeserver: Homeserver): KeyBackup {
