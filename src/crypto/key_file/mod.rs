@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_key_file_opens_with_its_passphrase_only() {
         let key = example_room_key();
-        let (file, other) = (key_file(&[key.clone()]), key_file(&[]));
+        let (file, other) = (key_file(std::slice::from_ref(&key)), key_file(&[]));
         let open = |passphrase: &SecretString| decrypt_room_key_export(file.content.as_bytes(), passphrase.expose());
         let keys = open(&file.passphrase).expect("a sound file");
         assert_eq!((keys.len(), file.keys), (1, 1));
@@ -88,7 +88,7 @@ mod tests {
         let key = example_room_key();
         let read =
             |json: SecretString| serde_json::from_str::<Vec<ExportedRoomKey>>(json.expose()).expect("exported keys");
-        let keys = read(exported_json(&[key.clone()]));
+        let keys = read(exported_json(std::slice::from_ref(&key)));
         assert_eq!(keys.len(), 1);
         assert_eq!((&keys[0].session_id, keys[0].shared_history), (&key.session_id, true));
         assert!(read(exported_json(&[])).is_empty());
