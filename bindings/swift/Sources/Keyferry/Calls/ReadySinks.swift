@@ -35,7 +35,11 @@ extension ClosureSink {
     ///
     /// Errors count as ``forKeyFiles(limits:_:)`` says.
     ///
-    /// - Parameter ownVersion: Returns the backup version that the machine uploads to, or `nil` if it uploads to none.
+    /// - Parameters:
+    ///   - limits: How many keys a batch may have, 2,000 by default, and how long a pause waits for the closures.
+    ///   - ownVersion: Returns the backup version that the machine uploads to, or `nil` if it uploads to none.
+    ///   - importFromBackup: Imports JSON, and marks its keys as backed up in that version.
+    ///   - importFile: Imports a file, and marks nothing.
     public static func forCryptoFfi(
         limits: SinkLimits = SinkLimits(),
         ownVersion: @escaping @Sendable () async throws -> String?,
