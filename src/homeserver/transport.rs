@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::milliseconds::Milliseconds;
 use async_trait::async_trait;
+
+use crate::milliseconds::Milliseconds;
 
 /// Sends requests to the homeserver. Implemented by the app.
 ///

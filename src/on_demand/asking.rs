@@ -127,14 +127,11 @@ impl Asking<'_> {
                 Err(error) => error,
             },
         };
-        let Some(wait) = silence_after(&error) else {
-            return Err(error.into());
-        };
-        self.vault(move |vault| vault.write(|tx| tx.keep_retry_after(wait)))
-            .await?;
-        Err(AccessError::Unreachable {
-            retry_after: Some(wait.into()),
-        })
+        if let Some(wait) = silence_after(&error) {
+            self.vault(move |vault| vault.write(|tx| tx.keep_retry_after(wait)))
+                .await?;
+        }
+        Err(error.into())
     }
 
     /// Fails if the vault has reached its size limit.

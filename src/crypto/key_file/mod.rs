@@ -19,14 +19,14 @@ use crate::{
     secret::SecretString,
 };
 
-/// A passphrase of 256 random bits needs no rounds to slow a guess down. A few readers refuse a file with one round.
+/// A passphrase of 256 random bits needs no rounds to slow a guess down. More than one, as every other file has.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 
 /// Room keys as an encrypted key export file, which every Matrix SDK imports (client-server API, "Key export format").
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 #[uniffi::export(Debug)]
 pub struct KeyFile {
-    /// The content of the file: ASCII text, some 700 bytes a key.
+    /// The content of the file: ASCII text.
     pub content: String,
     /// The passphrase that it opens with: base64 of 256 random bits, made for this file.
     pub passphrase: SecretString,
@@ -35,7 +35,7 @@ pub struct KeyFile {
 }
 
 /// Returns room keys as an encrypted key export file with a random passphrase. For a sink whose SDK imports such files:
-/// the file goes from one function to the next, and need not be written anywhere. Takes about a millisecond for 500 keys.
+/// the file goes from one function to the next, and need not be written anywhere.
 #[uniffi::export]
 pub fn key_file(keys: &[RoomKey]) -> KeyFile {
     let passphrase = SecretString::from(BASE64.encode(random::<32>().as_slice()));

@@ -25,14 +25,15 @@ public protocol KeyBackupResetProtocol: AnyObject, Sendable {
     /// Returns what a reset would mean: which way is right, what would be lost, what it costs. Makes one small request and
     /// changes nothing; without a network it answers from what the vault knows.
     ///
-    /// - Throws: A ``ResetError`` if the vault cannot be read.
+    /// - Throws: An ``AccessError`` if the vault cannot be read.
     func prepareReset(for cause: ResetCause) async throws -> ResetReadiness
 
     /// Begins to create a backup where the account has none. First makes sure that the preference says that backups are on
     /// (MSC4287). ``runReset(budget:)`` does the rest: it keeps the new key in secret storage, creates the version, gives
     /// its key to the app's crypto, and uploads every key that this device has.
     ///
-    /// - Throws: A ``ResetError``: `backupExists` if there is a backup, `noCrypto` without the app's crypto, and others.
+    /// - Throws: A ``ResetError``: `backupExists` if there is a backup, `access` with `AccessError.notConfigured` without
+    ///   the app's crypto, and others.
     func createBackup() async throws
 
     /// Begins to move the backup to a new key. First makes sure that the preference says that backups are on (MSC4287).
@@ -45,7 +46,7 @@ public protocol KeyBackupResetProtocol: AnyObject, Sendable {
     ///   - cause: Why the user wants to move it. A key that is lost or known to others renews secret storage, too.
     ///   - losses: Losses that the user has accepted.
     /// - Throws: A ``ResetError``: `losesKeys` if the vault lacks keys of the old version that `losses` does not name,
-    ///   `noCrypto` without the app's crypto, and others.
+    ///   `access` with `AccessError.notConfigured` without the app's crypto, and others.
     func moveBackup(for cause: ResetCause, accepting losses: [KeyLoss]) async throws
 
     /// Takes the next steps of the reset, until it has completed, the budget is used up, or something is in the way. Call it
@@ -70,13 +71,13 @@ public protocol KeyBackupResetProtocol: AnyObject, Sendable {
 
     /// Returns how far the reset under way has come, or the last one; `nil` if there was none. Uses no network.
     ///
-    /// - Throws: A ``ResetError`` if the vault cannot be read.
+    /// - Throws: An ``AccessError`` if the vault cannot be read.
     func resetStatus() async throws -> ResetStatus?
 
     /// Puts new secret storage around the same backup: for a user who has lost the recovery key, on a device that can open
     /// the backup. Nothing is uploaded and nothing deleted, and other devices go on backing up.
     ///
-    /// - Throws: A ``ResetError``: `locked` if this device cannot open the backup, and others.
+    /// - Throws: A ``ResetError``: `access` with `AccessError.locked` if this device cannot open the backup, and others.
     func rotateStorage() async throws
 
     /// Deletes an old backup version, by its number. The current version is never deleted. Reads the new version back once

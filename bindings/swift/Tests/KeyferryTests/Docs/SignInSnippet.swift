@@ -1,8 +1,8 @@
 import Keyferry
 
 // docs/preference.md begin
-/// Whether backups are to be on. Call it before the app joins a backup, or creates one. An error is no decision: leave
-/// backups as they are, and ask again.
+/// Returns whether to back up. Call it before the app joins a backup, or creates one. If it throws, nothing is decided:
+/// leave backups as they are, and call it again.
 func signIn(_ backup: KeyBackup, ask: (_ default: PreferenceValue) async -> Bool) async throws -> Bool {
     let decision = try await backup.preference.decideAtSignIn()
     let enabled = decision.askUser ? await ask(decision.backups) : decision.backups == .enabled

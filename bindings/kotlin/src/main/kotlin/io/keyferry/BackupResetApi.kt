@@ -30,7 +30,7 @@ public interface BackupResetApi {
      * Returns what a reset would mean: which way is right, what would be lost, what it costs. Makes one small request
      * and changes nothing; without a network it answers from what the vault knows.
      *
-     * @throws ResetException if the vault cannot be read
+     * @throws AccessException if the vault cannot be read
      */
     public suspend fun prepareReset(cause: ResetCause): ResetReadiness
 
@@ -81,7 +81,7 @@ public interface BackupResetApi {
     /**
      * Returns how far the reset under way has come, or the last one; `null` if there was none. Uses no network.
      *
-     * @throws ResetException if the vault cannot be read
+     * @throws AccessException if the vault cannot be read
      */
     public suspend fun resetStatus(): ResetStatus?
 
@@ -89,7 +89,7 @@ public interface BackupResetApi {
      * Puts new secret storage around the same backup: for a user who has lost the recovery key, on a device that can
      * open the backup. Nothing is uploaded and nothing deleted, and other devices go on backing up.
      *
-     * @throws ResetException `Locked` if this device cannot open the backup, and others
+     * @throws ResetException `Access` with [AccessException.Locked] if this device cannot open the backup, and others
      */
     public suspend fun rotateStorage()
 

@@ -10,7 +10,7 @@ import kotlinx.coroutines.withContext
 /**
  * Writes every key of the vault to a stream, as an encrypted key export file: see [KeyBackupApi.exportRoomKeys]. The
  * stream stays open. It gets nothing unless the whole file could be made, which takes space for it in the directory of
- * temporary files (some 600 bytes a key).
+ * temporary files.
  *
  * @throws ExportException if the passphrase is empty, the stream cannot be written, or the vault cannot be read
  */
