@@ -150,7 +150,7 @@ impl Chaos<'_> {
             }
         };
         if self.dice.below(15) == 0 {
-            self.begin_a_move(&mut phone);
+            self.begin_a_move(&mut phone).await;
         }
         let job = if self.dice.below(3) == 0 { "run" } else { "reset" };
         let limit = if self.dice.next() < 0.5 { "" } else { " 400" };
@@ -178,13 +178,27 @@ impl Chaos<'_> {
         }
     }
 
-    /// Downloads everything in peace, so that nothing can be lost, and begins to move the backup.
-    fn begin_a_move(&mut self, phone: &mut Phone) {
+    /// Downloads everything in peace, so that nothing can be lost, begins to move the backup, and half of the time waits
+    /// until it uploads: on a slow machine, disturbances come earlier than any upload.
+    async fn begin_a_move(&mut self, phone: &mut Phone) {
         self.homeserver.set_faults(Vec::new());
         phone.send_command("run");
         phone.send_command("wait");
         phone.send_command("move");
         until_quiescent(phone);
+        if self.dice.next() < 0.5 {
+            return;
+        }
+        let uploads = || self.homeserver.requests().of(EndpointKind::PutKeys);
+        let uploads_before = uploads();
+        phone.send_command("reset");
+        // A move whose keys are all there already uploads nothing.
+        for _ in 0..500 {
+            if uploads() > uploads_before {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn wait(&mut self, most_ms: u64) {
