@@ -38,25 +38,18 @@ async fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
     };
     let account: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(account)?)?;
     let text = |name: &str| account[name].as_str().unwrap_or_default().to_owned();
-    let options = ClientOptions {
-        account: Account {
+    let options = ClientOptions::new(
+        Account {
             homeserver_url: text("homeserver_url"),
             user_id: text("user_id"),
             device_id: text("device_id"),
         },
         data_dir,
         // An app keeps a random key in the system's keyring instead.
-        protection: VaultProtection::Key {
+        VaultProtection::Key {
             key: SecretBytes::from(vec![7; 32]),
         },
-        preference: None,
-        download: None,
-        process_name: None,
-        file_downloads: None,
-        secret_keeper: None,
-        backup_signer: None,
-        room_key_source: None,
-    };
+    );
     let host = TokenHost::new(text("access_token"))
         .on_preference_changed(|notice| println!("another device has changed the preference: {:?}", notice.now.value))
         .on_conflict(|conflict| println!("meanwhile another device has chosen {:?}", conflict.theirs.value))

@@ -12,24 +12,17 @@ use crate::{Failure, account::Account, token_host::TokenHost};
 
 /// Returns the options of a client with a sealed vault.
 pub(crate) fn options(account: &Account, data_dir: &Path) -> ClientOptions {
-    ClientOptions {
-        account: keyferry::Account {
+    ClientOptions::new(
+        keyferry::Account {
             homeserver_url: account.homeserver_url.clone(),
             user_id: account.user_id.clone(),
             device_id: account.device_id.clone(),
         },
-        data_dir: data_dir.display().to_string(),
-        protection: VaultProtection::Key {
+        data_dir.display().to_string(),
+        VaultProtection::Key {
             key: SecretBytes::from(vec![7; 32]),
         },
-        preference: None,
-        download: None,
-        process_name: None,
-        file_downloads: None,
-        secret_keeper: None,
-        backup_signer: None,
-        room_key_source: None,
-    }
+    )
 }
 
 pub(crate) async fn open(

@@ -175,27 +175,22 @@ async fn open(
     arguments: &Arguments,
 ) -> Result<Arc<KeyBackupClient>, Box<dyn Error>> {
     let text = |name: &str| account[name].as_str().unwrap_or_default().to_owned();
+    let account = Account {
+        homeserver_url: text("homeserver_url"),
+        user_id: text("user_id"),
+        device_id: text("device_id"),
+    };
+    // An app keeps a random key in the system's keyring instead.
+    let protection = VaultProtection::Key {
+        key: SecretBytes::from(vec![7; 32]),
+    };
     let options = ClientOptions {
-        account: Account {
-            homeserver_url: text("homeserver_url"),
-            user_id: text("user_id"),
-            device_id: text("device_id"),
-        },
-        data_dir,
-        // An app keeps a random key in the system's keyring instead.
-        protection: VaultProtection::Key {
-            key: SecretBytes::from(vec![7; 32]),
-        },
-        preference: None,
         download: Some(DownloadPolicy {
             max_vault_bytes: arguments.max_vault_bytes,
             ..DownloadPolicy::default()
         }),
         process_name: arguments.name.clone(),
-        file_downloads: None,
-        secret_keeper: None,
-        backup_signer: None,
-        room_key_source: None,
+        ..ClientOptions::new(account, data_dir, protection)
     };
     let transport = Arc::new(ReqwestTransport::new()?);
     let host = Arc::new(TokenHost::new(text("access_token")).on_wake_up(|wake_up| {

@@ -58,22 +58,15 @@ fn work(account: &Path, directory: &Path, more: &[&str]) -> std::io::Result<Exit
 /// Restores the backup on a new device. Returns how many keys are as they were, and how many are not.
 async fn restore(homeserver: &Homeserver, directory: &Path) -> Result<(u64, u64), Box<dyn Error>> {
     let account = homeserver.account();
-    let options = ClientOptions {
-        account: Account {
+    let options = ClientOptions::new(
+        Account {
             homeserver_url: account.homeserver_url.clone(),
             user_id: account.user_id.clone(),
             device_id: "NEWDEVICE".to_owned(),
         },
-        data_dir: directory.join("new-device").display().to_string(),
-        protection: VaultProtection::NoProtection,
-        preference: None,
-        download: None,
-        process_name: None,
-        file_downloads: None,
-        secret_keeper: None,
-        backup_signer: None,
-        room_key_source: None,
-    };
+        directory.join("new-device").display().to_string(),
+        VaultProtection::NoProtection,
+    );
     let host = Arc::new(TokenHost::new(account.access_token.as_str()));
     let client = KeyBackupClient::open(options, Arc::new(ReqwestTransport::new()?), host, None).await?;
     let text = account.recovery_key.as_str().into();

@@ -62,25 +62,18 @@ async fn open(options: &Options) -> Result<Arc<KeyBackupClient>, Box<dyn Error>>
         }
     });
     let host = Arc::new(host);
-    let client_options = ClientOptions {
-        account: Account {
+    let client_options = ClientOptions::new(
+        Account {
             homeserver_url: options.homeserver.clone(),
             user_id: options.user_id.clone(),
             device_id: options.device_id.clone(),
         },
-        data_dir: options.data_dir.join("vault").display().to_string(),
+        options.data_dir.join("vault").display().to_string(),
         // A real app keeps this key in its keyring.
-        protection: VaultProtection::Passphrase {
+        VaultProtection::Passphrase {
             passphrase: options.recovery_key.as_str().into(),
         },
-        preference: None,
-        download: None,
-        process_name: None,
-        file_downloads: None,
-        secret_keeper: None,
-        backup_signer: None,
-        room_key_source: None,
-    };
+    );
     let crypto_store = options.data_dir.join("crypto-store");
     let new_storage = match options.renews_storage {
         true => Some(new_storage_key(&options.data_dir, &options.new_recovery_key)?),

@@ -58,6 +58,24 @@ pub struct ClientOptions {
     pub room_key_source: Option<Arc<dyn RoomKeySource>>,
 }
 
+impl ClientOptions {
+    /// Returns options in which everything that can be left out is: for Rust, where records have no defaults.
+    pub fn new(account: Account, data_dir: impl Into<String>, protection: VaultProtection) -> Self {
+        Self {
+            account,
+            data_dir: data_dir.into(),
+            protection,
+            preference: None,
+            download: None,
+            process_name: None,
+            file_downloads: None,
+            secret_keeper: None,
+            backup_signer: None,
+            room_key_source: None,
+        }
+    }
+}
+
 /// How the secrets in the vault are kept: the backup decryption keys and the room ids.
 #[derive(Clone, uniffi::Enum)]
 #[uniffi::export(Debug)]

@@ -17,24 +17,17 @@ pub(crate) fn transport() -> Arc<dyn HttpTransport> {
 }
 
 pub(crate) fn options(synapse: &Synapse, device: &Device, data_dir: PathBuf) -> ClientOptions {
-    ClientOptions {
-        account: Account {
+    ClientOptions::new(
+        Account {
             homeserver_url: synapse.url().to_owned(),
             user_id: device.user_id.clone(),
             device_id: device.id.clone(),
         },
-        data_dir: data_dir.display().to_string(),
-        protection: VaultProtection::Key {
+        data_dir.display().to_string(),
+        VaultProtection::Key {
             key: SecretBytes::from(vec![7; 32]),
         },
-        preference: None,
-        download: None,
-        process_name: None,
-        file_downloads: None,
-        secret_keeper: None,
-        backup_signer: None,
-        room_key_source: None,
-    }
+    )
 }
 
 /// Returns a host with the device's access token.

@@ -51,27 +51,20 @@ async fn restore(options: &Options) -> Result<u8, Failure> {
         .map_err(|message| failure(exit::BAD_ARGUMENTS, "bad_arguments", message))?;
     let transport = ReqwestTransport::new().map_err(|error| failure(exit::FAILED, "failed", error))?;
     let host = Arc::new(ExampleHost::new(options.access_token.clone()));
-    let client_options = ClientOptions {
-        account: Account {
+    let client_options = ClientOptions::new(
+        Account {
             homeserver_url: options.homeserver.clone(),
             user_id: options.user_id.clone(),
             device_id: options.device_id.clone(),
         },
-        data_dir: options.data_dir.clone(),
-        protection: match &options.vault_passphrase {
+        options.data_dir.clone(),
+        match &options.vault_passphrase {
             Some(passphrase) => VaultProtection::Passphrase {
                 passphrase: passphrase.as_str().into(),
             },
             None => VaultProtection::NoProtection,
         },
-        preference: None,
-        download: None,
-        process_name: None,
-        file_downloads: None,
-        secret_keeper: None,
-        backup_signer: None,
-        room_key_source: None,
-    };
+    );
     let client = KeyBackupClient::open(client_options, Arc::new(transport), host.clone(), sink.clone())
         .await
         .map_err(|error| failure(exit::BAD_ARGUMENTS, "bad_arguments", error))?;

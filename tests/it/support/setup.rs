@@ -81,24 +81,17 @@ impl Setup {
 
     /// Returns the usual options: a vault with a key, and everything else by default.
     pub(crate) fn options(&self) -> ClientOptions {
-        ClientOptions {
-            account: Account {
+        ClientOptions::new(
+            Account {
                 homeserver_url: self.account.homeserver_url.clone(),
                 user_id: self.account.user_id.clone(),
                 device_id: self.account.device_id.clone(),
             },
-            data_dir: self.vault_directory().display().to_string(),
-            protection: VaultProtection::Key {
+            self.vault_directory().display().to_string(),
+            VaultProtection::Key {
                 key: SecretBytes::from(vec![7; 32]),
             },
-            preference: None,
-            download: None,
-            process_name: None,
-            file_downloads: None,
-            secret_keeper: None,
-            backup_signer: None,
-            room_key_source: None,
-        }
+        )
     }
 
     /// Opens a client with the usual options.

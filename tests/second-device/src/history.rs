@@ -70,22 +70,15 @@ async fn read(room: &Room) -> Result<usize, Box<dyn Error>> {
 async fn restore(url: &str, client: &Client, recovery_key: String) -> Result<u64, Box<dyn Error>> {
     let session = client.matrix_auth().session().ok_or("the client is signed in")?;
     let directory = tempfile::tempdir()?;
-    let options = ClientOptions {
-        account: Account {
+    let options = ClientOptions::new(
+        Account {
             homeserver_url: url.to_owned(),
             user_id: session.meta.user_id.to_string(),
             device_id: session.meta.device_id.to_string(),
         },
-        data_dir: directory.path().display().to_string(),
-        protection: VaultProtection::NoProtection,
-        preference: None,
-        download: None,
-        process_name: None,
-        file_downloads: None,
-        secret_keeper: None,
-        backup_signer: None,
-        room_key_source: None,
-    };
+        directory.path().display().to_string(),
+        VaultProtection::NoProtection,
+    );
     let host = Arc::new(TokenHost::new(session.tokens.access_token));
     let sink = Arc::new(ClientSink::new(client.clone()));
     let backup = KeyBackupClient::open(options, Arc::new(ReqwestTransport::new()?), host, Some(sink)).await?;
