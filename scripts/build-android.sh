@@ -5,7 +5,7 @@
 #   scripts/build-android.sh --this-machine   this machine's library in their place, for tests without an NDK
 #
 # Afterwards there are:
-#   target/android/maven     the repository: keyferry-android (AAR), -kotlin, -jvm, -testing
+#   target/android/maven     the repository: keyferry-android (AAR), -kotlin, -jvm, -testing, with sources and documentation
 #   target/android/symbols   the symbols of each library, to be kept for backtraces
 #
 # Needs the release build of this machine (cargo build --release --locked), a JDK, Maven, Python and aapt2.
@@ -55,34 +55,20 @@ build_for_android() {
 build_for_this_machine() {
   [ -f "$release/libkeyferry.so" ] || { echo "missing: $release/libkeyferry.so" >&2; exit 1; }
   add_library x86_64 "$release/libkeyferry.so"
-  python3 scripts/licences.py "$out/licences.txt" "$(rustc -vV | sed -n "s/^host: //p")"
+  cp "$out/jvm/licences.txt" "$out/licences.txt"
 }
 
 add_library() {
   scripts/split-symbols.sh "$2" "$out/jni/$1/libkeyferry.so" "$out/symbols/$1/libkeyferry.so.debug"
 }
 
-"build_for_$machine$([ "$machine" = this ] && echo _machine)"
+python3 scripts/licences.py "$out/jvm/licences.txt" "$(rustc -vV | sed -n "s/^host: //p")"
 scripts/split-symbols.sh "$release/libkeyferry.so" "$out/jvm/libkeyferry.so" "$out/symbols/jvm/libkeyferry.so.debug"
+"build_for_$machine$([ "$machine" = this ] && echo _machine)"
 scripts/generate-bindings.sh kotlin
 
-deploy=(-B -ntp -q -f bindings/pom.xml -Dkotlin.tests.skip -Dlibrary.file="$out/jvm/libkeyferry.so")
-mvn "${deploy[@]}" -pl android -am clean package
-mvn "${deploy[@]}" -pl .,kotlin,kotlin-jvm,kotlin-testing deploy -DaltDeploymentRepository="built::file:$out/maven"
-aar=(bindings/android/target/keyferry-android-*.aar)
-mvn "${deploy[@]}" -pl android deploy:deploy-file -Dfile="$project/${aar[0]}" -DpomFile=publish/pom.xml -Dpackaging=aar \
-  -DrepositoryId=built -Durl="file:$out/maven"
-version="$(basename "${aar[0]}" .aar)"
-version="${version#keyferry-android-}"
-
-# Puts the sources of an artifact beside it, where IDEs look for its documentation.
-add_sources() {
-  local name=$1 folder arguments=()
-  shift
-  for folder in "$@"; do arguments+=(-C "$folder" .); done
-  jar --create --file "$(find "$out/maven" -type d -path "*/$name/$version")/$name-$version-sources.jar" "${arguments[@]}"
-}
-add_sources keyferry-android bindings/android/src/main/kotlin
-add_sources keyferry-kotlin bindings/kotlin/src/main/kotlin bindings/kotlin/src/generated/kotlin
-add_sources keyferry-testing bindings/kotlin-testing/src/main/kotlin
+mvn -B -ntp -q -f bindings/pom.xml -pl kotlin,kotlin-jvm,kotlin-testing,android -am clean package flatten:flatten \
+  -Dkotlin.tests.skip -Ddocs.skip=false -Dlibrary.file="$out/jvm/libkeyferry.so" -Dlicences.dir="$out/jvm"
+mvn -B -ntp -q -f bindings/android/publish/pom.xml flatten:flatten
+scripts/publish-maven.sh "$out/maven"
 echo "built $out/maven"

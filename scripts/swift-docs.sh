@@ -13,6 +13,6 @@ tools="$(dirname "$(realpath "$(command -v swift)")")"
 "$tools/swift-symbolgraph-extract" -module-name Keyferry -target "$target" -I "$build/debug/Modules" \
   -I bindings/swift/Sources/KeyferryFFI -minimum-access-level public -skip-synthesized-members -output-dir "$docs/graphs"
 "$tools/docc" convert bindings/swift/Sources/Keyferry/Keyferry.docc --additional-symbol-graph-dir "$docs/graphs" \
-  --fallback-display-name Keyferry --fallback-bundle-identifier io.keyferry --fallback-bundle-version 0.1.0 \
+  --fallback-display-name Keyferry --fallback-bundle-identifier io.keyferry --fallback-bundle-version "$(scripts/coordinates.sh version)" \
   --warnings-as-errors --output-path "$docs/Keyferry.doccarchive"
 echo "made $docs/Keyferry.doccarchive"

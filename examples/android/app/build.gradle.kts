@@ -12,7 +12,7 @@ android {
         minSdk = 24
         targetSdk = 34
         versionCode = 1
-        versionName = "0.1.0"
+        versionName = "1.0"
     }
 
     buildTypes {
@@ -29,5 +29,5 @@ kotlin {
 }
 
 dependencies {
-    implementation("io.keyferry:keyferry-android:0.1.0")
+    implementation("io.keyferry:keyferry-android:0.2.0")
 }

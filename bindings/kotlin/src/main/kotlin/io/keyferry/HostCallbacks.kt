@@ -35,7 +35,7 @@ internal class HostCallbacks(
         onBufferOverflow = BufferOverflow.DROP_OLDEST,
     )
 
-    /** Wake-ups that [work] returns at its end instead of scheduling them. */
+    /** Wake-ups that [KeyBackupApi.work] returns at its end instead of scheduling them. */
     val heldWakeUps = HeldWakeUps()
 
     override suspend fun accessToken(request: TokenRequest): String =

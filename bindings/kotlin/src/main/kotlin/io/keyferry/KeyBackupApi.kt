@@ -153,8 +153,8 @@ public interface KeyBackupApi : BackupResetApi, KeyUploadApi, AutoCloseable {
     public fun setPolicy(policy: DownloadPolicy)
 
     /**
-     * Looks a key up in the vault, without network. Costs about one decryption; the first call after [open] or
-     * [closeLookups] costs a little more. [fetchSession] also asks the server.
+     * Looks a key up in the vault, without network. Costs about one decryption; the first call after
+     * [KeyBackup.open] or [closeLookups] costs a little more. [fetchSession] also asks the server.
      *
      * @throws AccessException if the vault cannot be read; `Locked` if the entry is there and
      *   its version is not unlocked

@@ -3,7 +3,7 @@ package io.keyferry
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 
-/** What a worker should do after [work]. */
+/** What a worker should do after [KeyBackupApi.work]. */
 public sealed interface WorkOutcome {
     /**
      * There is nothing to reschedule: everything is done, or the work waits for an event that requests a wake-up by

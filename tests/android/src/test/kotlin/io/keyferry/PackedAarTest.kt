@@ -46,7 +46,7 @@ internal class PackedAarTest {
             }
             val sections = output("readelf", "-SW", library.path)
             assertFalse("it has symbols", " .symtab " in sections || " .debug_info " in sections)
-            val symbols = artifacts.resolve("../../../symbols/${library.parentFile.name}/libkeyferry.so.debug")
+            val symbols = File(System.getProperty("keyferry.symbols")!!, "${library.parentFile.name}/libkeyferry.so.debug")
             assertTrue(" .symtab " in output("readelf", "-SW", symbols.path))
         }
     }
@@ -68,25 +68,33 @@ internal class PackedAarTest {
         )
         val kotlin = artifact("keyferry-kotlin", "pom").parse().children("dependency")
         assertEquals("provided", kotlin.single { it.text("artifactId") == "jna" }.text("scope"))
-        assertTrue(artifact("keyferry-bindings", "pom").exists())
     }
 
     @Test
     fun `the jar for JVMs has the library where JNA looks for it, and the jar of classes has none`() {
         val machine = if (System.getProperty("os.arch") == "aarch64") "linux-aarch64" else "linux-x86-64"
-        assertTrue("$machine/libkeyferry.so" in entriesOf(artifact("keyferry-jvm", "jar")))
+        val entries = entriesOf(artifact("keyferry-jvm", "jar"))
+        assertTrue("$machine/libkeyferry.so" in entries)
+        assertTrue("META-INF/keyferry/licences.txt" in entries)
         assertFalse(entriesOf(artifact("keyferry-kotlin", "jar")).any { it.endsWith(".so") })
     }
 
     @Test
-    fun `the sources are beside each artifact`() {
-        for ((name, source) in mapOf(
-            "keyferry-android" to "io/keyferry/KeyBackupWorker.kt",
-            "keyferry-kotlin" to "io/keyferry/KeyBackupApi.kt",
-            "keyferry-testing" to "io/keyferry/testing/FakeKeyBackup.kt",
+    fun `beside each artifact are a POM that stands alone, the sources and the documentation`() {
+        for ((name, source, page) in listOf(
+            Triple("keyferry-android", "io/keyferry/KeyBackupWorker.kt", "keyferry-android/io.keyferry/-key-backup-worker/index.html"),
+            Triple("keyferry-kotlin", "io/keyferry/KeyBackupApi.kt", "keyferry-kotlin/io.keyferry/-key-backup-api/index.html"),
+            Triple("keyferry-testing", "io/keyferry/testing/FakeKeyBackup.kt", "keyferry-testing/io.keyferry.testing/-fake-key-backup/index.html"),
+            Triple("keyferry-jvm", "lib.rs", null),
         )) {
-            val sources = artifacts.resolve("$name/$version/$name-$version-sources.jar")
-            assertTrue(name, source in entriesOf(sources))
+            val pom = artifact(name, "pom").parse()
+            assertEquals(name, emptyList<Element>(), pom.children("parent"))
+            assertEquals(name, listOf("Apache-2.0"), pom.children("license").map { it.text("name") })
+            val published = (pom.children("groupId") + pom.children("version")).map { it.textContent }
+            assertEquals(name, emptyList<String>(), published.filter { it == "keyferry" || it == "local" })
+            assertTrue(name, source in entriesOf(artifact(name, "jar", "-sources")))
+            val pages = entriesOf(artifact(name, "jar", "-javadoc"))
+            assertTrue("$name: ${pages.take(20)}", page == null || page in pages)
         }
     }
 
@@ -107,7 +115,8 @@ internal class PackedAarTest {
         assertTrue((manifest.children("service") + manifest.children("receiver")).all { it.getAttribute("android:exported") != "true" })
     }
 
-    private fun artifact(name: String, extension: String) = artifacts.resolve("$name/$version/$name-$version.$extension")
+    private fun artifact(name: String, extension: String, classifier: String = "") =
+        artifacts.resolve("$name/$version/$name-$version$classifier.$extension")
 
     private fun entriesOf(file: File): Set<String> = ZipFile(file).use { zip -> zip.entries().asSequence().map { it.name }.toSet() }
 
