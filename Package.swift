@@ -1,7 +1,7 @@
 // swift-tools-version:6.0
 import PackageDescription
 
-// Where the Rust library of this release is. scripts/build-xcframework.sh --release writes both lines.
+// Where the Rust library of this release is. scripts/release.sh writes both lines.
 let releaseURL = ""
 let releaseChecksum = ""
 

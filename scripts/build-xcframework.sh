@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Builds the Rust library for iOS as an XCFramework, which Package.swift finds, and the generated code that goes with it.
 #
-#   scripts/build-xcframework.sh                 into target/apple; Package.swift takes it from there
-#   scripts/build-xcframework.sh --release URL   and writes into Package.swift that apps find the zip at URL
-#   scripts/build-xcframework.sh --check         only checks the parts that need no Mac, with the library of this machine
+#   scripts/build-xcframework.sh            into target/apple; Package.swift takes it from there
+#   scripts/build-xcframework.sh --check    only checks the parts that need no Mac, with the library of this machine
 #
 # Afterwards there are:
 #   target/apple/KeyferryFFI.xcframework       for phones and for the simulator, with their symbols (dSYM)
@@ -18,11 +17,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 project="$PWD"
 
-url=
 case "${1:-}" in
   "") ;;
   --check) ;;
-  --release) url="${2:?the address of the zip}" ;;
   *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
@@ -102,8 +99,4 @@ xcodebuild -create-xcframework -output "$out/$framework.xcframework" \
   -framework "$out/simulator/$framework.framework" -debug-symbols "$out/simulator/$framework.framework.dSYM"
 python3 scripts/licences.py "$out/licences.txt" aarch64-apple-ios
 (cd "$out" && ditto -c -k --sequesterRsrc --keepParent "$framework.xcframework" "$framework.xcframework.zip")
-if [ -n "$url" ]; then
-  scripts/xcframework.py release Package.swift "$url" "$out/$framework.xcframework.zip"
-  echo "Package.swift names $url; the commit of the release also needs bindings/swift/Sources/Keyferry/Generated"
-fi
 echo "built $out/$framework.xcframework"

@@ -30,9 +30,7 @@ if [ "$(uname -s)" != Linux ]; then
   exec env "${settings[@]}" "${test_command[@]}"
 fi
 
-# Without the stubs, as a program on Linux has it.
-scripts/with-swift.sh "${settings[@]}" swift build --package-path "$project" --scratch-path "$project/bindings/swift/.build/plain"
-# With them, the code for Apple systems is compiled, too.
+# With the stubs, the code for Apple systems is compiled, too. scripts/try-release.sh builds the package without them.
 settings+=("KEYFERRY_APPLE_STUBS=1")
 scripts/with-swift.sh "${settings[@]}" "${test_command[@]}"
 scripts/with-swift.sh "${settings[@]}" scripts/swift-docs.sh

@@ -2,13 +2,13 @@
 # Runs every test, and installs missing tools with ordinary package managers.
 #
 #   scripts/test.sh            everything
-#   scripts/test.sh rust …     only the named stages: style deny rust chaos synapse kotlin android swift targets example interop
+#   scripts/test.sh rust …     only the named stages: style deny rust chaos synapse kotlin example release android swift targets interop
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
-  stages=(style prepare deny rust chaos synapse kotlin android swift targets example interop)
+  stages=(style prepare deny rust chaos synapse kotlin example release android swift targets interop)
 fi
 
 stage_style() {
@@ -21,6 +21,7 @@ stage_style() {
   no_twins
   shellcheck scripts/*.sh tests/*/*.sh .ci/run
   scripts/strings.py --check
+  scripts/set-version.sh --check
   cargo clippy --workspace --all-targets --release --locked -- -D warnings
   RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps -p keyferry --features matrix-sdk-sink,reqwest-transport
 }
@@ -72,9 +73,18 @@ stage_kotlin() {
   scripts/test-kotlin.sh
 }
 
+stage_release() {
+  local version
+  version="$(scripts/coordinates.sh version)"
+  scripts/release.sh "$version" --dry-run
+  scripts/try-release.sh "target/release-$version"
+  android=(--built)
+}
+android=()
+
 stage_android() {
   cargo build --release --locked
-  scripts/test-android.sh
+  scripts/test-android.sh "${android[@]}"
 }
 
 stage_targets() {
