@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Writes down what the library exports to Kotlin and Swift, a line for each thing, so that a change of it shows in a review.
+# Writes down what apps see, so that a change of it shows in a review: docs/surface/bindings.txt what the library exports to Kotlin
+# and Swift, docs/surface/rust.txt the public items of the crate.
 #
-#   scripts/surface.sh            writes docs/surface.txt
-#   scripts/surface.sh --check    fails if docs/surface.txt is not what the library exports
+#   scripts/surface.sh            writes both
+#   scripts/surface.sh --check    fails if they are not what it would write
 #
 # Needs the release build (cargo build --release --locked).
 set -euo pipefail
@@ -17,11 +18,19 @@ for file in "$release/uniffi-bindgen" "$library"; do
   [ -f "$file" ] || { echo "missing: $file; first run: cargo build --release --locked" >&2; exit 1; }
 done
 
+write_to() {
+  "$release/uniffi-bindgen" surface "$library" > "$1/bindings.txt"
+  "$release/uniffi-bindgen" rust-surface src > "$1/rust.txt"
+}
+
 case "${1:-}" in
-  "") "$release/uniffi-bindgen" surface "$library" > docs/surface.txt ;;
+  "") write_to docs/surface ;;
   --check)
-    "$release/uniffi-bindgen" surface "$library" | diff -u docs/surface.txt - || {
-      echo "the exported surface has changed: run scripts/surface.sh, and say in CHANGELOG.md what apps have to do" >&2
+    fresh="$(mktemp -d)"
+    trap 'rm -rf "$fresh"' EXIT
+    write_to "$fresh"
+    diff -ru docs/surface "$fresh" || {
+      echo "what apps see has changed: run scripts/surface.sh, and say in CHANGELOG.md what they have to do" >&2
       exit 1
     }
     ;;

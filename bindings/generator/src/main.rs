@@ -1,17 +1,20 @@
 //! The generator of the Kotlin and Swift bindings, in the version that the crate itself uses.
 //!
-//! `uniffi-bindgen surface LIBRARY` prints what the library exports, a line for each thing.
+//! `uniffi-bindgen surface LIBRARY` prints what the library exports, a line for each thing, and `uniffi-bindgen rust-surface
+//! FOLDER` the public items of the crate whose sources are in a folder.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for scripts")]
 
+mod rust_surface;
 mod surface;
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, error::Error, process::ExitCode};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["surface", library] => print_surface(library),
+        ["surface", library] => print_lines(library, surface::lines(library)),
+        ["rust-surface", folder] => print_lines(folder, rust_surface::declarations(folder.as_ref())),
         _ => {
             uniffi::uniffi_bindgen_main();
             ExitCode::SUCCESS
@@ -19,14 +22,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn print_surface(library: &str) -> ExitCode {
-    match surface::lines(library) {
+fn print_lines(source: &str, lines: Result<BTreeSet<String>, Box<dyn Error>>) -> ExitCode {
+    match lines {
         Ok(lines) => {
             lines.iter().for_each(|line| println!("{line}"));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{library}: {error}");
+            eprintln!("{source}: {error}");
             ExitCode::FAILURE
         }
     }
