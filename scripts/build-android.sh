@@ -13,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 project="$PWD"
 
-release="$(scripts/release-folder.sh)"
+built="$(scripts/build-folder.sh)"
 out="$project/target/android"
 # The oldest Android that the manifest allows.
 platform=24
@@ -53,8 +53,8 @@ build_for_android() {
 }
 
 build_for_this_machine() {
-  [ -f "$release/libkeyferry.so" ] || { echo "missing: $release/libkeyferry.so" >&2; exit 1; }
-  add_library x86_64 "$release/libkeyferry.so"
+  [ -f "$built/libkeyferry.so" ] || { echo "missing: $built/libkeyferry.so" >&2; exit 1; }
+  add_library x86_64 "$built/libkeyferry.so"
   cp "$out/jvm/licences.txt" "$out/licences.txt"
 }
 
@@ -63,7 +63,7 @@ add_library() {
 }
 
 python3 scripts/licences.py "$out/jvm/licences.txt" "$(rustc -vV | sed -n "s/^host: //p")"
-scripts/split-symbols.sh "$release/libkeyferry.so" "$out/jvm/libkeyferry.so" "$out/symbols/jvm/libkeyferry.so.debug"
+scripts/split-symbols.sh "$built/libkeyferry.so" "$out/jvm/libkeyferry.so" "$out/symbols/jvm/libkeyferry.so.debug"
 "build_for_$machine$([ "$machine" = this ] && echo _machine)"
 scripts/generate-bindings.sh kotlin
 

@@ -25,14 +25,14 @@ esac
 
 out="$project/target/apple"
 framework=KeyferryFFI
-release="$(scripts/release-folder.sh)"
+built="$(scripts/build-folder.sh)"
 # The generator reads the library of this machine.
-cargo build --release --locked
+cargo build --profile "${KEYFERRY_PROFILE:-release}" --locked
 scripts/generate-bindings.sh swift
 header="$project/bindings/swift/Sources/KeyferryFFI/KeyferryFFI.h"
 
 if [ "${1:-}" = --check ]; then
-  scripts/xcframework.py check "$release/libkeyferry.so" "$header"
+  scripts/xcframework.py check "$built/libkeyferry.so" "$header"
   # The manifest of a release, as SwiftPM reads it.
   mkdir -p "$out/check"
   cp Package.swift "$out/check/Package.swift"
@@ -67,7 +67,7 @@ build_library() {
   read -ra libraries <<< "$(sed -n 's/^note: native-static-libs: //p' <<< "$notes" | tail -n 1)"
   mkdir -p "$out/$1"
   xcrun --sdk "$2" clang -dynamiclib -fapplication-extension -target "$3" -o "$out/$1/$framework" \
-    -Wl,-force_load,"$release/../$1/mobile/libkeyferry.a" -Wl,-exported_symbols_list,"$out/exports" -Wl,-dead_strip \
+    -Wl,-force_load,"$built/../$1/mobile/libkeyferry.a" -Wl,-exported_symbols_list,"$out/exports" -Wl,-dead_strip \
     -install_name "@rpath/$framework.framework/$framework" "${libraries[@]}"
 }
 

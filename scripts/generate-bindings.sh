@@ -12,11 +12,11 @@ case "$language" in
   *) echo "usage: $0 kotlin|swift" >&2; exit 2 ;;
 esac
 
-release="${CARGO_TARGET_DIR:-target}/release"
-generator="$release/uniffi-bindgen"
+built="$(scripts/build-folder.sh)"
+generator="$built/uniffi-bindgen"
 case "$(uname -s)" in
-  Darwin) library="$release/libkeyferry.dylib" ;;
-  *) library="$release/libkeyferry.so" ;;
+  Darwin) library="$built/libkeyferry.dylib" ;;
+  *) library="$built/libkeyferry.so" ;;
 esac
 for file in "$generator" "$library"; do
   [ -f "$file" ] || { echo "missing: $file; first run: cargo build --release --locked" >&2; exit 1; }

@@ -19,7 +19,7 @@ need() {
 }
 
 check() {
-  python3 tests/interop/check.py "$PWD/${CARGO_TARGET_DIR:-target}/demo/keyferry-restore" "$@"
+  python3 tests/interop/check.py "$PWD/${CARGO_TARGET_DIR:-target}/quick/keyferry-restore" "$@"
 }
 
 interop_js() {
@@ -45,7 +45,7 @@ interop_kotlin() {
   check trixnity java -XX:TieredStopAtLevel=1 -cp "$out/kotlin/classes:$(cat "$out/kotlin/classpath")" InteropKt
 }
 
-cargo build --locked --profile demo -p keyferry-restore
+cargo build --locked --profile quick -p keyferry-restore
 for sdk in "${sdks[@]}"; do
   "interop_$sdk"
 done

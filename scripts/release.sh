@@ -45,6 +45,7 @@ check() {
   }
   scripts/set-version.sh --check
   [ -z "$is_dry" ] || return 0
+  [ "${KEYFERRY_PROFILE:-release}" = release ] || { echo "KEYFERRY_PROFILE is for tests" >&2; exit 1; }
   [ -z "$(git status --porcelain)" ] || { echo "there are changes that are not committed" >&2; exit 1; }
   grep -q "^## \[$version\]" CHANGELOG.md || { echo "CHANGELOG.md has no section [$version]" >&2; exit 1; }
   grep -q "^repository" Cargo.toml || { echo "Cargo.toml names no repository, which packages must" >&2; exit 1; }
@@ -163,9 +164,10 @@ TEXT
 
 check
 group="$(scripts/coordinates.sh group)"
+profile="${KEYFERRY_PROFILE:-release}"
 rm -rf "$out"
 mkdir -p "$out"
-cargo build --release --locked
+cargo build --profile "$profile" --locked
 pack_crates
 pack_android
 pack_swift

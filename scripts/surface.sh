@@ -9,18 +9,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-release="$(scripts/release-folder.sh)"
+built="$(scripts/build-folder.sh)"
 case "$(uname -s)" in
-  Darwin) library="$release/libkeyferry.dylib" ;;
-  *) library="$release/libkeyferry.so" ;;
+  Darwin) library="$built/libkeyferry.dylib" ;;
+  *) library="$built/libkeyferry.so" ;;
 esac
-for file in "$release/uniffi-bindgen" "$library"; do
+for file in "$built/uniffi-bindgen" "$library"; do
   [ -f "$file" ] || { echo "missing: $file; first run: cargo build --release --locked" >&2; exit 1; }
 done
 
 write_to() {
-  "$release/uniffi-bindgen" surface "$library" > "$1/bindings.txt"
-  "$release/uniffi-bindgen" rust-surface src > "$1/rust.txt"
+  "$built/uniffi-bindgen" surface "$library" > "$1/bindings.txt"
+  "$built/uniffi-bindgen" rust-surface src > "$1/rust.txt"
 }
 
 case "${1:-}" in

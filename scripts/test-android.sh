@@ -9,8 +9,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-release="$(scripts/release-folder.sh)"
-homeserver="$release/keyferry-test-homeserver"
+built="$(scripts/build-folder.sh)"
+homeserver="$built/keyferry-test-homeserver"
 [ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
 
 if [ "${1:-}" = --built ]; then
@@ -21,5 +21,5 @@ fi
 group="$(scripts/coordinates.sh group)"
 # `readelf` is of binutils, which the linker needs anyway.
 exec mvn -B -ntp -f bindings/pom.xml -pl android-platform,../tests/android clean test \
-  -Dsurefire.failIfNoSpecifiedTests=false -Dlibrary.dir="$release" -Dhomeserver.binary="$homeserver" \
+  -Dsurefire.failIfNoSpecifiedTests=false -Dlibrary.dir="$built" -Dhomeserver.binary="$homeserver" \
   -Dpublished.packages="$PWD/target/android/maven/${group//.//}" -Dpublished.version="$(scripts/coordinates.sh version)" "$@"

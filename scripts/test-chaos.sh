@@ -12,8 +12,9 @@ cd "$(dirname "$0")/.."
 export KEYFERRY_CHAOS_ROUNDS="${1:-200}"
 export KEYFERRY_SEED="${2:-20261121}"
 
-cargo build --release --locked --examples
-cargo test --release --locked --test it --no-run
+profile="${KEYFERRY_PROFILE:-release}"
+cargo build --profile "$profile" --locked --examples
+cargo test --profile "$profile" --locked --test it --no-run
 
 namespace=(unshare --mount)
 [[ $(id -u) -eq 0 ]] || namespace=(unshare --user --map-root-user --mount)
@@ -22,4 +23,5 @@ if ! "${namespace[@]}" true; then
   exit 1
 fi
 # One test at a time, because the chaos test measures times.
-exec "${namespace[@]}" cargo test --release --locked --test it -- --ignored --nocapture --test-threads=1 chaos:: disk::
+exec "${namespace[@]}" cargo test --profile "$profile" --locked --test it -- --ignored --nocapture --test-threads=1 \
+  chaos:: disk::

@@ -7,12 +7,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-release="$(scripts/release-folder.sh)"
-homeserver="$release/keyferry-test-homeserver"
+built="$(scripts/build-folder.sh)"
+homeserver="$built/keyferry-test-homeserver"
 [ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
 
 scripts/java.sh
 scripts/generate-bindings.sh kotlin
 # Needs "clean": Maven does not recompile classes when only the bindings that they use have changed.
 exec mvn -B -ntp -f bindings/pom.xml -pl kotlin,kotlin-jvm,kotlin-testing clean test \
-  -Dlibrary.dir="$release" -Dhomeserver.binary="$homeserver" "$@"
+  -Dlibrary.dir="$built" -Dhomeserver.binary="$homeserver" "$@"

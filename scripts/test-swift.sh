@@ -9,16 +9,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 project="$PWD"
 
-release="$(scripts/release-folder.sh)"
-homeserver="$release/keyferry-test-homeserver"
+built="$(scripts/build-folder.sh)"
+homeserver="$built/keyferry-test-homeserver"
 [ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
 scripts/generate-bindings.sh swift
 
 # Tells the package and its tests where things are on this machine.
 settings=(
-  "LIBRARY_PATH=$release"
-  "LD_LIBRARY_PATH=$release"
-  "DYLD_LIBRARY_PATH=$release"
+  "LIBRARY_PATH=$built"
+  "LD_LIBRARY_PATH=$built"
+  "DYLD_LIBRARY_PATH=$built"
   "KEYFERRY_LIBRARY=local"
   "KEYFERRY_TEST_HOMESERVER=$homeserver"
 )

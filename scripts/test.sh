@@ -6,6 +6,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Most of the time goes into compiling. `KEYFERRY_PROFILE=release scripts/test.sh` tests what is optimised.
+export KEYFERRY_PROFILE="${KEYFERRY_PROFILE:-quick}"
+profile=$KEYFERRY_PROFILE
+
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
   stages=(style prepare deny rust chaos synapse kotlin example release android swift targets interop)
@@ -22,8 +26,8 @@ stage_style() {
   shellcheck scripts/*.sh tests/*/*.sh .ci/run
   scripts/strings.py --check
   scripts/set-version.sh --check
-  cargo clippy --workspace --all-targets --release --locked -- -D warnings
-  RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps -p keyferry --features matrix-sdk-sink,reqwest-transport
+  cargo clippy --workspace --all-targets --profile "$profile" --locked -- -D warnings
+  RUSTDOCFLAGS="-D warnings" cargo doc --profile "$profile" --locked --no-deps -p keyferry --features matrix-sdk-sink,reqwest-transport
 }
 
 # Begins to install what later stages need, beside the first builds: most of it is waiting for the network and the disk. What
@@ -34,7 +38,6 @@ stage_prepare() {
   prepared=$!
 }
 prepared=
-
 
 # Fails if two artifacts for Android have a file of the same name: its class would be in an APK twice.
 no_twins() {
@@ -50,7 +53,7 @@ stage_deny() {
 }
 
 stage_rust() {
-  cargo test --release --locked
+  cargo test --profile "$profile" --locked
 }
 
 stage_chaos() {
@@ -61,14 +64,14 @@ stage_synapse() {
   [ -z "$prepared" ] || wait "$prepared" || true
   CARGO_TARGET_DIR=target/second-device \
     cargo build --release --locked --manifest-path bindings/matrix-sdk/Cargo.toml --workspace
-  cargo build --release --locked --example reset
+  cargo build --profile "$profile" --locked --example reset
   KEYFERRY_SYNAPSE_PYTHON="$(scripts/synapse-venv.sh)" \
     KEYFERRY_SECOND_DEVICE="$PWD/target/second-device/release/keyferry-test-second-device" \
-    cargo test --release --locked --test synapse -- --ignored --nocapture
+    cargo test --profile "$profile" --locked --test synapse -- --ignored --nocapture
 }
 
 stage_kotlin() {
-  cargo build --release --locked
+  cargo build --profile "$profile" --locked
   scripts/surface.sh --check
   scripts/test-kotlin.sh
 }
@@ -83,7 +86,7 @@ stage_release() {
 android=()
 
 stage_android() {
-  cargo build --release --locked
+  cargo build --profile "$profile" --locked
   scripts/test-android.sh "${android[@]}"
 }
 
@@ -92,13 +95,13 @@ stage_targets() {
 }
 
 stage_swift() {
-  cargo build --release --locked
+  cargo build --profile "$profile" --locked
   scripts/test-swift.sh
 }
 
 stage_example() {
   cargo demo
-  cargo run --release --locked --example reset
+  cargo run --profile "$profile" --locked --example reset
 }
 
 stage_interop() {

@@ -15,7 +15,7 @@ languages=("$@")
 [ ${#languages[@]} -gt 0 ] || languages=(rust kotlin swift)
 version="$(scripts/coordinates.sh version)"
 group="$(scripts/coordinates.sh group)"
-homeserver="$(scripts/release-folder.sh)/keyferry-test-homeserver"
+homeserver="$(scripts/build-folder.sh)/keyferry-test-homeserver"
 [ -x "$homeserver" ] || { echo "missing: $homeserver; first run: cargo build --release --locked" >&2; exit 1; }
 
 work="$(mktemp -d)"
@@ -36,11 +36,11 @@ try_rust() {
   cp -R tests/release/rust "$work/rust"
   # The versions of dependencies that the release was tested with.
   cp "$work/crates/keyferry-$version/Cargo.lock" "$work/rust/"
-  # With the profile and the folder of the demonstration: most of its dependencies are the same.
-  sed -n '/^\[profile.demo/,/^$/p' Cargo.toml > "$work/demo.toml"
-  CARGO_TARGET_DIR="$PWD/target" cargo build --profile demo --manifest-path "$work/rust/Cargo.toml" --config "$work/demo.toml" \
+  # With the profile and the folder of tests and the demonstration: most of its dependencies are the same.
+  sed -n '/^\[profile.quick/,/^$/p' Cargo.toml > "$work/quick.toml"
+  CARGO_TARGET_DIR="$PWD/target" cargo build --profile quick --manifest-path "$work/rust/Cargo.toml" --config "$work/quick.toml" \
     --config "patch.crates-io.keyferry.path=\"$work/crates/keyferry-$version\""
-  restore rust target/demo/release-consumer
+  restore rust target/quick/release-consumer
 }
 
 try_kotlin() {

@@ -17,8 +17,8 @@ if [ "${1:-}" = -m ]; then
   shift
 fi
 command -v swift >/dev/null && exec env "$@"
-# The release folder may be outside of the project.
-release="$(scripts/release-folder.sh)"
-mkdir -p "$release"
-exec scripts/in-debian.sh -i swiftlang libc6-dev libstdc++-14-dev ca-certificates git -m "$release" "${folders[@]}" -- \
+# The folder of builds may be outside of the project.
+built="$(scripts/build-folder.sh)"
+mkdir -p "$built"
+exec scripts/in-debian.sh -i swiftlang libc6-dev libstdc++-14-dev ca-certificates git -m "$built" "${folders[@]}" -- \
   env -i HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 "$@"
