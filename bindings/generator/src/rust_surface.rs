@@ -43,7 +43,7 @@ fn public_part(item: Item) -> Option<Item> {
             keep_interface(&mut item.attrs);
             for variant in &mut item.variants {
                 keep_interface(&mut variant.attrs);
-                variant.fields.iter_mut().for_each(|field| keep_interface(&mut field.attrs));
+                keep_interface_of(&mut variant.fields);
             }
             Some(Item::Enum(item))
         }
@@ -96,7 +96,13 @@ fn keep_public_fields(fields: &mut Fields) {
     if let Fields::Named(fields) = fields {
         let public = std::mem::take(&mut fields.named).into_iter();
         fields.named = public.filter(|field| is_public(&field.vis)).collect();
-        fields.named.iter_mut().for_each(|field| keep_interface(&mut field.attrs));
+    }
+    keep_interface_of(fields);
+}
+
+fn keep_interface_of(fields: &mut Fields) {
+    for field in fields {
+        keep_interface(&mut field.attrs);
     }
 }
 
