@@ -1,8 +1,13 @@
 //! The sink, which takes opened room keys into the app's crypto store.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use crate::backup::RoomKey;
+use crate::{backup::RoomKey, milliseconds::Milliseconds};
+
+const USUAL_GRACE: Duration = Duration::from_millis(40);
+const MOST_GRACE: Duration = Duration::from_millis(250);
 
 /// Takes opened room keys into the app's crypto store. Implemented by the app.
 ///
@@ -42,11 +47,11 @@ pub struct SinkLimits {
     /// large batches. Each key takes about 1.2 KB of memory, twice, and whatever the sink makes of it.
     #[uniffi(default = 2000)]
     pub batch_keys: u32,
-    /// How long a call under way may go on when its run is stopped, in milliseconds: at most 250, 40 by default. A
-    /// pause takes that much longer. A sink whose transaction must not be under way while the app is suspended needs
-    /// as much as one batch takes.
-    #[uniffi(default = 40)]
-    pub grace_ms: u32,
+    /// How long a call under way may go on when its run is stopped: at most 250 ms; `None` is 40 ms. A pause takes that
+    /// much longer. A sink whose transaction must not be under way while the app is suspended needs as much as one
+    /// batch takes.
+    #[uniffi(default = None)]
+    pub grace: Option<Milliseconds>,
     /// Whether keys come in the order of their session ids, as far as possible; false by default. If false, they come
     /// in the order of arrival. Of use to a store that has an index by session id: keys in the order of arrival fall
     /// all over it, so that the store writes several times as much. Of no use if the store hashes the ids.
@@ -62,7 +67,7 @@ impl Default for SinkLimits {
     fn default() -> Self {
         Self {
             batch_keys: 2_000,
-            grace_ms: 40,
+            grace: None,
             by_session_id: false,
             checks_keys: false,
         }
@@ -75,9 +80,13 @@ impl SinkLimits {
         let said = sink.limits().unwrap_or_default();
         Self {
             batch_keys: said.batch_keys.clamp(50, 20_000),
-            grace_ms: said.grace_ms.min(250),
             ..said
         }
+    }
+
+    /// Returns how long a call may go on when its run is stopped.
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace.map_or(USUAL_GRACE, Duration::from).min(MOST_GRACE)
     }
 }
 

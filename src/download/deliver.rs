@@ -2,7 +2,7 @@
 //!
 //! A batch is marked as delivered only after the sink has answered: a crash can deliver it twice, but never loses it.
 
-use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use tokio::sync::mpsc;
 
@@ -136,7 +136,7 @@ impl DeliverStage {
 
     /// Returns the sink's answers to so many keys. Fails if the run was stopped and the sink took too long to finish.
     async fn answers(&self, keys: Vec<RoomKey>, count: usize) -> Result<Vec<SinkAnswer>, Ended> {
-        let grace = Duration::from_millis(SinkLimits::of(&*self.sink).grace_ms.into());
+        let grace = SinkLimits::of(&*self.sink).grace();
         let call = self.sink.deliver(keys);
         tokio::pin!(call);
         let result = tokio::select! {

@@ -155,8 +155,10 @@ pub struct ResetProgress {
     /// The last step that is done.
     pub step: ResetStep,
     /// Number of keys that have been uploaded, some of them more than once if the server had lost them again.
+    #[uniffi(default = 0)]
     pub sent: u64,
     /// Number of keys in the vault.
+    #[uniffi(default = 0)]
     pub total: u64,
     /// Why the reset has stopped; `None` if it has not.
     #[uniffi(default = None)]

@@ -16,11 +16,12 @@ use super::{
 use crate::{
     backup::RoomKey,
     crypto::sink::{RoomKeySink, SinkAnswer, SinkError, SinkLimits},
+    milliseconds::Milliseconds,
 };
 
 /// How long a batch may go on when its run is stopped. It is usually over by then, so that no transaction is under
 /// way while the app is suspended.
-const GRACE_MS: u32 = 250;
+const GRACE: Milliseconds = Milliseconds(250);
 /// Maximum number of keys in a batch. A silent batch takes 4 KB of memory for each key, any other one 8 KB.
 const MOST_SILENT_KEYS: u32 = 4_000;
 const MOST_ANNOUNCED_KEYS: u32 = 2_000;
@@ -109,7 +110,7 @@ impl RoomKeySink for OlmMachineSink {
     fn limits(&self) -> Result<SinkLimits, SinkError> {
         Ok(SinkLimits {
             batch_keys: self.pace.batch_keys(),
-            grace_ms: GRACE_MS,
+            grace: Some(GRACE),
             by_session_id: self.by_session_id,
             checks_keys: true,
         })

@@ -10,33 +10,46 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct DownloadSummary {
     /// The current backup version; `None` until the first run has asked the server for it.
+    #[uniffi(default = None)]
     pub version: Option<String>,
     /// Number of keys in the backup: as many as the server counts, or as many as were fetched if that is more.
+    #[uniffi(default = 0)]
     pub total: u64,
     /// Number of keys that are durable in the vault, still encrypted. A key with several copies counts once, here and
     /// in the figures below.
+    #[uniffi(default = 0)]
     pub fetched: u64,
     /// Number of keys that were decrypted and passed every check.
+    #[uniffi(default = 0)]
     pub opened: u64,
     /// Number of keys that the app's crypto has taken: imported, or known already.
+    #[uniffi(default = 0)]
     pub delivered: u64,
     /// Number of keys that cannot be opened. `KeyDownload.failures` lists them.
+    #[uniffi(default = 0)]
     pub failed: u64,
     /// Number of keys that the sink refused. `KeyDownload.refusals` lists them.
+    #[uniffi(default = 0)]
     pub refused: u64,
     /// Number of copies of keys that are held back from the sink and from exports: their session came first under
     /// another room, or their ratchet does not connect to the one that came first. `KeyDownload.conflicts` lists
     /// them.
+    #[uniffi(default = 0)]
     pub conflicts: u64,
     /// Number of keys, in all versions, that the server counts and does not return.
+    #[uniffi(default = 0)]
     pub missing: u64,
     /// Number of keys, in all versions, that wait for a decryption key.
+    #[uniffi(default = 0)]
     pub locked: u64,
     /// Number of failed keys for each reason, in all versions.
+    #[uniffi(default = [])]
     pub failures: Vec<FailureCount>,
     /// Number of known rooms: rooms that have keys, or that were listed to be requested.
+    #[uniffi(default = 0)]
     pub rooms: u64,
     /// Bytes of response bodies received for this version, over all runs.
+    #[uniffi(default = 0)]
     pub bytes_downloaded: u64,
 }
 
@@ -75,31 +88,44 @@ pub struct DownloadProgress {
     pub stage: DownloadStage,
     /// Number of keys in the backup: as many as the server counts, or as many as were fetched if that is more; 0
     /// until the server has been asked.
+    #[uniffi(default = 0)]
     pub total: u64,
     /// Number of keys in the vault, never more than `total`.
+    #[uniffi(default = 0)]
     pub fetched: u64,
     /// Number of keys that were decrypted and checked.
+    #[uniffi(default = 0)]
     pub opened: u64,
     /// Number of keys that the sink has taken.
+    #[uniffi(default = 0)]
     pub delivered: u64,
     /// Number of keys that cannot be opened.
+    #[uniffi(default = 0)]
     pub failed: u64,
     /// Number of keys that the sink refused.
+    #[uniffi(default = 0)]
     pub refused: u64,
     /// Number of copies of keys that are held back from the sink.
+    #[uniffi(default = 0)]
     pub conflicts: u64,
     /// Number of keys, in all backup versions, that wait for a decryption key that is not known yet. `unlock` opens
     /// them.
+    #[uniffi(default = 0)]
     pub locked: u64,
     /// Number of rooms that are done, if rooms are requested one by one.
+    #[uniffi(default = 0)]
     pub rooms_done: u64,
     /// Number of rooms that are known.
+    #[uniffi(default = 0)]
     pub rooms: u64,
     /// Bytes of response bodies received in this run.
+    #[uniffi(default = 0)]
     pub bytes_downloaded: u64,
     /// Keys per second in the current stage, over the last 3 seconds; 0 until known.
+    #[uniffi(default = 0)]
     pub keys_per_second: u64,
     /// Time left in the current stage at that rate; `None` if unknown.
+    #[uniffi(default = None)]
     pub time_left: Option<Milliseconds>,
 }
 

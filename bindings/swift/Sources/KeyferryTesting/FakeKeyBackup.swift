@@ -341,9 +341,7 @@ public final class FakeKeyBackup: KeyBackupProtocol, @unchecked Sendable {
             failed: progress.failed,
             refused: progress.refused,
             conflicts: progress.conflicts,
-            missing: 0,
             locked: progress.locked,
-            failures: [],
             rooms: progress.rooms,
             bytesDownloaded: progress.bytesDownloaded
         )

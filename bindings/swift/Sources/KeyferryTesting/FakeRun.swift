@@ -59,13 +59,6 @@ extension DownloadProgress {
             fetched: fetched,
             opened: delivered,
             delivered: delivered,
-            failed: 0,
-            refused: 0,
-            conflicts: 0,
-            locked: 0,
-            roomsDone: 0,
-            rooms: 0,
-            bytesDownloaded: 0,
             keysPerSecond: keysPerSecond,
             timeLeft: timeLeft
         )

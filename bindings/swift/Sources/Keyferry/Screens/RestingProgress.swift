@@ -12,11 +12,7 @@ extension DownloadProgress {
             refused: summary?.refused ?? 0,
             conflicts: summary?.conflicts ?? 0,
             locked: summary?.locked ?? 0,
-            roomsDone: 0,
-            rooms: summary?.rooms ?? 0,
-            bytesDownloaded: 0,
-            keysPerSecond: 0,
-            timeLeft: nil
+            rooms: summary?.rooms ?? 0
         )
     }
 }

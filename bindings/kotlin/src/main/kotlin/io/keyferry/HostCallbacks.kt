@@ -72,25 +72,10 @@ internal class HostCallbacks(
     }
 }
 
-private val NOTHING_YET = DownloadProgress(
-    stage = DownloadStage.RESTING,
-    total = 0u,
-    fetched = 0u,
-    opened = 0u,
-    delivered = 0u,
-    failed = 0u,
-    refused = 0u,
-    conflicts = 0u,
-    locked = 0u,
-    roomsDone = 0u,
-    rooms = 0u,
-    bytesDownloaded = 0u,
-    keysPerSecond = 0u,
-    timeLeft = null,
-)
+private val NOTHING_YET = DownloadProgress(DownloadStage.RESTING)
 
 /** Returns the progress to show before the first run of this process. */
-internal fun DownloadStatus.toProgress(): DownloadProgress = NOTHING_YET.copy(
+internal fun DownloadStatus.toProgress(): DownloadProgress = DownloadProgress(
     stage = stage,
     total = summary.total,
     fetched = summary.fetched,

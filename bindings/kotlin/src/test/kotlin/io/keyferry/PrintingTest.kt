@@ -32,7 +32,7 @@ internal class PrintingTest {
         for ((value, text) in printed) assertEquals(text, value.toString())
         val running = RunOutcome.AlreadyRunning(RunHolder("app", 1u, true, 0u)).toString()
         assertTrue("app" in running && "@" !in running, running)
-        val summary = DownloadSummary(null, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u, emptyList(), 0u, 0u)
+        val summary = DownloadSummary()
         val report = RunReport(RunOutcome.Blocked(BlockedReason.WaitsForFile, null), summary, 0u, 0u, false, null).toString()
         assertTrue("WaitsForFile" in report && "@" !in report, report)
     }

@@ -247,9 +247,7 @@ public class FakeKeyBackup private constructor(
             failed = failed,
             refused = refused,
             conflicts = conflicts,
-            missing = 0u,
             locked = locked,
-            failures = emptyList(),
             rooms = rooms,
             bytesDownloaded = bytesDownloaded,
         )

@@ -51,13 +51,6 @@ public fun fakeProgress(
     fetched = fetched,
     opened = delivered,
     delivered = delivered,
-    failed = 0u,
-    refused = 0u,
-    conflicts = 0u,
-    locked = 0u,
-    roomsDone = 0u,
-    rooms = 0u,
-    bytesDownloaded = 0u,
     keysPerSecond = keysPerSecond,
     timeLeft = timeLeft,
 )
