@@ -70,7 +70,14 @@ async fn a_room_that_is_always_cut_is_left_to_the_os() {
         let run = client.download();
         let _ = tokio::time::timeout(Duration::from_millis(wait), run.run(SLICE)).await;
     }
-    assert_eq!(client.download().run(SLICE).await.outcome, COUNTED);
+    let mut outcome = client.download().run(SLICE).await.outcome;
+    for _ in 0..20 {
+        if outcome != RunOutcome::OutOfBudget {
+            break;
+        }
+        outcome = client.download().run(SLICE).await.outcome;
+    }
+    assert_eq!(outcome, COUNTED);
     assert_eq!(downloads.begun(), 1);
     assert_eq!(downloads.left(), 0, "nothing is left behind");
     assert!(homeserver.requests().of(EndpointKind::RoomKeys) <= 5);
