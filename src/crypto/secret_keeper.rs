@@ -9,7 +9,7 @@ use crate::secret::SecretString;
 /// app: keyferry creates no secret storage and no storage key of its own.
 ///
 /// In Rust, `OlmMachineSecretKeeper` is a ready implementation over an `OlmMachine`. On matrix-sdk implement it with
-/// `SecretStore::put_secret` and `SecretStore::get_secret`.
+/// `put_secret` and `get_secret` of its `SecretStore`.
 #[uniffi::export(foreign)]
 #[async_trait]
 pub trait SecretKeeper: Send + Sync {
