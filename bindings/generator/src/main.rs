@@ -8,7 +8,7 @@
 mod rust_surface;
 mod surface;
 
-use std::{collections::BTreeSet, error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,10 +22,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn print_lines(source: &str, lines: Result<BTreeSet<String>, Box<dyn Error>>) -> ExitCode {
+fn print_lines(source: &str, lines: Result<impl IntoIterator<Item = String>, Box<dyn Error>>) -> ExitCode {
     match lines {
         Ok(lines) => {
-            lines.iter().for_each(|line| println!("{line}"));
+            lines.into_iter().for_each(|line| println!("{line}"));
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -3,13 +3,13 @@
 //! Reads the sources, and takes every `pub` item for a public one: the lint `unreachable_pub` sees to that. rustdoc's
 //! description of a crate would need a compiler of one certain version.
 
-use std::{collections::BTreeSet, error::Error, fs, path::Path};
+use std::{error::Error, fs, path::Path};
 
 use syn::{Attribute, Fields, File, ImplItem, Item, ItemImpl, TraitItem, Visibility, parse_quote};
 
-/// Returns the declarations in the Rust files of a folder and below it, sorted.
-pub(crate) fn declarations(folder: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
-    let mut found = BTreeSet::new();
+/// Returns the declarations in the Rust files of a folder and below it, sorted by their kinds and names.
+pub(crate) fn declarations(folder: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
@@ -19,7 +19,14 @@ pub(crate) fn declarations(folder: &Path) -> Result<BTreeSet<String>, Box<dyn Er
             found.extend(file.items.into_iter().filter_map(public_part).map(text));
         }
     }
+    found.sort_by_cached_key(|text| without_attributes(text));
     Ok(found)
+}
+
+/// Returns what a declaration is sorted by: with its attributes, a new one would move it.
+fn without_attributes(declaration: &str) -> String {
+    let is_attribute = |line: &&str| !line.starts_with("pub ") && !line.starts_with("impl");
+    declaration.lines().skip_while(is_attribute).collect()
 }
 
 fn text(item: Item) -> String {
